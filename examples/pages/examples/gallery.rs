@@ -17,10 +17,7 @@ fn main() -> io::Result<()> {
     };
     fs::create_dir_all(&directory)?;
 
-    for (name, page) in samples::pages(Values {
-        text: "your profile",
-        ..ALICE
-    }) {
+    for (name, page) in samples::pages(ALICE) {
         fs::write(directory.join(name).with_extension("html"), page)?;
     }
     let long = "a".repeat(200);

@@ -62,7 +62,7 @@ pub fn dashboard(page: &Dashboard<'_>) -> String {
         h2 { "What happened" }
         p {
             "Two calls went out at the same time with " (whose(page.name))
-            " access token, which this browser never sees. " (page.token.story())
+            " access token, which this browser never sees. " (page.token.story("these calls", page.took))
         }
         (timings(page))
     };

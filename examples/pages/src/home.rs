@@ -118,7 +118,7 @@ pub fn home(page: &Home<'_>) -> String {
             Some(session) => (signed_in(session)),
             None => (signed_out(page.framework)),
         }
-        @if let Some(provider) = &page.dev_provider { (dev_provider(provider)) }
+        @if let Some(provider) = &page.dev_provider { (dev_provider(provider, page.session.is_some())) }
     };
     document("Home", Place::Home, &main)
 }
@@ -150,7 +150,7 @@ fn signed_in(session: &SignedIn<'_>) -> Markup {
             (fact("Subject", session.subject))
             (fact("Provider", Some(session.issuer)))
         }
-        div.actions {
+        div.actions.second {
             form method="post" action="/auth/logout" { button { "Sign out" } }
         }
 
@@ -193,12 +193,14 @@ fn links() -> Markup {
     }
 }
 
-fn dev_provider(provider: &DevProvider<'_>) -> Markup {
+fn dev_provider(provider: &DevProvider<'_>, signed_in: bool) -> Markup {
     html! {
         h2 { "The development provider" }
         p {
             "No provider is configured, so this application started its own at " (web_link(provider.address))
-            ". Take it down there and see that you stay signed in."
+            ". "
+            @if signed_in { "Take it down there" } @else { "Sign in, then take it down there," }
+            " and see that you stay signed in."
         }
         @if !provider.users.is_empty() {
             p { "These demo users can sign in, without a password:" }

@@ -2,10 +2,9 @@
 //!
 //! A page is a function from plain values to the text of a whole HTML document. It knows no web framework, asks
 //! no clock and makes no calls, so the same values give the same page on axum and on actix-web. Every value is
-//! escaped, wherever it came from. No page holds a script or a `style` attribute: all of them work with
-//! `Content-Security-Policy: default-src 'none'; style-src 'sha256-…'; form-action 'self'`, with the hash of
-//! [`STYLE`] (a browser that follows the redirect of the sign-out form also wants the provider's origin in
-//! `form-action`).
+//! escaped, wherever it came from. No page holds a script or a `style` attribute. All of them work with
+//! `Content-Security-Policy: default-src 'none'; style-src 'sha256-…'; img-src data:; form-action 'self'`, with
+//! the hash of [`STYLE`]; where signing out leads on to the provider, `form-action` needs its origin too.
 //!
 //! Instants are whole seconds since 1970-01-01T00:00:00Z, their names end in `_at`, and `now` is one too.
 //! They are shown in UTC, because the server does not know where the reader is.
@@ -27,7 +26,7 @@ pub use token::TokenLife;
 /// The style sheet of every page, light and dark, for phone and desk.
 ///
 /// It styles plain elements, and these classes: `wordmark`, `lead`, `quiet`, `button` (with `large` or `second`),
-/// `actions` around buttons, `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` on a list, `bar` on an
+/// `actions` around buttons (with `second` for all of its forms), `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` on a list, `bar` on an
 /// SVG. The body is a `header`, a `main` and a `footer`.
 ///
 /// The `<style>` element of each page holds exactly this text, so that its hash can stand in a

@@ -64,7 +64,7 @@ pub fn profile(page: &Profile<'_>) -> String {
         p {
             "This page called " code { (page.call.url) } " with " (whose(page.name))
             " access token, which this browser never sees. The answer took " (words::took(page.call.took)) ". "
-            (page.token.story())
+            (page.token.story("this call", page.call.took))
         }
     };
     document("Profile", Place::Profile, &main)

@@ -1,5 +1,7 @@
 //! The access token's life in words. Never the token itself.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use crate::words;
@@ -63,8 +65,13 @@ impl TokenLife {
         }
     }
 
-    /// One or two sentences for a page that has just used the token.
-    pub(crate) fn story(&self) -> Markup {
+    /// A sentence for a page that has just used the token for `calls`, which took `took` in all.
+    pub(crate) fn story(&self, calls: &str, took: Duration) -> Markup {
+        // A call answered with 401 is made again after a refresh, so the refresh may lie within the call.
+        // The second more is for instants cut to whole seconds.
+        let started_at = self
+            .now
+            .saturating_sub_unsigned(took.as_secs().saturating_add(1));
         html! {
             @match self.expires_at {
                 Some(at) if !self.is_dead() => { "The token lives " (words::length(at.abs_diff(self.now))) " more" }
@@ -74,10 +81,10 @@ impl TokenLife {
             "; "
             @match (self.refresh_count, self.refreshed_at) {
                 (0, _) => { "it is the one you got when you signed in." }
-                (_, Some(at)) if self.now.saturating_sub(at) > 1 => {
-                    "it was refreshed " (words::distance(at, self.now)) ", before this call."
+                (_, Some(at)) if at < started_at => {
+                    "it was refreshed " (words::distance(at, self.now)) ", before " (calls) "."
                 }
-                (_, Some(_)) => { "it was refreshed just now, while this page was made." }
+                (_, Some(_)) => { "it was refreshed while this page was made." }
                 (_, None) => { "it was refreshed since you signed in." }
             }
         }
@@ -109,7 +116,7 @@ mod tests {
     #[test]
     fn story_tells_what_is_left_and_when_it_was_refreshed() {
         assert_eq!(
-            life().story().into_string(),
+            life().story("this call", Duration::ZERO).into_string(),
             "The token lives 83 s more; it was refreshed 12 s ago, before this call."
         );
     }
@@ -122,7 +129,7 @@ mod tests {
             ..life()
         };
         assert!(
-            life.story()
+            life.story("this call", Duration::ZERO)
                 .into_string()
                 .ends_with("it is the one you got when you signed in.")
         );
@@ -135,9 +142,20 @@ mod tests {
             ..life()
         };
         assert!(
-            life.story()
+            life.story("this call", Duration::ZERO)
                 .into_string()
-                .ends_with("it was refreshed just now, while this page was made.")
+                .ends_with("it was refreshed while this page was made.")
+        );
+    }
+
+    #[test]
+    fn story_of_a_refresh_within_a_long_call() {
+        let story = life()
+            .story("this call", Duration::from_secs(14))
+            .into_string();
+        assert!(
+            story.ends_with("it was refreshed while this page was made."),
+            "{story}"
         );
     }
 
@@ -148,7 +166,7 @@ mod tests {
             ..life()
         };
         assert!(
-            life.story()
+            life.story("this call", Duration::ZERO)
                 .into_string()
                 .starts_with("The provider did not say how long the token lives;")
         );

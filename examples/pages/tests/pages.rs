@@ -49,11 +49,16 @@ fn every_field_of_a_page_is_shown() {
         scope: "f-scope",
         organization: "f-organization",
         url: "f-url",
-        text: "f-text",
+        notice: "f-notice",
+        about: "f-about",
+        detail: "f-detail",
         wanted: "f-wanted",
     };
     let fields: &[(&str, &[&str])] = &[
-        ("home-signed-out", &["f-text", "f-issuer", "f-name"]),
+        (
+            "home-signed-out",
+            &["f-notice", "f-issuer", "f-name", "f-about"],
+        ),
         (
             "home-signed-in",
             &["f-name", "f-email", "f-subject", "f-issuer", "f-scope"],
@@ -75,7 +80,7 @@ fn every_field_of_a_page_is_shown() {
                 "f-email",
                 "f-family",
                 "f-organization",
-                "f-text",
+                "f-detail",
                 "f-url",
             ],
         ),

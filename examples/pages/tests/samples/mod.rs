@@ -22,7 +22,9 @@ pub(crate) struct Values<'a> {
     pub(crate) scope: &'a str,
     pub(crate) organization: &'a str,
     pub(crate) url: &'a str,
-    pub(crate) text: &'a str,
+    pub(crate) notice: &'a str,
+    pub(crate) about: &'a str,
+    pub(crate) detail: &'a str,
     pub(crate) wanted: &'a str,
 }
 
@@ -37,7 +39,9 @@ pub(crate) const ALICE: Values<'static> = Values {
     scope: "offline_access",
     organization: "Orchard Cooperative",
     url: "http://127.0.0.1:41229/scim2/Me",
-    text: "Signed in a moment ago. Welcome back.",
+    notice: "You are signed out.",
+    about: "Has the role admin.",
+    detail: "Member",
     wanted: "your profile",
 };
 
@@ -54,7 +58,9 @@ impl<'a> Values<'a> {
             scope: text,
             organization: text,
             url: text,
-            text,
+            notice: text,
+            about: text,
+            detail: text,
             wanted: text,
         }
     }
@@ -86,16 +92,16 @@ fn home_signed_out(values: Values<'_>) -> String {
     let users = [
         DemoUser {
             name: values.name,
-            about: "Has the role admin.",
+            about: values.about,
         },
         DemoUser {
             name: "Bob Baker",
-            about: values.text,
+            about: "Has no role.",
         },
     ];
     example_pages::home(&Home {
         framework: "axum",
-        notice: Some(values.text),
+        notice: Some(values.notice),
         session: None,
         dev_provider: Some(DevProvider {
             address: values.issuer,
@@ -184,7 +190,7 @@ fn dashboard(values: Values<'_>) -> String {
     let organizations = [
         Organization {
             name: values.organization,
-            detail: Some(values.text),
+            detail: Some(values.detail),
         },
         Organization {
             name: "Weavers’ Guild",
@@ -200,7 +206,7 @@ fn dashboard(values: Values<'_>) -> String {
             took: Duration::from_millis(193),
         },
         organizations_call: Call {
-            url: values.url,
+            url: "http://127.0.0.1:41229/organizations",
             took: Duration::from_millis(208),
         },
         took: Duration::from_millis(211),
