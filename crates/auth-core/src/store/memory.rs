@@ -1,0 +1,460 @@
+//! Sessions in this process's memory.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SessionKey, SessionStore,
+    StoreError, Swapped,
+};
+use crate::clock::Timestamp;
+
+/// Keeps sessions in this process's memory: for development, for tests, and for an application that runs as one
+/// process and may sign everyone out when it restarts.
+///
+/// It never fails. Memory is bounded by what is alive: [`sweep`](SessionStore::sweep) removes the rest.
+///
+/// ```
+/// use auth_core::store::MemoryStore;
+///
+/// let store = MemoryStore::new();
+/// assert!(store.is_empty());
+/// ```
+pub struct MemoryStore {
+    /// Sessions, spread by the first byte of their key, which is a hash and so falls evenly.
+    sessions: [RwLock<Sessions>; SHARDS],
+    /// Always locked before a shard. Who changes an index key holds it for writing, and who searches holds it for
+    /// reading throughout, so that a search sees a session that moves to another key at least once.
+    indexes: RwLock<Indexes>,
+    once: [Mutex<Claims>; SHARDS],
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sessions: std::array::from_fn(|_| RwLock::default()),
+            indexes: RwLock::default(),
+            once: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// How many sessions are in memory, those included that have expired and are not swept yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// Whether no session is in memory.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, key: &SessionKey) -> &RwLock<Sessions> {
+        &self.sessions[shard_of(key.as_bytes())]
+    }
+
+    fn find(
+        &self,
+        index: impl FnOnce(&Indexes) -> Option<&HashSet<SessionKey>>,
+        now: Timestamp,
+    ) -> Vec<(SessionKey, Arc<Record>)> {
+        let indexes = read(&self.indexes);
+        let keys = index(&indexes).into_iter().flatten();
+        keys.filter_map(|key| Some((*key, live(&read(self.shard(key)), key, now)?)))
+            .take(FIND_LIMIT)
+            .collect()
+    }
+
+    fn sweep_shard(&self, shard: &RwLock<Sessions>, now: Timestamp) -> u64 {
+        // Looking takes longer than removing, and requests can read meanwhile.
+        let expired: Vec<SessionKey> = read(shard)
+            .iter()
+            .filter(|(_, entry)| entry.record.expires_at <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        if expired.is_empty() {
+            return 0;
+        }
+        let mut indexes = write(&self.indexes);
+        let mut sessions = write(shard);
+        let mut removed = 0;
+        for key in expired {
+            // Between the two locks the key may have got a new session.
+            if live(&sessions, &key, now).is_none()
+                && let Some(entry) = sessions.remove(&key)
+            {
+                indexes.remove(&key, &entry.record);
+                removed += 1;
+            }
+        }
+        removed
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn insert(
+        &self,
+        key: &SessionKey,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Inserted, StoreError> {
+        let mut indexes = write(&self.indexes);
+        let mut sessions = write(self.shard(key));
+        if live(&sessions, key, now).is_some() {
+            return Ok(Inserted::Taken);
+        }
+        let record = Arc::new(Record {
+            lease: None,
+            ..record
+        });
+        if let Some(expired) = sessions.remove(key) {
+            indexes.remove(key, &expired.record);
+        }
+        indexes.add(key, &record);
+        sessions.insert(*key, Entry { record, fence: 0 });
+        Ok(Inserted::Yes)
+    }
+
+    async fn load(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        Ok(live(&read(self.shard(key)), key, now))
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &SessionKey,
+        expected: u64,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Swapped, StoreError> {
+        let mut indexes = write(&self.indexes);
+        let mut sessions = write(self.shard(key));
+        let Some(entry) = live_mut(&mut sessions, key, now) else {
+            return Ok(Swapped::Gone);
+        };
+        if entry.record.version != expected {
+            return Ok(Swapped::Newer(Arc::clone(&entry.record)));
+        }
+        let record = Arc::new(Record {
+            version: expected.wrapping_add(1),
+            lease: None,
+            ..record
+        });
+        indexes.replace(key, &entry.record, &record);
+        entry.record = record;
+        Ok(Swapped::Yes)
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        last_seen_at: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(entry) = live_mut(&mut write(self.shard(key)), key, now) {
+            // Whoever has loaded the record keeps what they saw: a record that is shared is copied here, its sealed
+            // and its opened body are not.
+            let record = Arc::make_mut(&mut entry.record);
+            record.last_seen_at = record.last_seen_at.max(last_seen_at);
+            record.expires_at = record.expires_at.max(expires_at);
+        }
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        key: &SessionKey,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut indexes = write(&self.indexes);
+        let mut sessions = write(self.shard(key));
+        let Some(record) = live(&sessions, key, now) else {
+            return Ok(false);
+        };
+        if expected.is_some_and(|expected| expected != record.version) {
+            return Ok(false);
+        }
+        sessions.remove(key);
+        indexes.remove(key, &record);
+        Ok(true)
+    }
+
+    async fn find_by_subject(
+        &self,
+        subject: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        Ok(self.find(|indexes| indexes.subject.get(subject), now))
+    }
+
+    async fn find_by_sid(
+        &self,
+        sid: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        Ok(self.find(|indexes| indexes.sid.get(sid), now))
+    }
+
+    async fn acquire(
+        &self,
+        key: &SessionKey,
+        seen: u64,
+        owner: LeaseOwner,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<Acquired, StoreError> {
+        let mut sessions = write(self.shard(key));
+        let Some(entry) = live_mut(&mut sessions, key, now) else {
+            return Ok(Acquired::Gone);
+        };
+        if entry.record.version != seen {
+            return Ok(Acquired::Newer(Arc::clone(&entry.record)));
+        }
+        if entry.record.lease.is_some_and(|lease| lease.until > now) {
+            return Ok(Acquired::Held(Arc::clone(&entry.record)));
+        }
+        entry.fence += 1;
+        Arc::make_mut(&mut entry.record).lease = Some(Lease {
+            owner,
+            fence: entry.fence,
+            until: now.plus(length),
+        });
+        Ok(Acquired::Got(Arc::clone(&entry.record)))
+    }
+
+    async fn renew(
+        &self,
+        key: &SessionKey,
+        lease: &Lease,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut sessions = write(self.shard(key));
+        let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease))
+        else {
+            return Ok(false);
+        };
+        Arc::make_mut(&mut entry.record).lease = Some(Lease {
+            until: now.plus(length),
+            ..*lease
+        });
+        Ok(true)
+    }
+
+    async fn release(
+        &self,
+        key: &SessionKey,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut sessions = write(self.shard(key));
+        if let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease)) {
+            Arc::make_mut(&mut entry.record).lease = None;
+        }
+        Ok(())
+    }
+
+    async fn claim_once(
+        &self,
+        key: &OnceKey,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(lock(&self.once[shard_of(key.as_bytes())]).claim(key, until, now))
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for (sessions, once) in self.sessions.iter().zip(&self.once) {
+            removed += self.sweep_shard(sessions, now);
+            lock(once).remove_expired(now);
+            // A store of a million sessions takes a while; requests on this thread go first.
+            tokio::task::yield_now().await;
+        }
+        Ok(removed)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+const SHARDS: usize = 64;
+
+/// The most that a search gives, set by the contract.
+const FIND_LIMIT: usize = 1_000;
+
+fn shard_of(key: &[u8; 32]) -> usize {
+    usize::from(key[0]) % SHARDS
+}
+
+type Sessions = HashMap<SessionKey, Entry>;
+
+struct Entry {
+    record: Arc<Record>,
+    /// The fence number of the last lease; it outlives the lease, which a swap or a release clears.
+    fence: u64,
+}
+
+impl Entry {
+    fn holds(&self, lease: &Lease) -> bool {
+        self.record
+            .lease
+            .is_some_and(|held| held.owner == lease.owner && held.fence == lease.fence)
+    }
+}
+
+fn live(sessions: &Sessions, key: &SessionKey, now: Timestamp) -> Option<Arc<Record>> {
+    let entry = sessions.get(key)?;
+    (entry.record.expires_at > now).then(|| Arc::clone(&entry.record))
+}
+
+fn live_mut<'a>(
+    sessions: &'a mut Sessions,
+    key: &SessionKey,
+    now: Timestamp,
+) -> Option<&'a mut Entry> {
+    sessions
+        .get_mut(key)
+        .filter(|entry| entry.record.expires_at > now)
+}
+
+#[derive(Default)]
+struct Indexes {
+    subject: HashMap<IndexKey, HashSet<SessionKey>>,
+    sid: HashMap<IndexKey, HashSet<SessionKey>>,
+}
+
+impl Indexes {
+    fn add(&mut self, key: &SessionKey, record: &Record) {
+        self.subject.entry(record.subject).or_default().insert(*key);
+        if let Some(sid) = record.sid {
+            self.sid.entry(sid).or_default().insert(*key);
+        }
+    }
+
+    fn remove(&mut self, key: &SessionKey, record: &Record) {
+        remove_from(&mut self.subject, &record.subject, key);
+        if let Some(sid) = &record.sid {
+            remove_from(&mut self.sid, sid, key);
+        }
+    }
+
+    fn replace(&mut self, key: &SessionKey, old: &Record, new: &Record) {
+        self.remove(key, old);
+        self.add(key, new);
+    }
+}
+
+fn remove_from(
+    index: &mut HashMap<IndexKey, HashSet<SessionKey>>,
+    at: &IndexKey,
+    key: &SessionKey,
+) {
+    if let Some(keys) = index.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(at);
+        }
+    }
+}
+
+/// What was claimed, and until when.
+#[derive(Default)]
+struct Claims {
+    until: HashMap<OnceKey, Timestamp>,
+    /// Expired claims are removed when there are this many, so that memory stays bounded between sweeps.
+    crowded_at: usize,
+}
+
+impl Claims {
+    fn claim(&mut self, key: &OnceKey, until: Timestamp, now: Timestamp) -> bool {
+        if self.until.get(key).is_some_and(|until| *until > now) {
+            return false;
+        }
+        if self.until.len() >= self.crowded_at {
+            self.remove_expired(now);
+        }
+        self.until.insert(*key, until);
+        true
+    }
+
+    fn remove_expired(&mut self, now: Timestamp) {
+        self.until.retain(|_, until| *until > now);
+        self.crowded_at = (self.until.len() * 2).max(64);
+    }
+}
+
+// No lock is held over code that can panic halfway through a change, so a poisoned one guards sound data.
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn once_key(n: u32) -> OnceKey {
+        let mut bytes = [0; 32];
+        bytes[28..].copy_from_slice(&n.to_be_bytes());
+        OnceKey::from_bytes(bytes)
+    }
+
+    #[test]
+    fn claims_that_ended_make_room_without_a_sweep() {
+        let mut claims = Claims::default();
+        for n in 0..100_000 {
+            let now = Timestamp::from_secs(i64::from(n));
+            let until = now.plus(Duration::from_secs(10));
+            assert!(claims.claim(&once_key(n), until, now));
+        }
+        assert!(claims.until.len() <= 64);
+    }
+
+    #[test]
+    fn claims_that_have_not_ended_stay_however_many_there_are() {
+        let mut claims = Claims::default();
+        let now = Timestamp::from_secs(0);
+        let until = Timestamp::from_secs(10);
+        for n in 0..1_000 {
+            assert!(claims.claim(&once_key(n), until, now));
+        }
+        for n in 0..1_000 {
+            assert!(!claims.claim(&once_key(n), until, now));
+        }
+    }
+}
