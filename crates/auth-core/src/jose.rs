@@ -1,0 +1,30 @@
+//! Signed tokens (JWS, RFC 7515), the keys that verify them (JWK, RFC 7517) and the key that signs ours.
+//!
+//! One path serves everything that a provider signs: ID tokens, userinfo answers, logout tokens, JWT access tokens.
+//! A token is parsed into a `Jws`, and the only way from there to its payload is `Jws::verify`; what the claims must
+//! say is each caller's own affair. Only asymmetric algorithms exist here, so a token that asks for `none` or
+//! for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
+
+mod algorithm;
+mod claims;
+mod jwk;
+mod jws;
+mod signing_key;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use algorithm::{Algorithm, UnsupportedAlgorithm};
+pub(crate) use claims::{ObjectError, audience, instant, parse_object};
+pub use jwk::KeySetError;
+pub(crate) use jwk::{KeySet, parse_key_set};
+pub(crate) use jws::Jws;
+pub use jws::JwsError;
+pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
+
+/// Whether two secrets are equal, in a time that depends on their lengths only.
+pub(crate) fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
+}
