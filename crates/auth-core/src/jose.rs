@@ -19,7 +19,7 @@ pub(crate) mod testing;
 pub use algorithm::{Algorithm, UnsupportedAlgorithm};
 pub(crate) use claims::{ObjectError, audience, instant, parse_object};
 pub use jwk::KeySetError;
-pub(crate) use jwk::{KeySet, parse_key_set};
+pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub(crate) use jws::Jws;
 pub use jws::JwsError;
 pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
