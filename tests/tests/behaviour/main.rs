@@ -1,0 +1,281 @@
+//! One list of behaviour cases, run over HTTP against both example applications, with both carriers of the session identifier.
+//!
+//! A case is named after the rule it checks and stands in the module of its subject. It sees an application only from outside: environment, HTTP,
+//! output, exit status. After each case, what its applications printed at the highest log level is searched for every secret of the case.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod callback;
+mod config;
+mod discovery;
+mod downstream;
+mod gates;
+mod id_token;
+mod login;
+mod logout;
+mod modes;
+mod process;
+mod protection;
+mod refresh;
+mod routes;
+mod session;
+mod store;
+mod token_endpoint;
+
+/// Makes a test of each case of the list, for one application and one carrier.
+macro_rules! suite {
+    ($framework:ident, $carrier:ident: $($module:ident { $($case:ident,)* })*) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $case() {
+                use auth_tests::{Carrier, Framework, Stage};
+                Stage::run(Framework::$framework, Carrier::$carrier, crate::$module::$case).await;
+            })*
+        })*
+    };
+}
+
+/// Runs the list against every application. `per_carrier` cases run once for each carrier of the session identifier.
+macro_rules! behaviour {
+    (per_application { $($once:tt)* } per_carrier { $($each:tt)* }) => {
+        mod axum {
+            mod application { suite!(Axum, Cookie: $($once)*); }
+            mod own_cookie { suite!(Axum, Cookie: $($each)*); }
+            mod tower_sessions { suite!(Axum, Framework: $($each)*); }
+        }
+        mod actix {
+            mod application { suite!(Actix, Cookie: $($once)*); }
+            mod own_cookie { suite!(Actix, Cookie: $($each)*); }
+            mod actix_session { suite!(Actix, Framework: $($each)*); }
+        }
+    };
+}
+
+behaviour! {
+    per_application {
+        config {
+            a_provider_needs_a_client_id,
+            authorization_and_token_url_belong_together,
+            a_secret_method_needs_a_secret,
+            private_key_jwt_needs_a_readable_key_that_is_long_enough,
+            the_secret_has_at_least_256_bits_in_hex,
+            the_store_can_be_opened,
+            the_issuer_is_https_or_loopback,
+            the_base_url_is_an_origin,
+            parameters_of_the_library_are_refused_as_extra_ones,
+            values_outside_their_list_or_range_are_refused,
+            an_address_in_use_is_named,
+            a_random_secret_is_warned_of,
+        }
+        process {
+            one_line_on_standard_output_says_where_it_listens,
+            starts_while_the_provider_is_down,
+            sigterm_ends_it_with_status_0,
+            ctrl_c_ends_it_with_status_0,
+            a_request_under_way_is_finished_after_sigterm,
+            a_request_that_never_ends_does_not_keep_it_alive,
+            a_refresh_under_way_is_saved_after_sigterm,
+            without_settings_the_development_provider_runs_inside,
+        }
+        discovery {
+            while_the_provider_is_down_sign_in_is_503_and_soon_works_again,
+            a_provider_that_comes_up_later_is_found,
+            a_discovery_document_that_cannot_be_used_is_a_502_page,
+            discovery_must_name_our_issuer_and_what_sign_in_needs,
+            without_keys_nobody_is_signed_in,
+            the_first_fetch_of_the_keys_does_not_count_as_a_second,
+            metadata_is_not_fetched_for_every_sign_in,
+        }
+        id_token {
+            the_issuer_is_ours_to_the_byte,
+            the_audience_is_this_client,
+            the_authorized_party_is_this_client,
+            it_has_not_expired_by_more_than_a_minute,
+            it_was_issued_within_the_last_hour_and_not_in_the_future,
+            it_is_valid_already,
+            the_nonce_is_that_of_the_request,
+            the_access_token_hash_matches_where_present,
+            it_is_no_token_of_another_type,
+            critical_header_parameters_are_not_ignored,
+            the_subject_is_not_empty,
+            the_signature_is_the_provider_s,
+            unsigned_and_symmetric_algorithms_are_refused,
+            only_configured_algorithms_are_accepted,
+            an_unknown_key_is_looked_for_once_and_refused,
+            a_missing_id_token_is_refused,
+            rotated_keys_are_found,
+        }
+        token_endpoint {
+            answers_that_are_no_token_response_are_refused,
+            refusals_and_outages_are_502_or_503,
+            an_error_is_an_error_whatever_else_the_answer_holds,
+            the_token_type_is_bearer_in_any_case,
+            an_access_token_is_needed,
+            expires_in_may_be_text_and_nonsense_means_unknown,
+            scopes_are_those_granted,
+            userinfo_of_somebody_else_fails_the_sign_in,
+            any_other_failure_of_userinfo_does_not,
+            userinfo_adds_claims_and_changes_none,
+            userinfo_can_be_left_out,
+        }
+        modes {
+            plain_oauth_needs_no_discovery_and_no_id_token,
+            plain_oauth_takes_the_user_from_userinfo,
+            plain_oauth_takes_the_user_from_introspection,
+            plain_oauth_refreshes,
+            client_secret_basic_encodes_id_and_secret,
+            client_secret_post_sends_the_secret_in_the_body_only,
+            a_public_client_sends_its_id,
+            private_key_jwt_signs_a_new_short_assertion_each_time,
+            every_usual_signature_algorithm_is_understood,
+        }
+    }
+    per_carrier {
+        login {
+            asks_for_a_code_with_pkce_state_and_nonce,
+            every_attempt_has_its_own_state_nonce_and_challenge,
+            the_code_is_redeemed_with_the_verifier_of_the_challenge,
+            asks_for_the_configured_scopes,
+            adds_the_configured_parameters,
+            resource_indicators_go_with_authorization_and_token_requests,
+            comes_back_to_a_path_of_this_origin_and_nowhere_else,
+            a_huge_or_doubled_return_path_does_not_stop_the_sign_in,
+            the_return_path_does_not_leave_the_browser,
+            third_party_initiated_login_knows_only_our_issuer,
+            two_tabs_both_finish_in_either_order,
+            five_attempts_may_be_open_and_a_sixth_drops_the_oldest,
+            many_abandoned_attempts_leave_few_cookies,
+            attempts_are_forgotten_by_the_browser_after_a_quarter_of_an_hour,
+            host_and_forwarded_headers_change_no_redirect,
+        }
+        callback {
+            a_state_that_is_missing_wrong_or_foreign_is_refused,
+            an_authorization_response_of_another_browser_is_refused,
+            doubled_parameters_are_refused,
+            a_missing_code_is_refused,
+            the_issuer_of_the_response_must_be_ours,
+            an_error_of_the_provider_is_a_page_without_its_words,
+            a_user_who_denies_is_told_so_and_can_try_again,
+            an_error_beside_a_code_is_an_error,
+            a_state_is_used_up_by_the_first_callback_whatever_its_outcome,
+            a_used_state_stays_used_when_the_browser_puts_its_cookies_back,
+            a_repeated_callback_in_a_signed_in_browser_goes_on_to_the_app,
+            a_repeated_callback_in_a_signed_out_browser_offers_to_sign_in,
+            of_concurrent_callbacks_one_reaches_the_token_endpoint,
+            a_forged_callback_does_not_end_the_session,
+            post_reads_the_body_only,
+            odd_requests_are_refused_calmly,
+            a_failure_is_logged_once_with_its_code,
+        }
+        session {
+            cookies_are_http_only_lax_and_of_this_host,
+            with_https_cookies_are_secure_and_bound_to_the_host,
+            after_sign_in_the_attempt_s_cookie_is_gone,
+            every_sign_in_makes_a_new_identifier_and_ends_the_old_session,
+            an_identifier_that_was_planted_is_not_taken_over,
+            sign_out_makes_the_identifier_useless,
+            a_corrupt_cookie_is_no_cookie,
+            other_cookies_and_doubled_ones_do_no_harm,
+            anonymous_requests_set_no_cookie,
+            the_session_document_has_claims_scopes_and_deadlines_and_no_token,
+            the_session_document_neither_refreshes_nor_waits,
+            a_session_ends_when_it_is_idle,
+            requests_keep_an_idle_session_alive,
+            a_session_ends_at_its_absolute_end_however_busy,
+            two_users_in_two_browsers_do_not_mix,
+        }
+        protection {
+            a_navigation_is_sent_to_sign_in_and_comes_back,
+            everything_else_gets_401_and_a_problem_document,
+            other_methods_are_never_redirected,
+            sign_out_is_refused_from_other_origins,
+            revocation_is_refused_from_other_origins,
+            requests_of_our_own_pass,
+            what_depends_on_the_session_is_not_stored,
+        }
+        refresh {
+            two_hundred_requests_on_a_dead_token_make_one_refresh,
+            requests_that_arrive_during_a_refresh_share_it,
+            the_token_is_fresh_before_the_handler_runs,
+            every_expiry_is_followed_by_one_refresh,
+            a_token_about_to_die_is_refreshed_in_the_background,
+            an_outage_is_503_and_signs_nobody_out,
+            a_provider_that_is_down_is_503_until_it_comes_up,
+            a_token_still_good_is_served_while_the_provider_is_down,
+            requests_share_the_outcome_of_a_refused_refresh,
+            a_refused_refresh_token_ends_the_session,
+            a_refused_refresh_token_sends_a_navigation_to_sign_in,
+            a_lost_answer_ends_in_a_clean_sign_in_and_no_loop,
+            a_refreshed_id_token_of_somebody_else_ends_the_session,
+            a_refreshed_id_token_with_a_bad_signature_ends_the_session,
+            a_refreshed_id_token_needs_no_nonce,
+            a_refresh_answer_may_lack_what_it_need_not_have,
+            an_odd_refresh_answer_does_not_lose_the_rotated_token,
+            without_rotation_the_refresh_token_serves_again,
+            a_client_that_goes_away_does_not_cancel_the_refresh,
+            a_sign_out_during_a_refresh_wins,
+            a_dead_token_without_a_refresh_token_is_no_session,
+            a_refresh_authenticates_the_client_and_sends_no_more_than_it_must,
+        }
+        downstream {
+            the_answer_is_passed_on,
+            the_profile_shows_mail_and_names,
+            what_the_api_says_is_shown_as_text,
+            both_calls_of_the_dashboard_run_at_the_same_time,
+            a_refused_token_is_refreshed_and_the_call_sent_again_once,
+            an_api_that_refuses_every_token_is_asked_twice_and_no_more,
+            a_refused_token_while_the_provider_is_down_signs_nobody_out,
+            a_failing_api_is_a_502,
+            an_api_that_nobody_serves_is_a_502,
+            half_a_dashboard_is_a_502,
+            the_api_s_own_refusals_pass,
+            tokens_do_not_follow_a_redirect_to_another_origin,
+        }
+        gates {
+            administrators_are_let_in,
+            others_get_403_browsers_too,
+            a_fresh_sign_in_may_transfer,
+            an_old_sign_in_must_be_renewed_first,
+            a_provider_that_ignores_max_age_is_caught,
+            revocation_drops_the_access_token_here_and_there,
+            revocation_is_204_where_the_provider_cannot,
+            revocation_without_a_refresh_token_ends_what_there_was,
+            revocation_while_the_provider_is_down_does_not_hang,
+        }
+        logout {
+            goes_to_the_provider_with_what_it_needs,
+            revokes_the_tokens,
+            works_while_the_access_token_is_dead,
+            does_not_wait_long_for_a_slow_provider,
+            ends_the_session_while_the_provider_is_down,
+            ends_the_session_though_revocation_is_refused,
+            stays_here_where_the_provider_has_no_end_session_endpoint,
+            without_a_session_it_does_no_harm,
+            twice_is_as_good_as_once,
+            requests_under_way_do_not_bring_the_session_back,
+        }
+        store {
+            a_restart_signs_nobody_out,
+            a_sign_out_survives_a_restart,
+            a_sign_in_begun_before_a_restart_is_finished_after_it,
+            another_secret_is_a_sign_out,
+            a_rotated_secret_is_none,
+            the_file_holds_neither_tokens_nor_identifiers,
+            without_a_file_a_restart_is_a_sign_out,
+            two_instances_on_one_file_share_sessions,
+        }
+        routes {
+            the_home_page_shows_who_is_signed_in_and_how_to_sign_out,
+            hostile_claims_are_shown_as_text,
+            health_depends_on_nothing_and_readiness_on_the_store,
+            every_failure_code_is_explained,
+            unknown_paths_and_methods_are_4xx,
+            ping_calls_nothing,
+        }
+        modes {
+            form_post_over_https_comes_from_another_site,
+            form_post_works_on_loopback,
+            a_repeated_form_post_from_another_site_gets_a_page,
+            a_forged_form_post_signs_nobody_in,
+        }
+    }
+}
