@@ -1,0 +1,551 @@
+//! The test's hand on the provider and the demo APIs while they run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::api;
+use crate::params::Params;
+use crate::provider::Provider;
+use crate::provider::client::Client;
+use crate::provider::jwt::Signature;
+use crate::provider::keys::{OldKeys, SigningKey};
+use crate::server::Server;
+use crate::traffic::{GATE_WAIT, Gate, Side};
+
+/// An endpoint of the provider or of a demo API.
+///
+/// Paths of the APIs stand for themselves and everything below: `Api("/echo")` is also `/echo/a/b`. All paths
+/// an API does not know are one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`.
+    Discovery,
+    /// `/jwks`.
+    Jwks,
+    /// `/authorize`, when the request arrives; not the forms of the sign-in page.
+    Authorize,
+    /// `/token`.
+    Token,
+    /// `/userinfo`.
+    Userinfo,
+    /// `/revoke`.
+    Revoke,
+    /// `/introspect`.
+    Introspect,
+    /// `/end-session`.
+    EndSession,
+    /// `/par` (RFC 9126).
+    PushedAuthorization,
+    /// A path of the first demo API, such as `/users/me`.
+    Api(&'static str),
+    /// A path of the second demo API, such as `/whoami`.
+    Api2(&'static str),
+}
+
+impl Endpoint {
+    /// The same endpoint under the name that counts and faults are kept by.
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Api(path) => Self::Api(api::route(path)),
+            Self::Api2(path) => Self::Api2(api::route(path)),
+            other => other,
+        }
+    }
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// This status with an empty body; the request is not looked at.
+    Status {
+        /// The status code.
+        status: u16,
+        /// The `Retry-After` header, in whole seconds.
+        retry_after: Option<Duration>,
+    },
+    /// The right answer, so much later (by the machine's clock).
+    Delay(Duration),
+    /// No answer until [`Control::clear`]; then the right one.
+    Hang,
+    /// The connection is closed without an answer; the request is not looked at.
+    Reset,
+    /// This answer; the request is not looked at.
+    Body {
+        /// The status code.
+        status: u16,
+        /// The `Content-Type` header.
+        content_type: String,
+        /// The body, which need not be what the header says.
+        body: Vec<u8>,
+    },
+    /// An OAuth error (RFC 6749 §5.2); the request is not looked at.
+    Oauth {
+        /// The status code.
+        status: u16,
+        /// The error code, such as `invalid_grant`.
+        error: String,
+    },
+    /// The work is done (tokens are rotated, say), then the connection is closed without an answer.
+    LoseAnswer,
+}
+
+impl Fault {
+    /// [`Fault::Status`] without `Retry-After`.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self::Status {
+            status,
+            retry_after: None,
+        }
+    }
+
+    /// [`Fault::Oauth`].
+    #[must_use]
+    pub fn oauth(status: u16, error: &str) -> Self {
+        Self::Oauth {
+            status,
+            error: error.to_owned(),
+        }
+    }
+
+    /// [`Fault::Body`].
+    #[must_use]
+    pub fn body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self::Body {
+            status,
+            content_type: content_type.to_owned(),
+            body: body.into(),
+        }
+    }
+}
+
+/// A request that arrived.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RecordedRequest {
+    /// The method, such as `POST`.
+    pub method: String,
+    /// The path as it came.
+    pub path: String,
+    /// The query as it came, without the question mark; empty where there is none.
+    pub query: String,
+    /// Header names (lower case) and values.
+    pub headers: Vec<(String, String)>,
+    /// The form of the body; empty for the demo APIs, which stream their bodies.
+    pub form: Vec<(String, String)>,
+}
+
+impl RecordedRequest {
+    /// The first value of a form field.
+    #[must_use]
+    pub fn form(&self, name: &str) -> Option<&str> {
+        first(&self.form, name)
+    }
+
+    /// The first value of a header, named in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        first(&self.headers, name)
+    }
+
+    /// The first value of a query parameter, decoded.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let params = Params::parse(self.query.as_bytes());
+        first(&params.0, name).map(str::to_owned)
+    }
+}
+
+/// Shows no values: they hold codes, secrets and tokens.
+impl fmt::Debug for RecordedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &[(String, String)]| {
+            pairs
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
+        f.debug_struct("RecordedRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &names(&self.headers))
+            .field("form", &names(&self.form))
+            .finish_non_exhaustive()
+    }
+}
+
+fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Requests to one endpoint wait while this exists; [`release`](Self::release) or dropping it lets them go.
+#[must_use = "requests wait only while the hold exists"]
+pub struct Hold {
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// Too few requests arrived at a [`Hold`] in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{arrived} requests arrived in 10 s where {expected} were awaited")]
+pub struct HoldTimeout {
+    expected: usize,
+    arrived: usize,
+}
+
+impl Hold {
+    /// Waits until `n` requests, in all, have arrived here; 10 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`HoldTimeout`] where they did not arrive.
+    pub async fn waiting(&self, n: usize) -> Result<(), HoldTimeout> {
+        let mut waiting = self.gate.waiting.subscribe();
+        let arrived = tokio::time::timeout(GATE_WAIT, waiting.wait_for(|waiting| *waiting >= n));
+        match arrived.await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(HoldTimeout {
+                expected: n,
+                arrived: self.count(),
+            }),
+        }
+    }
+
+    /// How many requests have arrived here so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        *self.gate.waiting.borrow()
+    }
+
+    /// Lets the waiting requests and all later ones go on.
+    pub fn release(self) {}
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.gate.open();
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold")
+            .field("waiting", &self.count())
+            .finish()
+    }
+}
+
+/// Faults, settings and counts of a running [`DevProvider`](crate::DevProvider) and its demo APIs.
+///
+/// Cheap to clone. What it changes holds for requests that arrive afterwards.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) servers: Arc<Servers>,
+}
+
+/// The three servers.
+pub(crate) struct Servers {
+    pub(crate) provider: Server,
+    pub(crate) api: Server,
+    pub(crate) api2: Server,
+}
+
+impl Servers {
+    pub(crate) fn all(&self) -> [&Server; 3] {
+        [&self.provider, &self.api, &self.api2]
+    }
+}
+
+/// Counts and records.
+impl Control {
+    /// How many requests arrived at `endpoint`, whatever became of them.
+    #[must_use]
+    pub fn count(&self, endpoint: Endpoint) -> u64 {
+        self.provider.traffic.count(endpoint)
+    }
+
+    /// How many refresh requests arrived at the token endpoint, whatever became of them.
+    #[must_use]
+    pub fn refresh_count(&self) -> u64 {
+        self.provider.traffic.refresh_count()
+    }
+
+    /// How often a refresh token was presented that had been rotated before.
+    #[must_use]
+    pub fn reuse_count(&self) -> u64 {
+        self.provider.grants().reuse_count()
+    }
+
+    /// The requests that arrived at `endpoint`, oldest first. The latest 10 000 of all endpoints are kept.
+    #[must_use]
+    pub fn requests(&self, endpoint: Endpoint) -> Vec<RecordedRequest> {
+        self.provider.traffic.requests(endpoint)
+    }
+
+    /// Every code, token, session identifier and client secret so far: nothing of it may appear in a log.
+    #[must_use]
+    pub fn issued_secrets(&self) -> Vec<String> {
+        self.provider.issued_secrets()
+    }
+}
+
+/// Faults.
+impl Control {
+    /// Lets every request to `endpoint` fail until [`clear`](Self::clear), after the faults set before are used up.
+    pub fn fail(&self, endpoint: Endpoint, fault: Fault) {
+        self.provider.traffic.fail(endpoint, fault, None);
+    }
+
+    /// Lets the next `n` requests to `endpoint` fail, after the faults set before are used up.
+    pub fn fail_next(&self, endpoint: Endpoint, n: u64, fault: Fault) {
+        if n > 0 {
+            self.provider.traffic.fail(endpoint, fault, Some(n));
+        }
+    }
+
+    /// Ends the faults of `endpoint`; requests that hang there go on.
+    pub fn clear(&self, endpoint: Endpoint) {
+        self.provider.traffic.clear(endpoint);
+    }
+
+    /// Ends the faults of all endpoints; requests that hang go on.
+    pub fn clear_all(&self) {
+        self.provider.traffic.clear_all();
+    }
+
+    /// Closes the provider's port and all its connections. When this returns, the port refuses connections; the
+    /// demo APIs go on.
+    pub async fn go_down(&self) {
+        self.servers.provider.go_down().await;
+    }
+
+    /// Listens on the provider's port again.
+    ///
+    /// # Errors
+    ///
+    /// The port was taken by another program in the meantime.
+    pub async fn come_up(&self) -> std::io::Result<()> {
+        self.servers.provider.come_up().await
+    }
+
+    /// Closes the ports of both demo APIs and all their connections.
+    pub async fn apis_go_down(&self) {
+        self.servers.api.go_down().await;
+        self.servers.api2.go_down().await;
+    }
+
+    /// Listens on the demo APIs' ports again.
+    ///
+    /// # Errors
+    ///
+    /// A port was taken by another program in the meantime.
+    pub async fn apis_come_up(&self) -> std::io::Result<()> {
+        self.servers.api.come_up().await?;
+        self.servers.api2.come_up().await
+    }
+
+    /// Makes requests to `endpoint` wait, before anything is done for them. A second hold of the same endpoint
+    /// releases the first.
+    pub fn hold(&self, endpoint: Endpoint) -> Hold {
+        self.provider.traffic.hold(endpoint, Side::Request)
+    }
+
+    /// Makes answers of `endpoint` wait: the work is done (tokens are rotated, say), the answer is not sent yet.
+    pub fn hold_answer(&self, endpoint: Endpoint) -> Hold {
+        self.provider.traffic.hold(endpoint, Side::Answer)
+    }
+
+    /// The demo APIs refuse the next `n` good access tokens with 401 `invalid_token`.
+    pub fn reject_next(&self, n: u64) {
+        self.provider.settings().reject_next = n;
+    }
+}
+
+/// Settings.
+impl Control {
+    /// How long access tokens issued from now on live. Default 300 s.
+    pub fn set_access_token_lifetime(&self, lifetime: Duration) {
+        self.provider.settings().access_token_lifetime = lifetime;
+    }
+
+    /// How long the next access token lives, and only that one; zero means dead on arrival (`expires_in: 0`).
+    pub fn next_access_token_lifetime(&self, lifetime: Duration) {
+        self.provider.settings().next_access_token_lifetime = Some(lifetime);
+    }
+
+    /// Whether a refresh gives a new ID token. Default true.
+    pub fn set_refresh_id_token(&self, on: bool) {
+        self.provider.settings().refresh_id_token = on;
+    }
+
+    /// Whether a refresh gives a new refresh token and uses up the old one. Default true; otherwise the old one
+    /// stays good and the answer has none.
+    pub fn set_rotation(&self, on: bool) {
+        self.provider.settings().rotation = on;
+    }
+
+    /// Whether token answers lack `expires_in`. Default false.
+    pub fn omit_expires_in(&self, on: bool) {
+        self.provider.settings().omit_expires_in = on;
+    }
+
+    /// Does not grant `scope` from now on, though it is asked for.
+    pub fn withhold_scope(&self, scope: &str) {
+        self.provider
+            .settings()
+            .withheld_scopes
+            .push(scope.to_owned());
+    }
+
+    /// Grants all scopes again.
+    pub fn grant_all_scopes(&self) {
+        self.provider.settings().withheld_scopes.clear();
+    }
+
+    /// Registers a client, in place of the one with the same id.
+    pub fn register(&self, client: Client) {
+        self.provider.register(client);
+    }
+
+    /// Registers one more redirect URI for a client. Unknown clients stay unknown.
+    pub fn add_redirect_uri(&self, client_id: &str, uri: &str) {
+        self.provider.edit_client(client_id, |client| {
+            client.redirect_uris.push(uri.to_owned())
+        });
+    }
+
+    /// Registers one more URI to go to after sign-out.
+    pub fn add_post_logout_redirect_uri(&self, client_id: &str, uri: &str) {
+        self.provider.edit_client(client_id, |client| {
+            client.post_logout_redirect_uris.push(uri.to_owned());
+        });
+    }
+}
+
+/// Keys and tokens.
+impl Control {
+    /// Signs with a new key from now on and publishes it.
+    pub fn rotate_keys(&self, old: OldKeys) {
+        self.provider.rotate_keys(old);
+    }
+
+    /// Whether ID tokens are signed with a key that the key set does not hold. Access tokens are not affected.
+    pub fn sign_with_unpublished_key(&self, on: bool) {
+        let key = on.then(|| {
+            let algorithm = self.provider.keys().algorithm();
+            SigningKey::generate(algorithm).expect("key generation needs nothing but randomness")
+        });
+        self.provider.keys().sign_with_unpublished(key);
+    }
+
+    /// Whether ID tokens have `alg: none` and no signature.
+    pub fn unsigned_id_token(&self, on: bool) {
+        self.provider.tampering().unsigned = on;
+    }
+
+    /// Signs ID tokens with HS256 and this key, such as the text of a public key; `None` ends it.
+    pub fn hs256_id_token(&self, key: Option<Vec<u8>>) {
+        self.provider.tampering().hs256 = key;
+    }
+
+    /// Whether the signature of ID tokens is wrong by one bit.
+    pub fn corrupt_id_token_signature(&self, on: bool) {
+        self.provider.tampering().corrupt = on;
+    }
+
+    /// Changes header and claims of every ID token before it is signed.
+    pub fn tamper_id_token(
+        &self,
+        change: impl Fn(&mut Map<String, Value>, &mut Map<String, Value>) + Send + Sync + 'static,
+    ) {
+        self.provider.tampering().id_token = Some(Arc::new(change));
+    }
+
+    /// Changes the JSON of every successful token answer.
+    pub fn tamper_token_response(
+        &self,
+        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
+    ) {
+        self.provider.tampering().token_response = Some(Arc::new(change));
+    }
+
+    /// Changes the discovery document.
+    pub fn tamper_discovery(
+        &self,
+        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
+    ) {
+        self.provider.tampering().discovery = Some(Arc::new(change));
+    }
+
+    /// Changes the key set.
+    pub fn tamper_jwks(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
+        self.provider.tampering().jwks = Some(Arc::new(change));
+    }
+
+    /// Changes every successful userinfo answer.
+    pub fn tamper_userinfo(
+        &self,
+        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
+    ) {
+        self.provider.tampering().userinfo = Some(Arc::new(change));
+    }
+
+    /// Changes the parameters of every authorization response.
+    pub fn tamper_callback(
+        &self,
+        change: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
+    ) {
+        self.provider.tampering().callback = Some(Arc::new(change));
+    }
+
+    /// Ends all that the `tamper_…` methods, [`unsigned_id_token`](Self::unsigned_id_token),
+    /// [`hs256_id_token`](Self::hs256_id_token), [`corrupt_id_token_signature`](Self::corrupt_id_token_signature)
+    /// and [`sign_with_unpublished_key`](Self::sign_with_unpublished_key) began.
+    pub fn clear_tampering(&self) {
+        *self.provider.tampering() = crate::provider::Tampering::default();
+        self.provider.keys().sign_with_unpublished(None);
+    }
+
+    /// A JWT with these claims, signed with the provider's key: a logout token (`logout+jwt`), an access token
+    /// (`at+jwt`) for another audience, a forgery. Nothing is added to the claims.
+    #[must_use]
+    pub fn sign_jwt(&self, typ: &str, claims: &Map<String, Value>) -> String {
+        let key = self.provider.keys().signing();
+        let signature = Signature::Key(&key);
+        signature.sign(&signature.header(typ), claims)
+    }
+
+    /// The published key set (RFC 7517).
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        self.provider.keys().jwks()
+    }
+
+    /// Ends everything `sub` ever granted and was given: tokens and browser sessions.
+    pub fn revoke_user(&self, sub: &str) {
+        let mut grants = self.provider.grants();
+        grants.revoke_all(|grant| grant.sub == sub);
+        grants.end_sessions_of(sub);
+    }
+
+    /// All refresh tokens issued so far answer `invalid_grant` from now on; access tokens live on.
+    pub fn kill_refresh_tokens(&self) {
+        self.provider.grants().kill_refresh_tokens();
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("issuer", &self.provider.issuer)
+            .finish_non_exhaustive()
+    }
+}

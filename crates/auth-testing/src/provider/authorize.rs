@@ -1,0 +1,537 @@
+//! The authorization endpoint (RFC 6749 §3.1, OIDC Core §3.1.2) and the forms of its sign-in page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use maud::Markup;
+use serde_json::json;
+use url::Url;
+
+use super::Provider;
+use super::discovery::SCOPES;
+use super::error::{OauthError, no_store};
+use super::grants::{BrowserSession, CodeBinding, Grant, SignOn};
+use super::user::User;
+use crate::pages;
+use crate::params::Params;
+use crate::random;
+
+/// An authorization code must be redeemed within this time.
+const CODE_LIFETIME_SECS: i64 = 60;
+/// A pushed authorization request must be used within this time.
+const PUSHED_LIFETIME_SECS: i64 = 60;
+/// So many sign-in pages may be open; more push out the oldest.
+const TRANSACTIONS: usize = 1000;
+/// `acr` of a sign-in for which no other was asked.
+const DEFAULT_ACR: &str = "urn:auth-testing:acr:basic";
+
+/// A valid authorization request.
+#[derive(Clone)]
+pub(crate) struct AuthorizationRequest {
+    pub(crate) client_id: String,
+    target: Target,
+    nonce: Option<String>,
+    scope: Vec<String>,
+    code_challenge: String,
+    prompt: Vec<String>,
+    max_age: Option<i64>,
+    login_hint: Option<String>,
+    acr_values: Vec<String>,
+    resource: Vec<String>,
+}
+
+/// Where and how the authorization response goes.
+#[derive(Clone)]
+struct Target {
+    redirect_uri: String,
+    state: Option<String>,
+    mode: ResponseMode,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ResponseMode {
+    Query,
+    FormPost,
+}
+
+/// Why there is no sign-in.
+pub(crate) enum Refusal {
+    /// Client or redirect URI are not to be trusted: a page, no redirect (RFC 6749 §4.1.2.1).
+    Page(&'static str),
+    /// The client is told.
+    Redirect(AuthorizationResponse),
+}
+
+/// An authorization response on its way to the client.
+pub(crate) struct AuthorizationResponse {
+    pub(crate) redirect_uri: String,
+    pub(crate) form_post: bool,
+    pub(crate) params: Vec<(String, String)>,
+}
+
+/// Sign-in pages that wait for somebody to choose.
+#[derive(Default)]
+pub(crate) struct Transactions {
+    requests: HashMap<String, AuthorizationRequest>,
+    order: std::collections::VecDeque<String>,
+}
+
+impl Transactions {
+    fn open(&mut self, request: AuthorizationRequest) -> String {
+        if self.order.len() == TRANSACTIONS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.requests.remove(&oldest);
+        }
+        let id = random::token();
+        self.order.push_back(id.clone());
+        self.requests.insert(id.clone(), request);
+        id
+    }
+
+    fn take(&mut self, id: &str) -> Option<AuthorizationRequest> {
+        self.order.retain(|known| known != id);
+        self.requests.remove(id)
+    }
+}
+
+pub(crate) async fn get(
+    State(provider): State<Arc<Provider>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let params = Params::parse(query.unwrap_or_default().as_bytes());
+    begin(&provider, params, &headers)
+}
+
+pub(crate) async fn post(
+    State(provider): State<Arc<Provider>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    begin(&provider, Params::parse(&body), &headers)
+}
+
+fn begin(provider: &Provider, params: Params, headers: &HeaderMap) -> Response {
+    let request = match provider.authorization_request(params) {
+        Ok(request) => request,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let session = provider.browser_session(headers);
+    match provider.without_asking(&request, session.as_ref()) {
+        Ok(Some(session)) => {
+            let response = provider.approve(&request, &session);
+            response.into_response()
+        }
+        Ok(None) => {
+            let page = provider.sign_in_page(&request);
+            page_response(StatusCode::OK, page)
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The sign-in page's form: a user was chosen, or nobody.
+pub(crate) async fn decision(
+    State(provider): State<Arc<Provider>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !same_origin(&provider, &headers) {
+        return Refusal::Page("This form was sent from another site.").into_response();
+    }
+    let form = Params::parse(&body);
+    let transaction = form.one("transaction").ok().flatten().unwrap_or_default();
+    let Some(request) = provider.transactions().take(transaction) else {
+        return Refusal::Page("This sign-in is no longer open. Go back to the application.")
+            .into_response();
+    };
+    let chosen = form.one("user").ok().flatten();
+    let Some(user) = chosen.and_then(|sub| provider.user(sub)) else {
+        return provider.deny(&request).into_response();
+    };
+    let session = provider.sign_on(&request, user);
+    let mut response = provider.approve(&request, &session).into_response();
+    let id = provider.grants().open_session(session);
+    provider.issued(&id);
+    let cookie = format!(
+        "{}={id}; Path=/; HttpOnly; SameSite=Lax",
+        provider.cookie_name
+    );
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The pushed authorization request endpoint (RFC 9126).
+pub(crate) async fn push(
+    State(provider): State<Arc<Provider>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut form = Params::parse(&body);
+    let client = match provider.authenticate(&headers, &form) {
+        Ok(client) => client,
+        Err(error) => return error.into_response(),
+    };
+    if form.all("request_uri").next().is_some() {
+        return OauthError::invalid_request("request_uri in a pushed request").into_response();
+    }
+    form.0.retain(|(name, _)| {
+        !matches!(
+            name.as_str(),
+            "client_secret" | "client_assertion" | "client_assertion_type" | "client_id"
+        )
+    });
+    form.0.push(("client_id".to_owned(), client.id));
+    match provider.authorization_request(form.clone()) {
+        Ok(_) => {}
+        Err(Refusal::Page(_)) => {
+            return OauthError::invalid_request("client or redirect_uri are not registered")
+                .into_response();
+        }
+        Err(Refusal::Redirect(_)) => {
+            return OauthError::invalid_request("malformed authorization request").into_response();
+        }
+    }
+    let expires_at = provider.now() + PUSHED_LIFETIME_SECS;
+    let uri = provider.grants().push_request(form, expires_at);
+    provider.issued(&uri);
+    no_store((
+        StatusCode::CREATED,
+        Json(json!({ "request_uri": uri, "expires_in": PUSHED_LIFETIME_SECS })),
+    ))
+}
+
+impl Provider {
+    /// Checks an authorization request in the order that decides whether the client may be told.
+    pub(crate) fn authorization_request(
+        &self,
+        params: Params,
+    ) -> Result<AuthorizationRequest, Refusal> {
+        let params = self.unfold_pushed(params)?;
+        let page = |why| Refusal::Page(why);
+        let client_id = params
+            .one("client_id")
+            .map_err(|_| page("The request names its client twice."))?
+            .ok_or(page("The request does not name its client."))?;
+        let client = self
+            .client(client_id)
+            .ok_or(page("No client with this client_id is registered."))?;
+        let redirect_uri = params
+            .one("redirect_uri")
+            .map_err(|_| page("The request has two redirect URIs."))?
+            .ok_or(page("The request has no redirect URI."))?;
+        // To the letter (RFC 9700 §2.1).
+        if !client.redirect_uris.iter().any(|uri| uri == redirect_uri) {
+            return Err(page(
+                "This redirect URI is not registered for the client, to the letter.",
+            ));
+        }
+        let mut target = Target {
+            redirect_uri: redirect_uri.to_owned(),
+            state: params.all("state").next().map(str::to_owned),
+            mode: ResponseMode::Query,
+        };
+        match params.all("response_mode").next() {
+            None | Some("query") => {}
+            Some("form_post") => target.mode = ResponseMode::FormPost,
+            Some(_) => {
+                return Err(self.refuse(&target, "invalid_request", "unknown response_mode"));
+            }
+        }
+        match self.checked(&params, client.id, &target) {
+            Ok(request) => Ok(request),
+            Err((error, description)) => Err(self.refuse(&target, error, description)),
+        }
+    }
+
+    /// The rest of the checks: the client is told what is wrong.
+    fn checked(
+        &self,
+        params: &Params,
+        client_id: String,
+        target: &Target,
+    ) -> Result<AuthorizationRequest, (&'static str, &'static str)> {
+        let one = |name| {
+            params
+                .one(name)
+                .map_err(|_| ("invalid_request", "a parameter is there twice"))
+        };
+        let list = |name| {
+            params
+                .words(name)
+                .map_err(|_| ("invalid_request", "a parameter is there twice"))
+        };
+        one("state")?;
+        one("response_mode")?;
+        if one("request")?.is_some() {
+            return Err(("request_not_supported", "no request objects"));
+        }
+        match one("response_type")? {
+            Some("code") => {}
+            Some(_) => return Err(("unsupported_response_type", "only code")),
+            None => return Err(("invalid_request", "response_type is missing")),
+        }
+        let code_challenge = one("code_challenge")?
+            .ok_or(("invalid_request", "code_challenge is missing (RFC 7636)"))?;
+        if one("code_challenge_method")? != Some("S256") {
+            return Err(("invalid_request", "code_challenge_method must be S256"));
+        }
+        let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if code_challenge.len() != 43 || !code_challenge.bytes().all(base64url) {
+            return Err(("invalid_request", "malformed code_challenge"));
+        }
+        let prompt = list("prompt")?;
+        if prompt.len() > 1 && prompt.iter().any(|word| word == "none") {
+            return Err(("invalid_request", "prompt none goes with no other"));
+        }
+        let max_age = match one("max_age")? {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(seconds) if seconds >= 0 => Some(seconds),
+                _ => return Err(("invalid_request", "max_age is no number of seconds")),
+            },
+        };
+        let withheld = self.settings().withheld_scopes.clone();
+        let scope = list("scope")?
+            .into_iter()
+            .filter(|scope| SCOPES.contains(&scope.as_str()) && !withheld.contains(scope))
+            .collect();
+        Ok(AuthorizationRequest {
+            client_id,
+            target: target.clone(),
+            nonce: one("nonce")?.map(str::to_owned),
+            scope,
+            code_challenge: code_challenge.to_owned(),
+            prompt,
+            max_age,
+            login_hint: one("login_hint")?.map(str::to_owned),
+            acr_values: list("acr_values")?,
+            resource: params.all("resource").map(str::to_owned).collect(),
+        })
+    }
+
+    /// Replaces a `request_uri` by what was pushed under it (RFC 9126 §4).
+    fn unfold_pushed(&self, params: Params) -> Result<Params, Refusal> {
+        let Ok(Some(uri)) = params.one("request_uri") else {
+            return Ok(params);
+        };
+        let now = self.now();
+        let pushed = self.grants().take_pushed(uri, now);
+        match pushed {
+            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => {
+                Ok(pushed)
+            }
+            _ => Err(Refusal::Page(
+                "This pushed request is unknown, expired or was used before.",
+            )),
+        }
+    }
+
+    /// The session that may answer without a page; `None` where somebody has to choose.
+    pub(crate) fn without_asking(
+        &self,
+        request: &AuthorizationRequest,
+        session: Option<&BrowserSession>,
+    ) -> Result<Option<BrowserSession>, Refusal> {
+        let prompt = |word: &str| request.prompt.iter().any(|p| p == word);
+        let fit = session.filter(|session| {
+            let age = self.now() - session.sign_on.auth_time;
+            let young = request.max_age.is_none_or(|max_age| age <= max_age);
+            // `max_age=0` is `prompt=login` (OIDC Core §3.1.2.1 note).
+            let again = prompt("login") || request.max_age == Some(0);
+            let acr =
+                request.acr_values.is_empty() || request.acr_values.contains(&session.sign_on.acr);
+            young && !again && acr
+        });
+        match fit {
+            Some(session) if !prompt("consent") && !prompt("select_account") => {
+                Ok(Some(session.clone()))
+            }
+            _ if prompt("none") => Err(self.refuse(
+                &request.target,
+                "login_required",
+                "nobody is signed in at the provider",
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    /// A new sign-in of `user`, at the level that the request asks for first.
+    pub(crate) fn sign_on(&self, request: &AuthorizationRequest, user: &User) -> BrowserSession {
+        let acr = request.acr_values.first();
+        BrowserSession {
+            sub: user.sub.clone(),
+            sign_on: SignOn {
+                sid: random::token(),
+                auth_time: self.now(),
+                acr: acr.cloned().unwrap_or_else(|| DEFAULT_ACR.to_owned()),
+            },
+        }
+    }
+
+    /// The response with a code.
+    pub(crate) fn approve(
+        &self,
+        request: &AuthorizationRequest,
+        session: &BrowserSession,
+    ) -> AuthorizationResponse {
+        let grant = Grant {
+            client_id: request.client_id.clone(),
+            sub: session.sub.clone(),
+            scope: request.scope.clone(),
+            nonce: request.nonce.clone(),
+            authentication: session.sign_on.clone(),
+            resource: request.resource.clone(),
+        };
+        let binding = CodeBinding {
+            redirect_uri: request.target.redirect_uri.clone(),
+            code_challenge: request.code_challenge.clone(),
+        };
+        let expires_at = self.now() + CODE_LIFETIME_SECS;
+        let code = self.grants().issue_code(grant, binding, expires_at);
+        self.issued(&code);
+        self.respond(&request.target, vec![("code".to_owned(), code)])
+    }
+
+    /// The response of a user who does not want to.
+    pub(crate) fn deny(&self, request: &AuthorizationRequest) -> AuthorizationResponse {
+        let params = error_params("access_denied", "the user said no");
+        self.respond(&request.target, params)
+    }
+
+    fn refuse(&self, target: &Target, error: &'static str, description: &'static str) -> Refusal {
+        Refusal::Redirect(self.respond(target, error_params(error, description)))
+    }
+
+    /// Adds `state` and `iss` (RFC 9207), and lets tests change the result.
+    fn respond(&self, target: &Target, mut params: Vec<(String, String)>) -> AuthorizationResponse {
+        if let Some(state) = &target.state {
+            params.push(("state".to_owned(), state.clone()));
+        }
+        params.push(("iss".to_owned(), self.issuer.clone()));
+        let change = self.tampering().callback.clone();
+        if let Some(change) = change {
+            change(&mut params);
+        }
+        AuthorizationResponse {
+            redirect_uri: target.redirect_uri.clone(),
+            form_post: target.mode == ResponseMode::FormPost,
+            params,
+        }
+    }
+
+    fn sign_in_page(&self, request: &AuthorizationRequest) -> Markup {
+        let transaction = self.transactions().open(request.clone());
+        let hint = request.login_hint.as_deref();
+        let hinted = |user: &User| hint == Some(&user.sub) || hint == Some(user.text("email"));
+        let mut users: Vec<&User> = self.users.iter().collect();
+        users.sort_by_key(|user| !hinted(user));
+        pages::sign_in(&pages::SignIn {
+            client: &request.client_id,
+            scope: &request.scope,
+            transaction: &transaction,
+            users: &users,
+            hinted: users.first().is_some_and(|user| hinted(user)),
+        })
+    }
+
+    /// The browser's session at the provider.
+    pub(crate) fn browser_session(&self, headers: &HeaderMap) -> Option<BrowserSession> {
+        let id = self.session_cookie(headers)?;
+        self.grants().session(&id).cloned()
+    }
+
+    pub(crate) fn session_cookie(&self, headers: &HeaderMap) -> Option<String> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == self.cookie_name)
+            .map(|(_, value)| value.to_owned())
+    }
+}
+
+fn error_params(error: &str, description: &str) -> Vec<(String, String)> {
+    vec![
+        ("error".to_owned(), error.to_owned()),
+        ("error_description".to_owned(), description.to_owned()),
+    ]
+}
+
+/// Whether a form came from a page of the provider. Other sites can send forms to loopback ports too; callers that
+/// are no browsers send neither header.
+pub(crate) fn same_origin(provider: &Provider, headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN);
+    let site = headers.get("sec-fetch-site");
+    origin.is_none_or(|origin| origin.as_bytes() == provider.issuer.as_bytes())
+        && site.is_none_or(|site| site == "same-origin" || site == "none")
+}
+
+impl AuthorizationResponse {
+    /// The redirect URI with the response in its query.
+    pub(crate) fn query_url(&self) -> String {
+        match Url::parse(&self.redirect_uri) {
+            Ok(mut url) => {
+                url.query_pairs_mut().extend_pairs(&self.params);
+                url.into()
+            }
+            Err(_) => self.redirect_uri.clone(),
+        }
+    }
+}
+
+impl IntoResponse for AuthorizationResponse {
+    fn into_response(self) -> Response {
+        if self.form_post {
+            let nonce = random::token();
+            let page = pages::form_post(&self.redirect_uri, &self.params, &nonce);
+            let mut response = page_response(StatusCode::OK, page);
+            let policy = format!(
+                "default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; \
+                 base-uri 'none'; frame-ancestors 'none'"
+            );
+            if let Ok(policy) = HeaderValue::from_str(&policy) {
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            }
+            return response;
+        }
+        // 303: the sign-in form was posted, the callback is a GET (RFC 9700 §4.12).
+        no_store((
+            StatusCode::SEE_OTHER,
+            [(header::LOCATION, self.query_url())],
+        ))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Page(why) => page_response(StatusCode::BAD_REQUEST, pages::refusal(why)),
+            Self::Redirect(response) => response.into_response(),
+        }
+    }
+}
+
+/// A page of the provider. `same-origin` referrers, because `no-referrer` would make the forms' `Origin` be `null`.
+pub(crate) fn page_response(status: StatusCode, page: Markup) -> Response {
+    let headers = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+        ),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    no_store((status, headers, Html(page.into_string())))
+}

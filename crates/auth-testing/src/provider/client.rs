@@ -1,0 +1,253 @@
+//! Client registrations and client authentication (RFC 6749 §2.3, OIDC Core §9).
+
+use std::fmt;
+
+use aws_lc_rs::constant_time;
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use url::form_urlencoded;
+
+use super::Provider;
+use super::error::OauthError;
+use super::jwt::Unverified;
+use super::keys::PublicKey;
+use crate::params::Params;
+
+/// A client registration at the development provider.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) id: String,
+    pub(crate) authentication: Authentication,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) post_logout_redirect_uris: Vec<String>,
+}
+
+/// The one method a client authenticates with; any other is refused.
+#[derive(Clone)]
+pub(crate) enum Authentication {
+    None,
+    SecretBasic(String),
+    SecretPost(String),
+    PrivateKeyJwt(PublicKey),
+}
+
+impl Client {
+    /// A client that authenticates with `client_secret_basic`.
+    #[must_use]
+    pub fn confidential(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Authentication::SecretBasic(secret.into()))
+    }
+
+    /// A client that authenticates with `client_secret_post`.
+    #[must_use]
+    pub fn secret_post(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Authentication::SecretPost(secret.into()))
+    }
+
+    /// A client without authentication (`none`); PKCE alone protects its codes.
+    #[must_use]
+    pub fn public(id: impl Into<String>) -> Self {
+        Self::new(id.into(), Authentication::None)
+    }
+
+    /// A client that authenticates with assertions signed by its private key (`private_key_jwt`).
+    #[must_use]
+    pub fn private_key_jwt(id: impl Into<String>, key: PublicKey) -> Self {
+        Self::new(id.into(), Authentication::PrivateKeyJwt(key))
+    }
+
+    fn new(id: String, authentication: Authentication) -> Self {
+        Self {
+            id,
+            authentication,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+        }
+    }
+
+    /// Registers a redirect URI; requests must name it to the letter.
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Registers a URI to go to after sign-out; requests must name it to the letter.
+    #[must_use]
+    pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.post_logout_redirect_uris.push(uri.into());
+        self
+    }
+
+    pub(crate) fn secret(&self) -> Option<&str> {
+        match &self.authentication {
+            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
+                Some(secret)
+            }
+            Authentication::None | Authentication::PrivateKeyJwt(_) => None,
+        }
+    }
+
+    fn method(&self) -> &'static str {
+        match self.authentication {
+            Authentication::None => "none",
+            Authentication::SecretBasic(_) => "client_secret_basic",
+            Authentication::SecretPost(_) => "client_secret_post",
+            Authentication::PrivateKeyJwt(_) => "private_key_jwt",
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("authentication", &self.method())
+            .field("redirect_uris", &self.redirect_uris)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long before its end a client assertion may be shown, at most.
+const ASSERTION_LIFETIME_SECS: i64 = 300;
+/// How far clocks may differ.
+const TOLERANCE_SECS: i64 = 60;
+/// `client_assertion_type` of a JWT (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+impl Provider {
+    /// Authenticates the client of a token, revocation, introspection or pushed authorization request.
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        form: &Params,
+    ) -> Result<Client, OauthError> {
+        let basic = headers.get(header::AUTHORIZATION).map(|value| {
+            basic_credentials(value.to_str().unwrap_or_default())
+                .ok_or_else(|| OauthError::invalid_client("malformed Authorization header"))
+        });
+        let basic = basic.transpose()?;
+        let body_id = form.one("client_id")?;
+        let secret = form.one("client_secret")?;
+        let assertion = form.one("client_assertion")?;
+        let used = usize::from(basic.is_some())
+            + usize::from(secret.is_some())
+            + usize::from(assertion.is_some());
+        if used > 1 {
+            return Err(OauthError::invalid_request(
+                "more than one client authentication method",
+            ));
+        }
+        if let Some(assertion) = assertion {
+            return self.authenticate_assertion(form, body_id, assertion);
+        }
+        let id = match (&basic, body_id) {
+            (Some((id, _)), Some(body)) if id != body => {
+                return Err(OauthError::invalid_request("two different client_id"));
+            }
+            (Some((id, _)), _) => id.as_str(),
+            (None, Some(id)) => id,
+            (None, None) => return Err(OauthError::invalid_client("no client authentication")),
+        };
+        let client = self
+            .client(id)
+            .ok_or_else(|| OauthError::invalid_client("unknown client"))?;
+        let good = match (&client.authentication, &basic, secret) {
+            (Authentication::None, None, None) => true,
+            (Authentication::SecretBasic(expected), Some((_, secret)), None) => {
+                same(expected, secret)
+            }
+            (Authentication::SecretPost(expected), None, Some(secret)) => same(expected, secret),
+            _ => {
+                return Err(OauthError::invalid_client(
+                    "not the client authentication method of the registration",
+                ));
+            }
+        };
+        if good {
+            Ok(client)
+        } else {
+            Err(OauthError::invalid_client("wrong client secret"))
+        }
+    }
+
+    /// RFC 7523 §3, with the issuer as the only accepted audience.
+    fn authenticate_assertion(
+        &self,
+        form: &Params,
+        body_id: Option<&str>,
+        assertion: &str,
+    ) -> Result<Client, OauthError> {
+        let refuse = |why| Err(OauthError::invalid_client(why));
+        if form.one("client_assertion_type")? != Some(JWT_BEARER) {
+            return refuse("unknown client_assertion_type");
+        }
+        let Some(token) = Unverified::parse(assertion) else {
+            return refuse("malformed client assertion");
+        };
+        let text = |name: &str| token.claims.get(name).and_then(|value| value.as_str());
+        let Some(id) = text("sub").map(str::to_owned) else {
+            return refuse("client assertion without sub");
+        };
+        let (issuer, audience) = (text("iss") == Some(&id), text("aud") == Some(&self.issuer));
+        if !issuer || body_id.is_some_and(|body| body != id) {
+            return refuse("client assertion of another client");
+        }
+        if !audience {
+            return refuse("client assertion for another audience");
+        }
+        let Some(client) = self.client(&id) else {
+            return refuse("unknown client");
+        };
+        let Authentication::PrivateKeyJwt(key) = &client.authentication else {
+            return refuse("not the client authentication method of the registration");
+        };
+        let Some(claims) = token.verified_by_client(key) else {
+            return refuse("wrong signature of the client assertion");
+        };
+        let now = self.now();
+        let Some(expires_at) = claims.get("exp").and_then(|value| value.as_i64()) else {
+            return refuse("client assertion without exp");
+        };
+        if expires_at + TOLERANCE_SECS <= now {
+            return refuse("expired client assertion");
+        }
+        if expires_at > now + ASSERTION_LIFETIME_SECS + TOLERANCE_SECS {
+            return refuse("client assertion that lives too long");
+        }
+        let Some(id) = claims.get("jti").and_then(|value| value.as_str()) else {
+            return refuse("client assertion without jti");
+        };
+        if !self.grants().remember_assertion(id, expires_at, now) {
+            return refuse("client assertion that was used before");
+        }
+        Ok(client)
+    }
+}
+
+/// User and password of a Basic header, each form-urldecoded (RFC 6749 §2.3.1).
+fn basic_credentials(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    Some((form_decode(user)?, form_decode(password)?))
+}
+
+fn form_decode(text: &str) -> Option<String> {
+    // A bare delimiter shows that the client did not encode at all.
+    if text.contains(['&', '=']) {
+        return None;
+    }
+    match form_urlencoded::parse(text.as_bytes()).next() {
+        Some((decoded, _)) => Some(decoded.into_owned()),
+        None => Some(String::new()),
+    }
+}
+
+fn same(expected: &str, given: &str) -> bool {
+    constant_time::verify_slices_are_equal(expected.as_bytes(), given.as_bytes()).is_ok()
+}

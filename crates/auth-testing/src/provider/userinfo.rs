@@ -1,0 +1,158 @@
+//! Access tokens as resource servers see them, and the userinfo endpoint (OIDC Core §5.3).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::Provider;
+use super::discovery::changed;
+use super::error::no_store;
+use super::jwt::Unverified;
+use crate::params::words;
+
+/// The claims of an access token that is good.
+pub(crate) struct AccessToken {
+    pub(crate) claims: Map<String, Value>,
+}
+
+/// Why a request does not get what it asks for (RFC 6750 §3.1).
+#[derive(Debug)]
+pub(crate) enum BearerError {
+    /// No credentials: the challenge holds no error.
+    NoToken,
+    InvalidToken(&'static str),
+    InsufficientScope(&'static str),
+}
+
+impl AccessToken {
+    /// The `typ` header (RFC 9068 §2.1).
+    pub(crate) const TYPE: &str = "at+jwt";
+
+    pub(crate) fn text(&self, claim: &str) -> &str {
+        self.claims
+            .get(claim)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn number(&self, claim: &str) -> Option<i64> {
+        self.claims.get(claim).and_then(Value::as_i64)
+    }
+
+    pub(crate) fn jti(&self) -> String {
+        self.text("jti").to_owned()
+    }
+
+    pub(crate) fn scope(&self) -> Vec<String> {
+        words(self.text("scope"))
+    }
+
+    pub(crate) fn has_scope(&self, scope: &str) -> bool {
+        self.scope().iter().any(|word| word == scope)
+    }
+
+    pub(crate) fn is_for(&self, audience: &str) -> bool {
+        match self.claims.get("aud") {
+            Some(Value::String(one)) => one == audience,
+            Some(Value::Array(many)) => many.iter().any(|one| one == audience),
+            _ => false,
+        }
+    }
+}
+
+impl Provider {
+    /// Checks an access token as RFC 9068 §4 says, save for the audience.
+    pub(crate) fn access_token(&self, token: &str) -> Result<AccessToken, BearerError> {
+        let refuse = BearerError::InvalidToken;
+        let unverified = Unverified::parse(token).ok_or(refuse("malformed"))?;
+        if unverified.header("typ") != Some(AccessToken::TYPE) {
+            return Err(refuse("not an access token"));
+        }
+        let kid = unverified.header("kid").unwrap_or_default();
+        let key = self
+            .keys()
+            .published(kid)
+            .ok_or(refuse("signed with an unknown key"))?;
+        let claims = unverified
+            .verified_by(&key)
+            .ok_or(refuse("wrong signature"))?;
+        let token = AccessToken { claims };
+        if token.text("iss") != self.issuer {
+            return Err(refuse("from another issuer"));
+        }
+        // No tolerance: the clocks are the same.
+        if token.number("exp").is_none_or(|exp| exp <= self.now()) {
+            return Err(refuse("expired"));
+        }
+        if self.grants().is_revoked(token.text("jti")) {
+            return Err(refuse("revoked"));
+        }
+        Ok(token)
+    }
+
+    /// The access token in the Authorization header, which is the only place for it.
+    pub(crate) fn bearer(&self, headers: &HeaderMap) -> Result<AccessToken, BearerError> {
+        let header = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '));
+        match header {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                self.access_token(token.trim())
+            }
+            _ => Err(BearerError::NoToken),
+        }
+    }
+
+    fn userinfo_response(&self, headers: &HeaderMap) -> Result<Value, BearerError> {
+        let token = self.bearer(headers)?;
+        if !token.has_scope("openid") {
+            return Err(BearerError::InsufficientScope("openid"));
+        }
+        let user = self
+            .user(token.text("sub"))
+            .ok_or(BearerError::InvalidToken("no such user"))?;
+        let mut claims = user.claims_for(&token.scope());
+        claims.insert("sub".to_owned(), json!(user.sub));
+        Ok(Value::Object(claims))
+    }
+}
+
+pub(crate) async fn userinfo(
+    State(provider): State<Arc<Provider>>,
+    headers: HeaderMap,
+) -> Response {
+    match provider.userinfo_response(&headers) {
+        Ok(claims) => {
+            let change = provider.tampering().userinfo.clone();
+            no_store(Json(changed(claims, change)))
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+impl IntoResponse for BearerError {
+    fn into_response(self) -> Response {
+        let (status, challenge) = match self {
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "Bearer".to_owned()),
+            Self::InvalidToken(why) => (
+                StatusCode::UNAUTHORIZED,
+                format!("Bearer error=\"invalid_token\", error_description=\"{why}\""),
+            ),
+            Self::InsufficientScope(scope) => (
+                StatusCode::FORBIDDEN,
+                format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""),
+            ),
+        };
+        let mut response = no_store(status);
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
