@@ -46,16 +46,28 @@ impl Framework {
 }
 
 fn build_both() -> [PathBuf; 2] {
-    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
+    let mut cargo =
+        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--message-format=json-render-diagnostics",
+    ]);
     for framework in Framework::BOTH {
         cargo.args(["-p", framework.package()]);
     }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit()).output().expect("cargo runs");
-    assert!(output.status.success(), "the example applications do not compile");
+    let output = cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "the example applications do not compile"
+    );
     let messages = String::from_utf8_lossy(&output.stdout);
     Framework::BOTH.map(|framework| {
         messages
@@ -106,10 +118,24 @@ impl App {
             .expect("the binary starts");
         let output = Arc::new(Mutex::new(Output::default()));
         let readers = vec![
-            collect(child.stdout.take().unwrap(), Arc::clone(&output), |output| &mut output.stdout),
-            collect(child.stderr.take().unwrap(), Arc::clone(&output), |output| &mut output.stderr),
+            collect(
+                child.stdout.take().unwrap(),
+                Arc::clone(&output),
+                |output| &mut output.stdout,
+            ),
+            collect(
+                child.stderr.take().unwrap(),
+                Arc::clone(&output),
+                |output| &mut output.stderr,
+            ),
         ];
-        Self { framework, child, output, readers, address: None }
+        Self {
+            framework,
+            child,
+            output,
+            readers,
+            address: None,
+        }
     }
 
     /// Waits for the line `listening on http://ADDR`.
@@ -120,18 +146,27 @@ impl App {
     pub async fn ready(&mut self) -> SocketAddr {
         for _ in 0..1500 {
             let line = self.stdout().into_iter().find_map(|line| {
-                line.strip_prefix("listening on http://").and_then(|address| address.trim_end_matches('/').parse().ok())
+                line.strip_prefix("listening on http://")
+                    .and_then(|address| address.trim_end_matches('/').parse().ok())
             });
             if let Some(address) = line {
                 self.address = Some(address);
                 return address;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("{} ended with {status}: {}", self.framework.package(), self.tail());
+                panic!(
+                    "{} ended with {status}: {}",
+                    self.framework.package(),
+                    self.tail()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{} does not say that it listens: {}", self.framework.package(), self.tail());
+        panic!(
+            "{} does not say that it listens: {}",
+            self.framework.package(),
+            self.tail()
+        );
     }
 
     /// The address it listens on.
@@ -174,7 +209,8 @@ impl App {
 
     fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process runs");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).expect("the process can be signalled");
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal)
+            .expect("the process can be signalled");
     }
 
     /// Waits for the end of the process and of its output.
@@ -185,7 +221,11 @@ impl App {
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let status = tokio::time::timeout(limit, self.child.wait()).await;
         let Ok(status) = status else {
-            panic!("{} still runs after {limit:?}: {}", self.framework.package(), self.tail())
+            panic!(
+                "{} still runs after {limit:?}: {}",
+                self.framework.package(),
+                self.tail()
+            )
         };
         self.drain().await;
         status.unwrap()
@@ -212,9 +252,15 @@ impl App {
 }
 
 fn tail(output: &Output) -> String {
-    let lines: Vec<_> =
-        output.stderr.iter().filter(|line| !line.contains("TRACE") && !line.contains("DEBUG")).collect();
-    lines[lines.len().saturating_sub(40)..].iter().map(|line| format!("\n    {line}")).collect()
+    let lines: Vec<_> = output
+        .stderr
+        .iter()
+        .filter(|line| !line.contains("TRACE") && !line.contains("DEBUG"))
+        .collect();
+    lines[lines.len().saturating_sub(40)..]
+        .iter()
+        .map(|line| format!("\n    {line}"))
+        .collect()
 }
 
 impl Drop for App {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Origin, Url};
 
@@ -70,24 +70,39 @@ impl Browser {
             .build()
             .expect("an HTTP client");
         let dial = Arc::new(Mutex::new(HashMap::from([(base.origin(), address)])));
-        Self { base: base.clone(), client, dial, jar: Arc::default(), secrets }
+        Self {
+            base: base.clone(),
+            client,
+            dial,
+            jar: Arc::default(),
+            secrets,
+        }
     }
 
     /// Another browser with the same cookies: a thief's, or the user's after a restart.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self { jar: Arc::new(Mutex::new(self.jar().clone())), ..self.clone() }
+        Self {
+            jar: Arc::new(Mutex::new(self.jar().clone())),
+            ..self.clone()
+        }
     }
 
     /// Another browser without cookies.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self { jar: Arc::default(), ..self.clone() }
+        Self {
+            jar: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// From now on, finds the application at another address.
     pub fn moved_to(&self, address: SocketAddr) {
-        self.dial.lock().unwrap().insert(self.base.origin(), address);
+        self.dial
+            .lock()
+            .unwrap()
+            .insert(self.base.origin(), address);
     }
 
     /// The application's public origin.
@@ -101,7 +116,6 @@ impl Browser {
     /// # Panics
     ///
     /// When another thread panicked while it held the jar.
-    #[must_use]
     pub fn jar(&self) -> std::sync::MutexGuard<'_, Jar> {
         self.jar.lock().unwrap()
     }
@@ -109,30 +123,37 @@ impl Browser {
     /// The cookies that the application has set and that are still there.
     #[must_use]
     pub fn cookies(&self) -> Vec<Stored> {
-        self.jar().of_host(self.base.host_str().unwrap()).cloned().collect()
+        self.jar()
+            .of_host(self.base.host_str().unwrap())
+            .cloned()
+            .collect()
     }
 
     /// A request of the application, without any header a browser would add.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Ask {
         let url = self.base.join(path).expect("a path or a URL");
-        Ask { browser: self.clone(), method, url, headers: HeaderMap::new(), body: Vec::new(), site: Site::None, navigation: false }
+        Ask {
+            browser: self.clone(),
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            site: Site::None,
+            navigation: false,
+        }
     }
 
     /// A link followed or an address typed.
-    #[must_use]
     pub fn navigate(&self, path: &str) -> Ask {
         self.request(Method::GET, path).navigation(Site::None)
     }
 
     /// A script's `fetch(path)`.
-    #[must_use]
     pub fn fetch(&self, path: &str) -> Ask {
         self.script(Method::GET, path)
     }
 
     /// A script's `fetch(path, {method})`.
-    #[must_use]
     pub fn script(&self, method: Method, path: &str) -> Ask {
         self.request(method, path)
             .header("accept", "*/*")
@@ -142,18 +163,28 @@ impl Browser {
     }
 
     /// A form of the application's own page, sent.
-    #[must_use]
     pub fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Ask {
-        self.request(Method::POST, path).navigation(Site::SameOrigin).form(fields)
+        self.request(Method::POST, path)
+            .navigation(Site::SameOrigin)
+            .form(fields)
     }
 
     /// A form found on a page, sent by pressing a button.
-    #[must_use]
     pub fn press(&self, page: &Answer, form: &html::Form, fields: &[(String, String)]) -> Ask {
         let url = page.url.join(&form.action).unwrap();
-        let site = if url.origin() == page.url.origin() { Site::SameOrigin } else { Site::SameSite };
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let mut ask = self.request(Method::POST, url.as_str()).navigation(site).form(&fields);
+        let site = if url.origin() == page.url.origin() {
+            Site::SameOrigin
+        } else {
+            Site::SameSite
+        };
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut ask = self
+            .request(Method::POST, url.as_str())
+            .navigation(site)
+            .form(&fields);
         ask.set(ORIGIN.as_str(), &page.url.origin().ascii_serialization());
         ask
     }
@@ -169,8 +200,15 @@ impl Browser {
                 return answer;
             }
             let next = answer.location();
-            let site = if next.origin() == answer.url.origin() { Site::SameOrigin } else { Site::SameSite };
-            answer = self.request(Method::GET, next.as_str()).navigation(site).await;
+            let site = if next.origin() == answer.url.origin() {
+                Site::SameOrigin
+            } else {
+                Site::SameSite
+            };
+            answer = self
+                .request(Method::GET, next.as_str())
+                .navigation(site)
+                .await;
         }
         panic!("more than ten redirects, the last from {}", answer.url)
     }
@@ -201,7 +239,9 @@ impl Browser {
 
     /// Whether `/auth/session` says that somebody is signed in.
     pub async fn is_signed_in(&self) -> bool {
-        self.session().await["authenticated"].as_bool().expect("authenticated is true or false")
+        self.session().await["authenticated"]
+            .as_bool()
+            .expect("authenticated is true or false")
     }
 
     /// Asserts that nobody is signed in, by the session document and by a protected route.
@@ -210,9 +250,18 @@ impl Browser {
         let caller = std::panic::Location::caller();
         Box::pin(async move {
             let session = self.session().await;
-            assert_eq!(session, serde_json::json!({"authenticated": false}), "called at {caller}");
+            assert_eq!(
+                session,
+                serde_json::json!({"authenticated": false}),
+                "called at {caller}"
+            );
             let answer = self.fetch("/api/ping").await;
-            assert_eq!(answer.status, 401, "called at {caller}: {}", answer.describe());
+            assert_eq!(
+                answer.status,
+                401,
+                "called at {caller}: {}",
+                answer.describe()
+            );
         })
     }
 
@@ -225,7 +274,12 @@ impl Browser {
             assert_eq!(session["authenticated"], true, "called at {caller}");
             assert_eq!(session["user"]["sub"], subject, "called at {caller}");
             let answer = self.fetch("/api/ping").await;
-            assert_eq!((answer.status, answer.body.as_str()), (200, "pong"), "called at {caller}: {}", answer.describe());
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (200, "pong"),
+                "called at {caller}: {}",
+                answer.describe()
+            );
         })
     }
 
@@ -255,7 +309,8 @@ pub struct Ask {
 impl Ask {
     fn set(&mut self, name: &str, value: &str) {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        self.headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers
+            .insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
 
     /// Sets a header, in place of the browser's own value.
@@ -273,7 +328,8 @@ impl Ask {
     /// Sends a header once more, beside what is there.
     pub fn also(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers
+            .append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         self
     }
 
@@ -285,7 +341,10 @@ impl Ask {
 
     /// Leaves out `Origin` and Fetch Metadata, as old browsers and command line tools do.
     pub fn without_metadata(self) -> Self {
-        self.without("origin").without("sec-fetch-site").without("sec-fetch-mode").without("sec-fetch-dest")
+        self.without("origin")
+            .without("sec-fetch-site")
+            .without("sec-fetch-mode")
+            .without("sec-fetch-dest")
     }
 
     /// Says where the request comes from: `Sec-Fetch-Site`, and `Origin` for methods other than GET and HEAD.
@@ -307,16 +366,21 @@ impl Ask {
     /// Makes it a top-level navigation.
     pub fn navigation(mut self, site: Site) -> Self {
         self.navigation = true;
-        self.header("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-            .header("sec-fetch-mode", "navigate")
-            .header("sec-fetch-dest", "document")
-            .header("upgrade-insecure-requests", "1")
-            .site(site)
+        self.header(
+            "accept",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        )
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-dest", "document")
+        .header("upgrade-insecure-requests", "1")
+        .site(site)
     }
 
     /// Sends these fields as a form.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
         self.set(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded");
         self.body = body.into_bytes();
         self
@@ -328,14 +392,18 @@ impl Ask {
     ///
     /// When no whole answer came.
     pub async fn attempt(mut self) -> reqwest::Result<Answer> {
-        let Browser { client, dial, jar, .. } = &self.browser;
+        let Browser {
+            client, dial, jar, ..
+        } = &self.browser;
         self.browser.remember_secrets_of(&self.url);
         let sender = Sender {
             cross_site: self.site == Site::CrossSite,
             safe_navigation: self.navigation && self.method.is_safe(),
         };
         if let Some(cookies) = jar.lock().unwrap().header(&self.url, sender) {
-            self.headers.entry(COOKIE).or_insert(HeaderValue::from_str(&cookies).unwrap());
+            self.headers
+                .entry(COOKIE)
+                .or_insert(HeaderValue::from_str(&cookies).unwrap());
         }
         let mut target = self.url.clone();
         let address = dial.lock().unwrap().get(&self.url.origin()).copied();
@@ -344,19 +412,30 @@ impl Ask {
                 || self.url.host_str().unwrap().to_owned(),
                 |port| format!("{}:{port}", self.url.host_str().unwrap()),
             );
-            self.headers.entry(HOST).or_insert(HeaderValue::from_str(&host).unwrap());
+            self.headers
+                .entry(HOST)
+                .or_insert(HeaderValue::from_str(&host).unwrap());
             target.set_scheme("http").unwrap();
             target.set_ip_host(address.ip()).unwrap();
             target.set_port(Some(address.port())).unwrap();
         }
-        let response =
-            client.request(self.method.clone(), target).headers(self.headers.clone()).body(self.body.clone()).send().await?;
+        let response = client
+            .request(self.method.clone(), target)
+            .headers(self.headers.clone())
+            .body(self.body.clone())
+            .send()
+            .await?;
         let answer = Answer::read(self.url.clone(), response).await?;
         let mut secrets = Vec::new();
         for header in answer.headers.get_all("set-cookie") {
             let header = header.to_str().expect("Set-Cookie is text");
             jar.lock().unwrap().store(&self.url, header);
-            let value = header.split(';').next().unwrap().split_once('=').map_or("", |(_, value)| value);
+            let value = header
+                .split(';')
+                .next()
+                .unwrap()
+                .split_once('=')
+                .map_or("", |(_, value)| value);
             if value.len() >= 16 && address.is_some() {
                 secrets.push(value.to_owned());
             }
@@ -376,10 +455,9 @@ impl IntoFuture for Ask {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let what = format!("{} {}", self.method, self.url.path());
-            self.attempt().await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+            self.attempt()
+                .await
+                .unwrap_or_else(|error| panic!("{what}: {error:?}"))
         })
     }
 }
-
-/// The `Accept` header of a navigation is what makes a request one, where a browser sends no Fetch Metadata.
-pub const ACCEPTS_HTML: (&str, &str) = (ACCEPT.as_str(), "text/html");

@@ -24,7 +24,10 @@ impl Form {
     #[must_use]
     pub fn press(&self, name: &str, value: &str) -> Vec<(String, String)> {
         let button = (name.to_owned(), value.to_owned());
-        assert!(self.buttons.contains(&button), "no button {name}={value} in {self:?}");
+        assert!(
+            self.buttons.contains(&button),
+            "no button {name}={value} in {self:?}"
+        );
         let mut fields = self.inputs.clone();
         fields.push(button);
         fields
@@ -50,7 +53,9 @@ pub fn forms(page: &str) -> Vec<Form> {
                         inside = true;
                         forms.push(Form {
                             action: attribute("action").unwrap_or_default(),
-                            method: attribute("method").unwrap_or_else(|| "get".to_owned()).to_ascii_lowercase(),
+                            method: attribute("method")
+                                .unwrap_or_else(|| "get".to_owned())
+                                .to_ascii_lowercase(),
                             ..Form::default()
                         });
                     }
@@ -113,13 +118,19 @@ mod tests {
         assert_eq!(forms[0].method, "post");
         assert_eq!(
             forms[0].press("user", "alice"),
-            [("t".to_owned(), "<1>".to_owned()), ("user".to_owned(), "alice".to_owned())]
+            [
+                ("t".to_owned(), "<1>".to_owned()),
+                ("user".to_owned(), "alice".to_owned())
+            ]
         );
         assert_eq!(forms[1].method, "get");
     }
 
     #[test]
     fn text_leaves_out_tags_and_styles() {
-        assert_eq!(text("<style>p{}</style><p>a <b>b</b>\n &amp; c</p>"), "a b & c");
+        assert_eq!(
+            text("<style>p{}</style><p>a <b>b</b>\n &amp; c</p>"),
+            "a b & c"
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Jar {
     /// Takes a `Set-Cookie` header of an answer from `url`.
     pub fn store(&mut self, url: &Url, header: &str) {
         let accepted = self.accept(url, header).is_some();
-        self.seen.push(Seen { header: header.to_owned(), accepted });
+        self.seen.push(Seen {
+            header: header.to_owned(),
+            accepted,
+        });
     }
 
     fn accept(&mut self, url: &Url, header: &str) -> Option<()> {
@@ -62,14 +65,23 @@ impl Jar {
         if name.len() + value.len() > 4096 || (secure && !secure_origin) {
             return None;
         }
-        if cookie.domain().is_some_and(|domain| domain.trim_start_matches('.') != host) {
+        if cookie
+            .domain()
+            .is_some_and(|domain| domain.trim_start_matches('.') != host)
+        {
             return None;
         }
-        let path = cookie.path().filter(|path| path.starts_with('/')).unwrap_or("/").to_owned();
+        let path = cookie
+            .path()
+            .filter(|path| path.starts_with('/'))
+            .unwrap_or("/")
+            .to_owned();
         if name.starts_with("__Secure-") && !secure {
             return None;
         }
-        if name.starts_with("__Host-") && (!secure || cookie.domain().is_some() || cookie.path() != Some("/")) {
+        if name.starts_with("__Host-")
+            && (!secure || cookie.domain().is_some() || cookie.path() != Some("/"))
+        {
             return None;
         }
         let same_site = cookie.same_site().unwrap_or(SameSite::Lax);
@@ -91,7 +103,15 @@ impl Jar {
         self.cookies.retain(|old| !same(old));
         if lives != Some(Duration::ZERO) {
             let expires_at = lives.map(|lives| Instant::now() + lives);
-            self.cookies.push(Stored { host, path, name, value, secure, same_site, expires_at });
+            self.cookies.push(Stored {
+                host,
+                path,
+                name,
+                value,
+                secure,
+                same_site,
+                expires_at,
+            });
         }
         Some(())
     }
@@ -122,9 +142,9 @@ impl Jar {
     /// The cookies stored for a host that have not expired.
     pub fn of_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Stored> {
         let now = Instant::now();
-        self.cookies
-            .iter()
-            .filter(move |cookie| cookie.host == host && cookie.expires_at.is_none_or(|at| at > now))
+        self.cookies.iter().filter(move |cookie| {
+            cookie.host == host && cookie.expires_at.is_none_or(|at| at > now)
+        })
     }
 
     /// Changes the value of a stored cookie, as a user with developer tools can.
@@ -133,7 +153,11 @@ impl Jar {
     ///
     /// When there is no such cookie.
     pub fn change(&mut self, name: &str, value: &str) {
-        let stored = self.cookies.iter_mut().find(|cookie| cookie.name == name).expect("a cookie of that name");
+        let stored = self
+            .cookies
+            .iter_mut()
+            .find(|cookie| cookie.name == name)
+            .expect("a cookie of that name");
         value.clone_into(&mut stored.value);
     }
 
@@ -159,14 +183,20 @@ fn path_matches(path: &str, cookie_path: &str) -> bool {
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SAME: Sender = Sender { cross_site: false, safe_navigation: true };
+    const SAME: Sender = Sender {
+        cross_site: false,
+        safe_navigation: true,
+    };
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()
@@ -177,7 +207,10 @@ mod tests {
         for (origin, header) in [
             ("https://a.test/", "__Host-x=1; Path=/"),
             ("https://a.test/", "__Host-x=1; Secure; Path=/b"),
-            ("https://a.test/", "__Host-x=1; Secure; Path=/; Domain=a.test"),
+            (
+                "https://a.test/",
+                "__Host-x=1; Secure; Path=/; Domain=a.test",
+            ),
             ("http://a.test/", "x=1; Secure"),
             ("https://a.test/", "x=1; SameSite=None"),
             ("https://a.test/", "x=1; Domain=b.test"),
@@ -206,8 +239,14 @@ mod tests {
         let mut jar = Jar::default();
         jar.store(&origin, "lax=1; SameSite=Lax");
         jar.store(&origin, "none=1; SameSite=None; Secure");
-        let post = Sender { cross_site: true, safe_navigation: false };
-        let link = Sender { cross_site: true, safe_navigation: true };
+        let post = Sender {
+            cross_site: true,
+            safe_navigation: false,
+        };
+        let link = Sender {
+            cross_site: true,
+            safe_navigation: true,
+        };
         assert_eq!(jar.header(&origin, post).as_deref(), Some("none=1"));
         assert_eq!(jar.header(&origin, link).as_deref(), Some("lax=1; none=1"));
     }

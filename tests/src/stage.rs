@@ -81,14 +81,27 @@ impl Environment {
     /// The value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(old, _)| old == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(old, _)| old == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 impl Stage {
     /// Runs a case on a new stage. Afterwards, nothing secret may stand in what any application printed, at the highest log level.
-    pub async fn run<F: Future<Output = ()>>(framework: Framework, carrier: Carrier, case: impl FnOnce(Self) -> F) {
-        let stage = Self { framework, carrier, secrets: Arc::default(), outputs: Arc::default(), controls: Arc::default() };
+    pub async fn run<F: Future<Output = ()>>(
+        framework: Framework,
+        carrier: Carrier,
+        case: impl FnOnce(Self) -> F,
+    ) {
+        let stage = Self {
+            framework,
+            carrier,
+            secrets: Arc::default(),
+            outputs: Arc::default(),
+            controls: Arc::default(),
+        };
         case(stage.clone()).await;
         stage.assert_no_secret_was_printed();
     }
@@ -100,20 +113,23 @@ impl Stage {
 
     /// Nothing that this provider issues must ever be printed.
     pub fn watch(&self, provider: &DevProvider) {
-        self.controls.lock().unwrap().push(provider.control().clone());
+        self.controls
+            .lock()
+            .unwrap()
+            .push(provider.control().clone());
     }
 
     /// A builder of a development provider where the application is registered.
-    #[must_use]
     pub fn provider(&self) -> DevProviderBuilder {
         self.provider_for(Client::confidential(CLIENT_ID, CLIENT_SECRET), BASE)
     }
 
     /// A builder of a development provider with this client, registered for the application with the public origin `base`.
-    #[must_use]
     pub fn provider_for(&self, client: Client, base: &str) -> DevProviderBuilder {
         DevProvider::builder().client(
-            client.redirect_uri(format!("{base}/auth/callback")).post_logout_redirect_uri(format!("{base}/")),
+            client
+                .redirect_uri(format!("{base}/auth/callback"))
+                .post_logout_redirect_uri(format!("{base}/")),
         )
     }
 
@@ -159,7 +175,11 @@ impl Stage {
     /// A browser for an application with this public origin.
     #[must_use]
     pub fn browser(&self, app: &App, base: &str) -> Browser {
-        Browser::new(&Url::parse(base).unwrap(), app.address(), Arc::clone(&self.secrets))
+        Browser::new(
+            &Url::parse(base).unwrap(),
+            app.address(),
+            Arc::clone(&self.secrets),
+        )
     }
 
     /// The usual world.
@@ -177,13 +197,24 @@ impl Stage {
     /// # Panics
     ///
     /// When the provider does not start.
-    pub async fn world_of(&self, provider: DevProviderBuilder, settings: impl FnOnce(Environment) -> Environment) -> World {
-        let provider = provider.start().await.expect("the development provider starts");
+    pub async fn world_of(
+        &self,
+        provider: DevProviderBuilder,
+        settings: impl FnOnce(Environment) -> Environment,
+    ) -> World {
+        let provider = provider
+            .start()
+            .await
+            .expect("the development provider starts");
         self.watch(&provider);
         let environment = settings(self.environment(&provider));
         let app = self.start(&environment).await;
         let browser = self.browser(&app, environment.get("AUTH_BASE_URL").unwrap());
-        World { provider, app, browser }
+        World {
+            provider,
+            app,
+            browser,
+        }
     }
 
     /// A world where this user has signed in.
@@ -195,7 +226,13 @@ impl Stage {
 
     fn assert_no_secret_was_printed(&self) {
         let mut secrets = std::mem::take(&mut *self.secrets.lock().unwrap());
-        secrets.extend(self.controls.lock().unwrap().iter().flat_map(Control::issued_secrets));
+        secrets.extend(
+            self.controls
+                .lock()
+                .unwrap()
+                .iter()
+                .flat_map(Control::issued_secrets),
+        );
         secrets.extend([CLIENT_SECRET.to_owned(), SECRET.to_owned()]);
         for output in self.outputs.lock().unwrap().iter() {
             let output = output.lock().unwrap();
@@ -204,7 +241,11 @@ impl Stage {
                 for secret in &secrets {
                     if text.contains(secret) {
                         let line = lines.iter().find(|line| line.contains(secret));
-                        panic!("a secret ({} bytes) is printed: {}", secret.len(), line.unwrap_or(secret));
+                        panic!(
+                            "a secret ({} bytes) is printed: {}",
+                            secret.len(),
+                            line.unwrap_or(secret)
+                        );
                     }
                 }
             }
@@ -220,12 +261,20 @@ impl World {
 
     /// Signs a browser in and gives the callback's answer, a redirect into the application.
     #[track_caller]
-    pub fn sign_in_with<'a>(&'a self, browser: &'a Browser, user: &'a str) -> impl Future<Output = Answer> + 'a {
+    pub fn sign_in_with<'a>(
+        &'a self,
+        browser: &'a Browser,
+        user: &'a str,
+    ) -> impl Future<Output = Answer> + 'a {
         let caller = std::panic::Location::caller();
         async move {
             let attempt = self.begin(browser, "/auth/login").await;
             let answer = self.finish(browser, &attempt, user).await;
-            assert!(matches!(answer.status, 302 | 303), "sign-in at {caller}: {}", answer.describe());
+            assert!(
+                matches!(answer.status, 302 | 303),
+                "sign-in at {caller}: {}",
+                answer.describe()
+            );
             answer
         }
     }
@@ -235,13 +284,21 @@ impl World {
         let answer = browser.navigate(login).await;
         answer.assert_redirect().assert_no_store();
         let request = answer.location();
-        assert!(request.as_str().starts_with(self.provider.issuer()), "{}", answer.describe());
+        assert!(
+            request.as_str().starts_with(self.provider.issuer()),
+            "{}",
+            answer.describe()
+        );
         request
     }
 
     /// Lets the user approve an authorization request at the provider: the authorization response.
     pub async fn approve(&self, request: &Url, user: &str) -> Url {
-        let approval = self.provider.approve(request.as_str(), user).await.expect("the provider lets the user in");
+        let approval = self
+            .provider
+            .approve(request.as_str(), user)
+            .await
+            .expect("the provider lets the user in");
         Url::parse(&approval.callback_url).expect("a callback URL")
     }
 
@@ -253,7 +310,10 @@ impl World {
 
     /// Brings an authorization response to the application, as the provider's redirect does.
     pub async fn callback(&self, browser: &Browser, callback: &Url) -> Answer {
-        browser.navigate(callback.as_str()).site(Site::CrossSite).await
+        browser
+            .navigate(callback.as_str())
+            .site(Site::CrossSite)
+            .await
     }
 
     /// Waits until the provider has seen this many refresh requests.

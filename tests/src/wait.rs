@@ -8,10 +8,17 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// When it is still false after `limit`.
-pub async fn until<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
+pub async fn until<F: Future<Output = bool>>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> F,
+) {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < limit, "still waiting after {limit:?} for: {what}");
+        assert!(
+            start.elapsed() < limit,
+            "still waiting after {limit:?} for: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

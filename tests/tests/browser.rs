@@ -35,7 +35,9 @@ impl Driver {
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): apt-get install chromium chromium-driver, or ./tests/run"));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let port = loop {
-            let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("chromedriver says its port");
+            let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line())
+                .await
+                .expect("chromedriver says its port");
             let line = line.unwrap().expect("chromedriver says its port");
             if let Some((_, port)) = line.split_once("started successfully on port ") {
                 break port.trim_end_matches('.').to_owned();
@@ -55,12 +57,18 @@ impl Driver {
         }
         if !script {
             let setting = json!({"profile.managed_default_content_settings.javascript": 2});
-            capabilities.add_experimental_option("prefs", setting).unwrap();
+            capabilities
+                .add_experimental_option("prefs", setting)
+                .unwrap();
         }
         let web = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities)
             .await
             .unwrap_or_else(|error| panic!("chromium does not start ({error}): apt-get install chromium chromium-driver, or ./tests/run"));
-        Self { web, name, _process: process }
+        Self {
+            web,
+            name,
+            _process: process,
+        }
     }
 
     async fn goto(&self, url: &str) {
@@ -68,7 +76,10 @@ impl Driver {
     }
 
     async fn element(&self, css: &str) -> WebElement {
-        let query = self.web.query(By::Css(css)).wait(Duration::from_secs(10), Duration::from_millis(50));
+        let query = self
+            .web
+            .query(By::Css(css))
+            .wait(Duration::from_secs(10), Duration::from_millis(50));
         match query.first().await {
             Ok(element) => element,
             Err(_) => panic!("no {css} at {}: {}", self.url().await, self.text().await),
@@ -84,36 +95,58 @@ impl Driver {
     }
 
     async fn text(&self) -> String {
-        self.web.find(By::Tag("body")).await.unwrap().text().await.unwrap()
+        self.web
+            .find(By::Tag("body"))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     /// Waits until the page at this path shows this text.
     async fn shows(&self, path: &str, text: &str) {
-        wait::until(&format!("{path} with {text:?}"), Duration::from_secs(10), || async {
-            self.url().await.path() == path && self.text().await.contains(text)
-        })
+        wait::until(
+            &format!("{path} with {text:?}"),
+            Duration::from_secs(10),
+            || async { self.url().await.path() == path && self.text().await.contains(text) },
+        )
         .await;
     }
 
     async fn picture(&self, what: &str) {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .parent()
+            .unwrap()
+            .join("screenshots");
         std::fs::create_dir_all(&folder).unwrap();
-        self.web.screenshot(&folder.join(format!("{}-{what}.png", self.name))).await.unwrap();
+        self.web
+            .screenshot(&folder.join(format!("{}-{what}.png", self.name)))
+            .await
+            .unwrap();
     }
 
     /// The session document, read as a page.
     async fn session(&self, base: &str) -> Value {
         self.goto(&format!("{base}/auth/session")).await;
         let source = self.element("body").await.text().await.unwrap();
-        let json = source.find('{').map_or("", |start| &source[start..=source.rfind('}').unwrap()]);
+        let json = source
+            .find('{')
+            .map_or("", |start| &source[start..=source.rfind('}').unwrap()]);
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {source}"))
     }
 }
 
 async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
-    let app: App = stage.start(&stage.bare_environment().set("RUST_LOG", "info")).await;
+    let app: App = stage
+        .start(&stage.bare_environment().set("RUST_LOG", "info"))
+        .await;
     let base = format!("http://{}", app.address());
-    let name = format!("{}{}", app.framework.package(), if script { "" } else { "-without-script" });
+    let name = format!(
+        "{}{}",
+        app.framework.package(),
+        if script { "" } else { "-without-script" }
+    );
     let driver = Driver::start(name, script, window).await;
 
     // The page a newcomer sees, and from it to the provider.
@@ -132,26 +165,42 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
     lifetime.clear().await.unwrap();
     lifetime.send_keys("4").await.unwrap();
     lifetime.send_keys(Key::Enter).await.unwrap();
-    driver.element("input[name=access_token_lifetime][value='4']").await;
+    driver
+        .element("input[name=access_token_lifetime][value='4']")
+        .await;
 
-    driver.goto(&format!("{base}/auth/login?return_to=/profile")).await;
+    driver
+        .goto(&format!("{base}/auth/login?return_to=/profile"))
+        .await;
     driver.click("button[name=user][value=alice]").await;
     driver.shows("/profile", "alice@example.com").await;
     driver.picture("4-profile").await;
 
-    let first = driver.session(&base).await["access_token_expires_at"].as_u64().expect("a deadline");
-    wait::until("the access token is dead", Duration::from_secs(10), || async { auth_tests::jar::unix_now() > first + 1 }).await;
+    let first = driver.session(&base).await["access_token_expires_at"]
+        .as_u64()
+        .expect("a deadline");
+    wait::until(
+        "the access token is dead",
+        Duration::from_secs(10),
+        || async { auth_tests::jar::unix_now() > first + 1 },
+    )
+    .await;
     driver.goto(&format!("{base}/profile")).await;
     driver.shows("/profile", "alice@example.com").await;
     driver.picture("5-profile-after-expiry").await;
-    let second = driver.session(&base).await["access_token_expires_at"].as_u64().expect("a deadline");
+    let second = driver.session(&base).await["access_token_expires_at"]
+        .as_u64()
+        .expect("a deadline");
     assert!(second > first, "the token was not refreshed");
 
     driver.goto(&base).await;
     driver.shows("/", "alice@example.com").await;
     driver.picture("6-home-signed-in").await;
     driver.click("form[action='/auth/logout'] button").await;
-    wait::until("back at the home page", Duration::from_secs(10), || async { driver.url().await.as_str() == format!("{base}/") }).await;
+    wait::until("back at the home page", Duration::from_secs(10), || async {
+        driver.url().await.as_str() == format!("{base}/")
+    })
+    .await;
     driver.picture("7-signed-out").await;
     assert_eq!(driver.session(&base).await, json!({"authenticated": false}));
 
@@ -163,7 +212,10 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
 }
 
 async fn run(framework: Framework, script: bool, window: (u32, u32)) {
-    Stage::run(framework, Carrier::Cookie, |stage| visit(stage, script, window)).await;
+    Stage::run(framework, Carrier::Cookie, |stage| {
+        visit(stage, script, window)
+    })
+    .await;
 }
 
 #[tokio::test]

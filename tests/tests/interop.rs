@@ -29,7 +29,10 @@ impl Provider {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
-        assert!(here.join("node_modules/oidc-provider").exists(), "oidc-provider is missing: run `npm ci` in tests/interop, or ./tests/run");
+        assert!(
+            here.join("node_modules/oidc-provider").exists(),
+            "oidc-provider is missing: run `npm ci` in tests/interop, or ./tests/run"
+        );
         let settings = json!({
             "base_url": BASE,
             "access_token_lifetime": ACCESS_TOKEN_LIFETIME,
@@ -44,13 +47,24 @@ impl Provider {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("node does not start ({error}): apt-get install nodejs npm, or ./tests/run"));
+            .unwrap_or_else(|error| {
+                panic!("node does not start ({error}): apt-get install nodejs npm, or ./tests/run")
+            });
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("the provider starts in time");
-        let line = line.unwrap().expect("the provider says where it listens; its error stands above");
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line())
+            .await
+            .expect("the provider starts in time");
+        let line = line
+            .unwrap()
+            .expect("the provider says where it listens; its error stands above");
         let issuer = line.strip_prefix("listening on ").unwrap().to_owned();
         let key = folder.path().join("assertion-client.pem");
-        Self { issuer, key, _folder: folder, _process: process }
+        Self {
+            issuer,
+            key,
+            _folder: folder,
+            _process: process,
+        }
     }
 
     fn environment(&self, stage: &Stage) -> Environment {
@@ -66,17 +80,25 @@ impl Provider {
     }
 
     async fn events(&self, browser: &Browser) -> Value {
-        browser.fetch(&format!("{}/control/events", self.issuer)).await.json()
+        browser
+            .fetch(&format!("{}/control/events", self.issuer))
+            .await
+            .json()
     }
 }
 
 /// Signs in with the provider's own forms: name and password, then consent.
 async fn sign_in(browser: &Browser, user: &str) -> Answer {
-    let mut page = browser.follow(browser.navigate("/auth/login?return_to=/profile").await).await;
+    let mut page = browser
+        .follow(browser.navigate("/auth/login?return_to=/profile").await)
+        .await;
     for prompt in ["login", "consent"] {
         let forms = html::forms(&page.body);
         let asked = ("prompt".to_owned(), prompt.to_owned());
-        let form = forms.iter().find(|form| form.inputs.contains(&asked)).unwrap_or_else(|| panic!("no {prompt} form: {}", page.describe()));
+        let form = forms
+            .iter()
+            .find(|form| form.inputs.contains(&asked))
+            .unwrap_or_else(|| panic!("no {prompt} form: {}", page.describe()));
         let fields: Vec<_> = form
             .inputs
             .iter()
@@ -85,53 +107,99 @@ async fn sign_in(browser: &Browser, user: &str) -> Answer {
                 _ => (name.clone(), value.clone()),
             })
             .collect();
-        page = browser.follow(browser.press(&page, form, &fields).await).await;
+        page = browser
+            .follow(browser.press(&page, form, &fields).await)
+            .await;
     }
     page
 }
 
 /// Signs out here and there, by the provider's confirmation form.
 async fn sign_out(browser: &Browser) -> Answer {
-    let page = browser.follow(browser.submit("/auth/logout", &[]).await).await;
+    let page = browser
+        .follow(browser.submit("/auth/logout", &[]).await)
+        .await;
     page.assert_status(200);
     let forms = html::forms(&page.body);
-    let form = forms.first().unwrap_or_else(|| panic!("no form to confirm: {}", page.describe()));
+    let form = forms
+        .first()
+        .unwrap_or_else(|| panic!("no form to confirm: {}", page.describe()));
     let mut fields = form.inputs.clone();
     fields.push(("logout".to_owned(), "yes".to_owned()));
-    browser.follow(browser.press(&page, form, &fields).await).await
+    browser
+        .follow(browser.press(&page, form, &fields).await)
+        .await
 }
 
 async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider) -> Environment) {
     let provider = Provider::start().await;
-    let app = stage.start(&settings(provider.environment(&stage), &provider)).await;
+    let app = stage
+        .start(&settings(provider.environment(&stage), &provider))
+        .await;
     let browser = stage.browser(&app, BASE);
 
     let profile = sign_in(&browser, "ada").await;
     profile.assert_status(200);
     assert_eq!(profile.url.path(), "/profile", "{}", profile.describe());
-    assert!(profile.text().contains("ada@example.com"), "{}", profile.describe());
+    assert!(
+        profile.text().contains("ada@example.com"),
+        "{}",
+        profile.describe()
+    );
     let session = browser.session().await;
-    assert_eq!((&session["user"]["sub"], &session["user"]["email"]), (&json!("ada"), &json!("ada@example.com")));
+    assert_eq!(
+        (&session["user"]["sub"], &session["user"]["email"]),
+        (&json!("ada"), &json!("ada@example.com"))
+    );
 
-    wait::until("two access tokens have died and been replaced", Duration::from_secs(30), || async {
-        let me = browser.fetch("/api/me").await;
-        assert_eq!(me.assert_status(200).json()["userName"], "ada");
-        provider.events(&browser).await["refresh_token.consumed"].as_u64().unwrap() >= 2
-    })
+    wait::until(
+        "two access tokens have died and been replaced",
+        Duration::from_secs(30),
+        || async {
+            let me = browser.fetch("/api/me").await;
+            assert_eq!(me.assert_status(200).json()["userName"], "ada");
+            provider.events(&browser).await["refresh_token.consumed"]
+                .as_u64()
+                .unwrap()
+                >= 2
+        },
+    )
     .await;
 
     let before = provider.events(&browser).await;
-    browser.script(http::Method::POST, "/api/revoke").await.assert_status(204);
+    browser
+        .script(http::Method::POST, "/api/revoke")
+        .await
+        .assert_status(204);
     let after = provider.events(&browser).await;
-    assert!(after["access_token.destroyed"].as_u64() > before["access_token.destroyed"].as_u64(), "{after}");
+    assert!(
+        after["access_token.destroyed"].as_u64() > before["access_token.destroyed"].as_u64(),
+        "{after}"
+    );
     browser.fetch("/api/me").await.assert_status(200);
 
     let landing = sign_out(&browser).await;
-    assert_eq!(landing.url.as_str(), format!("{BASE}/"), "{}", landing.describe());
+    assert_eq!(
+        landing.url.as_str(),
+        format!("{BASE}/"),
+        "{}",
+        landing.describe()
+    );
     browser.assert_signed_out().await;
     let events = provider.events(&browser).await;
-    assert_eq!((&events["grant.error"], &events["server_error"], &events["end_session.success"]), (&json!(0), &json!(0), &json!(1)), "{events}");
-    assert!(events["refresh_token.destroyed"].as_u64().unwrap() >= 1, "the refresh token was not revoked: {events}");
+    assert_eq!(
+        (
+            &events["grant.error"],
+            &events["server_error"],
+            &events["end_session.success"]
+        ),
+        (&json!(0), &json!(0), &json!(1)),
+        "{events}"
+    );
+    assert!(
+        events["refresh_token.destroyed"].as_u64().unwrap() >= 1,
+        "the refresh token was not revoked: {events}"
+    );
 
     // The provider's own session has ended too: it asks for name and password again, and another user can sign in.
     sign_in(&browser, "grace").await.assert_status(200);
@@ -141,7 +209,9 @@ async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider)
 async fn with_a_secret(framework: Framework) {
     Stage::run(framework, Carrier::Cookie, |stage| {
         whole_visit(stage, |environment, _| {
-            environment.set("AUTH_CLIENT_ID", "secret-client").set("AUTH_CLIENT_SECRET", "s&cret+1:%25 /=~not-for-the-logs")
+            environment
+                .set("AUTH_CLIENT_ID", "secret-client")
+                .set("AUTH_CLIENT_SECRET", "s&cret+1:%25 /=~not-for-the-logs")
         })
     })
     .await;

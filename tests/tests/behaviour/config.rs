@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, SECRET};
 use auth_tests::Stage;
+use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, SECRET};
 
 /// Settings that are complete, with an issuer that nobody will ask.
 fn complete(stage: &Stage) -> Environment {
@@ -25,7 +25,11 @@ async fn refused(stage: &Stage, variables: &[&str], environment: Environment) {
     assert!(!status.success(), "{variables:?}: {status}");
     assert_eq!(stdout, Vec::<String>::new(), "{variables:?}");
     assert_eq!(stderr.len(), 1, "{variables:?}: {stderr:#?}");
-    assert!(variables.iter().any(|name| stderr[0].contains(name)), "{variables:?}: {}", stderr[0]);
+    assert!(
+        variables.iter().any(|name| stderr[0].contains(name)),
+        "{variables:?}: {}",
+        stderr[0]
+    );
     for secret in [CLIENT_SECRET, SECRET, &SECRET[..32]] {
         assert!(!stderr[0].contains(secret), "{variables:?} shows a secret");
     }
@@ -44,70 +48,156 @@ pub(crate) async fn a_provider_needs_a_client_id(stage: Stage) {
 
 pub(crate) async fn authorization_and_token_url_belong_together(stage: Stage) {
     for alone in ["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"] {
-        let settings = complete(&stage).unset("AUTH_ISSUER").set(alone, "http://127.0.0.1:1/x");
-        refused(&stage, &["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"], settings).await;
+        let settings = complete(&stage)
+            .unset("AUTH_ISSUER")
+            .set(alone, "http://127.0.0.1:1/x");
+        refused(
+            &stage,
+            &["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"],
+            settings,
+        )
+        .await;
     }
 }
 
 pub(crate) async fn a_secret_method_needs_a_secret(stage: Stage) {
     for method in ["client_secret_basic", "client_secret_post"] {
-        let settings = complete(&stage).unset("AUTH_CLIENT_SECRET").set("AUTH_CLIENT_AUTH", method);
+        let settings = complete(&stage)
+            .unset("AUTH_CLIENT_SECRET")
+            .set("AUTH_CLIENT_AUTH", method);
         refused(&stage, &["AUTH_CLIENT_SECRET"], settings).await;
     }
-    refused(&stage, &["AUTH_CLIENT_AUTH"], complete(&stage).set("AUTH_CLIENT_AUTH", "client_secret_jwt")).await;
+    refused(
+        &stage,
+        &["AUTH_CLIENT_AUTH"],
+        complete(&stage).set("AUTH_CLIENT_AUTH", "client_secret_jwt"),
+    )
+    .await;
 }
 
 pub(crate) async fn private_key_jwt_needs_a_readable_key_that_is_long_enough(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = complete(&stage).unset("AUTH_CLIENT_SECRET").set("AUTH_CLIENT_AUTH", "private_key_jwt");
+    let settings = complete(&stage)
+        .unset("AUTH_CLIENT_SECRET")
+        .set("AUTH_CLIENT_AUTH", "private_key_jwt");
     refused(&stage, &["AUTH_CLIENT_KEY"], settings.clone()).await;
     for (name, content) in [
         ("missing.pem", None),
         ("empty.pem", Some("")),
         ("text.pem", Some("not a key")),
-        ("public.pem", Some("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n")),
+        (
+            "public.pem",
+            Some(
+                "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+            ),
+        ),
         ("rsa1024.pem", Some(include_str!("keys/rsa1024.pem"))),
     ] {
         let path = folder.path().join(name);
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }
-        refused(&stage, &["AUTH_CLIENT_KEY"], settings.clone().set("AUTH_CLIENT_KEY", path.display())).await;
+        refused(
+            &stage,
+            &["AUTH_CLIENT_KEY"],
+            settings.clone().set("AUTH_CLIENT_KEY", path.display()),
+        )
+        .await;
     }
 }
 
 pub(crate) async fn the_secret_has_at_least_256_bits_in_hex(stage: Stage) {
     let list_with_a_bad_one = format!("{SECRET},{}", &SECRET[..40]);
-    for value in ["", &SECRET[..62], &SECRET[..63], "not hex at all, but longer than sixty-four characters as you can see", &list_with_a_bad_one] {
-        refused(&stage, &["AUTH_SECRET"], complete(&stage).set("AUTH_SECRET", value)).await;
+    for value in [
+        "",
+        &SECRET[..62],
+        &SECRET[..63],
+        "not hex at all, but longer than sixty-four characters as you can see",
+        &list_with_a_bad_one,
+    ] {
+        refused(
+            &stage,
+            &["AUTH_SECRET"],
+            complete(&stage).set("AUTH_SECRET", value),
+        )
+        .await;
     }
 }
 
 pub(crate) async fn the_store_can_be_opened(stage: Stage) {
-    for value in ["sqlite:/nonexistent/folder/sessions.db", "sqlite:/", "bogus:", "memory"] {
-        refused(&stage, &["AUTH_STORE"], complete(&stage).set("AUTH_STORE", value)).await;
+    for value in [
+        "sqlite:/nonexistent/folder/sessions.db",
+        "sqlite:/",
+        "bogus:",
+        "memory",
+    ] {
+        refused(
+            &stage,
+            &["AUTH_STORE"],
+            complete(&stage).set("AUTH_STORE", value),
+        )
+        .await;
         // A random key brings a warning, but not beside a failure.
-        refused(&stage, &["AUTH_STORE"], complete(&stage).set("AUTH_STORE", value).unset("AUTH_SECRET")).await;
+        refused(
+            &stage,
+            &["AUTH_STORE"],
+            complete(&stage)
+                .set("AUTH_STORE", value)
+                .unset("AUTH_SECRET"),
+        )
+        .await;
     }
 }
 
 pub(crate) async fn the_issuer_is_https_or_loopback(stage: Stage) {
-    for value in ["http://id.example.com", "http://127.0.0.1.example.com", "ftp://id.example.com", "id.example.com", "https://", ""] {
-        refused(&stage, &["AUTH_ISSUER"], complete(&stage).set("AUTH_ISSUER", value)).await;
+    for value in [
+        "http://id.example.com",
+        "http://127.0.0.1.example.com",
+        "ftp://id.example.com",
+        "id.example.com",
+        "https://",
+        "",
+    ] {
+        refused(
+            &stage,
+            &["AUTH_ISSUER"],
+            complete(&stage).set("AUTH_ISSUER", value),
+        )
+        .await;
     }
 }
 
 pub(crate) async fn the_base_url_is_an_origin(stage: Stage) {
-    for value in ["app.example.com", "ftp://app.example.com", "https://app.example.com/path", "https://user@app.example.com", "https://app.example.com/?x"] {
-        refused(&stage, &["AUTH_BASE_URL"], complete(&stage).set("AUTH_BASE_URL", value)).await;
+    for value in [
+        "app.example.com",
+        "ftp://app.example.com",
+        "https://app.example.com/path",
+        "https://user@app.example.com",
+        "https://app.example.com/?x",
+    ] {
+        refused(
+            &stage,
+            &["AUTH_BASE_URL"],
+            complete(&stage).set("AUTH_BASE_URL", value),
+        )
+        .await;
     }
 }
 
 pub(crate) async fn parameters_of_the_library_are_refused_as_extra_ones(stage: Stage) {
     for name in [
-        "response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "response_mode",
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "response_mode",
     ] {
-        let settings = complete(&stage).set("AUTH_AUTHORIZE_PARAMS", format!("audience=x&{name}=y"));
+        let settings =
+            complete(&stage).set("AUTH_AUTHORIZE_PARAMS", format!("audience=x&{name}=y"));
         refused(&stage, &["AUTH_AUTHORIZE_PARAMS"], settings).await;
     }
 }
@@ -134,11 +224,22 @@ pub(crate) async fn values_outside_their_list_or_range_are_refused(stage: Stage)
 
 pub(crate) async fn an_address_in_use_is_named(stage: Stage) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    refused(&stage, &["APP_ADDR"], complete(&stage).set("APP_ADDR", taken.local_addr().unwrap())).await;
+    refused(
+        &stage,
+        &["APP_ADDR"],
+        complete(&stage).set("APP_ADDR", taken.local_addr().unwrap()),
+    )
+    .await;
 }
 
 pub(crate) async fn a_random_secret_is_warned_of(stage: Stage) {
     let mut app = stage.start(&complete(&stage).unset("AUTH_SECRET")).await;
     app.kill().await;
-    assert!(app.stderr().iter().any(|line| line.contains("WARN") && line.contains("AUTH_SECRET")), "{:#?}", app.stderr());
+    assert!(
+        app.stderr()
+            .iter()
+            .any(|line| line.contains("WARN") && line.contains("AUTH_SECRET")),
+        "{:#?}",
+        app.stderr()
+    );
 }

@@ -10,25 +10,40 @@ use crate::id_token::Claims;
 
 /// A world whose application has not asked the provider for anything yet.
 async fn world(stage: &Stage) -> World {
-    stage.world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1)).await
+    stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await
 }
 
 async fn login_works_again(world: &World) {
     wait::until("sign-in works again", Duration::from_secs(5), || async {
-        matches!(world.browser.navigate("/auth/login").await.status, 302 | 303)
+        matches!(
+            world.browser.navigate("/auth/login").await.status,
+            302 | 303
+        )
     })
     .await;
 }
 
 pub(crate) async fn while_the_provider_is_down_sign_in_is_503_and_soon_works_again(stage: Stage) {
-    for fault in [Fault::status(500), Fault::status(503), Fault::status(429), Fault::Reset, Fault::Hang] {
+    for fault in [
+        Fault::status(500),
+        Fault::status(503),
+        Fault::status(429),
+        Fault::Reset,
+        Fault::Hang,
+    ] {
         let world = world(&stage).await;
         let control = world.provider.control();
         control.fail(Endpoint::Discovery, fault);
         let start = Instant::now();
         let answer = world.browser.navigate("/auth/login").await;
         answer.assert_unavailable().assert_page();
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
         assert!(world.browser.cookies().is_empty());
         control.clear(Endpoint::Discovery);
         login_works_again(&world).await;
@@ -42,11 +57,19 @@ pub(crate) async fn a_provider_that_comes_up_later_is_found(stage: Stage) {
     control.go_down().await;
     let app = stage.start(&stage.environment(&provider)).await;
     let browser = stage.browser(&app, auth_tests::stage::BASE);
-    browser.navigate("/auth/login").await.assert_unavailable().assert_page();
+    browser
+        .navigate("/auth/login")
+        .await
+        .assert_unavailable()
+        .assert_page();
     browser.navigate("/").await.assert_status(200);
     browser.fetch("/readyz").await.assert_status(200);
     control.come_up().await.unwrap();
-    let world = World { provider, app, browser };
+    let world = World {
+        provider,
+        app,
+        browser,
+    };
     login_works_again(&world).await;
     world.sign_in("alice").await;
 }
@@ -61,7 +84,10 @@ pub(crate) async fn a_discovery_document_that_cannot_be_used_is_a_502_page(stage
         ("a list", 200, "application/json", "[]"),
     ] {
         let world = world(&stage).await;
-        world.provider.control().fail(Endpoint::Discovery, Fault::body(status, kind, body));
+        world
+            .provider
+            .control()
+            .fail(Endpoint::Discovery, Fault::body(status, kind, body));
         let answer = world.browser.navigate("/auth/login").await;
         answer.assert_failure(502..=502);
         assert!(!answer.body.contains("words of the provider"), "{what}");
@@ -75,22 +101,31 @@ pub(crate) async fn discovery_must_name_our_issuer_and_what_sign_in_needs(stage:
         ("issuer", json!("https://evil.example")),
         ("issuer", Value::Null),
         ("authorization_endpoint", Value::Null),
-        ("authorization_endpoint", json!("http://evil.example/authorize")),
+        (
+            "authorization_endpoint",
+            json!("http://evil.example/authorize"),
+        ),
         ("authorization_endpoint", json!("javascript:alert(1)")),
         ("token_endpoint", Value::Null),
         ("token_endpoint", json!("http://evil.example/token")),
         ("jwks_uri", Value::Null),
-        ("id_token_signing_alg_values_supported", json!(["none", "HS256"])),
+        (
+            "id_token_signing_alg_values_supported",
+            json!(["none", "HS256"]),
+        ),
     ] {
         let world = world(&stage).await;
         let bad = value.clone();
-        world.provider.control().tamper_discovery(move |document: &mut Claims| {
-            if bad.is_null() {
-                document.remove(name);
-            } else {
-                document.insert(name.to_owned(), bad.clone());
-            }
-        });
+        world
+            .provider
+            .control()
+            .tamper_discovery(move |document: &mut Claims| {
+                if bad.is_null() {
+                    document.remove(name);
+                } else {
+                    document.insert(name.to_owned(), bad.clone());
+                }
+            });
         let answer = world.browser.navigate("/auth/login").await;
         assert_eq!(answer.status, 502, "{name} {value}: {}", answer.describe());
         answer.assert_failure(502..=502);
@@ -102,15 +137,25 @@ pub(crate) async fn without_keys_nobody_is_signed_in(stage: Stage) {
         ("500", Fault::status(500)),
         ("HTML", Fault::body(200, "text/html", "<h1>hello</h1>")),
         ("no keys", Fault::body(200, "application/json", "{}")),
-        ("an empty key set", Fault::body(200, "application/json", "{\"keys\":[]}")),
-        ("10 MB", Fault::body(200, "application/json", &"x".repeat(10_000_000))),
+        (
+            "an empty key set",
+            Fault::body(200, "application/json", "{\"keys\":[]}"),
+        ),
+        (
+            "10 MB",
+            Fault::body(200, "application/json", "x".repeat(10_000_000)),
+        ),
     ] {
         let world = world(&stage).await;
         let control = world.provider.control();
         control.fail(Endpoint::Jwks, fault);
         let request = world.begin(&world.browser, "/auth/login").await;
         let answer = world.finish(&world.browser, &request, "alice").await;
-        assert!(matches!(answer.status, 502 | 503), "{what}: {}", answer.describe());
+        assert!(
+            matches!(answer.status, 502 | 503),
+            "{what}: {}",
+            answer.describe()
+        );
         answer.assert_failure(502..=503);
         world.browser.assert_signed_out().await;
     }

@@ -14,19 +14,32 @@ fn me() -> Endpoint {
 
 pub(crate) async fn the_answer_is_passed_on(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    let me = world.browser.fetch("/api/me").await.assert_status(200).json();
-    assert_eq!((&me["userName"], &me["name"]["givenName"]), (&json!("alice"), &json!("Alice")));
+    let me = world
+        .browser
+        .fetch("/api/me")
+        .await
+        .assert_status(200)
+        .json();
+    assert_eq!(
+        (&me["userName"], &me["name"]["givenName"]),
+        (&json!("alice"), &json!("Alice"))
+    );
     let request = &world.provider.control().requests(Endpoint::Api(ME))[0];
-    assert!(request.header("authorization").is_some_and(|value| value.starts_with("Bearer ")));
+    assert!(
+        request
+            .header("authorization")
+            .is_some_and(|value| value.starts_with("Bearer "))
+    );
     assert_eq!(request.header("accept"), Some("application/scim+json"));
     assert!(request.header("cookie").is_none());
 }
 
 pub(crate) async fn the_profile_shows_mail_and_names(stage: Stage) {
     let world = stage.world().await;
-    for (user, mail, given, family) in
-        [("alice", "alice@example.com", "Alice", "Archer"), ("bob", "bob@example.com", "Bob", "")]
-    {
+    for (user, mail, given, family) in [
+        ("alice", "alice@example.com", "Alice", "Archer"),
+        ("bob", "bob@example.com", "Bob", ""),
+    ] {
         let browser = world.browser.fresh();
         world.sign_in_with(&browser, user).await;
         let page = browser.navigate("/profile").await;
@@ -43,20 +56,32 @@ pub(crate) async fn what_the_api_says_is_shown_as_text(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let hostile = "<script>alert(1)</script>\"'&";
     let body = json!({"id": hostile, "userName": hostile, "name": {"givenName": hostile, "familyName": hostile}, "emails": [hostile]});
-    world.provider.control().fail(me(), Fault::body(200, "application/scim+json", &body.to_string()));
+    world.provider.control().fail(
+        me(),
+        Fault::body(200, "application/scim+json", body.to_string()),
+    );
     let page = world.browser.navigate("/profile").await;
     page.assert_status(200);
     assert!(!page.body.contains("<script"), "{}", page.body);
-    assert!(page.text().contains("<script>alert(1)</script>"), "{}", page.describe());
+    assert!(
+        page.text().contains("<script>alert(1)</script>"),
+        "{}",
+        page.describe()
+    );
 }
 
 pub(crate) async fn both_calls_of_the_dashboard_run_at_the_same_time(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for (path, page) in [("/api/dashboard", false), ("/dashboard", true)] {
-        let gates = ["/users/me", "/organizations"].map(|path| world.provider.control().hold(Endpoint::Api(path)));
+        let gates = ["/users/me", "/organizations"]
+            .map(|path| world.provider.control().hold(Endpoint::Api(path)));
         let browser = world.browser.clone();
         let request = tokio::spawn(async move {
-            if page { browser.navigate(path).await } else { browser.fetch(path).await }
+            if page {
+                browser.navigate(path).await
+            } else {
+                browser.fetch(path).await
+            }
         });
         for gate in &gates {
             gate.waiting(1).await.unwrap();
@@ -70,7 +95,11 @@ pub(crate) async fn both_calls_of_the_dashboard_run_at_the_same_time(stage: Stag
             answer.assert_page();
         } else {
             let json = answer.json();
-            assert!(json["profile"].is_object() && json["organizations"].is_array() || json["organizations"].is_object(), "{json}");
+            assert!(
+                json["profile"].is_object() && json["organizations"].is_array()
+                    || json["organizations"].is_object(),
+                "{json}"
+            );
         }
     }
 }
@@ -83,7 +112,10 @@ pub(crate) async fn a_refused_token_is_refreshed_and_the_call_sent_again_once(st
     assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
     let calls = control.requests(me());
     assert_eq!(calls.len(), 2);
-    assert_ne!(calls[0].header("authorization"), calls[1].header("authorization"));
+    assert_ne!(
+        calls[0].header("authorization"),
+        calls[1].header("authorization")
+    );
 }
 
 pub(crate) async fn an_api_that_refuses_every_token_is_asked_twice_and_no_more(stage: Stage) {
@@ -95,7 +127,11 @@ pub(crate) async fn an_api_that_refuses_every_token_is_asked_twice_and_no_more(s
     assert_eq!((control.count(me()), control.refresh_count()), (2, 1));
     assert!(world.browser.is_signed_in().await);
     let page = world.browser.navigate("/profile").await;
-    assert!(page.status >= 400 && page.header("location").is_none(), "a loop: {}", page.describe());
+    assert!(
+        page.status >= 400 && page.header("location").is_none(),
+        "a loop: {}",
+        page.describe()
+    );
 }
 
 pub(crate) async fn a_refused_token_while_the_provider_is_down_signs_nobody_out(stage: Stage) {
@@ -104,7 +140,11 @@ pub(crate) async fn a_refused_token_while_the_provider_is_down_signs_nobody_out(
     control.reject_next(1);
     control.fail(Endpoint::Token, Fault::status(503));
     let answer = world.browser.fetch("/api/me").await;
-    assert!(matches!(answer.status, 401 | 502 | 503), "{}", answer.describe());
+    assert!(
+        matches!(answer.status, 401 | 502 | 503),
+        "{}",
+        answer.describe()
+    );
     assert!(world.browser.is_signed_in().await);
     control.clear(Endpoint::Token);
     world.browser.fetch("/api/me").await.assert_status(200);
@@ -118,22 +158,34 @@ async fn bad_gateway(world: &World, what: &str) {
     let page = world.browser.navigate("/profile").await;
     assert_eq!(page.status, 502, "{what}: {}", page.describe());
     page.assert_page().assert_no_store();
-    assert!(start.elapsed() < Duration::from_secs(8), "{what} took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{what} took {:?}",
+        start.elapsed()
+    );
     for secret in world.provider.control().issued_secrets() {
-        assert!(!answer.body.contains(&secret) && !page.body.contains(&secret), "{what} shows a token");
+        assert!(
+            !answer.body.contains(&secret) && !page.body.contains(&secret),
+            "{what} shows a token"
+        );
     }
     assert!(world.browser.is_signed_in().await, "{what}");
 }
 
 pub(crate) async fn a_failing_api_is_a_502(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1)).await;
+    let world = stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await;
     world.sign_in("alice").await;
     let control = world.provider.control();
     for (what, fault) in [
         ("500", Fault::status(500)),
         ("503", Fault::status(503)),
         ("HTML", Fault::body(200, "text/html", "<h1>hello</h1>")),
-        ("half a JSON", Fault::body(200, "application/scim+json", "{\"id\":\"al")),
+        (
+            "half a JSON",
+            Fault::body(200, "application/scim+json", "{\"id\":\"al"),
+        ),
         ("nothing", Fault::body(200, "application/scim+json", "")),
         ("reset", Fault::Reset),
         ("silence", Fault::Hang),
@@ -148,8 +200,13 @@ pub(crate) async fn a_failing_api_is_a_502(stage: Stage) {
 }
 
 pub(crate) async fn an_api_that_nobody_serves_is_a_502(stage: Stage) {
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let world = stage.world_with(|settings| settings.set("API_URL", format!("http://{nowhere}"))).await;
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let world = stage
+        .world_with(|settings| settings.set("API_URL", format!("http://{nowhere}")))
+        .await;
     world.sign_in("alice").await;
     bad_gateway(&world, "connection refused").await;
     let answer = world.browser.fetch("/api/dashboard").await;
@@ -158,16 +215,31 @@ pub(crate) async fn an_api_that_nobody_serves_is_a_502(stage: Stage) {
 
 pub(crate) async fn half_a_dashboard_is_a_502(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    world.provider.control().fail(Endpoint::Api("/organizations"), Fault::status(500));
-    world.browser.fetch("/api/dashboard").await.assert_status(502);
-    world.browser.navigate("/dashboard").await.assert_status(502).assert_page();
+    world
+        .provider
+        .control()
+        .fail(Endpoint::Api("/organizations"), Fault::status(500));
+    world
+        .browser
+        .fetch("/api/dashboard")
+        .await
+        .assert_status(502);
+    world
+        .browser
+        .navigate("/dashboard")
+        .await
+        .assert_status(502)
+        .assert_page();
 }
 
 pub(crate) async fn the_api_s_own_refusals_pass(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for status in [400, 403, 404, 409, 429] {
         world.provider.control().clear(me());
-        world.provider.control().fail(me(), Fault::body(status, "application/json", "{\"detail\":\"no\"}"));
+        world.provider.control().fail(
+            me(),
+            Fault::body(status, "application/json", "{\"detail\":\"no\"}"),
+        );
         let answer = world.browser.fetch("/api/me").await;
         assert_eq!(answer.status, status, "{}", answer.describe());
     }
@@ -187,13 +259,21 @@ pub(crate) async fn tokens_do_not_follow_a_redirect_to_another_origin(stage: Sta
     tokio::spawn(async move { axum::serve(listener, thief).await });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = listener.local_addr().unwrap();
-    let redirecting = axum::Router::new()
-        .fallback(move || async move { axum::response::Redirect::temporary(&format!("http://{elsewhere}/scim2/Me")) });
+    let redirecting = axum::Router::new().fallback(move || async move {
+        axum::response::Redirect::temporary(&format!("http://{elsewhere}/scim2/Me"))
+    });
     tokio::spawn(async move { axum::serve(listener, redirecting).await });
 
-    let world = stage.world_with(|settings| settings.set("API_URL", format!("http://{api}"))).await;
+    let world = stage
+        .world_with(|settings| settings.set("API_URL", format!("http://{api}")))
+        .await;
     world.sign_in("alice").await;
     let answer = world.browser.fetch("/api/me").await;
     assert!(answer.status >= 300, "{}", answer.describe());
-    assert!(seen.lock().unwrap().iter().all(|headers| !headers.contains_key("authorization")));
+    assert!(
+        seen.lock()
+            .unwrap()
+            .iter()
+            .all(|headers| !headers.contains_key("authorization"))
+    );
 }

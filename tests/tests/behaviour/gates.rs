@@ -13,13 +13,16 @@ use crate::id_token::Claims;
 use crate::login::parameters;
 
 fn roles(world: &World, value: Value) {
-    world.provider.control().tamper_id_token(move |_: &mut Claims, claims: &mut Claims| {
-        if value.is_null() {
-            claims.remove("roles");
-        } else {
-            claims.insert("roles".to_owned(), value.clone());
-        }
-    });
+    world
+        .provider
+        .control()
+        .tamper_id_token(move |_: &mut Claims, claims: &mut Claims| {
+            if value.is_null() {
+                claims.remove("roles");
+            } else {
+                claims.insert("roles".to_owned(), value.clone());
+            }
+        });
 }
 
 pub(crate) async fn administrators_are_let_in(stage: Stage) {
@@ -62,9 +65,15 @@ pub(crate) async fn others_get_403_browsers_too(stage: Stage) {
 }
 
 fn authenticated_ago(world: &World, seconds: u64) {
-    world.provider.control().tamper_id_token(move |_: &mut Claims, claims: &mut Claims| {
-        claims.insert("auth_time".to_owned(), json!(auth_tests::jar::unix_now() - seconds));
-    });
+    world
+        .provider
+        .control()
+        .tamper_id_token(move |_: &mut Claims, claims: &mut Claims| {
+            claims.insert(
+                "auth_time".to_owned(),
+                json!(auth_tests::jar::unix_now() - seconds),
+            );
+        });
 }
 
 fn authenticated_just_now(world: &World) {
@@ -86,17 +95,39 @@ pub(crate) async fn an_old_sign_in_must_be_renewed_first(stage: Stage) {
     let answer = world.browser.fetch("/api/transfer").await;
     answer.assert_problem(401);
     let challenge = answer.header("www-authenticate").unwrap_or_default();
-    assert!(challenge.contains("insufficient_user_authentication") && challenge.contains("max_age"), "{challenge}");
+    assert!(
+        challenge.contains("insufficient_user_authentication") && challenge.contains("max_age"),
+        "{challenge}"
+    );
     world.browser.assert_signed_in_as("alice").await;
 
-    let login = world.browser.navigate("/api/transfer?to=bob").await.location();
+    let login = world
+        .browser
+        .navigate("/api/transfer?to=bob")
+        .await
+        .location();
     assert_eq!(login.origin(), world.browser.base().origin());
     let request = world.begin(&world.browser, login.as_str()).await;
     assert_eq!(parameters(&request)["max_age"], "300");
     authenticated_just_now(&world);
-    let landing = world.finish(&world.browser, &request, "alice").await.location();
-    assert_eq!(landing.as_str(), world.browser.base().join("/api/transfer?to=bob").unwrap().as_str());
-    world.browser.fetch("/api/transfer").await.assert_status(200);
+    let landing = world
+        .finish(&world.browser, &request, "alice")
+        .await
+        .location();
+    assert_eq!(
+        landing.as_str(),
+        world
+            .browser
+            .base()
+            .join("/api/transfer?to=bob")
+            .unwrap()
+            .as_str()
+    );
+    world
+        .browser
+        .fetch("/api/transfer")
+        .await
+        .assert_status(200);
 }
 
 pub(crate) async fn a_provider_that_ignores_max_age_is_caught(stage: Stage) {
@@ -105,17 +136,33 @@ pub(crate) async fn a_provider_that_ignores_max_age_is_caught(stage: Stage) {
     world.sign_in("alice").await;
     let login = world.browser.navigate("/api/transfer").await.location();
     let request = world.begin(&world.browser, login.as_str()).await;
-    world.finish(&world.browser, &request, "alice").await.assert_failure(400..=599);
-    world.browser.fetch("/api/transfer").await.assert_status(401);
+    world
+        .finish(&world.browser, &request, "alice")
+        .await
+        .assert_failure(400..=599);
+    world
+        .browser
+        .fetch("/api/transfer")
+        .await
+        .assert_status(401);
 }
 
 pub(crate) async fn revocation_drops_the_access_token_here_and_there(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
-    world.browser.script(Method::POST, "/api/revoke").await.assert_status(204);
+    world
+        .browser
+        .script(Method::POST, "/api/revoke")
+        .await
+        .assert_status(204);
     assert_eq!(control.count(Endpoint::Revoke), 1);
     let request = &control.requests(Endpoint::Revoke)[0];
-    assert!(control.issued_secrets().iter().any(|secret| Some(secret.as_str()) == request.form("token")));
+    assert!(
+        control
+            .issued_secrets()
+            .iter()
+            .any(|secret| Some(secret.as_str()) == request.form("token"))
+    );
     assert_eq!(world.browser.session().await["authenticated"], true);
     world.browser.fetch("/api/me").await.assert_status(200);
     assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
@@ -123,23 +170,49 @@ pub(crate) async fn revocation_drops_the_access_token_here_and_there(stage: Stag
 
 pub(crate) async fn revocation_is_204_where_the_provider_cannot(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    world.provider.control().fail(Endpoint::Revoke, Fault::oauth(400, "unsupported_token_type"));
-    world.browser.script(Method::POST, "/api/revoke").await.assert_status(204);
+    world.provider.control().fail(
+        Endpoint::Revoke,
+        Fault::oauth(400, "unsupported_token_type"),
+    );
+    world
+        .browser
+        .script(Method::POST, "/api/revoke")
+        .await
+        .assert_status(204);
     world.browser.assert_signed_in_as("alice").await;
 }
 
 pub(crate) async fn revocation_without_a_refresh_token_ends_what_there_was(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_SCOPES", "openid email")).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_SCOPES", "openid email"))
+        .await;
     world.sign_in("alice").await;
-    world.browser.script(Method::POST, "/api/revoke").await.assert_status(204);
+    world
+        .browser
+        .script(Method::POST, "/api/revoke")
+        .await
+        .assert_status(204);
     world.browser.fetch("/api/me").await.assert_problem(401);
 }
 
 pub(crate) async fn revocation_while_the_provider_is_down_does_not_hang(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1)).await;
+    let world = stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await;
     world.sign_in("alice").await;
     world.provider.control().fail(Endpoint::Revoke, Fault::Hang);
-    let answer = tokio::time::timeout(Duration::from_secs(5), world.browser.script(Method::POST, "/api/revoke").into_future()).await;
+    let answer = tokio::time::timeout(
+        Duration::from_secs(5),
+        world
+            .browser
+            .script(Method::POST, "/api/revoke")
+            .into_future(),
+    )
+    .await;
     let answer = answer.expect("an answer within five seconds");
-    assert!(matches!(answer.status, 204 | 502 | 503), "{}", answer.describe());
+    assert!(
+        matches!(answer.status, 204 | 502 | 503),
+        "{}",
+        answer.describe()
+    );
 }

@@ -36,7 +36,10 @@ async fn refused(world: &World, what: &str) {
     let answer = world.finish(&browser, &request, "alice").await;
     assert!(answer.status >= 400, "{what}: {}", answer.describe());
     let code = answer.assert_failure(400..=599);
-    browser.navigate(&format!("/auth/errors/{code}")).await.assert_status(200);
+    browser
+        .navigate(&format!("/auth/errors/{code}"))
+        .await
+        .assert_status(200);
     browser.assert_signed_out().await;
 }
 
@@ -44,14 +47,25 @@ async fn accepted(world: &World, what: &str) {
     let browser = world.browser.fresh();
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert!(matches!(answer.status, 302 | 303), "{what}: {}", answer.describe());
+    assert!(
+        matches!(answer.status, 302 | 303),
+        "{what}: {}",
+        answer.describe()
+    );
     browser.assert_signed_in_as("alice").await;
 }
 
 pub(crate) async fn the_issuer_is_ours_to_the_byte(stage: Stage) {
     let world = stage.world().await;
     let issuer = world.provider.issuer().to_owned();
-    for value in [Value::Null, json!(""), json!("https://evil.example"), json!(format!("{issuer}/")), json!(issuer.to_uppercase()), json!([issuer])] {
+    for value in [
+        Value::Null,
+        json!(""),
+        json!("https://evil.example"),
+        json!(format!("{issuer}/")),
+        json!(issuer.to_uppercase()),
+        json!([issuer]),
+    ] {
         claim(&world, "iss", value.clone());
         refused(&world, &format!("iss {value}")).await;
     }
@@ -59,7 +73,14 @@ pub(crate) async fn the_issuer_is_ours_to_the_byte(stage: Stage) {
 
 pub(crate) async fn the_audience_is_this_client(stage: Stage) {
     let world = stage.world().await;
-    for value in [Value::Null, json!("someone-else"), json!([]), json!(["someone-else"]), json!(format!("{CLIENT_ID} ")), json!({"x": CLIENT_ID})] {
+    for value in [
+        Value::Null,
+        json!("someone-else"),
+        json!([]),
+        json!(["someone-else"]),
+        json!(format!("{CLIENT_ID} ")),
+        json!({"x": CLIENT_ID}),
+    ] {
         claim(&world, "aud", value.clone());
         refused(&world, &format!("aud {value}")).await;
     }
@@ -85,7 +106,13 @@ pub(crate) async fn the_authorized_party_is_this_client(stage: Stage) {
 pub(crate) async fn it_has_not_expired_by_more_than_a_minute(stage: Stage) {
     let world = stage.world().await;
     let now = unix_now();
-    for value in [json!(now - 90), json!(0), Value::Null, json!("tomorrow"), json!(-1)] {
+    for value in [
+        json!(now - 90),
+        json!(0),
+        Value::Null,
+        json!("tomorrow"),
+        json!(-1),
+    ] {
         claim(&world, "exp", value.clone());
         refused(&world, &format!("exp {value}, now {now}")).await;
     }
@@ -96,7 +123,13 @@ pub(crate) async fn it_has_not_expired_by_more_than_a_minute(stage: Stage) {
 pub(crate) async fn it_was_issued_within_the_last_hour_and_not_in_the_future(stage: Stage) {
     let world = stage.world().await;
     let now = unix_now();
-    for value in [json!(now + 180), json!(now - 3800), json!(now + 86400), Value::Null, json!("now")] {
+    for value in [
+        json!(now + 180),
+        json!(now - 3800),
+        json!(now + 86400),
+        Value::Null,
+        json!("now"),
+    ] {
         claim(&world, "iat", value.clone());
         refused(&world, &format!("iat {value}, now {now}")).await;
     }
@@ -116,7 +149,12 @@ pub(crate) async fn it_is_valid_already(stage: Stage) {
 
 pub(crate) async fn the_nonce_is_that_of_the_request(stage: Stage) {
     let world = stage.world().await;
-    for value in [Value::Null, json!(""), json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), json!(7)] {
+    for value in [
+        Value::Null,
+        json!(""),
+        json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        json!(7),
+    ] {
         claim(&world, "nonce", value.clone());
         refused(&world, &format!("nonce {value}")).await;
     }
@@ -134,7 +172,13 @@ pub(crate) async fn the_access_token_hash_matches_where_present(stage: Stage) {
 
 pub(crate) async fn it_is_no_token_of_another_type(stage: Stage) {
     let world = stage.world().await;
-    for value in ["at+jwt", "logout+jwt", "application/at+jwt", "dpop+jwt", "x"] {
+    for value in [
+        "at+jwt",
+        "logout+jwt",
+        "application/at+jwt",
+        "dpop+jwt",
+        "x",
+    ] {
         header(&world, "typ", json!(value));
         refused(&world, &format!("typ {value}")).await;
     }
@@ -168,7 +212,11 @@ pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
         let parts: Vec<&str> = token.split('.').collect();
         let flip = |part: &str| {
             let at = part.len() / 2;
-            let other = if part.as_bytes()[at] == b'A' { 'B' } else { 'A' };
+            let other = if part.as_bytes()[at] == b'A' {
+                'B'
+            } else {
+                'A'
+            };
             format!("{}{other}{}", &part[..at], &part[at + 1..])
         };
         match what {
@@ -180,7 +228,15 @@ pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
             _ => what.to_owned(),
         }
     };
-    for what in ["signature", "payload", "no signature", "two parts", "five parts", "garbage", ""] {
+    for what in [
+        "signature",
+        "payload",
+        "no signature",
+        "two parts",
+        "five parts",
+        "garbage",
+        "",
+    ] {
         control.tamper_token_response(move |answer: &mut Claims| {
             let changed = change(answer["id_token"].as_str().unwrap(), what);
             answer.insert("id_token".to_owned(), json!(changed));
@@ -192,12 +248,23 @@ pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
 pub(crate) async fn unsigned_and_symmetric_algorithms_are_refused(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
-    let keys = world.browser.fetch(&format!("{}/jwks", world.provider.issuer())).await;
+    let keys = world
+        .browser
+        .fetch(&format!("{}/jwks", world.provider.issuer()))
+        .await;
     control.unsigned_id_token(true);
     refused(&world, "alg none").await;
     control.unsigned_id_token(false);
-    let modulus = keys.json()["keys"][0]["n"].as_str().unwrap_or_default().to_owned();
-    for key in [auth_tests::stage::CLIENT_SECRET.as_bytes(), keys.body.as_bytes(), modulus.as_bytes(), b""] {
+    let modulus = keys.json()["keys"][0]["n"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    for key in [
+        auth_tests::stage::CLIENT_SECRET.as_bytes(),
+        keys.body.as_bytes(),
+        modulus.as_bytes(),
+        b"",
+    ] {
         control.hs256_id_token(Some(key.to_vec()));
         refused(&world, "HS256").await;
     }
@@ -209,7 +276,9 @@ pub(crate) async fn unsigned_and_symmetric_algorithms_are_refused(stage: Stage) 
 }
 
 pub(crate) async fn only_configured_algorithms_are_accepted(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_ID_TOKEN_ALG", "ES256")).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_ID_TOKEN_ALG", "ES256"))
+        .await;
     refused(&world, "RS256 where ES256 is configured").await;
 }
 
@@ -222,7 +291,11 @@ pub(crate) async fn an_unknown_key_is_looked_for_once_and_refused(stage: Stage) 
     for _ in 0..4 {
         refused(&world, "unpublished key").await;
     }
-    assert_eq!(control.count(Endpoint::Jwks), before + 1, "the key set is fetched again once in 30 s");
+    assert_eq!(
+        control.count(Endpoint::Jwks),
+        before + 1,
+        "the key set is fetched again once in 30 s"
+    );
     control.sign_with_unpublished_key(false);
     accepted(&world, "after").await;
 }
@@ -230,7 +303,10 @@ pub(crate) async fn an_unknown_key_is_looked_for_once_and_refused(stage: Stage) 
 pub(crate) async fn a_missing_id_token_is_refused(stage: Stage) {
     let world = stage.world().await;
     for value in [Value::Null, json!(7), json!({})] {
-        world.provider.control().tamper_token_response(move |answer: &mut Claims| set(answer, "id_token", &value));
+        world
+            .provider
+            .control()
+            .tamper_token_response(move |answer: &mut Claims| set(answer, "id_token", &value));
         refused(&world, "no ID token").await;
     }
 }

@@ -14,13 +14,32 @@ pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
     let answer = world.browser.submit("/auth/logout", &[]).await;
     answer.assert_status(303).assert_no_store();
     let location = answer.location();
-    let metadata = world.browser.fetch(&format!("{}/.well-known/openid-configuration", world.provider.issuer())).await.json();
-    assert_eq!(location.as_str().split('?').next(), metadata["end_session_endpoint"].as_str());
+    let metadata = world
+        .browser
+        .fetch(&format!(
+            "{}/.well-known/openid-configuration",
+            world.provider.issuer()
+        ))
+        .await
+        .json();
+    assert_eq!(
+        location.as_str().split('?').next(),
+        metadata["end_session_endpoint"].as_str()
+    );
     let parameters = parameters(&location);
     assert_eq!(parameters["client_id"], CLIENT_ID);
     assert_eq!(parameters["post_logout_redirect_uri"], format!("{BASE}/"));
-    assert!(world.provider.control().issued_secrets().contains(&parameters["id_token_hint"]));
-    let back = world.browser.follow(world.browser.navigate(location.as_str()).await).await;
+    assert!(
+        world
+            .provider
+            .control()
+            .issued_secrets()
+            .contains(&parameters["id_token_hint"])
+    );
+    let back = world
+        .browser
+        .follow(world.browser.navigate(location.as_str()).await)
+        .await;
     assert_eq!(back.url.as_str(), format!("{BASE}/"), "{}", back.describe());
     back.assert_status(200);
     world.browser.assert_signed_out().await;
@@ -29,13 +48,24 @@ pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
 pub(crate) async fn revokes_the_tokens(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     let requests = control.requests(Endpoint::Revoke);
     assert!(!requests.is_empty());
     let issued: HashSet<_> = control.issued_secrets().into_iter().collect();
-    let hints: HashSet<_> = requests.iter().filter_map(|request| request.form("token_type_hint")).collect();
+    let hints: HashSet<_> = requests
+        .iter()
+        .filter_map(|request| request.form("token_type_hint"))
+        .collect();
     assert!(hints.contains("refresh_token"), "{hints:?}");
-    assert!(requests.iter().all(|request| issued.contains(request.form("token").unwrap())));
+    assert!(
+        requests
+            .iter()
+            .all(|request| issued.contains(request.form("token").unwrap()))
+    );
 }
 
 pub(crate) async fn works_while_the_access_token_is_dead(stage: Stage) {
@@ -43,7 +73,11 @@ pub(crate) async fn works_while_the_access_token_is_dead(stage: Stage) {
     let control = world.provider.control();
     control.next_access_token_lifetime(Duration::ZERO);
     world.sign_in("alice").await;
-    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_status(303);
     assert_eq!(control.refresh_count(), 0);
     world.browser.assert_signed_out().await;
 }
@@ -55,7 +89,11 @@ async fn ends_the_session_anyway(world: &World, what: &str) {
     world.provider.control().fail(Endpoint::Revoke, Fault::Hang);
     let start = Instant::now();
     browser.submit("/auth/logout", &[]).await.assert_status(303);
-    assert!(start.elapsed() < Duration::from_secs(4), "{what} took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{what} took {:?}",
+        start.elapsed()
+    );
     browser.assert_signed_out().await;
     copy.assert_signed_out().await;
     world.provider.control().clear(Endpoint::Revoke);
@@ -71,39 +109,66 @@ pub(crate) async fn ends_the_session_while_the_provider_is_down(stage: Stage) {
     let copy = world.browser.copy();
     world.provider.control().go_down().await;
     let start = Instant::now();
-    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_status(303);
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
     world.browser.assert_signed_out().await;
     copy.assert_signed_out().await;
 }
 
 pub(crate) async fn ends_the_session_though_revocation_is_refused(stage: Stage) {
     let world = stage.world().await;
-    for fault in [Fault::status(500), Fault::oauth(400, "unsupported_token_type"), Fault::oauth(401, "invalid_client"), Fault::Reset] {
+    for fault in [
+        Fault::status(500),
+        Fault::oauth(400, "unsupported_token_type"),
+        Fault::oauth(401, "invalid_client"),
+        Fault::Reset,
+    ] {
         world.provider.control().clear(Endpoint::Revoke);
         world.provider.control().fail(Endpoint::Revoke, fault);
         world.sign_in("alice").await;
-        world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+        world
+            .browser
+            .submit("/auth/logout", &[])
+            .await
+            .assert_status(303);
         world.browser.assert_signed_out().await;
     }
 }
 
 pub(crate) async fn stays_here_where_the_provider_has_no_end_session_endpoint(stage: Stage) {
     let world = stage.world().await;
-    world.provider.control().tamper_discovery(|document: &mut crate::id_token::Claims| {
-        document.remove("end_session_endpoint");
-        document.remove("revocation_endpoint");
-    });
+    world
+        .provider
+        .control()
+        .tamper_discovery(|document: &mut crate::id_token::Claims| {
+            document.remove("end_session_endpoint");
+            document.remove("revocation_endpoint");
+        });
     world.sign_in("alice").await;
     let answer = world.browser.submit("/auth/logout", &[]).await;
-    assert_eq!(answer.assert_status(303).location().as_str(), format!("{BASE}/"));
+    assert_eq!(
+        answer.assert_status(303).location().as_str(),
+        format!("{BASE}/")
+    );
     world.browser.assert_signed_out().await;
 }
 
 pub(crate) async fn without_a_session_it_does_no_harm(stage: Stage) {
     let world = stage.world().await;
     let answer = world.browser.submit("/auth/logout", &[]).await;
-    assert!(matches!(answer.status, 302 | 303 | 401), "{}", answer.describe());
+    assert!(
+        matches!(answer.status, 302 | 303 | 401),
+        "{}",
+        answer.describe()
+    );
     if answer.status != 401 {
         assert_eq!(answer.location().origin(), world.browser.base().origin());
     }
@@ -113,9 +178,17 @@ pub(crate) async fn without_a_session_it_does_no_harm(stage: Stage) {
 pub(crate) async fn twice_is_as_good_as_once(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let copy = world.browser.copy();
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     let again = copy.submit("/auth/logout", &[]).await;
-    assert!(matches!(again.status, 302 | 303 | 401), "{}", again.describe());
+    assert!(
+        matches!(again.status, 302 | 303 | 401),
+        "{}",
+        again.describe()
+    );
     copy.assert_signed_out().await;
 }
 
@@ -126,7 +199,11 @@ pub(crate) async fn requests_under_way_do_not_bring_the_session_back(stage: Stag
     let request = tokio::spawn(async move { browser.fetch("/api/me").await });
     gate.waiting(1).await.unwrap();
     let copy = world.browser.copy();
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     gate.release();
     request.await.unwrap();
     copy.assert_signed_out().await;

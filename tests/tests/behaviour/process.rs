@@ -10,7 +10,10 @@ pub(crate) async fn one_line_on_standard_output_says_where_it_listens(stage: Sta
     world.sign_in("alice").await;
     let mut app = world.app;
     app.kill().await;
-    assert_eq!(app.stdout(), [format!("listening on http://{}", app.address())]);
+    assert_eq!(
+        app.stdout(),
+        [format!("listening on http://{}", app.address())]
+    );
 }
 
 pub(crate) async fn starts_while_the_provider_is_down(stage: Stage) {
@@ -28,7 +31,11 @@ pub(crate) async fn sigterm_ends_it_with_status_0(stage: Stage) {
     world.app.terminate();
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 pub(crate) async fn ctrl_c_ends_it_with_status_0(stage: Stage) {
@@ -47,28 +54,44 @@ pub(crate) async fn a_request_under_way_is_finished_after_sigterm(stage: Stage) 
     let start = Instant::now();
     world.app.terminate();
     let address = world.app.address();
-    wait::until("new connections are refused", Duration::from_secs(3), || async {
-        tokio::net::TcpStream::connect(address).await.is_err()
-    })
+    wait::until(
+        "new connections are refused",
+        Duration::from_secs(3),
+        || async { tokio::net::TcpStream::connect(address).await.is_err() },
+    )
     .await;
     gate.release();
     request.await.unwrap().assert_status(200);
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 pub(crate) async fn a_request_that_never_ends_does_not_keep_it_alive(stage: Stage) {
     let mut world = stage.signed_in("alice").await;
     let gate = world.provider.control().hold(Endpoint::Api("/scim2/Me"));
     let browser = world.browser.clone();
-    let request = tokio::spawn(async move { browser.fetch("/api/me").attempt().await.map(|answer| answer.status) });
+    let request = tokio::spawn(async move {
+        browser
+            .fetch("/api/me")
+            .attempt()
+            .await
+            .map(|answer| answer.status)
+    });
     gate.waiting(1).await.unwrap();
     let start = Instant::now();
     world.app.terminate();
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     gate.release();
     drop(request.await);
 }
@@ -80,13 +103,23 @@ pub(crate) async fn a_refresh_under_way_is_saved_after_sigterm(stage: Stage) {
     let environment = stage.environment(&provider).set("AUTH_STORE", store);
     let app = stage.start(&environment).await;
     let browser = stage.browser(&app, auth_tests::stage::BASE);
-    let mut world = auth_tests::World { provider, app, browser };
+    let mut world = auth_tests::World {
+        provider,
+        app,
+        browser,
+    };
     let control = world.provider.control();
     control.next_access_token_lifetime(Duration::ZERO);
     world.sign_in("alice").await;
     let gate = control.hold(Endpoint::Token);
     let browser = world.browser.clone();
-    let request = tokio::spawn(async move { browser.fetch("/api/ping").attempt().await.map(|answer| answer.status) });
+    let request = tokio::spawn(async move {
+        browser
+            .fetch("/api/ping")
+            .attempt()
+            .await
+            .map(|answer| answer.status)
+    });
     gate.waiting(1).await.unwrap();
     world.app.terminate();
     gate.release();
@@ -106,16 +139,31 @@ pub(crate) async fn without_settings_the_development_provider_runs_inside(stage:
     let base = format!("http://{}", app.address());
     let browser = stage.browser(&app, &base);
     browser.navigate("/").await.assert_status(200).assert_page();
-    let picking = browser.follow(browser.navigate("/auth/login?return_to=/profile").await).await;
+    let picking = browser
+        .follow(browser.navigate("/auth/login?return_to=/profile").await)
+        .await;
     picking.assert_status(200).assert_page();
     assert_ne!(picking.url.origin(), browser.base().origin());
     let forms = auth_tests::html::forms(&picking.body);
     let form = forms
         .iter()
-        .find(|form| form.buttons.contains(&("user".to_owned(), "alice".to_owned())))
+        .find(|form| {
+            form.buttons
+                .contains(&("user".to_owned(), "alice".to_owned()))
+        })
         .expect("a button to sign in as Alice");
-    let profile = browser.follow(browser.press(&picking, form, &form.press("user", "alice")).await).await;
+    let profile = browser
+        .follow(
+            browser
+                .press(&picking, form, &form.press("user", "alice"))
+                .await,
+        )
+        .await;
     profile.assert_status(200);
     assert_eq!(profile.url.path(), "/profile");
-    assert!(profile.text().contains("alice@example.com"), "{}", profile.describe());
+    assert!(
+        profile.text().contains("alice@example.com"),
+        "{}",
+        profile.describe()
+    );
 }

@@ -1,21 +1,32 @@
 //! What happens without a session, and what cross-site requests may not do.
 
 use auth_testing::Endpoint;
-use auth_tests::browser::ACCEPTS_HTML;
 use auth_tests::{Ask, Site, Stage};
 use http::Method;
 
 /// `GET` routes that need a session.
-const PROTECTED: [&str; 7] =
-    ["/profile", "/dashboard", "/api/ping", "/api/me", "/api/dashboard", "/api/admin", "/api/transfer"];
+const PROTECTED: [&str; 7] = [
+    "/profile",
+    "/dashboard",
+    "/api/ping",
+    "/api/me",
+    "/api/dashboard",
+    "/api/admin",
+    "/api/transfer",
+];
 
 fn is_login_with(answer: &auth_tests::Answer, return_to: &str) {
-    answer.assert_redirect().assert_no_store().assert_no_cookie();
+    answer
+        .assert_redirect()
+        .assert_no_store()
+        .assert_no_cookie();
     let location = answer.location();
     assert_eq!(location.path(), "/auth/login", "{}", answer.describe());
     let query: Vec<_> = location.query_pairs().collect();
     assert!(
-        query.iter().any(|(name, value)| name == "return_to" && value == return_to),
+        query
+            .iter()
+            .any(|(name, value)| name == "return_to" && value == return_to),
         "{return_to} is not in {location}"
     );
 }
@@ -28,11 +39,24 @@ pub(crate) async fn a_navigation_is_sent_to_sign_in_and_comes_back(stage: Stage)
     let path = "/dashboard?a=1&b=%2Fx%20y&c=%26";
     is_login_with(&world.browser.navigate(path).await, path);
     is_login_with(&world.browser.navigate(path).without_metadata().await, path);
-    is_login_with(&world.browser.request(Method::GET, path).header(ACCEPTS_HTML.0, ACCEPTS_HTML.1).await, path);
+    is_login_with(
+        &world
+            .browser
+            .request(Method::GET, path)
+            .header("accept", "text/html")
+            .await,
+        path,
+    );
     let login = world.browser.navigate(path).await.location();
     let request = world.begin(&world.browser, login.as_str()).await;
-    let landing = world.finish(&world.browser, &request, "alice").await.location();
-    assert_eq!(landing.as_str(), world.browser.base().join(path).unwrap().as_str());
+    let landing = world
+        .finish(&world.browser, &request, "alice")
+        .await
+        .location();
+    assert_eq!(
+        landing.as_str(),
+        world.browser.base().join(path).unwrap().as_str()
+    );
 }
 
 pub(crate) async fn everything_else_gets_401_and_a_problem_document(stage: Stage) {
@@ -44,16 +68,63 @@ pub(crate) async fn everything_else_gets_401_and_a_problem_document(stage: Stage
     let path = "/profile";
     let asks: Vec<(&str, Ask)> = vec![
         ("no headers", browser.request(Method::GET, path)),
-        ("JSON", browser.request(Method::GET, path).header("accept", "application/json")),
-        ("XHR", browser.navigate(path).without_metadata().header("accept", "*/*").header("x-requested-with", "XMLHttpRequest")),
-        ("fetch of HTML", browser.fetch(path).header("accept", "text/html")),
+        (
+            "JSON",
+            browser
+                .request(Method::GET, path)
+                .header("accept", "application/json"),
+        ),
+        (
+            "XHR",
+            browser
+                .navigate(path)
+                .without_metadata()
+                .header("accept", "*/*")
+                .header("x-requested-with", "XMLHttpRequest"),
+        ),
+        (
+            "fetch of HTML",
+            browser.fetch(path).header("accept", "text/html"),
+        ),
         ("HTMX", browser.fetch(path).header("hx-request", "true")),
-        ("HTMX asking for HTML", browser.navigate(path).without_metadata().header("hx-request", "true")),
-        ("prefetch link", browser.fetch(path).header("sec-purpose", "prefetch").header("sec-fetch-mode", "no-cors")),
-        ("speculative prefetch", browser.navigate(path).header("sec-purpose", "prefetch")),
-        ("prerender", browser.navigate(path).header("sec-purpose", "prefetch;prerender")),
-        ("old prefetch", browser.navigate(path).without_metadata().header("purpose", "prefetch")),
-        ("image", browser.fetch(path).header("sec-fetch-mode", "no-cors").header("accept", "image/avif,*/*")),
+        (
+            "HTMX asking for HTML",
+            browser
+                .navigate(path)
+                .without_metadata()
+                .header("hx-request", "true"),
+        ),
+        (
+            "prefetch link",
+            browser
+                .fetch(path)
+                .header("sec-purpose", "prefetch")
+                .header("sec-fetch-mode", "no-cors"),
+        ),
+        (
+            "speculative prefetch",
+            browser.navigate(path).header("sec-purpose", "prefetch"),
+        ),
+        (
+            "prerender",
+            browser
+                .navigate(path)
+                .header("sec-purpose", "prefetch;prerender"),
+        ),
+        (
+            "old prefetch",
+            browser
+                .navigate(path)
+                .without_metadata()
+                .header("purpose", "prefetch"),
+        ),
+        (
+            "image",
+            browser
+                .fetch(path)
+                .header("sec-fetch-mode", "no-cors")
+                .header("accept", "image/avif,*/*"),
+        ),
     ];
     for (what, ask) in asks {
         let answer = ask.await;
@@ -71,8 +142,16 @@ pub(crate) async fn other_methods_are_never_redirected(stage: Stage) {
         ask.await.assert_problem(401);
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-        let answer = world.browser.request(method.clone(), "/profile").navigation(Site::SameOrigin).await;
-        assert!(matches!(answer.status, 401 | 405), "{method}: {}", answer.describe());
+        let answer = world
+            .browser
+            .request(method.clone(), "/profile")
+            .navigation(Site::SameOrigin)
+            .await;
+        assert!(
+            matches!(answer.status, 401 | 405),
+            "{method}: {}",
+            answer.describe()
+        );
         answer.assert_no_cookie();
     }
 }
@@ -82,18 +161,62 @@ fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
     vec![
         ("cross-site", ask().site(Site::CrossSite)),
         ("same-site", ask().site(Site::SameSite)),
-        ("cross-site without Origin", ask().site(Site::CrossSite).without("origin")),
-        ("Origin of another site", ask().without_metadata().header("origin", "https://elsewhere.example")),
-        ("Origin null", ask().without_metadata().header("origin", "null")),
-        ("Origin null from our own", ask().site(Site::SameOrigin).header("origin", "null")),
-        ("Origin with another port", ask().without_metadata().header("origin", "http://127.0.0.1:3001")),
-        ("Origin with another scheme", ask().without_metadata().header("origin", "https://127.0.0.1:3000")),
-        ("Origin that begins like ours", ask().without_metadata().header("origin", "http://127.0.0.1:3000.evil.example")),
-        ("Origin empty", ask().without_metadata().header("origin", "")),
-        ("Fetch Metadata that nobody knows", ask().without("origin").header("sec-fetch-site", "odd")),
-        ("our Origin, cross-site", ask().header("sec-fetch-site", "cross-site")),
-        ("another Origin, same-origin", ask().header("origin", "https://elsewhere.example")),
-        ("two Origins", ask().also("origin", "https://elsewhere.example")),
+        (
+            "cross-site without Origin",
+            ask().site(Site::CrossSite).without("origin"),
+        ),
+        (
+            "Origin of another site",
+            ask()
+                .without_metadata()
+                .header("origin", "https://elsewhere.example"),
+        ),
+        (
+            "Origin null",
+            ask().without_metadata().header("origin", "null"),
+        ),
+        (
+            "Origin null from our own",
+            ask().site(Site::SameOrigin).header("origin", "null"),
+        ),
+        (
+            "Origin with another port",
+            ask()
+                .without_metadata()
+                .header("origin", "http://127.0.0.1:3001"),
+        ),
+        (
+            "Origin with another scheme",
+            ask()
+                .without_metadata()
+                .header("origin", "https://127.0.0.1:3000"),
+        ),
+        (
+            "Origin that begins like ours",
+            ask()
+                .without_metadata()
+                .header("origin", "http://127.0.0.1:3000.evil.example"),
+        ),
+        (
+            "Origin empty",
+            ask().without_metadata().header("origin", ""),
+        ),
+        (
+            "Fetch Metadata that nobody knows",
+            ask().without("origin").header("sec-fetch-site", "odd"),
+        ),
+        (
+            "our Origin, cross-site",
+            ask().header("sec-fetch-site", "cross-site"),
+        ),
+        (
+            "another Origin, same-origin",
+            ask().header("origin", "https://elsewhere.example"),
+        ),
+        (
+            "two Origins",
+            ask().also("origin", "https://elsewhere.example"),
+        ),
     ]
 }
 
@@ -109,8 +232,16 @@ pub(crate) async fn sign_out_is_refused_from_other_origins(stage: Stage) {
     }
     assert_eq!(world.provider.control().count(Endpoint::Revoke), 0);
     for method in [Method::GET, Method::HEAD, Method::PUT] {
-        let answer = world.browser.request(method.clone(), "/auth/logout").navigation(Site::SameOrigin).await;
-        assert!(matches!(answer.status, 404 | 405), "{method}: {}", answer.describe());
+        let answer = world
+            .browser
+            .request(method.clone(), "/auth/logout")
+            .navigation(Site::SameOrigin)
+            .await;
+        assert!(
+            matches!(answer.status, 404 | 405),
+            "{method}: {}",
+            answer.describe()
+        );
     }
     world.browser.assert_signed_in_as("alice").await;
 }
@@ -134,7 +265,10 @@ pub(crate) async fn requests_of_our_own_pass(stage: Stage) {
         ("neither header", post().without_metadata()),
         ("Origin alone", post().without("sec-fetch-site")),
         ("Fetch Metadata alone", post().without("origin")),
-        ("the user's own doing", post().without("origin").header("sec-fetch-site", "none")),
+        (
+            "the user's own doing",
+            post().without("origin").header("sec-fetch-site", "none"),
+        ),
     ] {
         let answer = ask.await;
         assert_eq!(answer.status, 204, "{what}: {}", answer.describe());
@@ -143,16 +277,40 @@ pub(crate) async fn requests_of_our_own_pass(stage: Stage) {
 
 pub(crate) async fn what_depends_on_the_session_is_not_stored(stage: Stage) {
     let world = stage.world().await;
-    for path in ["/profile", "/api/ping", "/auth/session", "/auth/login", "/auth/callback?code=x"] {
+    for path in [
+        "/profile",
+        "/api/ping",
+        "/auth/session",
+        "/auth/login",
+        "/auth/callback?code=x",
+    ] {
         world.browser.navigate(path).await.assert_no_store();
         world.browser.fetch(path).await.assert_no_store();
     }
     world.browser.navigate("/").await.assert_no_store();
     world.sign_in("alice").await.assert_no_store();
     for path in PROTECTED.into_iter().chain(["/", "/auth/session"]) {
-        world.browser.navigate(path).await.assert_status(200).assert_no_store();
-        world.browser.fetch(path).await.assert_status(200).assert_no_store();
+        world
+            .browser
+            .navigate(path)
+            .await
+            .assert_status(200)
+            .assert_no_store();
+        world
+            .browser
+            .fetch(path)
+            .await
+            .assert_status(200)
+            .assert_no_store();
     }
-    world.browser.script(Method::POST, "/api/revoke").await.assert_no_store();
-    world.browser.submit("/auth/logout", &[]).await.assert_no_store();
+    world
+        .browser
+        .script(Method::POST, "/api/revoke")
+        .await
+        .assert_no_store();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_no_store();
 }

@@ -8,29 +8,46 @@ pub(crate) async fn the_home_page_shows_who_is_signed_in_and_how_to_sign_out(sta
     let page = world.browser.navigate("/").await;
     page.assert_status(200).assert_page();
     assert!(page.body.contains("/auth/login"), "{}", page.body);
-    assert!(html::forms(&page.body).iter().all(|form| form.action != "/auth/logout"));
+    assert!(
+        html::forms(&page.body)
+            .iter()
+            .all(|form| form.action != "/auth/logout")
+    );
     world.sign_in("alice").await;
     let page = world.browser.navigate("/").await;
     page.assert_status(200);
-    assert!(page.text().contains("alice@example.com"), "{}", page.describe());
+    assert!(
+        page.text().contains("alice@example.com"),
+        "{}",
+        page.describe()
+    );
     let forms = html::forms(&page.body);
-    let form = forms.iter().find(|form| form.action == "/auth/logout").expect("a form to sign out");
+    let form = forms
+        .iter()
+        .find(|form| form.action == "/auth/logout")
+        .expect("a form to sign out");
     assert_eq!((form.method.as_str(), form.buttons.len()), ("post", 1));
     for secret in world.provider.control().issued_secrets() {
         assert!(!page.body.contains(&secret));
     }
     assert!(!page.body.contains("<script"));
-    world.browser.press(&page, form, &[]).await.assert_redirect();
+    world
+        .browser
+        .press(&page, form, &[])
+        .await
+        .assert_redirect();
     world.browser.assert_signed_out().await;
 }
 
 pub(crate) async fn hostile_claims_are_shown_as_text(stage: Stage) {
     let world = stage.world().await;
-    world.provider.control().tamper_id_token(|_: &mut crate::id_token::Claims, claims: &mut crate::id_token::Claims| {
-        for name in ["name", "email", "given_name", "preferred_username"] {
-            claims.insert(name.to_owned(), "<img src=x onerror=alert(1)>\"'".into());
-        }
-    });
+    world.provider.control().tamper_id_token(
+        |_: &mut crate::id_token::Claims, claims: &mut crate::id_token::Claims| {
+            for name in ["name", "email", "given_name", "preferred_username"] {
+                claims.insert(name.to_owned(), "<img src=x onerror=alert(1)>\"'".into());
+            }
+        },
+    );
     world.sign_in("alice").await;
     for path in ["/", "/profile", "/dashboard"] {
         let page = world.browser.navigate(path).await;
@@ -51,12 +68,31 @@ pub(crate) async fn health_depends_on_nothing_and_readiness_on_the_store(stage: 
 
 pub(crate) async fn every_failure_code_is_explained(stage: Stage) {
     let world = stage.world().await;
-    let code = world.browser.navigate("/auth/callback?code=x&state=y").await.assert_failure(400..=499);
-    let page = world.browser.navigate(&format!("/auth/errors/{code}")).await;
+    let code = world
+        .browser
+        .navigate("/auth/callback?code=x&state=y")
+        .await
+        .assert_failure(400..=499);
+    let page = world
+        .browser
+        .navigate(&format!("/auth/errors/{code}"))
+        .await;
     page.assert_status(200).assert_page();
-    assert!(page.text().contains(&code) && page.text().len() > 80, "{}", page.describe());
-    for unknown in ["nonsense", "%3Cscript%3Ealert(1)%3C%2Fscript%3E", "..%2F..", "login.nonsense"] {
-        let answer = world.browser.navigate(&format!("/auth/errors/{unknown}")).await;
+    assert!(
+        page.text().contains(&code) && page.text().len() > 80,
+        "{}",
+        page.describe()
+    );
+    for unknown in [
+        "nonsense",
+        "%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "..%2F..",
+        "login.nonsense",
+    ] {
+        let answer = world
+            .browser
+            .navigate(&format!("/auth/errors/{unknown}"))
+            .await;
         assert_eq!(answer.status, 404, "{unknown}: {}", answer.describe());
         assert!(!answer.body.contains("<script>alert"), "{unknown}");
     }
@@ -64,24 +100,55 @@ pub(crate) async fn every_failure_code_is_explained(stage: Stage) {
 
 pub(crate) async fn unknown_paths_and_methods_are_4xx(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    for path in ["/nowhere", "/auth/nowhere", "/api/nowhere", "/profile/x", "/auth/callback/x/y"] {
+    for path in [
+        "/nowhere",
+        "/auth/nowhere",
+        "/api/nowhere",
+        "/profile/x",
+        "/auth/callback/x/y",
+    ] {
         let status = world.browser.navigate(path).await.status;
         assert_eq!(status, 404, "{path}");
     }
-    for (method, path) in [(Method::POST, "/api/ping"), (Method::GET, "/api/revoke"), (Method::POST, "/auth/session"), (Method::DELETE, "/auth/callback")] {
+    for (method, path) in [
+        (Method::POST, "/api/ping"),
+        (Method::GET, "/api/revoke"),
+        (Method::POST, "/auth/session"),
+        (Method::DELETE, "/auth/callback"),
+    ] {
         let answer = world.browser.script(method.clone(), path).await;
-        assert!(matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.describe());
+        assert!(
+            matches!(answer.status, 404 | 405),
+            "{method} {path}: {}",
+            answer.describe()
+        );
     }
 }
 
 pub(crate) async fn ping_calls_nothing(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
-    let before = [control.count(auth_testing::Endpoint::Token), control.count(auth_testing::Endpoint::Userinfo)];
+    let before = [
+        control.count(auth_testing::Endpoint::Token),
+        control.count(auth_testing::Endpoint::Userinfo),
+    ];
     for _ in 0..3 {
         let answer = world.browser.fetch("/api/ping").await;
-        assert_eq!((answer.status, answer.body.as_str(), answer.media_type().as_str()), (200, "pong", "text/plain"));
+        assert_eq!(
+            (
+                answer.status,
+                answer.body.as_str(),
+                answer.media_type().as_str()
+            ),
+            (200, "pong", "text/plain")
+        );
     }
-    assert_eq!(before, [control.count(auth_testing::Endpoint::Token), control.count(auth_testing::Endpoint::Userinfo)]);
+    assert_eq!(
+        before,
+        [
+            control.count(auth_testing::Endpoint::Token),
+            control.count(auth_testing::Endpoint::Userinfo)
+        ]
+    );
     assert_eq!(control.count(auth_testing::Endpoint::Api("/scim2/Me")), 0);
 }

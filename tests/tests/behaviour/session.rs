@@ -11,7 +11,11 @@ use crate::modes::https_world;
 
 /// Attributes of a `Set-Cookie` header, in lower case, without the cookie itself.
 fn attributes(header: &str) -> Vec<String> {
-    header.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase()).collect()
+    header
+        .split(';')
+        .skip(1)
+        .map(|part| part.trim().to_ascii_lowercase())
+        .collect()
 }
 
 async fn whole_visit(world: &World) {
@@ -20,7 +24,11 @@ async fn whole_visit(world: &World) {
     world.sign_in("alice").await;
     world.browser.navigate("/profile").await.assert_status(200);
     world.sign_in("bob").await;
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     world.browser.navigate("/").await;
 }
 
@@ -33,11 +41,25 @@ pub(crate) async fn cookies_are_http_only_lax_and_of_this_host(stage: Stage) {
         let attributes = attributes(&cookie.header);
         assert!(cookie.accepted, "a browser refuses {attributes:?}");
         for due in ["httponly", "samesite=lax", "path=/"] {
-            assert!(attributes.iter().any(|attribute| attribute == due), "{due} is missing in {attributes:?}");
+            assert!(
+                attributes.iter().any(|attribute| attribute == due),
+                "{due} is missing in {attributes:?}"
+            );
         }
-        assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain") || attribute == "secure"), "{attributes:?}");
+        assert!(
+            !attributes
+                .iter()
+                .any(|attribute| attribute.starts_with("domain") || attribute == "secure"),
+            "{attributes:?}"
+        );
     }
-    assert!(world.browser.cookies().iter().all(|cookie| !cookie.name.starts_with("__")));
+    assert!(
+        world
+            .browser
+            .cookies()
+            .iter()
+            .all(|cookie| !cookie.name.starts_with("__"))
+    );
 }
 
 pub(crate) async fn with_https_cookies_are_secure_and_bound_to_the_host(stage: Stage) {
@@ -48,28 +70,62 @@ pub(crate) async fn with_https_cookies_are_secure_and_bound_to_the_host(stage: S
     for cookie in seen {
         let attributes = attributes(&cookie.header);
         assert!(cookie.accepted, "a browser refuses {attributes:?}");
-        assert!(cookie.header.starts_with("__Host-"), "{:?}", cookie.header.split('=').next());
+        assert!(
+            cookie.header.starts_with("__Host-"),
+            "{:?}",
+            cookie.header.split('=').next()
+        );
         for due in ["httponly", "samesite=lax", "path=/", "secure"] {
-            assert!(attributes.iter().any(|attribute| attribute == due), "{due} is missing in {attributes:?}");
+            assert!(
+                attributes.iter().any(|attribute| attribute == due),
+                "{due} is missing in {attributes:?}"
+            );
         }
-        assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain")), "{attributes:?}");
+        assert!(
+            !attributes
+                .iter()
+                .any(|attribute| attribute.starts_with("domain")),
+            "{attributes:?}"
+        );
     }
-    assert_eq!(world.browser.base().as_str().trim_end_matches('/'), HTTPS_BASE);
+    assert_eq!(
+        world.browser.base().as_str().trim_end_matches('/'),
+        HTTPS_BASE
+    );
     world.browser.assert_signed_out().await;
 }
 
 pub(crate) async fn after_sign_in_the_attempt_s_cookie_is_gone(stage: Stage) {
     let world = stage.world().await;
     world.begin(&world.browser, "/auth/login").await;
-    let attempt: Vec<_> = world.browser.cookies().into_iter().map(|cookie| cookie.value).collect();
+    let attempt: Vec<_> = world
+        .browser
+        .cookies()
+        .into_iter()
+        .map(|cookie| cookie.value)
+        .collect();
     assert!(!attempt.is_empty());
     let browser = world.browser.fresh();
     world.sign_in_with(&browser, "alice").await;
     let session = browser.session_cookie().await;
-    assert!((22..1024).contains(&session.value.len()), "{} bytes", session.value.len());
-    let names: Vec<_> = browser.cookies().into_iter().map(|cookie| cookie.name).collect();
+    assert!(
+        (22..1024).contains(&session.value.len()),
+        "{} bytes",
+        session.value.len()
+    );
+    let names: Vec<_> = browser
+        .cookies()
+        .into_iter()
+        .map(|cookie| cookie.name)
+        .collect();
     assert!(names.len() <= 2, "{names:?}");
-    assert!(world.browser.cookies().iter().all(|cookie| !names.contains(&cookie.name) || cookie.name == session.name));
+    assert!(
+        world
+            .browser
+            .cookies()
+            .iter()
+            .all(|cookie| !names.contains(&cookie.name) || cookie.name == session.name)
+    );
 }
 
 pub(crate) async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_session(stage: Stage) {
@@ -78,8 +134,18 @@ pub(crate) async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_sessio
     before.assert_signed_in_as("alice").await;
     world.sign_in("bob").await;
     world.browser.assert_signed_in_as("bob").await;
-    let old: Vec<_> = before.cookies().into_iter().map(|cookie| cookie.value).collect();
-    assert!(world.browser.cookies().iter().all(|cookie| !old.contains(&cookie.value)));
+    let old: Vec<_> = before
+        .cookies()
+        .into_iter()
+        .map(|cookie| cookie.value)
+        .collect();
+    assert!(
+        world
+            .browser
+            .cookies()
+            .iter()
+            .all(|cookie| !old.contains(&cookie.value))
+    );
     before.assert_signed_out().await;
 }
 
@@ -99,7 +165,11 @@ pub(crate) async fn an_identifier_that_was_planted_is_not_taken_over(stage: Stag
 pub(crate) async fn sign_out_makes_the_identifier_useless(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let copy = world.browser.copy();
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     copy.assert_signed_out().await;
     world.browser.assert_signed_out().await;
 }
@@ -109,7 +179,11 @@ pub(crate) async fn a_corrupt_cookie_is_no_cookie(stage: Stage) {
     let cookie = world.browser.session_cookie().await;
     let middle = cookie.value.len() / 2;
     let flipped = |at: usize| {
-        let other = if cookie.value.as_bytes()[at] == b'A' { "B" } else { "A" };
+        let other = if cookie.value.as_bytes()[at] == b'A' {
+            "B"
+        } else {
+            "A"
+        };
         format!("{}{other}{}", &cookie.value[..at], &cookie.value[at + 1..])
     };
     for value in [
@@ -129,14 +203,25 @@ pub(crate) async fn a_corrupt_cookie_is_no_cookie(stage: Stage) {
     ] {
         let browser = world.browser.copy();
         browser.jar().change(&cookie.name, &value);
-        assert_eq!(browser.session().await, json!({"authenticated": false}), "{value:?}");
+        assert_eq!(
+            browser.session().await,
+            json!({"authenticated": false}),
+            "{value:?}"
+        );
         browser.jar().forget(&cookie.name);
         let sent = format!("{}={value}", cookie.name);
         let answer = browser.navigate("/profile").header("cookie", &sent).await;
         answer.assert_redirect();
-        browser.navigate("/").header("cookie", &sent).await.assert_status(200);
+        browser
+            .navigate("/")
+            .header("cookie", &sent)
+            .await
+            .assert_status(200);
         let request = world.begin(&browser, "/auth/login").await;
-        world.finish(&browser, &request, "bob").await.assert_redirect();
+        world
+            .finish(&browser, &request, "bob")
+            .await
+            .assert_redirect();
         browser.assert_signed_in_as("bob").await;
     }
     world.browser.assert_signed_in_as("alice").await;
@@ -147,43 +232,103 @@ pub(crate) async fn other_cookies_and_doubled_ones_do_no_harm(stage: Stage) {
     let cookie = world.browser.session_cookie().await;
     let (name, value) = (&cookie.name, &cookie.value);
     let browser = world.browser.fresh();
-    for sent in [format!("a=b; {name}={value}; c=d"), format!("a; =; ;; {name}={value}"), format!("a=\"b c\"; {name}={value}")] {
+    for sent in [
+        format!("a=b; {name}={value}; c=d"),
+        format!("a; =; ;; {name}={value}"),
+        format!("a=\"b c\"; {name}={value}"),
+    ] {
         let answer = browser.fetch("/api/ping").header("cookie", &sent).await;
         answer.assert_status(200);
     }
-    for sent in [format!("{name}=x; {name}={value}"), format!("{name}={value}; {name}=x")] {
-        let status = browser.fetch("/api/ping").header("cookie", &sent).await.status;
+    for sent in [
+        format!("{name}=x; {name}={value}"),
+        format!("{name}={value}; {name}=x"),
+    ] {
+        let status = browser
+            .fetch("/api/ping")
+            .header("cookie", &sent)
+            .await
+            .status;
         assert!(matches!(status, 200 | 401), "{status}");
     }
     for odd in [&b"\xff\xfe=\xff"[..], b"\x80"] {
         let header = http::HeaderValue::from_bytes(odd).unwrap();
-        browser.fetch("/auth/session").raw_header("cookie", header).await.assert_status(200);
+        browser
+            .fetch("/auth/session")
+            .raw_header("cookie", header)
+            .await
+            .assert_status(200);
     }
 }
 
 pub(crate) async fn anonymous_requests_set_no_cookie(stage: Stage) {
     let world = stage.world().await;
-    for path in ["/", "/auth/session", "/profile", "/api/ping", "/healthz", "/nowhere"] {
+    for path in [
+        "/",
+        "/auth/session",
+        "/profile",
+        "/api/ping",
+        "/healthz",
+        "/nowhere",
+    ] {
         world.browser.navigate(path).await.assert_no_cookie();
         world.browser.fetch(path).await.assert_no_cookie();
     }
 }
 
-pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_token(stage: Stage) {
+pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_token(
+    stage: Stage,
+) {
     let world = stage.world().await;
     let now = auth_tests::jar::unix_now();
-    assert_eq!(world.browser.session().await, json!({"authenticated": false}));
+    assert_eq!(
+        world.browser.session().await,
+        json!({"authenticated": false})
+    );
     world.sign_in("alice").await;
     let session = world.browser.session().await;
-    let mut names: Vec<_> = session.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut names: Vec<_> = session
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     names.sort_unstable();
-    assert_eq!(names, ["access_token_expires_at", "authenticated", "scopes", "session_expires_at", "user"]);
+    assert_eq!(
+        names,
+        [
+            "access_token_expires_at",
+            "authenticated",
+            "scopes",
+            "session_expires_at",
+            "user"
+        ]
+    );
     assert_eq!(session["authenticated"], true);
     assert_eq!(session["user"]["sub"], "alice");
     assert_eq!(session["user"]["email"], "alice@example.com");
-    assert!(session["scopes"].as_array().unwrap().contains(&json!("openid")));
-    assert!(session["access_token_expires_at"].as_u64().unwrap().abs_diff(now + 300) < 30, "{session}");
-    assert!(session["session_expires_at"].as_u64().unwrap().abs_diff(now + 28800) < 30, "{session}");
+    assert!(
+        session["scopes"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("openid"))
+    );
+    assert!(
+        session["access_token_expires_at"]
+            .as_u64()
+            .unwrap()
+            .abs_diff(now + 300)
+            < 30,
+        "{session}"
+    );
+    assert!(
+        session["session_expires_at"]
+            .as_u64()
+            .unwrap()
+            .abs_diff(now + 28800)
+            < 30,
+        "{session}"
+    );
     let text = session.to_string();
     for secret in world.provider.control().issued_secrets() {
         assert!(!text.contains(&secret));
@@ -216,7 +361,9 @@ pub(crate) async fn the_session_document_neither_refreshes_nor_waits(stage: Stag
 }
 
 async fn ends_by_itself(browser: &Browser) {
-    let expires_at = browser.session().await["session_expires_at"].as_u64().unwrap();
+    let expires_at = browser.session().await["session_expires_at"]
+        .as_u64()
+        .unwrap();
     // The deadline is a fact that only time brings about; nothing is asked meanwhile, since asking keeps a session alive.
     let left = (expires_at + 1).saturating_sub(auth_tests::jar::unix_now());
     assert!(left < 10, "{left} s left");
@@ -225,28 +372,43 @@ async fn ends_by_itself(browser: &Browser) {
 }
 
 pub(crate) async fn a_session_ends_when_it_is_idle(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_SESSION_IDLE", 2)).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_SESSION_IDLE", 2))
+        .await;
     world.sign_in("alice").await;
     ends_by_itself(&world.browser).await;
 }
 
 pub(crate) async fn requests_keep_an_idle_session_alive(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_SESSION_IDLE", 4)).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_SESSION_IDLE", 4))
+        .await;
     world.sign_in("alice").await;
-    let first = world.browser.session().await["session_expires_at"].as_u64().unwrap();
-    wait::until("two idle times have passed", Duration::from_secs(20), || async {
-        world.browser.fetch("/api/ping").await.assert_status(200);
-        auth_tests::jar::unix_now() > first + 4
-    })
+    let first = world.browser.session().await["session_expires_at"]
+        .as_u64()
+        .unwrap();
+    wait::until(
+        "two idle times have passed",
+        Duration::from_secs(20),
+        || async {
+            world.browser.fetch("/api/ping").await.assert_status(200);
+            auth_tests::jar::unix_now() > first + 4
+        },
+    )
     .await;
     world.browser.assert_signed_in_as("alice").await;
 }
 
 pub(crate) async fn a_session_ends_at_its_absolute_end_however_busy(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_SESSION_MAX", 3)).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_SESSION_MAX", 3))
+        .await;
     world.sign_in("alice").await;
     let session = world.browser.session().await;
-    assert!(session["session_expires_at"].as_u64().unwrap() <= auth_tests::jar::unix_now() + 3, "{session}");
+    assert!(
+        session["session_expires_at"].as_u64().unwrap() <= auth_tests::jar::unix_now() + 3,
+        "{session}"
+    );
     wait::until("the session ends", Duration::from_secs(10), || async {
         world.browser.fetch("/api/ping").await.status == 401
     })
@@ -259,8 +421,17 @@ pub(crate) async fn two_users_in_two_browsers_do_not_mix(stage: Stage) {
     let other = world.browser.fresh();
     world.sign_in_with(&other, "bob").await;
     let asked = futures_util::future::join_all((0..40).map(|number| {
-        let browser = if number % 2 == 0 { &world.browser } else { &other };
-        async move { (number, browser.fetch("/api/me").await.assert_status(200).json()) }
+        let browser = if number % 2 == 0 {
+            &world.browser
+        } else {
+            &other
+        };
+        async move {
+            (
+                number,
+                browser.fetch("/api/me").await.assert_status(200).json(),
+            )
+        }
     }));
     for (number, me) in asked.await {
         let user = if number % 2 == 0 { "alice" } else { "bob" };

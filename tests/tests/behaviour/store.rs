@@ -12,13 +12,18 @@ fn address(folder: &TempDir) -> String {
 
 async fn world(stage: &Stage, folder: &TempDir) -> World {
     stage.secret(OTHER_SECRET);
-    stage.world_with(|settings| settings.set("AUTH_STORE", address(folder))).await
+    stage
+        .world_with(|settings| settings.set("AUTH_STORE", address(folder)))
+        .await
 }
 
 /// Starts the application again on the same file, with another `AUTH_SECRET` perhaps.
 async fn restart(stage: &Stage, world: &mut World, folder: &TempDir, secret: &str) {
     world.app.kill().await;
-    let environment = stage.environment(&world.provider).set("AUTH_STORE", address(folder)).set("AUTH_SECRET", secret);
+    let environment = stage
+        .environment(&world.provider)
+        .set("AUTH_STORE", address(folder))
+        .set("AUTH_SECRET", secret);
     world.app = stage.start(&environment).await;
     world.browser.moved_to(world.app.address());
 }
@@ -38,7 +43,11 @@ pub(crate) async fn a_sign_out_survives_a_restart(stage: Stage) {
     let mut world = world(&stage, &folder).await;
     world.sign_in("alice").await;
     let copy = world.browser.copy();
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
     restart(&stage, &mut world, &folder, SECRET).await;
     copy.assert_signed_out().await;
 }
@@ -48,7 +57,10 @@ pub(crate) async fn a_sign_in_begun_before_a_restart_is_finished_after_it(stage:
     let mut world = world(&stage, &folder).await;
     let request = world.begin(&world.browser, "/auth/login").await;
     restart(&stage, &mut world, &folder, SECRET).await;
-    world.finish(&world.browser, &request, "alice").await.assert_redirect();
+    world
+        .finish(&world.browser, &request, "alice")
+        .await
+        .assert_redirect();
     world.browser.assert_signed_in_as("alice").await;
 }
 
@@ -59,7 +71,10 @@ pub(crate) async fn another_secret_is_a_sign_out(stage: Stage) {
     restart(&stage, &mut world, &folder, OTHER_SECRET).await;
     world.browser.assert_signed_out().await;
     world.browser.navigate("/").await.assert_status(200);
-    assert_eq!(world.browser.navigate("/profile").await.location().path(), "/auth/login");
+    assert_eq!(
+        world.browser.navigate("/profile").await.location().path(),
+        "/auth/login"
+    );
     world.sign_in("alice").await;
     world.browser.assert_signed_in_as("alice").await;
 }
@@ -69,7 +84,13 @@ pub(crate) async fn a_rotated_secret_is_none(stage: Stage) {
     let mut world = world(&stage, &folder).await;
     world.sign_in("alice").await;
     let early = world.browser.copy();
-    restart(&stage, &mut world, &folder, &format!("{OTHER_SECRET},{SECRET}")).await;
+    restart(
+        &stage,
+        &mut world,
+        &folder,
+        &format!("{OTHER_SECRET},{SECRET}"),
+    )
+    .await;
     early.moved_to(world.app.address());
     early.assert_signed_in_as("alice").await;
     early.fetch("/api/me").await.assert_status(200);
@@ -92,12 +113,20 @@ pub(crate) async fn the_file_holds_neither_tokens_nor_identifiers(stage: Stage) 
         bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
     }
     assert!(bytes.len() > 1000, "the store is elsewhere");
-    let holds = |secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+    let holds = |secret: &str| {
+        bytes
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes())
+    };
     for secret in world.provider.control().issued_secrets() {
         assert!(!holds(&secret), "the file holds a token");
     }
     for cookie in cookies {
-        assert!(!holds(&cookie.value), "the file holds the cookie {}", cookie.name);
+        assert!(
+            !holds(&cookie.value),
+            "the file holds the cookie {}",
+            cookie.name
+        );
     }
 }
 
@@ -114,11 +143,29 @@ pub(crate) async fn two_instances_on_one_file_share_sessions(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let world = world(&stage, &folder).await;
     world.sign_in("alice").await;
-    let second: App = stage.start(&stage.environment(&world.provider).set("AUTH_STORE", address(&folder))).await;
+    let second: App = stage
+        .start(
+            &stage
+                .environment(&world.provider)
+                .set("AUTH_STORE", address(&folder)),
+        )
+        .await;
     let there = stage.browser(&second, BASE);
     let cookie = world.browser.session_cookie().await;
     let sent = format!("{}={}", cookie.name, cookie.value);
-    there.fetch("/api/ping").header("cookie", &sent).await.assert_status(200);
-    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
-    there.fetch("/api/ping").header("cookie", &sent).await.assert_status(401);
+    there
+        .fetch("/api/ping")
+        .header("cookie", &sent)
+        .await
+        .assert_status(200);
+    world
+        .browser
+        .submit("/auth/logout", &[])
+        .await
+        .assert_redirect();
+    there
+        .fetch("/api/ping")
+        .header("cookie", &sent)
+        .await
+        .assert_status(401);
 }

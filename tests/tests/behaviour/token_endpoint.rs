@@ -12,7 +12,11 @@ async fn refused(world: &World, what: &str) {
     let browser = world.browser.fresh();
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert!(matches!(answer.status, 502 | 503), "{what}: {}", answer.describe());
+    assert!(
+        matches!(answer.status, 502 | 503),
+        "{what}: {}",
+        answer.describe()
+    );
     answer.assert_failure(502..=503);
     if answer.status == 503 {
         answer.assert_unavailable();
@@ -25,19 +29,26 @@ async fn accepted(world: &World, what: &str) -> Value {
     let browser = world.browser.fresh();
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert!(matches!(answer.status, 302 | 303), "{what}: {}", answer.describe());
+    assert!(
+        matches!(answer.status, 302 | 303),
+        "{what}: {}",
+        answer.describe()
+    );
     browser.assert_signed_in_as("alice").await;
     browser.session().await
 }
 
 fn answer_with(world: &World, name: &'static str, value: Value) {
-    world.provider.control().tamper_token_response(move |answer: &mut Claims| {
-        if value.is_null() {
-            answer.remove(name);
-        } else {
-            answer.insert(name.to_owned(), value.clone());
-        }
-    });
+    world
+        .provider
+        .control()
+        .tamper_token_response(move |answer: &mut Claims| {
+            if value.is_null() {
+                answer.remove(name);
+            } else {
+                answer.insert(name.to_owned(), value.clone());
+            }
+        });
 }
 
 pub(crate) async fn answers_that_are_no_token_response_are_refused(stage: Stage) {
@@ -46,7 +57,11 @@ pub(crate) async fn answers_that_are_no_token_response_are_refused(stage: Stage)
     let large = format!("{{\"access_token\":\"{}\"", "x".repeat(10_000_000));
     for (what, kind, body) in [
         ("HTML", "text/html", "<h1>words of the provider</h1>"),
-        ("half a JSON", "application/json", "{\"access_token\":\"words of the provider\",\"token_ty"),
+        (
+            "half a JSON",
+            "application/json",
+            "{\"access_token\":\"words of the provider\",\"token_ty",
+        ),
         ("nothing", "application/json", ""),
         ("null", "application/json", "null"),
         ("a list", "application/json", "[]"),
@@ -56,14 +71,20 @@ pub(crate) async fn answers_that_are_no_token_response_are_refused(stage: Stage)
         control.fail(Endpoint::Token, Fault::body(200, kind, body));
         let start = Instant::now();
         refused(&world, what).await;
-        assert!(start.elapsed() < Duration::from_secs(8), "{what} took {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "{what} took {:?}",
+            start.elapsed()
+        );
     }
     control.clear(Endpoint::Token);
     accepted(&world, "afterwards").await;
 }
 
 pub(crate) async fn refusals_and_outages_are_502_or_503(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1)).await;
+    let world = stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await;
     let control = world.provider.control();
     for (what, fault) in [
         ("500", Fault::status(500)),
@@ -73,14 +94,24 @@ pub(crate) async fn refusals_and_outages_are_502_or_503(stage: Stage) {
         ("reset", Fault::Reset),
         ("silence", Fault::Hang),
         ("invalid_client", Fault::oauth(401, "invalid_client")),
-        ("unauthorized_client", Fault::oauth(400, "unauthorized_client")),
+        (
+            "unauthorized_client",
+            Fault::oauth(400, "unauthorized_client"),
+        ),
         ("invalid_grant", Fault::oauth(400, "invalid_grant")),
-        ("an error with status 200", Fault::oauth(200, "invalid_request")),
+        (
+            "an error with status 200",
+            Fault::oauth(200, "invalid_request"),
+        ),
     ] {
         control.fail(Endpoint::Token, fault);
         let start = Instant::now();
         refused(&world, what).await;
-        assert!(start.elapsed() < Duration::from_secs(6), "{what} took {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(6),
+            "{what} took {:?}",
+            start.elapsed()
+        );
     }
     control.clear(Endpoint::Token);
     accepted(&world, "afterwards").await;
@@ -94,7 +125,13 @@ pub(crate) async fn an_error_is_an_error_whatever_else_the_answer_holds(stage: S
 
 pub(crate) async fn the_token_type_is_bearer_in_any_case(stage: Stage) {
     let world = stage.world().await;
-    for value in [Value::Null, json!("mac"), json!("DPoP"), json!(""), json!(7)] {
+    for value in [
+        Value::Null,
+        json!("mac"),
+        json!("DPoP"),
+        json!(""),
+        json!(7),
+    ] {
         answer_with(&world, "token_type", value.clone());
         refused(&world, &format!("token_type {value}")).await;
     }
@@ -117,10 +154,21 @@ pub(crate) async fn expires_in_may_be_text_and_nonsense_means_unknown(stage: Sta
     for value in [json!(300), json!("300")] {
         answer_with(&world, "expires_in", value.clone());
         let session = accepted(&world, &value.to_string()).await;
-        let expires_at = session["access_token_expires_at"].as_u64().unwrap_or_else(|| panic!("{value}: {session}"));
-        assert!(expires_at.abs_diff(auth_tests::jar::unix_now() + 300) < 20, "{value}: {session}");
+        let expires_at = session["access_token_expires_at"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{value}: {session}"));
+        assert!(
+            expires_at.abs_diff(auth_tests::jar::unix_now() + 300) < 20,
+            "{value}: {session}"
+        );
     }
-    for value in [Value::Null, json!("soon"), json!(-5), json!({}), json!(true)] {
+    for value in [
+        Value::Null,
+        json!("soon"),
+        json!(-5),
+        json!({}),
+        json!(true),
+    ] {
         answer_with(&world, "expires_in", value.clone());
         let session = accepted(&world, &value.to_string()).await;
         assert_eq!(session["access_token_expires_at"], Value::Null, "{value}");
@@ -131,7 +179,12 @@ pub(crate) async fn scopes_are_those_granted(stage: Stage) {
     let world = stage.world().await;
     answer_with(&world, "scope", json!("openid email"));
     let session = accepted(&world, "granted").await;
-    let mut scopes: Vec<_> = session["scopes"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+    let mut scopes: Vec<_> = session["scopes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|scope| scope.as_str().unwrap())
+        .collect();
     scopes.sort_unstable();
     assert_eq!(scopes, ["email", "openid"]);
 }
@@ -139,22 +192,30 @@ pub(crate) async fn scopes_are_those_granted(stage: Stage) {
 pub(crate) async fn userinfo_of_somebody_else_fails_the_sign_in(stage: Stage) {
     let world = stage.world().await;
     for value in [json!("bob"), Value::Null, json!(""), json!(7)] {
-        world.provider.control().tamper_userinfo(move |claims: &mut Claims| {
-            if value.is_null() {
-                claims.remove("sub");
-            } else {
-                claims.insert("sub".to_owned(), value.clone());
-            }
-        });
+        world
+            .provider
+            .control()
+            .tamper_userinfo(move |claims: &mut Claims| {
+                if value.is_null() {
+                    claims.remove("sub");
+                } else {
+                    claims.insert("sub".to_owned(), value.clone());
+                }
+            });
         let browser = world.browser.fresh();
         let request = world.begin(&browser, "/auth/login").await;
-        world.finish(&browser, &request, "alice").await.assert_failure(400..=599);
+        world
+            .finish(&browser, &request, "alice")
+            .await
+            .assert_failure(400..=599);
         browser.assert_signed_out().await;
     }
 }
 
 pub(crate) async fn any_other_failure_of_userinfo_does_not(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1)).await;
+    let world = stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await;
     let control = world.provider.control();
     for (what, fault) in [
         ("500", Fault::status(500)),
@@ -169,7 +230,11 @@ pub(crate) async fn any_other_failure_of_userinfo_does_not(stage: Stage) {
         control.fail(Endpoint::Userinfo, fault);
         let (asked, refreshed) = (control.count(Endpoint::Userinfo), control.refresh_count());
         accepted(&world, what).await;
-        assert_eq!(control.count(Endpoint::Userinfo), asked + 1, "{what}: asked again");
+        assert_eq!(
+            control.count(Endpoint::Userinfo),
+            asked + 1,
+            "{what}: asked again"
+        );
         assert_eq!(control.refresh_count(), refreshed, "{what}: refreshed");
     }
 }
@@ -198,15 +263,25 @@ pub(crate) async fn userinfo_adds_claims_and_changes_none(stage: Stage) {
     let user = browser.session().await["user"].clone();
     assert_eq!(user["email"], "from-id-token@example.com");
     assert_eq!(user["favourite_colour"], "green");
-    assert!(user.get("iss").is_none_or(|issuer| issuer == world.provider.issuer()), "{user}");
-    assert!(user.get("aud").is_none_or(|audience| audience != "someone-else"), "{user}");
+    assert!(
+        user.get("iss")
+            .is_none_or(|issuer| issuer == world.provider.issuer()),
+        "{user}"
+    );
+    assert!(
+        user.get("aud")
+            .is_none_or(|audience| audience != "someone-else"),
+        "{user}"
+    );
     assert!(user.get("exp").is_none_or(|exp| exp != 1), "{user}");
     assert!(user.get("roles").is_none(), "{user}");
     browser.fetch("/api/admin").await.assert_status(403);
 }
 
 pub(crate) async fn userinfo_can_be_left_out(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_USERINFO", "never")).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_USERINFO", "never"))
+        .await;
     accepted(&world, "without userinfo").await;
     assert_eq!(world.provider.control().count(Endpoint::Userinfo), 0);
 }
