@@ -233,7 +233,12 @@ mod sqlite {
     #[test]
     fn processes_share_a_file() {
         if let Some(path) = std::env::var_os(CHILD) {
-            contract::block_on(change_under_lease(PathBuf::from(path)));
+            let changes = change_under_lease(PathBuf::from(path));
+            contract::block_on(async {
+                tokio::time::timeout(Duration::from_secs(60), changes)
+                    .await
+                    .expect("each process gets its turn");
+            });
             return;
         }
         let path = fresh_path();
@@ -242,13 +247,16 @@ mod sqlite {
                 std::process::Command::new(std::env::current_exe().expect("this test has a file"))
                     .args(["--exact", "sqlite::processes_share_a_file", "--nocapture"])
                     .env(CHILD, &path)
+                    .stdout(std::process::Stdio::null())
                     .spawn()
                     .expect("this test starts again")
             })
             .collect();
-        for child in &mut children {
-            assert!(child.wait().expect("a child ends").success());
-        }
+        let ends: Vec<_> = children
+            .iter_mut()
+            .map(|child| child.wait().expect("a child ends"))
+            .collect();
+        assert!(ends.iter().all(|end| end.success()), "{ends:?}");
         contract::block_on(async {
             let stored = open(&path).await.load(&key(1), now()).await;
             let stored = stored

@@ -157,7 +157,7 @@ pub async fn a_lease_that_ended_may_be_taken(store: Arc<dyn SessionStore>) {
 
 /// By the caller's clock, a lease ends at its `until`, not a millisecond earlier; a renewal moves that.
 ///
-/// Not in [`run`]: a store that many machines share may go by its server's clock.
+/// Not in [`run`](super::run): a store that many machines share may go by its server's clock.
 ///
 /// # Panics
 ///

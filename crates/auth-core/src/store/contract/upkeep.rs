@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fixture::{
     ANSWERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone, assert_same,
-    at_once, claim, delete, insert, key, must_load, now, once, record, swap, take,
+    at_once, claim, delete, index, insert, key, must_load, now, once, record, swap, take,
 };
 use crate::store::{LeaseOwner, OnceKey, Record, SessionStore};
 
@@ -119,6 +119,15 @@ pub async fn sweep_removes_the_expired_and_counts_them(store: Arc<dyn SessionSto
             "sweep must count the sessions that it removes"
         );
     }
+    // What was swept has left no trace that a new session of the same key could follow.
+    let other = Record {
+        subject: index(9),
+        sid: None,
+        ..record(now)
+    };
+    insert(&store, key(1), &other, now).await;
+    assert_found(&store, SUBJECT, now, &[]).await;
+    assert_found_by_sid(&store, SID, now, &[]).await;
 }
 
 /// [`SessionStore::sweep`] leaves sessions that have not expired as they are.
@@ -159,8 +168,8 @@ pub async fn ping_answers(store: Arc<dyn SessionStore>) {
 
 /// Sessions, leases and claims are there when the same storage is opened again.
 ///
-/// Not in [`run`]: it is for stores that keep sessions outside the process. Each call of `open` opens the same
-/// storage, which is empty at first.
+/// Not in [`run`](super::run): it is for stores that keep sessions outside the process. Each call of `open` opens
+/// the same storage, which is empty at first.
 ///
 /// # Panics
 ///
