@@ -1,0 +1,13 @@
+//! The development provider and the demo APIs keep their own rules.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod api;
+mod authorize;
+mod clients;
+mod console;
+mod faults;
+mod harness;
+mod id_token;
+mod logout;
+mod refresh;
+mod start;
