@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -124,17 +123,17 @@ impl Api {
 type Token = axum::Extension<Arc<AccessToken>>;
 
 /// The user a token stands for; machines have no profile.
-fn user<'a>(provider: &'a Provider, token: &AccessToken) -> Result<&'a User, Response> {
+fn user<'a>(provider: &'a Provider, token: &AccessToken) -> Result<&'a User, StatusCode> {
     provider
         .user(token.text("sub"))
-        .ok_or_else(|| StatusCode::NOT_FOUND.into_response())
+        .ok_or(StatusCode::NOT_FOUND)
 }
 
 /// RFC 7643 §4.1. Servers differ in how they write `emails`, so the demo users do.
 async fn scim_me(
     State(provider): State<Arc<Provider>>,
     axum::Extension(token): Token,
-) -> Result<Response, Response> {
+) -> Result<Response, StatusCode> {
     let user = user(&provider, &token)?;
     let email = user.text("email");
     let emails = if user.scim_email_objects {
@@ -156,7 +155,7 @@ async fn scim_me(
 async fn users_me(
     State(provider): State<Arc<Provider>>,
     axum::Extension(token): Token,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, StatusCode> {
     let user = user(&provider, &token)?;
     Ok(Json(json!({
         "id": user.sub,
@@ -237,5 +236,5 @@ async fn echo(OriginalUri(uri): OriginalUri, request: Request) -> Response {
     if let Some(content_type) = request.headers().get(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, content_type.clone());
     }
-    (headers, Body::new(request.into_body())).into_response()
+    (headers, request.into_body()).into_response()
 }

@@ -299,12 +299,14 @@ impl Control {
 
 /// Faults.
 impl Control {
-    /// Lets every request to `endpoint` fail until [`clear`](Self::clear), after the faults set before are used up.
+    /// Lets every request to `endpoint` fail until [`clear`](Self::clear), in place of an earlier lasting fault.
+    /// Faults of [`fail_next`](Self::fail_next) go before it.
     pub fn fail(&self, endpoint: Endpoint, fault: Fault) {
         self.provider.traffic.fail(endpoint, fault, None);
     }
 
-    /// Lets the next `n` requests to `endpoint` fail, after the faults set before are used up.
+    /// Lets the next `n` requests to `endpoint` fail, after those of earlier calls. Then a lasting fault, if there
+    /// is one, or all is well.
     pub fn fail_next(&self, endpoint: Endpoint, n: u64, fault: Fault) {
         if n > 0 {
             self.provider.traffic.fail(endpoint, fault, Some(n));

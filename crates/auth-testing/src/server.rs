@@ -100,8 +100,12 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
             // A dropped sender means the same as a message: nobody wants this server any more.
             _ = &mut stopped => break,
             accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(converse(stream, router.clone()));
+                match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(stream, router.clone()));
+                    }
+                    // Out of file descriptors, most likely: give connections time to end.
+                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                 }
             }
             Some(_) = connections.join_next() => {}

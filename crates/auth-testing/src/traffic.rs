@@ -101,7 +101,13 @@ impl Traffic {
         let endpoint = endpoint.canonical();
         let mut data = self.data();
         let queue = data.faults.entry(endpoint).or_default();
-        queue.push_back((fault, times));
+        // Counted faults come first, in their order; at most one lasting fault stands behind them.
+        let lasting = queue.iter().position(|(_, times)| times.is_none());
+        match (times, lasting) {
+            (Some(_), Some(place)) => queue.insert(place, (fault, times)),
+            (None, Some(place)) => queue[place] = (fault, times),
+            (_, None) => queue.push_back((fault, times)),
+        }
     }
 
     pub(crate) fn clear(&self, endpoint: Endpoint) {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Provider;
 use super::client::{Authentication, Client};
-use super::discovery::changed;
+use super::discovery::{SCOPES, changed};
 use super::error::{OauthError, no_store};
 use super::grants::{Grant, GrantId, Refused};
 use super::jwt::Signature;
@@ -152,6 +152,9 @@ impl Provider {
             ));
         }
         let scope = form.words("scope")?;
+        if scope.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
+            return Err(OauthError::new("invalid_scope", "unknown scope"));
+        }
         let resources: Vec<&str> = form.all("resource").collect();
         let (token, expires_in) = self.issue_access_token(AccessTokenRequest {
             client_id: &client.id,

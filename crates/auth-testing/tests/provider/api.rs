@@ -129,6 +129,9 @@ async fn machine_is_for_client_credentials_tokens() {
     assert_eq!(harness.api("/machine", &user).await.status, 403);
     let answer = harness.token(&[("grant_type", "client_credentials")]).await;
     assert!(answer.json()["refresh_token"].is_null());
+    let unknown = [("grant_type", "client_credentials"), ("scope", "made-up")];
+    let refused = harness.token(&unknown).await;
+    assert_eq!(refused.text("error"), "invalid_scope");
     let machine = answer.text("access_token");
     assert_eq!(harness.api("/machine", &machine).await.status, 200);
 }

@@ -51,6 +51,20 @@ async fn lasting_faults_last_until_cleared_and_keep_to_their_endpoint() {
 }
 
 #[tokio::test]
+async fn counted_faults_go_before_the_lasting_one_and_a_new_lasting_one_replaces_the_old() {
+    let harness = Harness::start().await;
+    let control = harness.control();
+    control.fail(Endpoint::Jwks, Fault::status(500));
+    control.fail(Endpoint::Jwks, Fault::status(501));
+    control.fail_next(Endpoint::Jwks, 1, Fault::status(502));
+    control.fail_next(Endpoint::Jwks, 1, Fault::status(503));
+    for expected in [502, 503, 501, 501] {
+        let answer = harness.get(&harness.url("/jwks")).await;
+        assert_eq!(answer.status, expected);
+    }
+}
+
+#[tokio::test]
 async fn reset_closes_the_connection_without_an_answer() {
     let harness = Harness::start().await;
     harness.control().fail_next(Endpoint::Jwks, 1, Fault::Reset);
