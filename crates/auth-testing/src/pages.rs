@@ -147,9 +147,9 @@ pub(crate) fn console(page: &Console<'_>) -> Markup {
                 h2 { "Token endpoint" }
                 p.quiet { "Applications fetch and refresh tokens here." }
                 div.actions {
-                    (button("do", "down", "Take it down", false))
+                    (button("do", "down", "Take it down", page.out_of_order))
                     (button("do", "slow", "Make it slow", true))
-                    (button("do", "well", "Bring it back", true))
+                    (button("do", "well", "Bring it back", !page.out_of_order))
                 }
                 h2 { "Access tokens live" }
                 p.quiet { "Right now " (page.lifetime_secs) " seconds. Holds for tokens issued from now on." }

@@ -523,14 +523,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A page of the provider. `same-origin` referrers, because `no-referrer` would make the forms' `Origin` be `null`.
+/// A page of the provider. Referrers are bare origins, because without any the forms' `Origin` would be `null`.
 pub(crate) fn page_response(status: StatusCode, page: Markup) -> Response {
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
         ),
-        (header::REFERRER_POLICY, "same-origin"),
+        (header::REFERRER_POLICY, "strict-origin"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     no_store((status, headers, Html(page.into_string())))

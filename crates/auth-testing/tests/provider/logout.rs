@@ -1,6 +1,6 @@
 //! RP-initiated logout.
 
-use crate::harness::{CLIENT, HOME, Harness, answer, param};
+use crate::harness::{CLIENT, HOME, Harness, answer, param, parts};
 
 fn end_session(harness: &Harness, params: &[(&str, &str)]) -> String {
     let url = harness.url("/end-session");
@@ -32,7 +32,8 @@ async fn goes_nowhere_that_is_not_registered() {
     let harness = Harness::start().await;
     let tokens = harness.sign_in().await;
     let token = tokens.text("id_token");
-    let (access, forged) = (tokens.text("access_token"), format!("{token}x"));
+    let forged = format!("{token}x");
+    let access = harness.control().sign_jwt("at+jwt", &parts(&token).1);
     for params in [
         vec![
             ("id_token_hint", token.as_str()),
