@@ -161,13 +161,8 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
     // Tokens shall die while we watch.
     driver.goto(&provider).await;
     driver.picture("3-control").await;
-    let lifetime = driver.element("input[name=access_token_lifetime]").await;
-    lifetime.clear().await.unwrap();
-    lifetime.send_keys("4").await.unwrap();
-    lifetime.send_keys(Key::Enter).await.unwrap();
-    driver
-        .element("input[name=access_token_lifetime][value='4']")
-        .await;
+    driver.click("button[name=lifetime][value='5']").await;
+    driver.shows("/", "Right now 5 seconds").await;
 
     driver
         .goto(&format!("{base}/auth/login?return_to=/profile"))

@@ -158,10 +158,7 @@ pub(crate) fn verify(
     let jws = Jws::parse(token)?;
 
     // RFC 8725 §3.11: a token of another kind (access token, logout token) is no ID token, whatever its claims say.
-    if jws
-        .typ()
-        .is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
-    {
+    if jws.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
         return Err(IdTokenError::TypeUnexpected);
     }
 

@@ -191,8 +191,8 @@ pub(crate) static CODES: &[(&str, &str, &str)] = &[
 
 /// A signed answer: the signature, then `iss` and `aud` where present, as §5.3.2 has them.
 fn parse_signed(body: &[u8], expected: &Expected<'_>) -> Result<Map<String, Value>, UserinfoError> {
-    let token = std::str::from_utf8(body)
-        .map_err(|_| UserinfoError::SignatureInvalid(JwsError::Malformed))?;
+    let token =
+        std::str::from_utf8(body).map_err(|_| UserinfoError::SignatureInvalid(JwsError::Malformed))?;
     let jws = Jws::parse(token.trim_ascii()).map_err(UserinfoError::SignatureInvalid)?;
     let payload = jws
         .verify(expected.keys, expected.algorithms)

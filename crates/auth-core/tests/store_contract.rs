@@ -40,8 +40,8 @@ mod sqlite {
     use async_trait::async_trait;
     use auth_core::clock::{Clock, Timestamp};
     use auth_core::store::{
-        Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey,
-        SessionStore, SqliteStore, StoreError, Swapped,
+        Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
+        SqliteStore, StoreError, Swapped,
     };
     use sqlx::{Connection, Executor, SqliteConnection};
 
@@ -58,9 +58,7 @@ mod sqlite {
         use super::SqliteStore;
 
         async fn fresh() -> SqliteStore {
-            SqliteStore::open(":memory:")
-                .await
-                .expect("a new database opens")
+            SqliteStore::open(":memory:").await.expect("a new database opens")
         }
 
         auth_core::contract_tests!(fresh);
@@ -120,9 +118,7 @@ mod sqlite {
                 record: Record,
                 now: Timestamp,
             ) -> Result<Swapped, StoreError> {
-                self.next()
-                    .compare_and_swap(key, expected, record, now)
-                    .await
+                self.next().compare_and_swap(key, expected, record, now).await
             }
 
             async fn touch(
@@ -144,19 +140,11 @@ mod sqlite {
                 self.next().delete(key, expected, now).await
             }
 
-            async fn find_by_subject(
-                &self,
-                subject: &IndexKey,
-                now: Timestamp,
-            ) -> Result<Found, StoreError> {
+            async fn find_by_subject(&self, subject: &IndexKey, now: Timestamp) -> Result<Found, StoreError> {
                 self.next().find_by_subject(subject, now).await
             }
 
-            async fn find_by_sid(
-                &self,
-                sid: &IndexKey,
-                now: Timestamp,
-            ) -> Result<Found, StoreError> {
+            async fn find_by_sid(&self, sid: &IndexKey, now: Timestamp) -> Result<Found, StoreError> {
                 self.next().find_by_sid(sid, now).await
             }
 
@@ -259,9 +247,7 @@ mod sqlite {
         assert!(ends.iter().all(|end| end.success()), "{ends:?}");
         contract::block_on(async {
             let stored = open(&path).await.load(&key(1), now()).await;
-            let stored = stored
-                .expect("the store answers")
-                .expect("the session is there");
+            let stored = stored.expect("the store answers").expect("the session is there");
             assert_eq!(stored.version, 1 + CHILDREN * CHANGES);
             assert_eq!(stored.sealed.len() as u64, CHILDREN * CHANGES);
         });
@@ -378,10 +364,7 @@ mod sqlite {
                 .await
                 .expect("the store answers");
             let mut other = connect(&path).await;
-            other
-                .execute("BEGIN EXCLUSIVE")
-                .await
-                .expect("the lock is free");
+            other.execute("BEGIN EXCLUSIVE").await.expect("the lock is free");
 
             let deleted = store.delete(&key(1), None, now()).await;
             assert!(matches!(deleted, Err(StoreError::Timeout)), "{deleted:?}");
@@ -495,10 +478,7 @@ mod sqlite {
                 .expect("the store answers");
             for suffix in ["", "-wal", "-shm"] {
                 let file = format!("{}{suffix}", path.display());
-                let mode = std::fs::metadata(&file)
-                    .expect("the file")
-                    .permissions()
-                    .mode();
+                let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
                 assert_eq!(mode & 0o777, 0o600, "{file}");
             }
         });
@@ -570,8 +550,8 @@ mod sqlite {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
 
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("store-{}-{count}", std::process::id()));
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("store-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory for the test");
         let file = path.join("sessions.db");
         DIRECTORIES.with_borrow_mut(|directories| directories.push(Directory(path)));

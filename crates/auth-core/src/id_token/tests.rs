@@ -150,10 +150,7 @@ fn returns_the_claims_as_typed_values_and_all_of_them() {
     assert_eq!(claims.authorized_party(), Some(CLIENT));
     assert_eq!(claims.expires_at(), Timestamp::from_secs(NOW + 300));
     assert_eq!(claims.issued_at(), Timestamp::from_secs(NOW));
-    assert_eq!(
-        claims.authenticated_at(),
-        Some(Timestamp::from_secs(NOW - 10))
-    );
+    assert_eq!(claims.authenticated_at(), Some(Timestamp::from_secs(NOW - 10)));
     assert_eq!(claims.acr(), Some("phr"));
     assert_eq!(claims.amr(), ["pwd", "otp"]);
     assert_eq!(claims.sid(), Some("session-1"));
@@ -215,10 +212,7 @@ fn refuses_claims_that_were_changed_after_signing() {
     let payload = other.split('.').nth(1).expect("a payload");
     let parts: Vec<_> = good.split('.').collect();
     let forged = [parts[0], payload, parts[2]].join(".");
-    assert_eq!(
-        fixture.check_token(&forged),
-        Err(IdTokenError::SignatureInvalid)
-    );
+    assert_eq!(fixture.check_token(&forged), Err(IdTokenError::SignatureInvalid));
 }
 
 #[test] // step 6
@@ -233,8 +227,7 @@ fn an_unknown_kid_is_told_apart_from_a_bad_signature() {
 fn the_alg_of_the_key_must_be_that_of_the_token() {
     let key = TestKey::of(Algorithm::RS256);
     let with_alg = |alg: &str| {
-        IdTokenFixture::signed_with(Algorithm::RS256)
-            .keys([key.jwk_with(json!({"kid": "k", "alg": alg}))])
+        IdTokenFixture::signed_with(Algorithm::RS256).keys([key.jwk_with(json!({"kid": "k", "alg": alg}))])
     };
     with_alg("RS256").accepted();
     assert_eq!(with_alg("PS256").refused(), IdTokenError::UnknownKey);
@@ -257,9 +250,7 @@ fn refuses_none_and_macs() {
 
 #[test] // RFC 7515 §4.1.11
 fn refuses_critical_headers() {
-    let error = IdTokenFixture::valid()
-        .header("crit", json!(["b64"]))
-        .refused();
+    let error = IdTokenFixture::valid().header("crit", json!(["b64"])).refused();
     assert_eq!(error, IdTokenError::CriticalHeader);
 }
 
@@ -301,9 +292,7 @@ fn refuses_an_issuer_that_differs_in_a_byte() {
 
 #[test] // step 3
 fn accepts_an_audience_of_one_in_an_array() {
-    IdTokenFixture::valid()
-        .claim("aud", json!([CLIENT]))
-        .accepted();
+    IdTokenFixture::valid().claim("aud", json!([CLIENT])).accepted();
 }
 
 #[test] // step 3
@@ -321,11 +310,7 @@ fn rejects_id_token_meant_for_another_client() {
         let fixture = IdTokenFixture::valid()
             .claim("aud", audience.clone())
             .claim("azp", CLIENT);
-        assert_eq!(
-            fixture.refused(),
-            IdTokenError::AudienceMismatch,
-            "{audience}"
-        );
+        assert_eq!(fixture.refused(), IdTokenError::AudienceMismatch, "{audience}");
     }
     let error = IdTokenFixture::valid().without("aud").refused();
     assert_eq!(error, IdTokenError::AudienceMismatch);
@@ -341,24 +326,11 @@ fn several_audiences_need_an_authorized_party() {
 #[test] // step 5
 fn refuses_an_authorized_party_that_is_not_us() {
     IdTokenFixture::valid().claim("azp", CLIENT).accepted();
-    for azp in [
-        json!("someone-else"),
-        json!([CLIENT]),
-        json!(""),
-        json!(null),
-    ] {
+    for azp in [json!("someone-else"), json!([CLIENT]), json!(""), json!(null)] {
         let fixture = IdTokenFixture::valid().claim("azp", azp.clone());
-        assert_eq!(
-            fixture.refused(),
-            IdTokenError::AuthorizedPartyMismatch,
-            "{azp}"
-        );
+        assert_eq!(fixture.refused(), IdTokenError::AuthorizedPartyMismatch, "{azp}");
         let fixture = fixture.claim("aud", json!([CLIENT, "someone-else"]));
-        assert_eq!(
-            fixture.refused(),
-            IdTokenError::AuthorizedPartyMismatch,
-            "{azp}"
-        );
+        assert_eq!(fixture.refused(), IdTokenError::AuthorizedPartyMismatch, "{azp}");
     }
 }
 
@@ -367,9 +339,7 @@ fn accepts_an_expiry_within_the_tolerance() {
     IdTokenFixture::valid()
         .claim("exp", NOW - TOLERANCE + 1)
         .accepted();
-    IdTokenFixture::valid()
-        .claim("exp", NOW as f64 + 0.5)
-        .accepted();
+    IdTokenFixture::valid().claim("exp", NOW as f64 + 0.5).accepted();
 }
 
 #[test] // step 9
@@ -406,9 +376,7 @@ fn refuses_an_expiry_that_is_no_time() {
 
 #[test] // RFC 7519 §4.1.5
 fn refuses_a_token_before_its_time() {
-    IdTokenFixture::valid()
-        .claim("nbf", NOW + TOLERANCE)
-        .accepted();
+    IdTokenFixture::valid().claim("nbf", NOW + TOLERANCE).accepted();
     let error = IdTokenFixture::valid()
         .claim("nbf", NOW + TOLERANCE + 1)
         .refused();
@@ -421,9 +389,7 @@ fn refuses_a_token_before_its_time() {
 
 #[test] // step 10
 fn refuses_a_token_from_the_future() {
-    IdTokenFixture::valid()
-        .claim("iat", NOW + TOLERANCE)
-        .accepted();
+    IdTokenFixture::valid().claim("iat", NOW + TOLERANCE).accepted();
     let error = IdTokenFixture::valid()
         .claim("iat", NOW + TOLERANCE + 1)
         .refused();
@@ -436,10 +402,7 @@ fn refuses_a_token_issued_more_than_an_hour_ago() {
     issued_ago(HOUR + TOLERANCE).accepted();
     let too_old = issued_ago(HOUR + TOLERANCE + 1);
     assert_eq!(too_old.refused(), IdTokenError::IssuedTooLongAgo);
-    assert_eq!(
-        too_old.at_refresh().refused(),
-        IdTokenError::IssuedTooLongAgo
-    );
+    assert_eq!(too_old.at_refresh().refused(), IdTokenError::IssuedTooLongAgo);
 }
 
 #[test] // step 10
@@ -472,10 +435,7 @@ fn refuses_a_token_without_nonce_at_sign_in() {
 
 #[test] // §12.2
 fn needs_no_nonce_at_refresh() {
-    IdTokenFixture::valid()
-        .without("nonce")
-        .at_refresh()
-        .accepted();
+    IdTokenFixture::valid().without("nonce").at_refresh().accepted();
     IdTokenFixture::valid().at_refresh().accepted();
 }
 
@@ -604,10 +564,7 @@ fn every_error_has_a_documented_code_of_its_own() {
     assert_eq!(codes, documented);
     for (code, cause, mend) in CODES {
         let name = code.strip_prefix("id_token.").expect("the area's prefix");
-        assert!(
-            name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
-            "{code}"
-        );
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
         assert!(cause.ends_with('.') && mend.ends_with('.'), "{code}");
     }
 }

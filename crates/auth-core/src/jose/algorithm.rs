@@ -164,10 +164,7 @@ mod tests {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
             let json = serde_json::to_value(algorithm).expect("an algorithm is a JSON string");
             assert_eq!(json, algorithm.as_str());
-            assert_eq!(
-                serde_json::from_value::<Algorithm>(json).ok(),
-                Some(algorithm)
-            );
+            assert_eq!(serde_json::from_value::<Algorithm>(json).ok(), Some(algorithm));
         }
     }
 
@@ -182,14 +179,8 @@ mod tests {
 
     #[test] // RFC 8725 §3.1
     fn refuses_none_symmetric_and_unknown_names() {
-        for name in [
-            "none", "None", "HS256", "HS384", "HS512", "rs256", "ES256K", "",
-        ] {
-            assert_eq!(
-                name.parse::<Algorithm>(),
-                Err(UnsupportedAlgorithm),
-                "{name}"
-            );
+        for name in ["none", "None", "HS256", "HS384", "HS512", "rs256", "ES256K", ""] {
+            assert_eq!(name.parse::<Algorithm>(), Err(UnsupportedAlgorithm), "{name}");
             let json = serde_json::Value::from(name);
             assert!(serde_json::from_value::<Algorithm>(json).is_err(), "{name}");
         }

@@ -95,10 +95,7 @@ mod tests {
     fn refuses_what_is_not_an_object_of_distinct_members() {
         assert_eq!(parse_object(b"[]"), Err(ObjectError::NotObject));
         assert_eq!(parse_object(b"null"), Err(ObjectError::NotObject));
-        assert_eq!(
-            parse_object(br#"{"a": 1, "a": 1}"#),
-            Err(ObjectError::NotObject)
-        );
+        assert_eq!(parse_object(br#"{"a": 1, "a": 1}"#), Err(ObjectError::NotObject));
         assert_eq!(
             parse_object(br#"{"a": 1, "\u0061": 2}"#),
             Err(ObjectError::NotObject)
@@ -124,10 +121,7 @@ mod tests {
             instant(&json!(1_700_000_000.5)),
             Some(Timestamp::from_millis(1_700_000_000_500))
         );
-        assert_eq!(
-            instant(&json!(1.7e9)),
-            Some(Timestamp::from_secs(1_700_000_000))
-        );
+        assert_eq!(instant(&json!(1.7e9)), Some(Timestamp::from_secs(1_700_000_000)));
     }
 
     #[test]
@@ -149,10 +143,7 @@ mod tests {
     #[test]
     fn audience_is_a_string_or_an_array_of_strings() {
         assert_eq!(audience(&json!("a")), Some(vec!["a".into()]));
-        assert_eq!(
-            audience(&json!(["a", "b"])),
-            Some(vec!["a".into(), "b".into()])
-        );
+        assert_eq!(audience(&json!(["a", "b"])), Some(vec!["a".into(), "b".into()]));
         assert_eq!(audience(&json!([])), Some(vec![]));
         assert_eq!(audience(&json!(["a", 1])), None);
         assert_eq!(audience(&json!({"a": "b"})), None);

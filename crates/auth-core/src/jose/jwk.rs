@@ -61,10 +61,7 @@ impl Jwk {
     /// where present (RFC 7517 §4.2–§4.4).
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
         let members = &self.members;
-        let meant_for_signatures = members
-            .key_use
-            .as_ref()
-            .is_none_or(|u| u.allows_signature())
+        let meant_for_signatures = members.key_use.as_ref().is_none_or(|u| u.allows_signature())
             && (members.key_ops.as_ref()).is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         let alg_agrees = match self.restriction {
             Restriction::None => true,
@@ -86,10 +83,9 @@ impl Jwk {
                 let parameters = rsa_parameters(algorithm).ok_or(Unspecified)?;
                 components.verify(parameters, message, signature)
             }
-            PublicKey::Curve {
-                algorithm: own,
-                key,
-            } if *own == algorithm => key.verify_sig(message, signature),
+            PublicKey::Curve { algorithm: own, key } if *own == algorithm => {
+                key.verify_sig(message, signature)
+            }
             PublicKey::Curve { .. } | PublicKey::Symmetric => Err(Unspecified),
         }
     }
@@ -330,8 +326,7 @@ fn curve(
     verification: &'static dyn VerificationAlgorithm,
     bytes: &[u8],
 ) -> Result<PublicKey, Unusable> {
-    let key = ParsedPublicKey::new(verification, bytes)
-        .map_err(|_| Unusable("not a point on the curve"))?;
+    let key = ParsedPublicKey::new(verification, bytes).map_err(|_| Unusable("not a point on the curve"))?;
     Ok(PublicKey::Curve { algorithm, key })
 }
 
@@ -407,10 +402,7 @@ mod tests {
     fn key_ops_must_contain_verify_where_present() {
         let key = TestKey::of(Algorithm::ES256);
         let with_ops = |ops: Value| fitting(key.jwk_with(json!({"key_ops": ops})));
-        assert_eq!(
-            with_ops(json!(["sign", "verify"])),
-            Some(vec![Algorithm::ES256])
-        );
+        assert_eq!(with_ops(json!(["sign", "verify"])), Some(vec![Algorithm::ES256]));
         assert_eq!(with_ops(json!(["encrypt"])), Some(vec![]));
         assert_eq!(with_ops(json!([])), Some(vec![]));
     }

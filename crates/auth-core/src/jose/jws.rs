@@ -94,11 +94,7 @@ impl<'t> Jws<'t> {
 
         let mut outcome = Err(JwsError::UnknownKey);
         for key in fitting.take(MAX_TRIALS) {
-            match key.verify(
-                self.algorithm,
-                self.signing_input.as_bytes(),
-                &self.signature,
-            ) {
+            match key.verify(self.algorithm, self.signing_input.as_bytes(), &self.signature) {
                 Ok(()) => return Ok(&self.payload),
                 Err(_) => outcome = Err(JwsError::BadSignature),
             }
@@ -157,9 +153,7 @@ mod tests {
     }
 
     fn verify(token: &str, keys: &KeySet) -> Result<Vec<u8>, JwsError> {
-        Jws::parse(token)?
-            .verify(keys, &ALGORITHMS)
-            .map(<[u8]>::to_vec)
+        Jws::parse(token)?.verify(keys, &ALGORITHMS).map(<[u8]>::to_vec)
     }
 
     #[test]
@@ -193,11 +187,7 @@ mod tests {
             let key = TestKey::of(algorithm);
             let keys = key_set([key.jwk()]);
             let token = key.sign(algorithm, &format!(r#"{{"alg":"{algorithm}"}}"#), PAYLOAD);
-            let other = key.sign(
-                algorithm,
-                &format!(r#"{{"alg":"{algorithm}","a":1}}"#),
-                b"other",
-            );
+            let other = key.sign(algorithm, &format!(r#"{{"alg":"{algorithm}","a":1}}"#), b"other");
             let parts: Vec<_> = token.split('.').collect();
             let others: Vec<_> = other.split('.').collect();
             for part in 0..3 {
@@ -219,11 +209,7 @@ mod tests {
         let (input, _) = token.rsplit_once('.').expect("three parts");
         for length in [1, 63, 65, 72] {
             let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode(vec![0; length]));
-            assert_eq!(
-                verify(&forged, &keys),
-                Err(JwsError::BadSignature),
-                "{length}"
-            );
+            assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature), "{length}");
         }
         // All zeros: the "psychic" signature.
         let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([0; 64]));
@@ -234,11 +220,7 @@ mod tests {
     fn refuses_none_symmetric_and_unknown_algorithms() {
         for alg in ["none", "NONE", "HS256", "HS512", "ES256K", ""] {
             let token = token(&format!(r#"{{"alg":"{alg}"}}"#));
-            assert_eq!(
-                parse_error(&token),
-                Some(JwsError::AlgorithmNotAllowed),
-                "{alg}"
-            );
+            assert_eq!(parse_error(&token), Some(JwsError::AlgorithmNotAllowed), "{alg}");
         }
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
         let payload = URL_SAFE_NO_PAD.encode(PAYLOAD);
@@ -253,10 +235,7 @@ mod tests {
         let jws = Jws::parse(&token).expect("a JWS");
         let refused = Err(JwsError::AlgorithmNotAllowed);
         assert_eq!(jws.verify(&keys, &[]), refused);
-        assert_eq!(
-            jws.verify(&keys, &[Algorithm::RS256, Algorithm::ES384]),
-            refused
-        );
+        assert_eq!(jws.verify(&keys, &[Algorithm::RS256, Algorithm::ES384]), refused);
     }
 
     #[test] // RFC 7515 §4.1.11, RFC 7797 §6
@@ -270,11 +249,7 @@ mod tests {
             r#""zip":"DEF""#,
         ] {
             let token = token(&format!(r#"{{"alg":"ES256",{member}}}"#));
-            assert_eq!(
-                parse_error(&token),
-                Some(JwsError::CriticalHeader),
-                "{member}"
-            );
+            assert_eq!(parse_error(&token), Some(JwsError::CriticalHeader), "{member}");
         }
     }
 
@@ -322,11 +297,7 @@ mod tests {
             r#"{"alg":"ES256","typ":{}}"#,
             r#"{"alg":"ES256"}{}"#,
         ] {
-            assert_eq!(
-                parse_error(&token(header)),
-                Some(JwsError::Malformed),
-                "{header}"
-            );
+            assert_eq!(parse_error(&token(header)), Some(JwsError::Malformed), "{header}");
         }
     }
 
@@ -339,8 +310,7 @@ mod tests {
     fn refuses_tokens_above_the_size_limit() {
         let key = TestKey::of(Algorithm::ES256);
         let keys = key_set([key.jwk()]);
-        let sized =
-            |bytes: usize| key.sign(Algorithm::ES256, r#"{"alg":"ES256"}"#, &vec![b'x'; bytes]);
+        let sized = |bytes: usize| key.sign(Algorithm::ES256, r#"{"alg":"ES256"}"#, &vec![b'x'; bytes]);
         assert!(verify(&sized(48_000), &keys).is_ok());
         assert_eq!(verify(&sized(50_000), &keys), Err(JwsError::Malformed));
     }
@@ -375,10 +345,7 @@ mod tests {
         assert!(verify(&token, &both("a", "b")).is_ok());
         assert_eq!(verify(&token, &both("b", "a")), Err(JwsError::BadSignature));
         assert_eq!(verify(&token, &both("b", "c")), Err(JwsError::UnknownKey));
-        assert_eq!(
-            verify(&token, &key_set([key.jwk()])),
-            Err(JwsError::UnknownKey)
-        );
+        assert_eq!(verify(&token, &key_set([key.jwk()])), Err(JwsError::UnknownKey));
     }
 
     #[test]

@@ -50,9 +50,7 @@ impl SigningKey {
             }
         }
         // The PEM reader passes over sections it has no name for, the encrypted ones among them.
-        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-            || pem.contains("Proc-Type: 4,ENCRYPTED")
-        {
+        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED") {
             Err(SigningKeyError::Encrypted)
         } else if other_private_key {
             Err(SigningKeyError::NotPkcs8)
@@ -117,12 +115,8 @@ impl SigningKey {
 
     fn signature(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, SignError> {
         match (&self.pair, algorithm) {
-            (KeyPair::Rsa(pair), Algorithm::PS256) => {
-                rsa(pair, &signature::RSA_PSS_SHA256, message)
-            }
-            (KeyPair::Rsa(pair), Algorithm::RS256) => {
-                rsa(pair, &signature::RSA_PKCS1_SHA256, message)
-            }
+            (KeyPair::Rsa(pair), Algorithm::PS256) => rsa(pair, &signature::RSA_PSS_SHA256, message),
+            (KeyPair::Rsa(pair), Algorithm::RS256) => rsa(pair, &signature::RSA_PKCS1_SHA256, message),
             (KeyPair::P256(pair), Algorithm::ES256) => pair
                 .sign(&SystemRandom::new(), message)
                 .map(|signature| signature.as_ref().to_vec())
@@ -239,9 +233,7 @@ pub enum SigningKeyError {
     #[error("the PEM text holds no private key, only other things")]
     NoPrivateKey,
     /// The private key is encrypted.
-    #[error(
-        "the private key is encrypted; write it without a passphrase: `openssl pkcs8 -topk8 -nocrypt`"
-    )]
+    #[error("the private key is encrypted; write it without a passphrase: `openssl pkcs8 -topk8 -nocrypt`")]
     Encrypted,
     /// The private key is in PKCS#1 or SEC 1 format.
     #[error("the private key is not PKCS#8; convert it: `openssl pkcs8 -topk8 -nocrypt`")]
@@ -276,11 +268,7 @@ enum Numbers {
     Ed25519 { x: String },
 }
 
-fn rsa(
-    pair: &RsaKeyPair,
-    encoding: &'static dyn RsaEncoding,
-    message: &[u8],
-) -> Result<Vec<u8>, SignError> {
+fn rsa(pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Result<Vec<u8>, SignError> {
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
         .map_err(|_| SignError::Failed)?;
@@ -317,9 +305,7 @@ fn der_element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         let (octets, after) = rest
             .split_at_checked(length & 0x7f)
             .filter(|(o, _)| o.len() <= 2)?;
-        length = octets
-            .iter()
-            .fold(0, |sum, octet| sum << 8 | usize::from(*octet));
+        length = octets.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet));
         rest = after;
     }
     rest.split_at_checked(length)
@@ -340,8 +326,7 @@ mod tests {
     /// RFC 8037, appendix A.1, in PKCS#8.
     fn rfc8037_key() -> SigningKey {
         let prefix = [
-            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22,
-            0x04, 0x20,
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
         ];
         let seed = URL_SAFE_NO_PAD
             .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
@@ -367,10 +352,7 @@ mod tests {
                 let jws = Jws::parse(&token).expect("a JWS");
                 assert_eq!(jws.algorithm(), *algorithm);
                 assert_eq!(jws.typ(), Some("JWT"));
-                assert_eq!(
-                    jws.verify(&keys, &[*algorithm]),
-                    Ok(&br#"{"sub":"me"}"#[..])
-                );
+                assert_eq!(jws.verify(&keys, &[*algorithm]), Ok(&br#"{"sub":"me"}"#[..]));
             }
         }
     }
@@ -403,10 +385,7 @@ mod tests {
     #[test] // RFC 8037, appendices A.2 and A.3
     fn ed25519_key_and_thumbprint_are_those_of_the_specification() {
         let key = rfc8037_key();
-        assert_eq!(
-            key.thumbprint(),
-            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-        );
+        assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
         assert_eq!(
             key.public_jwk(),
             json!({
@@ -449,10 +428,7 @@ mod tests {
     fn other_pem_sections_may_stand_beside_the_key() {
         let key = TestKey::of(Algorithm::ES256).pem();
         let text = format!("a comment\n{}{key}", pem("CERTIFICATE", b"not looked at"));
-        assert_eq!(
-            SigningKey::from_pem(&text).expect("a key").kind(),
-            KeyKind::P256
-        );
+        assert_eq!(SigningKey::from_pem(&text).expect("a key").kind(), KeyKind::P256);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SessionKey, SessionStore, StoreError,
+    Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -112,12 +112,7 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn insert(
-        &self,
-        key: &SessionKey,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<Inserted, StoreError> {
+    async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
         let mut indexes = write(&self.indexes);
         let mut sessions = write(self.shard(key));
         if live(&sessions, key, now).is_some() {
@@ -135,11 +130,7 @@ impl SessionStore for MemoryStore {
         Ok(Inserted::Yes)
     }
 
-    async fn load(
-        &self,
-        key: &SessionKey,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(live(&read(self.shard(key)), key, now))
     }
 
@@ -255,8 +246,7 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut sessions = write(self.shard(key));
-        let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease))
-        else {
+        let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease)) else {
             return Ok(false);
         };
         Arc::make_mut(&mut entry.record).lease = Some(Lease {
@@ -266,12 +256,7 @@ impl SessionStore for MemoryStore {
         Ok(true)
     }
 
-    async fn release(
-        &self,
-        key: &SessionKey,
-        lease: &Lease,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
         let mut sessions = write(self.shard(key));
         if let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease)) {
             Arc::make_mut(&mut entry.record).lease = None;
@@ -279,12 +264,7 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    async fn claim_once(
-        &self,
-        key: &OnceKey,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         Ok(lock(&self.once[shard_of(key.as_bytes())]).claim(key, until, now))
     }
 
@@ -334,11 +314,7 @@ fn live(sessions: &Sessions, key: &SessionKey, now: Timestamp) -> Option<Arc<Rec
     (entry.record.expires_at > now).then(|| Arc::clone(&entry.record))
 }
 
-fn live_mut<'a>(
-    sessions: &'a mut Sessions,
-    key: &SessionKey,
-    now: Timestamp,
-) -> Option<&'a mut Entry> {
+fn live_mut<'a>(sessions: &'a mut Sessions, key: &SessionKey, now: Timestamp) -> Option<&'a mut Entry> {
     sessions
         .get_mut(key)
         .filter(|entry| entry.record.expires_at > now)
@@ -371,11 +347,7 @@ impl Indexes {
     }
 }
 
-fn remove_from(
-    index: &mut HashMap<IndexKey, HashSet<SessionKey>>,
-    at: &IndexKey,
-    key: &SessionKey,
-) {
+fn remove_from(index: &mut HashMap<IndexKey, HashSet<SessionKey>>, at: &IndexKey, key: &SessionKey) {
     if let Some(keys) = index.get_mut(at) {
         keys.remove(key);
         if keys.is_empty() {

@@ -23,16 +23,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey,
-    SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
+    StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -104,12 +102,7 @@ macro_rules! columns {
 
 #[async_trait]
 impl SessionStore for SqliteStore {
-    async fn insert(
-        &self,
-        key: &SessionKey,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<Inserted, StoreError> {
+    async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
         let key = *key;
         let done = self
             .run(async move |pools: Pools| {
@@ -140,11 +133,7 @@ impl SessionStore for SqliteStore {
         })
     }
 
-    async fn load(
-        &self,
-        key: &SessionKey,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let key = *key;
         self.run(async move |pools: Pools| {
             let mut connection = pools.read.acquire().await.map_err(failed)?;
@@ -350,12 +339,7 @@ impl SessionStore for SqliteStore {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn release(
-        &self,
-        key: &SessionKey,
-        lease: &Lease,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
         let (key, lease) = (*key, *lease);
         self.run(async move |pools: Pools| {
             sqlx::query(
@@ -374,12 +358,7 @@ impl SessionStore for SqliteStore {
         Ok(())
     }
 
-    async fn claim_once(
-        &self,
-        key: &OnceKey,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         let key = *key;
         let done = self
             .run(async move |pools: Pools| {
@@ -446,11 +425,7 @@ impl SqliteStore {
     }
 
     /// Deletes in small steps, so that nobody waits long for the writer.
-    async fn delete_in_batches(
-        &self,
-        sql: &'static str,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    async fn delete_in_batches(&self, sql: &'static str, now: Timestamp) -> Result<u64, StoreError> {
         let mut deleted = 0;
         loop {
             let done = self
@@ -556,9 +531,7 @@ impl Pools {
         match location {
             Location::Memory => {
                 let write = pool(1).connect_lazy_with(options.filename(":memory:"));
-                prepare(&write)
-                    .await
-                    .map_err(|error| error.at(":memory:"))?;
+                prepare(&write).await.map_err(|error| error.at(":memory:"))?;
                 let read = write.clone();
                 Ok(Self { write, read })
             }

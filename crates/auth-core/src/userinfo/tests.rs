@@ -126,25 +126,16 @@ fn a_signed_answer_that_does_not_verify_fails_the_sign_in() {
     let stranger = TestKey::generate(Algorithm::ES256);
     let forge = |header: &str| stranger.sign(Algorithm::ES256, header, br#"{"sub":"user-1"}"#);
     for (token, cause) in [
-        (
-            forge(r#"{"alg":"ES256","kid":"k"}"#),
-            JwsError::BadSignature,
-        ),
+        (forge(r#"{"alg":"ES256","kid":"k"}"#), JwsError::BadSignature),
         (forge(r#"{"alg":"ES256","kid":"x"}"#), JwsError::UnknownKey),
         (forge(r#"{"alg":"RS256"}"#), JwsError::AlgorithmNotAllowed),
         (forge(r#"{"alg":"none"}"#), JwsError::AlgorithmNotAllowed),
-        (
-            forge(r#"{"alg":"ES256","crit":[]}"#),
-            JwsError::CriticalHeader,
-        ),
+        (forge(r#"{"alg":"ES256","crit":[]}"#), JwsError::CriticalHeader),
         (format!("{token}.."), JwsError::Encrypted),
         (r#"{"sub": "user-1"}"#.to_owned(), JwsError::Malformed),
         (String::new(), JwsError::Malformed),
     ] {
-        assert_eq!(
-            fatal(signed(&token)),
-            UserinfoError::SignatureInvalid(cause)
-        );
+        assert_eq!(fatal(signed(&token)), UserinfoError::SignatureInvalid(cause));
     }
     let bytes = check(StatusCode::OK, Some("application/jwt"), &[0xff]);
     let malformed = UserinfoError::SignatureInvalid(JwsError::Malformed);

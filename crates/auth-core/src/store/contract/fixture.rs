@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey,
-    SessionStore, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
+    Swapped,
 };
 
 pub(super) const ANSWERS: &str = "the store must answer";
@@ -67,12 +67,7 @@ pub(super) fn others(lease: Lease) -> [Lease; 3] {
     ]
 }
 
-pub(super) async fn insert(
-    store: &Arc<dyn SessionStore>,
-    key: SessionKey,
-    record: &Record,
-    now: Timestamp,
-) {
+pub(super) async fn insert(store: &Arc<dyn SessionStore>, key: SessionKey, record: &Record, now: Timestamp) {
     let inserted = store.insert(&key, record.clone(), now).await;
     assert_eq!(
         inserted.expect(ANSWERS),
@@ -89,11 +84,7 @@ pub(super) async fn load(
     store.load(&key, now).await.expect(ANSWERS)
 }
 
-pub(super) async fn must_load(
-    store: &Arc<dyn SessionStore>,
-    key: SessionKey,
-    now: Timestamp,
-) -> Arc<Record> {
+pub(super) async fn must_load(store: &Arc<dyn SessionStore>, key: SessionKey, now: Timestamp) -> Arc<Record> {
     load(store, key, now)
         .await
         .expect("load must find a session that is alive")
@@ -136,9 +127,7 @@ pub(super) async fn take(
         .await
         .expect(ANSWERS)
     {
-        Acquired::Got(record) => record
-            .lease
-            .expect("acquire must give the record with the lease"),
+        Acquired::Got(record) => record.lease.expect("acquire must give the record with the lease"),
         other => panic!("acquire must give a lease that nobody holds, not say {other:?}"),
     }
 }
@@ -179,11 +168,7 @@ pub(super) async fn assert_found_by_sid(
     assert_keys("find_by_sid", found, expected);
 }
 
-pub(super) fn assert_keys(
-    search: &str,
-    found: Vec<(SessionKey, Arc<Record>)>,
-    expected: &[SessionKey],
-) {
+pub(super) fn assert_keys(search: &str, found: Vec<(SessionKey, Arc<Record>)>, expected: &[SessionKey]) {
     let mut found: Vec<SessionKey> = found.into_iter().map(|(key, _)| key).collect();
     found.sort_unstable();
     assert_eq!(
@@ -221,11 +206,7 @@ where
     at_once_of(CALLERS, store, operation).await
 }
 
-pub(super) async fn at_once_of<T, F, Fut>(
-    callers: u8,
-    store: &Arc<dyn SessionStore>,
-    operation: F,
-) -> Vec<T>
+pub(super) async fn at_once_of<T, F, Fut>(callers: u8, store: &Arc<dyn SessionStore>, operation: F) -> Vec<T>
 where
     T: Send + 'static,
     F: Fn(Arc<dyn SessionStore>, u8) -> Fut + Clone + Send + 'static,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::{
-    ANSWERS, HOUR, assert_gone, assert_same, at_once, delete, insert, key, must_load, now, others,
-    record, swap, take,
+    ANSWERS, HOUR, assert_gone, assert_same, at_once, delete, insert, key, must_load, now, others, record,
+    swap, take,
 };
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionStore};
 
@@ -26,9 +26,7 @@ pub async fn a_lease_has_one_holder(store: Arc<dyn SessionStore>) {
     let Acquired::Got(got) = acquired else {
         panic!("a lease that nobody holds must be given, not {acquired:?}");
     };
-    let lease = got
-        .lease
-        .expect("acquire must give the record with the lease");
+    let lease = got.lease.expect("acquire must give the record with the lease");
     assert_eq!(
         lease.owner,
         LeaseOwner::from_u128(1),
@@ -123,15 +121,7 @@ pub async fn a_lease_that_ended_may_be_taken(store: Arc<dyn SessionStore>) {
     let now = now();
     insert(&store, key(1), &record(now), now).await;
     // A lease without length has ended at once, by the caller's clock and by a server's.
-    let first = take(
-        &store,
-        key(1),
-        1,
-        LeaseOwner::from_u128(1),
-        Duration::ZERO,
-        now,
-    )
-    .await;
+    let first = take(&store, key(1), 1, LeaseOwner::from_u128(1), Duration::ZERO, now).await;
     assert!(
         store
             .renew(&key(1), &first, Duration::ZERO, now)
@@ -141,10 +131,7 @@ pub async fn a_lease_that_ended_may_be_taken(store: Arc<dyn SessionStore>) {
     );
     let second = take(&store, key(1), 1, LeaseOwner::from_u128(2), HOUR, now).await;
     assert!(
-        !store
-            .renew(&key(1), &first, HOUR, now)
-            .await
-            .expect(ANSWERS),
+        !store.renew(&key(1), &first, HOUR, now).await.expect(ANSWERS),
         "a lease that someone else took must not be renewed"
     );
     store.release(&key(1), &first, now).await.expect(ANSWERS);
@@ -184,22 +171,13 @@ pub async fn the_callers_clock_ends_a_lease(store: Arc<dyn SessionStore>) {
     );
     let end = renewed_at.plus(length);
     let acquired = store
-        .acquire(
-            &key(1),
-            1,
-            LeaseOwner::from_u128(2),
-            length,
-            end.minus(tick),
-        )
+        .acquire(&key(1), 1, LeaseOwner::from_u128(2), length, end.minus(tick))
         .await
         .expect(ANSWERS);
     match acquired {
         Acquired::Held(found) => assert_eq!(
             found.lease,
-            Some(Lease {
-                until: end,
-                ..lease
-            }),
+            Some(Lease { until: end, ..lease }),
             "renew must change the end of the lease alone"
         ),
         other => panic!("a lease must last until its end, not {other:?}"),
@@ -228,10 +206,7 @@ pub async fn fence_numbers_only_rise(store: Arc<dyn SessionStore>) {
         .touch(&key(1), now.plus(HOUR), now.plus(2 * HOUR), now)
         .await
         .expect(ANSWERS);
-    store
-        .release(&key(1), &after_end, now)
-        .await
-        .expect(ANSWERS);
+    store.release(&key(1), &after_end, now).await.expect(ANSWERS);
     swap(&store, key(1), 2, &record(now), now).await;
     let last = take(&store, key(1), 3, owner, HOUR, now).await;
 
@@ -254,10 +229,7 @@ pub async fn only_the_holder_renews(store: Arc<dyn SessionStore>) {
     let lease = take(&store, key(1), 1, LeaseOwner::from_u128(1), HOUR / 4, now).await;
     for other in others(lease) {
         assert!(
-            !store
-                .renew(&key(1), &other, HOUR, now)
-                .await
-                .expect(ANSWERS),
+            !store.renew(&key(1), &other, HOUR, now).await.expect(ANSWERS),
             "only the holder may renew a lease"
         );
     }
@@ -267,10 +239,7 @@ pub async fn only_the_holder_renews(store: Arc<dyn SessionStore>) {
         "a renewal that is refused must change nothing"
     );
     assert!(
-        store
-            .renew(&key(1), &lease, HOUR / 2, now)
-            .await
-            .expect(ANSWERS),
+        store.renew(&key(1), &lease, HOUR / 2, now).await.expect(ANSWERS),
         "the holder must be able to renew"
     );
     let stored = must_load(&store, key(1), now).await;
@@ -287,10 +256,7 @@ pub async fn only_the_holder_renews(store: Arc<dyn SessionStore>) {
         },
     );
     assert!(
-        store
-            .renew(&key(1), &lease, HOUR / 2, now)
-            .await
-            .expect(ANSWERS),
+        store.renew(&key(1), &lease, HOUR / 2, now).await.expect(ANSWERS),
         "who holds a lease is its owner and fence number, whatever `until` says"
     );
 }
@@ -315,10 +281,7 @@ pub async fn only_the_holder_releases(store: Arc<dyn SessionStore>) {
     store.release(&key(1), &lease, now).await.expect(ANSWERS);
     assert_same(&must_load(&store, key(1), now).await, &record(now));
     assert!(
-        !store
-            .renew(&key(1), &lease, HOUR, now)
-            .await
-            .expect(ANSWERS),
+        !store.renew(&key(1), &lease, HOUR, now).await.expect(ANSWERS),
         "a lease that was released must not be renewed"
     );
     take(&store, key(1), 1, LeaseOwner::from_u128(2), HOUR, now).await;

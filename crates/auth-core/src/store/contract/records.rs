@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::{
-    ANSWERS, CALLERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone,
-    assert_same, at_once, claim, delete, index, insert, key, must_load, now, once, record, swap,
-    take,
+    ANSWERS, CALLERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone, assert_same,
+    at_once, claim, delete, index, insert, key, must_load, now, once, record, swap, take,
 };
 use crate::clock::Timestamp;
 use crate::store::{Acquired, Inserted, LeaseOwner, Record, SessionStore, Swapped};
@@ -124,10 +123,7 @@ pub async fn a_session_is_missing_from_its_expiry_on(store: Arc<dyn SessionStore
         "acquire must not find an expired session"
     );
     assert!(
-        !store
-            .renew(&key(1), &lease, HOUR, end)
-            .await
-            .expect(ANSWERS),
+        !store.renew(&key(1), &lease, HOUR, end).await.expect(ANSWERS),
         "renew must not find an expired session"
     );
     store.release(&key(1), &lease, end).await.expect(ANSWERS);
@@ -281,10 +277,7 @@ pub async fn swap_refuses_another_version(store: Arc<dyn SessionStore>) {
         ..record(now)
     };
     swap(&store, key(1), 1, &second, now).await;
-    let stored = Record {
-        version: 2,
-        ..second
-    };
+    let stored = Record { version: 2, ..second };
     for wrong in [0, 1, 3, u64::MAX] {
         let swapped = store
             .compare_and_swap(&key(1), wrong, record(now), now)
@@ -343,10 +336,7 @@ pub async fn swap_ignores_a_lease_and_clears_it(store: Arc<dyn SessionStore>) {
         "compare_and_swap must clear the lease"
     );
     assert!(
-        !store
-            .renew(&key(1), &lease, HOUR, now)
-            .await
-            .expect(ANSWERS),
+        !store.renew(&key(1), &lease, HOUR, now).await.expect(ANSWERS),
         "a lease that compare_and_swap cleared must not be renewed"
     );
     take(&store, key(1), 2, LeaseOwner::from_u128(2), HOUR, now).await;
@@ -522,10 +512,7 @@ pub async fn touch_never_brings_a_session_back(store: Arc<dyn SessionStore>) {
     insert(&store, key(1), &record(now), now).await;
     delete(&store, key(1), now).await;
     for key in [key(1), key(2)] {
-        store
-            .touch(&key, now, now.plus(HOUR), now)
-            .await
-            .expect(ANSWERS);
+        store.touch(&key, now, now.plus(HOUR), now).await.expect(ANSWERS);
         assert_gone(&store, key, now).await;
     }
     assert_found(&store, SUBJECT, now, &[]).await;
@@ -570,10 +557,7 @@ pub async fn delete_with_a_version_spares_others(store: Arc<dyn SessionStore>) {
     swap(&store, key(1), 1, &record(now), now).await;
     for wrong in [0, 1, 3] {
         assert!(
-            !store
-                .delete(&key(1), Some(wrong), now)
-                .await
-                .expect(ANSWERS),
+            !store.delete(&key(1), Some(wrong), now).await.expect(ANSWERS),
             "delete must spare a session of another version"
         );
         must_load(&store, key(1), now).await;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::fixture::{
-    ANSWERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_same, at_once_of,
-    delete, index, insert, key, load, must_load, now, record, swap,
+    ANSWERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_same, at_once_of, delete, index,
+    insert, key, load, must_load, now, record, swap,
 };
 use crate::store::{Record, SessionKey, SessionStore};
 
@@ -152,11 +152,7 @@ pub async fn find_gives_at_most_1000(store: Arc<dyn SessionStore>) {
             })
             .map(|(key, _)| key)
             .collect();
-        assert_eq!(
-            keys.len(),
-            1_000,
-            "a search must give the first 1,000 sessions"
-        );
+        assert_eq!(keys.len(), 1_000, "a search must give the first 1,000 sessions");
     }
 }
 

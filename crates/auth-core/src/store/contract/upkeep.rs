@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::{
-    ANSWERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone, assert_same,
-    at_once, claim, delete, index, insert, key, must_load, now, once, record, swap, take,
+    ANSWERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone, assert_same, at_once, claim,
+    delete, index, insert, key, must_load, now, once, record, swap, take,
 };
 use crate::store::{LeaseOwner, OnceKey, Record, SessionStore};
 
@@ -21,11 +21,7 @@ pub async fn claim_once_is_true_once(store: Arc<dyn SessionStore>) {
         claim(&store, once(1), until, now).await,
         "a new key must be claimed"
     );
-    for now in [
-        now,
-        now.plus(HOUR / 2),
-        until.minus(Duration::from_millis(1)),
-    ] {
+    for now in [now, now.plus(HOUR / 2), until.minus(Duration::from_millis(1))] {
         assert!(
             !claim(&store, once(1), now.plus(HOUR), now).await,
             "a key must be claimed once only"

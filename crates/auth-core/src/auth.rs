@@ -1,0 +1,939 @@
+//! [`Auth`]: what an adapter holds. One method per route, from request values to an answer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::client::AuthenticatedClient;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{AuthBuilder, CLOCK_TOLERANCE, Config, UserinfoPolicy, paths};
+use crate::cookie;
+use crate::error::{Error, NotSignedIn};
+use crate::gate::OnRefusal;
+use crate::http::ProviderHttp;
+use crate::id_token::{self, IdTokenClaims, IdTokenError};
+use crate::jose::{Algorithm, KeySet};
+use crate::login::{self, AuthorizationResponse, LoginError, LoginOptions, StepUp};
+use crate::metadata::{Metadata, Outage, Provider, ProviderError};
+use crate::refresh::{Flight, Freshness, RefreshError};
+use crate::reply::{Reply, SessionChange};
+use crate::request::{Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
+use crate::respond;
+use crate::secret::{AccessToken, SessionId};
+use crate::session::{Claims, Session, SessionData, SignIn, Tokens};
+use crate::store::{Inserted, Record, SessionKey, SessionStore, StoreError, Swapped};
+use crate::token::{Registration, TokenError, TokenRequest, TokenResponse};
+use crate::types::{Issuer, ReturnTo, Scopes};
+use crate::userinfo::{self, UserinfoError};
+
+/// Sign-in, sessions and tokens of one application. Cheap to clone; all clones are one.
+///
+/// Made by [`Auth::builder`] or [`Auth::from_env`]. The adapters add routes, a layer and extractors; the methods here
+/// are what they are made of, and what code outside of requests uses.
+#[derive(Clone)]
+pub struct Auth(Arc<Core>);
+
+/// What all parts share.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) provider: Provider,
+    pub(crate) registration: Registration,
+    pub(crate) api_http: reqwest::Client,
+    pub(crate) clock: Clock,
+    /// Outlives the requests; whatever changes tokens runs on it.
+    pub(crate) runtime: Handle,
+    /// Everything that is under way and must not be cut off.
+    tasks: TaskTracker,
+    /// The refreshes of this process.
+    pub(crate) flights: Mutex<HashMap<SessionKey, Flight>>,
+}
+
+/// How often expired sessions are swept out of the store.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// A session's use is written down at most this many times per idle period.
+const TOUCHES_PER_IDLE_PERIOD: u32 = 32;
+/// Claims that belong to the protocol message, not to the user.
+const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("issuer", &self.issuer())
+            .field("client_id", &self.0.config.client_id)
+            .field("base_url", &self.0.config.base_url.origin())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Auth {
+    /// Begins with the default settings.
+    pub fn builder() -> AuthBuilder {
+        AuthBuilder::default()
+    }
+
+    pub(crate) fn new(
+        config: Config,
+        store: Arc<dyn SessionStore>,
+        provider_http: ProviderHttp,
+        api_http: reqwest::Client,
+        clock: Clock,
+        runtime: Handle,
+    ) -> Self {
+        let core = Arc::new(Core {
+            provider: Provider::new(
+                config.provider.clone(),
+                config.overrides.clone(),
+                provider_http.clone(),
+                runtime.clone(),
+            ),
+            registration: Registration {
+                client_id: config.client_id.clone(),
+                authentication: config.authentication.clone(),
+                http: provider_http,
+            },
+            config,
+            store,
+            api_http,
+            clock,
+            runtime,
+            tasks: TaskTracker::new(),
+            flights: Mutex::new(HashMap::new()),
+        });
+        core.runtime.spawn(sweep(Arc::downgrade(&core)));
+        Self(core)
+    }
+
+    /// The provider. For a plain OAuth 2.0 provider this is its token endpoint.
+    #[must_use]
+    pub fn issuer(&self) -> Issuer {
+        self.0.provider.issuer()
+    }
+
+    /// The app's own public origin, `https://app.example`.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.0.config.base_url.origin()
+    }
+
+    /// The present instant by the configured clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    // ---- what an adapter's layer and extractors need --------------------------------------------------------
+
+    /// Reads off a request what is needed to answer it with a refusal.
+    #[must_use]
+    pub fn incoming(&self, head: &impl RequestHead) -> Incoming {
+        Incoming::of(head, &self.0.config.base_url)
+    }
+
+    /// The session identifier in the request's cookie. A corrupt one is none; of several the first that can be read.
+    #[must_use]
+    pub fn session_id(&self, head: &impl RequestHead) -> Option<SessionId> {
+        let name = self.0.config.cookies.session();
+        let mut id = None;
+        each_cookie(head, &mut |held, value| {
+            if held == name && id.is_none() {
+                id = SessionId::parse(value);
+            }
+        });
+        id
+    }
+
+    /// The `Set-Cookie` line that carries out a change of the session identifier, if there is one.
+    #[must_use]
+    pub fn session_cookie(&self, change: &SessionChange) -> Option<String> {
+        let config = &self.0.config;
+        let (name, https) = (config.cookies.session(), config.base_url.is_https());
+        match change {
+            SessionChange::Keep => None,
+            SessionChange::Set(id) => Some(cookie::set(name, &id.expose(), https, config.session_max, false)),
+            SessionChange::Clear => Some(cookie::remove(name, https, false)),
+        }
+    }
+
+    /// The signed-in session behind an identifier, with an access token that is alive: refreshed first where it is
+    /// dead, refreshed in the background where it is about to die. One access to the store, none without an
+    /// identifier.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSignedIn`]; [`Error::Refresh`] or [`Error::Provider`] where the token is dead and cannot be
+    /// refreshed at present; [`Error::Store`].
+    pub async fn authenticate(&self, id: Option<&SessionId>) -> Result<Session, Error> {
+        let session = self.find(id).await?;
+        self.0.note_use(&session);
+        Ok(self.0.fresh(session).await?)
+    }
+
+    /// The signed-in session behind an identifier as it is, without refreshing anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSignedIn`], also where the access token is dead and there is nothing to refresh it with;
+    /// [`Error::Store`].
+    pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
+        let session = self.find(id).await?;
+        let tokens = &session.data.tokens;
+        if tokens.freshness(self.now()) == Freshness::Dead && tokens.refresh.is_none() {
+            return Err(NotSignedIn::TokenExpired.into());
+        }
+        Ok(session)
+    }
+
+    async fn find(&self, id: Option<&SessionId>) -> Result<Session, Error> {
+        let id = id.ok_or(NotSignedIn::NoSession)?;
+        Ok(self.0.load(&id.key()).await?.ok_or(NotSignedIn::Ended)?)
+    }
+
+    /// Turns a failure into an answer: a redirect, a page, or `application/problem+json`. Logs it, so it is called
+    /// once, where the failure ends.
+    pub fn refuse(&self, error: &Error, incoming: &Incoming, or: &OnRefusal) -> Reply {
+        respond::refuse(&self.0.config, error, incoming, or, self.now())
+    }
+
+    /// Takes the copy of a request that the route methods work on. `session` is the identifier that the request
+    /// brings, by whatever carrier.
+    #[must_use]
+    pub fn route_request(
+        &self,
+        head: &impl RequestHead,
+        body: Vec<u8>,
+        session: Option<SessionId>,
+    ) -> RouteRequest {
+        RouteRequest::new(
+            head,
+            body,
+            session,
+            &self.0.config.base_url,
+            &self.0.config.cookies,
+        )
+    }
+
+    // ---- what code outside of requests needs ----------------------------------------------------------------
+
+    /// The session with this key, for a background job. `None` where it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn session(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
+        Ok(self.0.load(key).await?)
+    }
+
+    /// A client that calls downstream APIs for this session.
+    #[must_use]
+    pub fn client(&self, session: &Session) -> AuthenticatedClient {
+        AuthenticatedClient::new(Arc::clone(&self.0), session.clone())
+    }
+
+    /// The session's access token, alive: refreshed first where it is not. Never log it, and never send it to a
+    /// browser.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn access_token(&self, session: &Session) -> Result<AccessToken, Error> {
+        let session = self.0.fresh(session.clone()).await?;
+        let token = session.data.tokens.access.clone();
+        Ok(token.ok_or(NotSignedIn::TokenExpired)?)
+    }
+
+    /// Revokes the session's access token at the provider (RFC 7009) and drops it here. The session goes on: the
+    /// next use refreshes the token, if there is a refresh token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Provider`] or [`Error::Refresh`] where the provider is down or refuses the client; the token is
+    /// then kept. [`Error::Store`].
+    pub async fn revoke_access_token(&self, session: &Session) -> Result<(), Error> {
+        let core = Arc::clone(&self.0);
+        let session = session.clone();
+        self.0
+            .spawn(async move { core.revoke_access_token(session).await })
+            .await
+            .unwrap_or_else(|_| Err(RefreshError::ShuttingDown.into()))
+    }
+
+    /// Ends the session here and revokes its tokens in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn end_session(&self, session: &Session) -> Result<(), Error> {
+        self.0.store.delete(&session.key, None, self.now()).await?;
+        let tokens = &session.data.tokens;
+        self.0
+            .revoke_in_background(tokens.refresh.clone(), tokens.access.clone());
+        tracing::info!(session = ?session.key, "the session was ended");
+        Ok(())
+    }
+
+    /// Checks that the store can be reached.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn ready(&self) -> Result<(), Error> {
+        Ok(self.0.store.ping().await?)
+    }
+
+    /// Waits for every refresh, sign-in and revocation under way. Called once, after the server has stopped.
+    pub async fn shutdown(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    // ---- the routes -----------------------------------------------------------------------------------------
+
+    /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
+    pub async fn login(&self, request: RouteRequest) -> Reply {
+        let parameters = if request.method == "POST" {
+            request.form_parameters()
+        } else {
+            request.query_parameters()
+        };
+        let target = parameters
+            .get("return_to")
+            .or_else(|| parameters.get("target_link_uri"))
+            .unwrap_or("/");
+        // A third party names the target as a whole URL (§4).
+        let target = target
+            .strip_prefix(self.base_url())
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(target);
+        let mut return_to = ReturnTo::parse(target);
+        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path()) {
+            // Coming back to one of these would go in circles.
+            return_to = ReturnTo::default();
+        }
+        let now = self.now();
+        let step_up = parameters
+            .get("step_up")
+            .and_then(|sealed| StepUp::open(&self.0.config.keys, sealed, now));
+        let options = LoginOptions {
+            return_to: return_to.clone(),
+            scopes: step_up
+                .as_ref()
+                .map(|asked| asked.scopes.clone())
+                .unwrap_or_default(),
+            max_age: step_up.and_then(|asked| asked.max_age),
+            login_hint: parameters.get("login_hint").map(str::to_owned),
+        };
+        let issuer = parameters.get("iss");
+        let begun = if issuer.is_some_and(|issuer| issuer != self.issuer().as_str()) {
+            Err(LoginError::UnknownIssuer.into())
+        } else {
+            self.begin_login(options, &request).await
+        };
+        begun.unwrap_or_else(|error| self.page(&error, return_to))
+    }
+
+    /// Begins a sign-in with options of the app's own: the redirect to the provider.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the provider demands
+    /// something that this version cannot do.
+    pub async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
+        let now = self.now();
+        let metadata = self.0.provider.metadata(now).await?;
+        if metadata.requires_pushed_requests {
+            return Err(LoginError::Unsupported("pushed authorization requests (RFC 9126)").into());
+        }
+        let begun = login::begin(&self.0.config, &metadata, options, &request.cookies, now);
+        let mut reply = Reply::redirect(begun.url.as_str());
+        for cookie in &begun.cookies {
+            reply = reply.with("set-cookie", cookie);
+        }
+        Ok(reply)
+    }
+
+    /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (§3.1.2.5 and on).
+    ///
+    /// Runs to its end even if the browser goes away: the code is spent once.
+    pub async fn callback(&self, request: RouteRequest) -> Reply {
+        let auth = self.clone();
+        self.0
+            .spawn(async move { auth.finish_login(request).await })
+            .await
+            .unwrap_or_else(|_| self.page(&RefreshError::ShuttingDown.into(), ReturnTo::default()))
+    }
+
+    async fn finish_login(&self, request: RouteRequest) -> Reply {
+        let now = self.now();
+        let response = match login::receive(&self.0.config, &request, now) {
+            Ok(response) => response,
+            Err(error) => return self.stale_or_wrong(error, &request).await,
+        };
+        match self
+            .0
+            .store
+            .claim_once(&response.once, response.once_until, now)
+            .await
+        {
+            Ok(true) => {}
+            Ok(false) => {
+                let reply = self.stale_or_wrong(LoginError::StateReplayed, &request).await;
+                return reply.with("set-cookie", &response.cookie);
+            }
+            Err(error) => return self.page(&error.into(), response.attempt.return_to),
+        }
+        let return_to = response.attempt.return_to.clone();
+        let reply = match self.0.sign_in(&response, request.session.as_ref()).await {
+            Ok(id) => {
+                let mut reply = Reply::redirect(return_to.as_str());
+                reply.session = SessionChange::Set(id);
+                reply
+            }
+            Err(error) => self.page(&error.into(), return_to),
+        };
+        reply.with("set-cookie", &response.cookie)
+    }
+
+    /// A response that belongs to no sign-in under way: a browser that is signed in goes on to the app; another
+    /// gets a page that says what happened.
+    async fn stale_or_wrong(&self, error: LoginError, request: &RouteRequest) -> Reply {
+        let return_to = login::return_path_of(&self.0.config, request);
+        if error.is_stale() {
+            match self.peek(request.session.as_ref()).await {
+                Ok(_) => return Reply::redirect(return_to.as_str()),
+                Err(Error::NotSignedIn(_)) => {}
+                Err(error) => return self.page(&error, return_to),
+            }
+        }
+        self.page(&error.into(), return_to)
+    }
+
+    /// A failure on a route that only browsers come to: always a page.
+    fn page(&self, error: &Error, return_to: ReturnTo) -> Reply {
+        let incoming = Incoming {
+            kind: RequestKind::Navigation,
+            return_to,
+            cross_site: None,
+        };
+        self.refuse(error, &incoming, &OnRefusal::Unauthorized)
+    }
+
+    /// `POST /auth/logout`: ends the session here, revokes its tokens, and goes on to the provider's sign-out.
+    pub async fn logout(&self, request: RouteRequest) -> Reply {
+        if let Some(cross_site) = request.incoming.cross_site {
+            return self.refuse(&cross_site.into(), &request.incoming, &OnRefusal::Automatic);
+        }
+        let next = match self.find(request.session.as_ref()).await {
+            Ok(session) => match self.0.store.delete(&session.key, None, self.now()).await {
+                Ok(_) => {
+                    tracing::info!(session = ?session.key, "the user has signed out");
+                    self.0.leave_provider(&session).await
+                }
+                Err(error) => return self.page(&error.into(), ReturnTo::default()),
+            },
+            Err(Error::NotSignedIn(_)) => None,
+            // Not known to be signed out: it must not look so.
+            Err(error) => return self.page(&error, ReturnTo::default()),
+        };
+        let mut reply = Reply::redirect(next.as_ref().map_or("/", url::Url::as_str));
+        reply.session = SessionChange::Clear;
+        reply
+    }
+
+    /// `GET /auth/session`: whether somebody is signed in, and who. Never a token; nothing is refreshed.
+    pub async fn session_status(&self, request: RouteRequest) -> Reply {
+        match self.peek(request.session.as_ref()).await {
+            Ok(session) => {
+                let mut shown = json!({
+                    "authenticated": true,
+                    "user": session.claims(),
+                    "scopes": session.scopes(),
+                    "access_token_expires_at": session.access_token_expires_at().map(Timestamp::as_secs),
+                    "session_expires_at": session.expires_at().as_secs(),
+                });
+                if let Some(hook) = &self.0.config.session_view {
+                    shown = hook(&session, shown);
+                }
+                Reply::json(200, &shown)
+            }
+            Err(Error::NotSignedIn(_)) => Reply::json(200, &json!({ "authenticated": false })),
+            Err(error) => self.refuse(&error, &request.incoming, &OnRefusal::Automatic),
+        }
+    }
+
+    /// `GET /auth/errors/<code>`: what a failure's code means.
+    pub fn explain_error(&self, code: &str) -> Reply {
+        respond::explain(code)
+    }
+
+    /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
+    pub fn refuse_body(&self) -> Reply {
+        respond::simple_page(413, "request.body")
+    }
+
+    /// The answer to a method that a route does not have.
+    pub fn refuse_method(&self, allowed: &'static str) -> Reply {
+        respond::simple_page(405, "request.method").with("allow", allowed)
+    }
+}
+
+impl Core {
+    /// Runs a task that nobody's going away ends, and that [`Auth::shutdown`] waits for.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn_on(task, &self.runtime)
+    }
+
+    /// The session with this key. `None` where there is none, it has expired, or no key opens it.
+    pub(crate) async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        let record = self.store.load(key, self.clock.now()).await?;
+        Ok(record.and_then(|record| self.view(key, record)))
+    }
+
+    pub(crate) fn view(&self, key: &SessionKey, record: Arc<Record>) -> Option<Session> {
+        let data = SessionData::open(&self.config.keys, key, &record)?;
+        Some(Session {
+            key: *key,
+            record,
+            data,
+        })
+    }
+
+    /// Writes down that the session is in use: now and then, in the background, and never beyond its absolute end.
+    fn note_use(self: &Arc<Self>, session: &Session) {
+        let now = self.clock.now();
+        if now.since(session.record.last_seen_at) < self.config.session_idle / TOUCHES_PER_IDLE_PERIOD {
+            return;
+        }
+        let expires_at = now.plus(self.config.session_idle).min(session.data.ends_at);
+        let (core, key) = (Arc::clone(self), session.key);
+        drop(self.spawn(async move {
+            if let Err(error) = core.store.touch(&key, now, expires_at, now).await {
+                tracing::warn!(session = ?key, cause = crate::error::chain(&error), "a session's use could not be written down");
+            }
+        }));
+    }
+
+    /// The algorithms that an ID token may be signed with.
+    pub(crate) fn algorithms<'a>(&'a self, metadata: &'a Metadata) -> &'a [Algorithm] {
+        self.config
+            .algorithms
+            .as_deref()
+            .unwrap_or(&metadata.id_token_algorithms)
+    }
+
+    /// From the provider's answer to a new session.
+    async fn sign_in(
+        self: &Arc<Self>,
+        response: &AuthorizationResponse,
+        previous: Option<&SessionId>,
+    ) -> Result<SessionId, LoginError> {
+        let metadata = self.provider.metadata(self.clock.now()).await?;
+        let code = response.code(&metadata)?;
+        let redirect_uri = self.config.redirect_uri();
+        let attempt = &response.attempt;
+        let mut parameters = vec![
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri.as_str()),
+            ("code_verifier", attempt.verifier.expose()),
+        ];
+        parameters.extend(
+            self.config
+                .resources
+                .iter()
+                .map(|resource| ("resource", resource.as_str())),
+        );
+        let request = TokenRequest {
+            grant_type: "authorization_code",
+            parameters,
+        };
+        let tokens = self
+            .registration
+            .tokens(&metadata, request, self.clock.now())
+            .await
+            .map_err(LoginError::Token)?;
+        if !tokens
+            .token_type
+            .as_ref()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
+        {
+            return Err(LoginError::TokenType);
+        }
+        let identity = if self.provider.is_openid() {
+            self.identity_of_id_token(&metadata, &tokens, response).await?
+        } else {
+            self.identity_of_plain_oauth(&metadata, &tokens).await?
+        };
+        // RFC 6749 §5.1: what is not named is what was asked for.
+        let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
+        let sign_in = self.shape(&metadata, &tokens, &identity, scopes.clone()).await?;
+        let now = self.clock.now();
+        let data = SessionData {
+            issuer: metadata.issuer.clone(),
+            subject: identity.subject,
+            sid: identity.sid,
+            claims: sign_in.claims,
+            app: sign_in.app,
+            id_token: tokens.id_token.clone(),
+            auth_time: identity.auth_time,
+            tokens: Tokens {
+                access: Some(tokens.access_token.clone()),
+                access_issued_at: tokens.requested_at,
+                access_expires_at: tokens.expires_at(),
+                refresh: tokens.refresh_token.clone(),
+                scopes,
+            },
+            asked: attempt.scopes.clone(),
+            ends_at: now.plus(self.config.session_max),
+            refreshes: 0,
+            refreshed_at: None,
+        };
+        self.replace(data, previous, now).await
+    }
+
+    /// Puts the new session in and takes the one that was there out.
+    async fn replace(
+        &self,
+        data: SessionData,
+        previous: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<SessionId, LoginError> {
+        let id = SessionId::random();
+        let key = id.key();
+        let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
+        match self.store.insert(&key, record, now).await? {
+            Inserted::Yes => {}
+            // 256 random bits do not meet by chance.
+            Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
+        }
+        if let Some(previous) = previous
+            && let Err(error) = self.store.delete(&previous.key(), None, now).await
+        {
+            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
+            let _ = self.store.delete(&key, None, now).await;
+            return Err(error.into());
+        }
+        tracing::info!(session = ?key, "a user has signed in");
+        Ok(id)
+    }
+
+    async fn identity_of_id_token(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+        response: &AuthorizationResponse,
+    ) -> Result<Identity, LoginError> {
+        let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
+        let attempt = &response.attempt;
+        let verify = |keys: &KeySet| {
+            let expected = id_token::Expected {
+                issuer: metadata.issuer.as_str(),
+                client_id: &self.config.client_id,
+                nonce: Some(&attempt.nonce),
+                access_token: Some(tokens.access_token.expose()),
+                algorithms: self.algorithms(metadata),
+                tolerance: CLOCK_TOLERANCE,
+                max_age: attempt.max_age,
+            };
+            id_token::verify(token.expose(), keys, &expected, self.clock.now())
+        };
+        let mut keys = self.provider.keys(metadata, self.clock.now()).await?;
+        let mut verified = verify(&keys);
+        if verified == Err(IdTokenError::UnknownKey)
+            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
+        {
+            keys = again?;
+            verified = verify(&keys);
+        }
+        let verified = verified.map_err(LoginError::IdToken)?;
+        let userinfo = match self
+            .userinfo(metadata, tokens, verified.subject(), Some(&keys))
+            .await
+        {
+            Ok(userinfo) => userinfo,
+            Err(UserinfoFailure::Refused(error)) if error.fails_sign_in() => {
+                return Err(LoginError::Userinfo(error));
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    cause = crate::error::chain(&failure),
+                    "userinfo is left out of this sign-in"
+                );
+                None
+            }
+        };
+        Ok(Identity::of_id_token(verified, userinfo))
+    }
+
+    /// Who the user is where there are no ID tokens: what userinfo says, or introspection, or nobody knows.
+    async fn identity_of_plain_oauth(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+    ) -> Result<Identity, LoginError> {
+        if metadata.userinfo_endpoint.is_some() && self.config.userinfo == UserinfoPolicy::Always {
+            return match self.userinfo(metadata, tokens, "", None).await {
+                Ok(userinfo) => Ok(Identity::of_claims(userinfo.unwrap_or_default(), true)),
+                Err(UserinfoFailure::Refused(error)) => Err(LoginError::Userinfo(error)),
+                Err(UserinfoFailure::Outage { retry_after, cause }) => {
+                    Err(LoginError::Provider(ProviderError::Unavailable {
+                        document: "userinfo",
+                        retry_after,
+                        cause: Arc::new(cause),
+                    }))
+                }
+            };
+        }
+        match &metadata.introspection_endpoint {
+            Some(endpoint) => self
+                .registration
+                .introspect(metadata, endpoint, &tokens.access_token, self.clock.now())
+                .await
+                .map_err(LoginError::Token)?
+                .map(|claims| Identity::of_claims(claims, false))
+                .ok_or(LoginError::Inactive),
+            None => Ok(Identity::of_claims(Map::new(), false)),
+        }
+    }
+
+    /// Asks the userinfo endpoint, once. `None` where there is none or it is not to be asked.
+    async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+        subject: &str,
+        keys: Option<&KeySet>,
+    ) -> Result<Option<Map<String, Value>>, UserinfoFailure> {
+        let Some(endpoint) = &metadata.userinfo_endpoint else {
+            return Ok(None);
+        };
+        if self.config.userinfo == UserinfoPolicy::Never {
+            return Ok(None);
+        }
+        let http = &self.registration.http;
+        let request = http
+            .get(endpoint)
+            .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
+            .bearer_auth(tokens.access_token.expose());
+        let answer = http
+            .send(request)
+            .await
+            .map_err(|error| UserinfoFailure::Outage {
+                retry_after: None,
+                cause: error.into(),
+            })?;
+        if answer.is_outage() {
+            return Err(UserinfoFailure::Outage {
+                retry_after: answer.retry_after(),
+                cause: Outage::Status(answer.status.as_u16()),
+            });
+        }
+        let media_type = answer.media_type();
+        let read = userinfo::Answer {
+            status: answer.status,
+            content_type: media_type.as_deref(),
+            body: &answer.body,
+        };
+        let claims = match keys {
+            Some(keys) => userinfo::parse(
+                &read,
+                &userinfo::Expected {
+                    subject,
+                    issuer: metadata.issuer.as_str(),
+                    client_id: &self.config.client_id,
+                    keys,
+                    algorithms: self.algorithms(metadata),
+                },
+            )?,
+            // Plain OAuth 2.0: any JSON object, for there is nothing to compare it with.
+            None if answer.status == ::http::StatusCode::OK => {
+                serde_json::from_slice(&answer.body).map_err(|_| UserinfoError::NotJson)?
+            }
+            None => {
+                return Err(UserinfoError::Refused {
+                    status: answer.status.as_u16(),
+                }
+                .into());
+            }
+        };
+        Ok(Some(claims))
+    }
+
+    /// Lets the app's hook see the sign-in, change it, or refuse it.
+    async fn shape(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+        identity: &Identity,
+        scopes: Scopes,
+    ) -> Result<SignIn, LoginError> {
+        let sign_in = SignIn {
+            issuer: metadata.issuer.clone(),
+            subject: identity.subject.clone(),
+            claims: Claims(identity.claims.clone()),
+            id_token_claims: identity.id_token_claims.clone().map(Claims),
+            userinfo: identity.userinfo.clone().map(Claims),
+            token_response: tokens.extra.clone(),
+            access_token: tokens.access_token.clone(),
+            scopes,
+            app: Value::Null,
+        };
+        let Some(hook) = &self.config.on_sign_in else {
+            return Ok(sign_in);
+        };
+        let mut shaped = hook(sign_in).await.map_err(LoginError::ByApp)?;
+        // Whatever the hook did: who the user is stays what the provider says.
+        for name in ["iss", "sub"] {
+            match identity.claims.get(name) {
+                Some(value) => shaped.claims.0.insert(name.to_owned(), value.clone()),
+                None => shaped.claims.0.remove(name),
+            };
+        }
+        Ok(shaped)
+    }
+
+    async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {
+        let Some(token) = session.data.tokens.access.clone() else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let metadata = self.provider.metadata(now).await?;
+        match self
+            .registration
+            .revoke(&metadata, token.expose(), "access_token", now)
+            .await
+        {
+            Ok(()) => {}
+            Err(TokenError::Unavailable { retry_after, cause }) => {
+                return Err(ProviderError::Unavailable {
+                    document: "revocation endpoint",
+                    retry_after,
+                    cause: Arc::new(cause),
+                }
+                .into());
+            }
+            Err(error) => return Err(RefreshError::ClientRefused(Arc::new(error)).into()),
+        }
+        let mut current = session;
+        loop {
+            if current.data.tokens.access.as_ref() != Some(&token) {
+                // Refreshed meanwhile: the revoked token is gone from here already.
+                return Ok(());
+            }
+            let mut data = SessionData::clone(&current.data);
+            data.tokens.access = None;
+            let now = self.clock.now();
+            let record = data.record(
+                &self.config.keys,
+                &current.key,
+                current.record.created_at,
+                now,
+                self.config.session_idle,
+            );
+            match self
+                .store
+                .compare_and_swap(&current.key, current.record.version, record, now)
+                .await?
+            {
+                Swapped::Yes | Swapped::Gone => return Ok(()),
+                Swapped::Newer(record) => match self.view(&current.key, record) {
+                    Some(newer) => current = newer,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+}
+
+/// Who has signed in, and how that is known.
+struct Identity {
+    subject: String,
+    sid: Option<String>,
+    auth_time: Option<Timestamp>,
+    claims: Map<String, Value>,
+    id_token_claims: Option<Map<String, Value>>,
+    userinfo: Option<Map<String, Value>>,
+}
+
+impl Identity {
+    fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
+        let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
+        let auth_time = verified.authenticated_at();
+        let all = verified.into_all();
+        let mut claims = all.clone();
+        for name in MESSAGE_CLAIMS {
+            claims.remove(name);
+        }
+        if let Some(userinfo) = &userinfo {
+            userinfo::merge(&mut claims, userinfo.clone());
+        }
+        Self {
+            subject,
+            sid,
+            auth_time,
+            claims,
+            id_token_claims: Some(all),
+            userinfo,
+        }
+    }
+
+    /// `sub`, or `id` as providers without OpenID Connect call it; nobody where there is neither.
+    fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
+        let subject = ["sub", "id"]
+            .iter()
+            .find_map(|name| match claims.get(*name)? {
+                Value::String(text) if !text.is_empty() => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        let userinfo = is_userinfo.then(|| claims.clone());
+        Self {
+            subject,
+            sid: None,
+            auth_time: None,
+            claims,
+            id_token_claims: None,
+            userinfo,
+        }
+    }
+}
+
+/// Why there is no userinfo.
+#[derive(Debug, thiserror::Error)]
+enum UserinfoFailure {
+    #[error("the userinfo endpoint cannot be used at present")]
+    Outage {
+        retry_after: Option<Duration>,
+        #[source]
+        cause: Outage,
+    },
+    #[error(transparent)]
+    Refused(#[from] UserinfoError),
+}
+
+/// Removes expired sessions for as long as the app lives.
+async fn sweep(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        let Some(core) = core.upgrade() else { return };
+        match core.store.sweep(core.clock.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "expired sessions were swept out"),
+            Err(error) => tracing::warn!(
+                cause = crate::error::chain(&error),
+                "expired sessions could not be swept out"
+            ),
+        }
+    }
+}

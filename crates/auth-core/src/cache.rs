@@ -1,0 +1,151 @@
+//! A value fetched from the provider, kept, and fetched again: one fetch at a time, the last good one kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+
+use crate::clock::Timestamp;
+use crate::metadata::ProviderError;
+
+type Fetched<T> = Result<Arc<T>, ProviderError>;
+type Flight<T> = Shared<BoxFuture<'static, Fetched<T>>>;
+
+/// How long a failure is remembered, while there is nothing else to give.
+const FAILURE_KEPT: Duration = Duration::from_secs(1);
+/// How often a value that has gone stale is tried to be fetched again.
+const REVALIDATE_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    state: Arc<Mutex<State<T>>>,
+    fresh_for: Duration,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    value: Option<(Arc<T>, Timestamp)>,
+    failure: Option<(ProviderError, Timestamp)>,
+    flight: Option<Flight<T>>,
+    /// When the value was last fetched again on demand.
+    again_at: Option<Timestamp>,
+}
+
+impl<T: Send + Sync + 'static> Cache<T> {
+    pub(crate) fn new(fresh_for: Duration) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                value: None,
+                failure: None,
+                flight: None,
+                again_at: None,
+            })),
+            fresh_for,
+        }
+    }
+
+    /// The value: at once while there is one, fetched in the background when it has gone stale, awaited when
+    /// there is none yet.
+    pub(crate) async fn get<F>(&self, now: Timestamp, runtime: &Handle, fetch: F) -> Fetched<T>
+    where
+        F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
+    {
+        let flight = {
+            let mut state = self.lock();
+            let failed_lately = |state: &State<T>, length| {
+                state
+                    .failure
+                    .as_ref()
+                    .is_some_and(|(_, at)| now.since(*at) < length && *at <= now)
+            };
+            if let Some((value, fetched_at)) = &state.value {
+                let value = Arc::clone(value);
+                if now.since(*fetched_at) >= self.fresh_for
+                    && state.flight.is_none()
+                    && !failed_lately(&state, REVALIDATE_INTERVAL)
+                {
+                    // Not awaited: it runs on its own.
+                    drop(self.start(&mut state, now, runtime, fetch));
+                }
+                return Ok(value);
+            }
+            if failed_lately(&state, FAILURE_KEPT)
+                && let Some((error, _)) = &state.failure
+            {
+                return Err(error.clone());
+            }
+            match &state.flight {
+                Some(flight) => flight.clone(),
+                None => self.start(&mut state, now, runtime, fetch),
+            }
+        };
+        flight.await
+    }
+
+    /// The value as it is, if there is one.
+    pub(crate) fn at_hand(&self) -> Option<Arc<T>> {
+        self.lock().value.as_ref().map(|(value, _)| Arc::clone(value))
+    }
+
+    /// Fetches the value again, at most once in `interval`; `None` when it is too soon. Joins a fetch under way.
+    pub(crate) fn again<F>(
+        &self,
+        now: Timestamp,
+        interval: Duration,
+        runtime: &Handle,
+        fetch: F,
+    ) -> Option<Flight<T>>
+    where
+        F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
+    {
+        let mut state = self.lock();
+        if let Some(flight) = &state.flight {
+            return Some(flight.clone());
+        }
+        if state
+            .again_at
+            .is_some_and(|at| at <= now && now.since(at) < interval)
+        {
+            return None;
+        }
+        state.again_at = Some(now);
+        Some(self.start(&mut state, now, runtime, fetch))
+    }
+
+    fn start<F>(&self, state: &mut State<T>, now: Timestamp, runtime: &Handle, fetch: F) -> Flight<T>
+    where
+        F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
+    {
+        let shared = Arc::clone(&self.state);
+        let fetch = fetch();
+        let task = runtime.spawn(async move {
+            let result = fetch.await.map(Arc::new);
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            state.flight = None;
+            match &result {
+                Ok(value) => {
+                    state.value = Some((Arc::clone(value), now));
+                    state.failure = None;
+                }
+                Err(error) => state.failure = Some((error.clone(), now)),
+            }
+            result
+        });
+        let flight = async move {
+            task.await.unwrap_or_else(|_| {
+                // The runtime is shutting down, and with it whoever waits.
+                Err(ProviderError::DiscoveryInsufficient("the fetch was given up"))
+            })
+        }
+        .boxed()
+        .shared();
+        state.flight = Some(flight.clone());
+        flight
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,485 @@
+//! Calls to downstream APIs on the user's behalf.
+//!
+//! [`AuthenticatedClient`] is reqwest with the user's access token attached, and four promises:
+//!
+//! 1. The token goes to the configured APIs' origins only ([`AuthBuilder::api`](crate::AuthBuilder::api)), compared
+//!    exactly, and follows no redirect to another origin.
+//! 2. The token is alive: it is refreshed first where it is not.
+//! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again.
+//! 4. Nothing that an API answers, and no URL, gets into an error's text.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use reqwest::redirect::{Attempt, Policy};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+use crate::auth::Core;
+use crate::error::{Error, Fault, NotSignedIn};
+use crate::refresh::RefreshError;
+use crate::secret::AccessToken;
+use crate::session::Session;
+
+/// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read.
+/// [`ApiResponse::into_inner`] has no limit.
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+/// How much of the body of an answer that is not a success is kept.
+pub const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// An HTTP client that calls downstream APIs with the access token of one session. Cheap to clone; clones share the
+/// token, so that of several calls at the same time at most one refreshes it.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(api: auth_core::client::AuthenticatedClient) -> Result<(), auth_core::client::ApiError> {
+/// #[derive(serde::Deserialize)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Me { user_name: String }
+///
+/// let me: Me = api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AuthenticatedClient {
+    core: Arc<Core>,
+    session: Arc<Mutex<Session>>,
+}
+
+impl fmt::Debug for AuthenticatedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticatedClient")
+            .field("session", &self.session())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AuthenticatedClient {
+    pub(crate) fn new(core: Arc<Core>, session: Session) -> Self {
+        Self {
+            core,
+            session: Arc::new(Mutex::new(session)),
+        }
+    }
+
+    /// The session that this client calls for, as this client last saw it.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Begins a `GET` request. A URL that begins with `/` is appended to the first API's base URL.
+    #[must_use]
+    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// Begins a `POST` request; see [`get`](Self::get) for the URL.
+    #[must_use]
+    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
+    #[must_use]
+    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
+    #[must_use]
+    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
+    #[must_use]
+    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
+    /// [`send`](RequestBuilder::send).
+    #[must_use]
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+        let inner = self
+            .resolve(url.as_ref())
+            .map(|url| self.core.api_http.request(method, url));
+        RequestBuilder {
+            client: self.clone(),
+            inner,
+        }
+    }
+
+    fn resolve(&self, text: &str) -> Result<Url, ApiError> {
+        let config = &self.core.config;
+        let url = if text.starts_with('/') {
+            let base = config.api_base.as_ref().ok_or(ApiError::NoBaseUrl)?;
+            Url::parse(&format!("{}{text}", base.as_str().trim_end_matches('/')))
+        } else {
+            Url::parse(text)
+        };
+        let url = url.map_err(|_| ApiError::BadUrl)?;
+        let origin = url.origin().ascii_serialization();
+        if config.api_origins.contains(&origin) {
+            Ok(url)
+        } else {
+            Err(ApiError::OriginNotAllowed { origin })
+        }
+    }
+
+    /// The access token, alive: refreshed first where it is not.
+    async fn token(&self) -> Result<AccessToken, ApiError> {
+        let session = self.core.fresh(self.session()).await?;
+        self.keep(session)
+    }
+
+    async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
+        let session = self.session();
+        let session = match &session.data.tokens.access {
+            // Another call of this client has refreshed it already.
+            Some(token) if token != refused => session,
+            _ => self.core.fresh_instead(&session, refused).await?,
+        };
+        self.keep(session)
+    }
+
+    fn keep(&self, session: Session) -> Result<AccessToken, ApiError> {
+        let token = session.data.tokens.access.clone();
+        let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.record.version >= held.record.version {
+            *held = session;
+        }
+        drop(held);
+        token.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
+    }
+
+    /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
+    /// shares it while that worker is busy. Dropping the call ends it.
+    async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+        let call = self.core.runtime.spawn(self.core.api_http.execute(request));
+        AbortOnDropHandle::new(call)
+            .await
+            .map_err(|_| ApiError::ShuttingDown)?
+            .map_err(ApiError::of_call)
+    }
+}
+
+/// A request to be sent with the user's access token. Its methods are reqwest's.
+#[must_use]
+pub struct RequestBuilder {
+    client: AuthenticatedClient,
+    inner: Result<reqwest::RequestBuilder, ApiError>,
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestBuilder")
+    }
+}
+
+impl RequestBuilder {
+    fn map(self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
+        Self {
+            inner: self.inner.map(change),
+            ..self
+        }
+    }
+
+    /// Adds a header. `Authorization` is replaced by the user's token.
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.map(|inner| inner.header(name.as_ref(), value.as_ref()))
+    }
+
+    /// Sets the `Accept` header.
+    pub fn accept(self, media_type: &str) -> Self {
+        self.header("accept", media_type)
+    }
+
+    /// Adds parameters to the URL's query.
+    pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
+        self.map(|inner| inner.query(query))
+    }
+
+    /// Sends the value as JSON.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.map(|inner| inner.json(value))
+    }
+
+    /// Sends the value as a form.
+    pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.map(|inner| inner.form(value))
+    }
+
+    /// Sends this body. One that is a stream cannot be sent again after a 401.
+    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+        self.map(|inner| inner.body(body))
+    }
+
+    /// The limit for this call in all, instead of the configured one.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.map(|inner| inner.timeout(limit))
+    }
+
+    /// Sends the request. Any status is an answer here; [`ApiResponse::json`] and its kin then tell success from
+    /// failure.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
+    pub async fn send(self) -> Result<ApiResponse, ApiError> {
+        let client = self.client;
+        let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
+        let again = request.try_clone();
+        let token = client.token().await?;
+        let response = client.execute(authorized(request, &token)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(ApiResponse(response));
+        }
+        let Some(again) = again else {
+            return Ok(ApiResponse(response));
+        };
+        match client.token_instead(&token).await {
+            Ok(token) => client.execute(authorized(again, &token)).await.map(ApiResponse),
+            // There is nothing to refresh with: the API's own answer is the answer.
+            Err(ApiError::Token(error))
+                if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
+            {
+                Ok(ApiResponse(response))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .expect("an access token was checked to be visible ASCII when it came");
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+    request
+}
+
+/// Follows redirects within one origin, as far as five of them; passes any other back.
+pub(crate) fn same_origin_redirects() -> Policy {
+    Policy::custom(|attempt: Attempt<'_>| {
+        let stays = attempt
+            .previous()
+            .last()
+            .is_some_and(|last| last.origin() == attempt.url().origin());
+        if stays && attempt.previous().len() <= 5 {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+/// An API's answer.
+pub struct ApiResponse(reqwest::Response);
+
+impl fmt::Debug for ApiResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiResponse({})", self.0.status())
+    }
+}
+
+impl ApiResponse {
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &http::HeaderMap {
+        self.0.headers()
+    }
+
+    /// The body as JSON, if the status is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Status`] for any other status, [`ApiError::NotJson`] for a body that does not fit, and what
+    /// [`bytes`](Self::bytes) says.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let body = self.bytes().await?;
+        serde_json::from_slice(&body).map_err(|_| ApiError::NotJson)
+    }
+
+    /// The body as text, if the status is a success. What is not UTF-8 becomes U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes).
+    pub async fn text(self) -> Result<String, ApiError> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
+    }
+
+    /// The body, if the status is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Status`] for any other status, [`ApiError::TooLarge`] for more than [`MAX_BODY`] bytes,
+    /// [`ApiError::Unreachable`] or [`ApiError::Timeout`] where the connection breaks off or the body takes too long.
+    pub async fn bytes(self) -> Result<Bytes, ApiError> {
+        self.success().await?.read(MAX_BODY).await
+    }
+
+    /// The answer itself, if its status is a success.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Status`] for any other status, with the beginning of the body.
+    pub async fn success(self) -> Result<Self, ApiError> {
+        let status = self.status();
+        if status.is_success() {
+            return Ok(self);
+        }
+        let content_type = self
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        // A body that cannot be read, or is too long, is left out: the status says enough.
+        let body = self.read(MAX_ERROR_BODY).await.unwrap_or_default();
+        Err(ApiError::Status {
+            status,
+            content_type,
+            body,
+        })
+    }
+
+    /// The answer as reqwest's type, to be streamed for example.
+    #[must_use]
+    pub fn into_inner(self) -> reqwest::Response {
+        self.0
+    }
+
+    async fn read(mut self, limit: usize) -> Result<Bytes, ApiError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.0.chunk().await.map_err(ApiError::of_call)? {
+            if body.len() + chunk.len() > limit {
+                return Err(ApiError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+/// A call to a downstream API that did not give what was asked. No text of the API is in its `Display`.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The URL does not parse.
+    #[error("the API's URL does not parse")]
+    BadUrl,
+    /// The URL is relative, and no API is configured.
+    #[error("the URL is relative and there is no API_URL")]
+    NoBaseUrl,
+    /// The URL's origin is not one of the configured APIs'.
+    #[error("{origin} is not among the APIs that may be shown a token")]
+    OriginNotAllowed {
+        /// The origin.
+        origin: String,
+    },
+    /// The request could not be built: a header that is none, a value that cannot be written as JSON.
+    #[error("the request to the API could not be built")]
+    BadRequest,
+    /// There is no access token that is alive.
+    #[error("there is no access token for the call")]
+    Token(#[source] Box<Error>),
+    /// The API cannot be reached, or the connection broke off.
+    #[error("the API cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// The API did not answer in time.
+    #[error("the API did not answer in time")]
+    Timeout,
+    /// The API answered with a status that is no success.
+    #[error("the API answered with status {status}")]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The body's type.
+        content_type: Option<String>,
+        /// The body; empty where it could not be read or has more than [`MAX_ERROR_BODY`] bytes.
+        body: Bytes,
+    },
+    /// The body is not the JSON that was asked for.
+    #[error("the API's answer is not the JSON that was asked for")]
+    NotJson,
+    /// The body is larger than [`MAX_BODY`].
+    #[error("the API's answer is too large")]
+    TooLarge,
+    /// The app is shutting down.
+    #[error("the application is shutting down")]
+    ShuttingDown,
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not derived: the body is the API's, and the user's.
+        write!(f, "ApiError({self})")
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        Self::Token(Box::new(error.into()))
+    }
+}
+
+impl ApiError {
+    fn of_call(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Unreachable(error.without_url())
+        }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::BadUrl | Self::NoBaseUrl | Self::BadRequest => "api.bad_request",
+            Self::OriginNotAllowed { .. } => "api.origin_not_allowed",
+            Self::Token(error) => error.code(),
+            Self::Unreachable(_) => "api.unreachable",
+            Self::Timeout => "api.timeout",
+            Self::Status { .. } => "api.status",
+            Self::NotJson | Self::TooLarge => "api.malformed",
+            Self::ShuttingDown => "api.shutting_down",
+        }
+    }
+
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::BadUrl | Self::NoBaseUrl | Self::BadRequest | Self::OriginNotAllowed { .. } => {
+                Fault::Configuration
+            }
+            Self::Token(error) => error.fault(),
+            _ => Fault::Downstream,
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::BadUrl | Self::NoBaseUrl | Self::BadRequest | Self::OriginNotAllowed { .. } => 500,
+            Self::Token(error) => error.status(),
+            Self::ShuttingDown => 503,
+            _ => 502,
+        }
+    }
+}

@@ -1,0 +1,796 @@
+//! Every setting, parsed and checked once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use url::Url;
+
+use crate::auth::Auth;
+use crate::client_auth::ClientAuthentication;
+use crate::clock::Clock;
+use crate::http::{self, ProviderHttp};
+use crate::jose::{Algorithm, SigningKey};
+use crate::seal::SecretKeys;
+use crate::secret::ClientSecret;
+use crate::session::{Session, SignIn};
+use crate::store::{MemoryStore, SessionStore};
+use crate::types::{BaseUrl, Issuer, Scopes, secure_url};
+
+/// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {mend}")]
+pub struct ConfigError {
+    variable: Cow<'static, str>,
+    mend: Cow<'static, str>,
+}
+
+impl ConfigError {
+    /// An error about `variable`. Neither text may hold a secret or a line break.
+    pub fn new(variable: impl Into<Cow<'static, str>>, mend: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            variable: variable.into(),
+            mend: mend.into(),
+        }
+    }
+
+    /// The setting's name as an environment variable.
+    #[must_use]
+    pub fn variable(&self) -> &str {
+        &self.variable
+    }
+}
+
+/// How the client shows the provider who it is (OpenID Connect Core §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientAuthMethod {
+    /// The secret in an `Authorization: Basic` header.
+    ClientSecretBasic,
+    /// The secret in the form.
+    ClientSecretPost,
+    /// An assertion signed with the client's private key (RFC 7523).
+    PrivateKeyJwt,
+    /// Not at all: a public client.
+    None,
+}
+
+/// How the provider sends its answer to the browser's sign-in back to the app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseMode {
+    /// In the query of a redirect.
+    #[default]
+    Query,
+    /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+/// Whether the userinfo endpoint is asked at sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserinfoPolicy {
+    /// Once at each sign-in, where there is such an endpoint.
+    #[default]
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where the provider's endpoints come from.
+#[derive(Clone, Debug)]
+pub(crate) enum ProviderConfig {
+    /// OpenID Connect Discovery.
+    Discovery(Issuer),
+    /// Plain OAuth 2.0: given by hand, no ID token.
+    Endpoints { authorization: Url, token: Url },
+}
+
+/// Endpoints given by hand; with discovery they take the place of the document's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndpointOverrides {
+    pub(crate) userinfo: Option<Url>,
+    pub(crate) revocation: Option<Url>,
+    pub(crate) introspection: Option<Url>,
+}
+
+/// The names of the library's cookies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CookieNames {
+    https: bool,
+}
+
+impl CookieNames {
+    pub(crate) const fn session(self) -> &'static str {
+        if self.https {
+            "__Host-auth_session"
+        } else {
+            "auth_session"
+        }
+    }
+
+    pub(crate) const fn attempt_prefix(self) -> &'static str {
+        if self.https {
+            "__Host-auth_attempt_"
+        } else {
+            "auth_attempt_"
+        }
+    }
+}
+
+pub(crate) type SignInHook = Arc<dyn Fn(SignIn) -> BoxFuture<'static, Result<SignIn, Refused>> + Send + Sync>;
+pub(crate) type SessionViewHook = Arc<dyn Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync>;
+
+/// The app does not let this user in. The reason is for the log; the user sees that they were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the application refused the user: {reason}")]
+pub struct Refused {
+    reason: Cow<'static, str>,
+}
+
+impl Refused {
+    /// Refuses the user, with a reason for the log.
+    pub fn because(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
+
+pub(crate) struct Config {
+    pub(crate) base_url: BaseUrl,
+    pub(crate) cookies: CookieNames,
+    pub(crate) provider: ProviderConfig,
+    pub(crate) overrides: EndpointOverrides,
+    pub(crate) client_id: String,
+    pub(crate) authentication: ClientAuthentication,
+    pub(crate) scopes: Scopes,
+    pub(crate) authorize_params: Vec<(String, String)>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) response_mode: ResponseMode,
+    pub(crate) userinfo: UserinfoPolicy,
+    pub(crate) algorithms: Option<Vec<Algorithm>>,
+    pub(crate) keys: SecretKeys,
+    pub(crate) session_idle: Duration,
+    pub(crate) session_max: Duration,
+    pub(crate) api_base: Option<Url>,
+    pub(crate) api_origins: Vec<String>,
+    pub(crate) on_sign_in: Option<SignInHook>,
+    pub(crate) session_view: Option<SessionViewHook>,
+}
+
+impl Config {
+    /// Where the provider sends the browser back to.
+    pub(crate) fn redirect_uri(&self) -> String {
+        self.base_url.join(paths::CALLBACK)
+    }
+}
+
+/// The paths of the library's routes.
+pub mod paths {
+    /// Begins a sign-in.
+    pub const LOGIN: &str = "/auth/login";
+    /// Takes the provider's answer: the redirect URI.
+    pub const CALLBACK: &str = "/auth/callback";
+    /// Ends the session.
+    pub const LOGOUT: &str = "/auth/logout";
+    /// Tells whether somebody is signed in.
+    pub const SESSION: &str = "/auth/session";
+    /// Explains a failure's code, which follows.
+    pub const ERRORS: &str = "/auth/errors/";
+}
+
+/// How far apart the clocks of the app and of the provider may be.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+/// How long a sign-in may take, from the redirect to the provider to the callback.
+pub(crate) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How many sign-ins one browser may have open.
+pub(crate) const MAX_ATTEMPTS: usize = 5;
+
+/// Collects the settings of an [`Auth`]. Made by [`Auth::builder`] or, with everything that the environment says,
+/// by [`AuthBuilder::from_env`].
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example() -> Result<(), auth_core::ConfigError> {
+/// use auth_core::Auth;
+///
+/// let auth = Auth::builder()
+///     .base_url("https://app.example")
+///     .issuer("https://id.example")
+///     .client("my-client", Some("its secret"))
+///     .scopes("openid profile email offline_access internal_login")
+///     .api("https://api.example")
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct AuthBuilder {
+    base_url: Option<String>,
+    issuer: Option<String>,
+    authorization_url: Option<String>,
+    token_url: Option<String>,
+    userinfo_url: Option<String>,
+    revocation_url: Option<String>,
+    introspection_url: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<ClientSecret>,
+    client_auth: Option<ClientAuthMethod>,
+    client_key: Option<Result<Arc<SigningKey>, ConfigError>>,
+    scopes: Scopes,
+    authorize_params: Vec<(String, String)>,
+    resources: Vec<String>,
+    response_mode: ResponseMode,
+    userinfo: UserinfoPolicy,
+    algorithms: Option<Vec<Algorithm>>,
+    ca: Option<Vec<u8>>,
+    store: StoreChoice,
+    keys: Option<SecretKeys>,
+    session_idle: Duration,
+    session_max: Duration,
+    http_timeout: Duration,
+    apis: Vec<(&'static str, String)>,
+    on_sign_in: Option<SignInHook>,
+    session_view: Option<SessionViewHook>,
+    clock: Clock,
+    runtime: Option<tokio::runtime::Handle>,
+}
+
+#[derive(Clone)]
+enum StoreChoice {
+    Url(String),
+    Given(Arc<dyn SessionStore>),
+}
+
+impl fmt::Debug for AuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthBuilder")
+            .field("base_url", &self.base_url)
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for AuthBuilder {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            issuer: None,
+            authorization_url: None,
+            token_url: None,
+            userinfo_url: None,
+            revocation_url: None,
+            introspection_url: None,
+            client_id: None,
+            client_secret: None,
+            client_auth: None,
+            client_key: None,
+            scopes: Scopes::parse("openid profile email offline_access"),
+            authorize_params: Vec::new(),
+            resources: Vec::new(),
+            response_mode: ResponseMode::default(),
+            userinfo: UserinfoPolicy::default(),
+            algorithms: None,
+            ca: None,
+            store: StoreChoice::Url("memory:".to_owned()),
+            keys: None,
+            session_idle: Duration::from_secs(8 * 3600),
+            session_max: Duration::from_secs(7 * 24 * 3600),
+            http_timeout: Duration::from_secs(10),
+            apis: Vec::new(),
+            on_sign_in: None,
+            session_view: None,
+            clock: Clock::system(),
+            runtime: None,
+        }
+    }
+}
+
+impl AuthBuilder {
+    /// The app's own public origin, `https://app.example`. Required. The redirect URI is `{base_url}/auth/callback`.
+    pub fn base_url(mut self, origin: impl Into<String>) -> Self {
+        self.base_url = Some(origin.into());
+        self
+    }
+
+    /// The OpenID Connect issuer. Its endpoints come from its discovery document, fetched when first needed and
+    /// kept for an hour.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// A plain OAuth 2.0 provider without discovery and ID tokens, instead of [`issuer`](Self::issuer). Who the
+    /// user is comes from the userinfo endpoint, or else from introspection.
+    pub fn endpoints(mut self, authorization: impl Into<String>, token: impl Into<String>) -> Self {
+        self.authorization_url = Some(authorization.into());
+        self.token_url = Some(token.into());
+        self
+    }
+
+    pub(crate) fn authorization_url(mut self, url: Option<String>) -> Self {
+        self.authorization_url = url;
+        self
+    }
+
+    pub(crate) fn token_url(mut self, url: Option<String>) -> Self {
+        self.token_url = url;
+        self
+    }
+
+    /// The userinfo endpoint (OpenID Connect Core §5.3), where discovery does not name it.
+    pub fn userinfo_url(mut self, url: impl Into<String>) -> Self {
+        self.userinfo_url = Some(url.into());
+        self
+    }
+
+    /// The revocation endpoint (RFC 7009), where discovery does not name it.
+    pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
+        self.revocation_url = Some(url.into());
+        self
+    }
+
+    /// The introspection endpoint (RFC 7662), where discovery does not name it.
+    pub fn introspection_url(mut self, url: impl Into<String>) -> Self {
+        self.introspection_url = Some(url.into());
+        self
+    }
+
+    /// The client's registration at the provider: its id, and its secret if it has one.
+    pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
+        self.client_id = Some(id.into());
+        self.client_secret = secret.map(ClientSecret::new);
+        self
+    }
+
+    /// How the client authenticates. Default: `client_secret_basic`, or `none` without a secret.
+    pub fn client_auth(mut self, method: ClientAuthMethod) -> Self {
+        self.client_auth = Some(method);
+        self
+    }
+
+    /// The private key for `private_key_jwt`: PKCS#8 in PEM form; RSA of 2048 bits or more, P-256 or Ed25519.
+    pub fn client_key_pem(mut self, pem: &str) -> Self {
+        self.client_key = Some(SigningKey::from_pem(pem).map(Arc::new).map_err(|error| {
+            ConfigError::new(
+                "AUTH_CLIENT_KEY",
+                format!("{error}; it takes a PKCS#8 private key in PEM form"),
+            )
+        }));
+        self
+    }
+
+    pub(crate) fn client_key_error(mut self, error: ConfigError) -> Self {
+        self.client_key = Some(Err(error));
+        self
+    }
+
+    /// The scopes to ask for, separated by spaces. Default: `openid profile email offline_access`. With an
+    /// [`issuer`](Self::issuer), `openid` is always among them.
+    pub fn scopes(mut self, scopes: &str) -> Self {
+        self.scopes = Scopes::parse(scopes);
+        self
+    }
+
+    /// Adds a parameter to every authorization request, `audience` for example.
+    pub fn authorize_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.authorize_params.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a resource indicator (RFC 8707): the API that the access token is for.
+    pub fn resource(mut self, uri: impl Into<String>) -> Self {
+        self.resources.push(uri.into());
+        self
+    }
+
+    /// How the provider's answer comes back. Default: [`ResponseMode::Query`].
+    pub fn response_mode(mut self, mode: ResponseMode) -> Self {
+        self.response_mode = mode;
+        self
+    }
+
+    /// Whether userinfo is asked at sign-in. Default: [`UserinfoPolicy::Always`].
+    pub fn userinfo(mut self, policy: UserinfoPolicy) -> Self {
+        self.userinfo = policy;
+        self
+    }
+
+    /// The signature algorithms that an ID token may have. Default: those that the provider advertises, less
+    /// `none` and `HS*`.
+    pub fn id_token_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used.
+    pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca = Some(pem.into());
+        self
+    }
+
+    /// Where sessions are kept. Default: in memory.
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = StoreChoice::Given(Arc::new(store));
+        self
+    }
+
+    /// Where sessions are kept, as a URL: `memory:` or `sqlite:PATH`. Opened by [`build`](Self::build).
+    pub fn store_url(mut self, url: impl Into<String>) -> Self {
+        self.store = StoreChoice::Url(url.into());
+        self
+    }
+
+    /// The keys for cookies and for tokens at rest. Default: a random one for this process, with a warning:
+    /// sessions then end with the process.
+    pub fn secret(mut self, keys: SecretKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// After how long without a request a session ends. Default: 8 hours. At least a second.
+    pub fn session_idle(mut self, length: Duration) -> Self {
+        self.session_idle = length;
+        self
+    }
+
+    /// After how long a session ends in any case. Default: 7 days. At least a second.
+    pub fn session_max(mut self, length: Duration) -> Self {
+        self.session_max = length;
+        self
+    }
+
+    /// The limit for one call of the provider or an API, in all. Default: 10 seconds.
+    pub fn http_timeout(mut self, length: Duration) -> Self {
+        self.http_timeout = length;
+        self
+    }
+
+    /// An API that may be shown the user's access token, by its base URL. The first one is the base of relative
+    /// URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other origin ever sees a token.
+    pub fn api(mut self, base: impl Into<String>) -> Self {
+        self.apis.push(("API_URL", base.into()));
+        self
+    }
+
+    pub(crate) fn api_from(mut self, variable: &'static str, base: String) -> Self {
+        self.apis.push((variable, base));
+        self
+    }
+
+    /// Called at each sign-in, once everything is verified and before the session exists: it sees the ID token's
+    /// claims, userinfo and the token response, can shape what the session keeps, and can refuse the user.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, session::SignIn, Refused};
+    /// let builder = Auth::builder().on_sign_in(|mut sign_in: SignIn| async move {
+    ///     if sign_in.claims().get("email_verified") != Some(&true.into()) {
+    ///         return Err(Refused::because("the e-mail address is not verified"));
+    ///     }
+    ///     sign_in.keep_claims(["email", "given_name", "family_name", "roles"]);
+    ///     Ok(sign_in)
+    /// });
+    /// ```
+    pub fn on_sign_in<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(SignIn) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<SignIn, Refused>> + Send + 'static,
+    {
+        self.on_sign_in = Some(Arc::new(move |sign_in| Box::pin(hook(sign_in))));
+        self
+    }
+
+    /// Changes what `GET /auth/session` shows of a signed-in session: it is given the default answer and returns
+    /// the one to send. It has no access to tokens.
+    pub fn session_view<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync + 'static,
+    {
+        self.session_view = Some(Arc::new(hook));
+        self
+    }
+
+    /// The clock. Default: the system's; tests move their own.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The runtime that refreshes and sign-ins run on; it must outlive the requests. Default: the one that
+    /// [`build`](Self::build) is called on.
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Checks every setting, opens the store and makes the [`Auth`]. The provider is not asked for anything yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first setting that is wrong or missing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
+    pub async fn build(self) -> Result<Auth, ConfigError> {
+        let provider = self.provider()?;
+        let overrides = EndpointOverrides {
+            userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
+            revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
+            introspection: optional_url("AUTH_INTROSPECTION_URL", self.introspection_url.as_deref())?,
+        };
+        let base_url = self
+            .base_url
+            .as_deref()
+            .ok_or_else(|| {
+                ConfigError::new(
+                    "AUTH_BASE_URL",
+                    "set it to the app's public origin, https://app.example",
+                )
+            })
+            .and_then(|text| {
+                BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
+            })?;
+        let client_id = self
+            .client_id
+            .clone()
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| {
+                ConfigError::new(
+                    "AUTH_CLIENT_ID",
+                    "set it to the client id registered at the provider",
+                )
+            })?;
+        let authentication = self.authentication()?;
+        let mut scopes = self.scopes.clone();
+        if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
+            scopes = std::iter::once("openid").chain(scopes.iter()).collect();
+        }
+        if !scopes.is_valid() {
+            return Err(ConfigError::new(
+                "AUTH_SCOPES",
+                "a scope is printable ASCII without quotes and backslashes",
+            ));
+        }
+        check_authorize_params(&self.authorize_params)?;
+        for resource in &self.resources {
+            let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
+            if !absolute {
+                return Err(ConfigError::new(
+                    "AUTH_RESOURCE",
+                    "each must be an absolute URI without a fragment",
+                ));
+            }
+        }
+        if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ConfigError::new(
+                "AUTH_ID_TOKEN_ALG",
+                "name at least one algorithm, RS256 for example",
+            ));
+        }
+        for (variable, length) in [
+            ("AUTH_SESSION_IDLE", self.session_idle),
+            ("AUTH_SESSION_MAX", self.session_max),
+            ("HTTP_TIMEOUT_SECS", self.http_timeout),
+        ] {
+            if length < Duration::from_secs(1) {
+                return Err(ConfigError::new(variable, "must be at least one second"));
+            }
+        }
+        let mut api_origins = Vec::new();
+        let mut api_base = None;
+        for (variable, text) in &self.apis {
+            let url = secure_url(text).map_err(|error| ConfigError::new(*variable, error.to_string()))?;
+            if url.query().is_some() || url.fragment().is_some() {
+                return Err(ConfigError::new(*variable, "must not have a query or a fragment"));
+            }
+            api_origins.push(url.origin().ascii_serialization());
+            api_base.get_or_insert(url);
+        }
+        let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
+        let api_http = http::client(self.ca.as_deref(), |builder| {
+            builder
+                .timeout(self.http_timeout)
+                .redirect(crate::client::same_origin_redirects())
+        })?;
+        let keys_given = self.keys.is_some();
+        let store = match self.store {
+            StoreChoice::Given(store) => store,
+            StoreChoice::Url(url) => open_store(&url).await?,
+        };
+        let config = Config {
+            cookies: CookieNames {
+                https: base_url.is_https(),
+            },
+            base_url,
+            provider,
+            overrides,
+            client_id,
+            authentication,
+            scopes,
+            authorize_params: self.authorize_params,
+            resources: self.resources,
+            response_mode: self.response_mode,
+            userinfo: self.userinfo,
+            algorithms: self.algorithms,
+            keys: self.keys.unwrap_or_else(SecretKeys::random),
+            session_idle: self.session_idle,
+            session_max: self.session_max,
+            api_base,
+            api_origins,
+            on_sign_in: self.on_sign_in,
+            session_view: self.session_view,
+        };
+        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
+        let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);
+        if !keys_given {
+            tracing::warn!(
+                "AUTH_SECRET is not set: sessions are sealed with a random key and end with this process; \
+                 make one with `openssl rand -hex 32`"
+            );
+        }
+        Ok(auth)
+    }
+
+    fn provider(&self) -> Result<ProviderConfig, ConfigError> {
+        match (&self.issuer, &self.authorization_url, &self.token_url) {
+            (Some(_), Some(_), _) => Err(ConfigError::new(
+                "AUTH_AUTHORIZATION_URL",
+                "comes from discovery when AUTH_ISSUER is set; set one of the two",
+            )),
+            (Some(_), _, Some(_)) => Err(ConfigError::new(
+                "AUTH_TOKEN_URL",
+                "comes from discovery when AUTH_ISSUER is set; set one of the two",
+            )),
+            (Some(issuer), None, None) => Issuer::new(issuer.as_str())
+                .map(ProviderConfig::Discovery)
+                .map_err(|error| ConfigError::new("AUTH_ISSUER", error.to_string())),
+            (None, Some(authorization), Some(token)) => Ok(ProviderConfig::Endpoints {
+                authorization: endpoint_url("AUTH_AUTHORIZATION_URL", authorization)?,
+                token: endpoint_url("AUTH_TOKEN_URL", token)?,
+            }),
+            (None, Some(_), None) => Err(ConfigError::new(
+                "AUTH_TOKEN_URL",
+                "must be set together with AUTH_AUTHORIZATION_URL",
+            )),
+            (None, None, Some(_)) => Err(ConfigError::new(
+                "AUTH_AUTHORIZATION_URL",
+                "must be set together with AUTH_TOKEN_URL",
+            )),
+            (None, None, None) => Err(ConfigError::new(
+                "AUTH_ISSUER",
+                "set it to the provider's issuer, https://id.example",
+            )),
+        }
+    }
+
+    fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
+        let secret = self
+            .client_secret
+            .clone()
+            .filter(|secret| !secret.expose().is_empty());
+        let method = self.client_auth.unwrap_or(if secret.is_some() {
+            ClientAuthMethod::ClientSecretBasic
+        } else {
+            ClientAuthMethod::None
+        });
+        let secret = || {
+            secret.clone().ok_or_else(|| {
+                ConfigError::new(
+                    "AUTH_CLIENT_SECRET",
+                    "AUTH_CLIENT_AUTH asks for a secret; set it, or AUTH_CLIENT_AUTH=none",
+                )
+            })
+        };
+        match method {
+            ClientAuthMethod::ClientSecretBasic => secret().map(ClientAuthentication::Basic),
+            ClientAuthMethod::ClientSecretPost => secret().map(ClientAuthentication::Post),
+            ClientAuthMethod::PrivateKeyJwt => self
+                .client_key
+                .clone()
+                .unwrap_or_else(|| {
+                    Err(ConfigError::new(
+                        "AUTH_CLIENT_KEY",
+                        "AUTH_CLIENT_AUTH=private_key_jwt needs it: the path of a PKCS#8 private key in PEM form",
+                    ))
+                })
+                .map(ClientAuthentication::PrivateKeyJwt),
+            ClientAuthMethod::None => match &self.client_key {
+                Some(Err(error)) => Err(error.clone()),
+                _ => Ok(ClientAuthentication::None),
+            },
+        }
+    }
+}
+
+fn endpoint_url(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
+    let url = secure_url(text).map_err(|error| ConfigError::new(variable, error.to_string()))?;
+    if url.fragment().is_some() {
+        return Err(ConfigError::new(variable, "must not have a fragment"));
+    }
+    Ok(url)
+}
+
+fn optional_url(variable: &'static str, text: Option<&str>) -> Result<Option<Url>, ConfigError> {
+    text.map(|text| endpoint_url(variable, text)).transpose()
+}
+
+/// Parameters that the library sets itself, each for a reason that a setting must not undo.
+const OWNED_PARAMETERS: [&str; 14] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "response_mode",
+    "request",
+    "request_uri",
+    "resource",
+    "dpop_jkt",
+    "iss",
+];
+
+fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigError> {
+    for (name, value) in parameters {
+        if OWNED_PARAMETERS.contains(&name.as_str()) {
+            return Err(ConfigError::new(
+                "AUTH_AUTHORIZE_PARAMS",
+                format!("`{name}` is set by the library; remove it"),
+            ));
+        }
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(ConfigError::new(
+                "AUTH_AUTHORIZE_PARAMS",
+                "must be a query string such as audience=https://api",
+            ));
+        }
+        if name == "max_age" && value.parse::<u32>().is_err() {
+            return Err(ConfigError::new(
+                "AUTH_AUTHORIZE_PARAMS",
+                "`max_age` must be a number of seconds",
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    match scheme {
+        "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sqlite")]
+        "sqlite" if !rest.is_empty() => match crate::store::SqliteStore::open(rest).await {
+            Ok(store) => Ok(Arc::new(store)),
+            Err(error) => Err(ConfigError::new(
+                "AUTH_STORE",
+                format!("cannot open the SQLite file: {}", one_line(&error)),
+            )),
+        },
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(ConfigError::new(
+            "AUTH_STORE",
+            "sqlite: needs the crate's feature `sqlite`",
+        )),
+        "redis" | "rediss" | "postgres" | "postgresql" => Err(ConfigError::new(
+            "AUTH_STORE",
+            format!("{scheme} is not supported by this version; use memory: or sqlite:PATH"),
+        )),
+        _ => Err(ConfigError::new("AUTH_STORE", "use memory: or sqlite:PATH")),
+    }
+}
+
+/// An error and its causes on one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    crate::error::chain(error).replace(['\n', '\r'], " ")
+}

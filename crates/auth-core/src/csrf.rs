@@ -1,0 +1,91 @@
+//! Whether a request that changes something comes from the app's own pages.
+//!
+//! The rule, in order:
+//!
+//! 1. `GET`, `HEAD`, `OPTIONS` and `TRACE` change nothing (RFC 9110 §9.2.1) and pass.
+//! 2. An `Origin` that is not the app's own is refused, also `null`.
+//! 3. A `Sec-Fetch-Site` other than `same-origin` and `none` is refused.
+//! 4. What has neither header passes: it is no browser of the last ten years, and the session's cookie is
+//!    `SameSite=Lax`.
+
+use crate::request::RequestHead;
+use crate::types::BaseUrl;
+
+/// The request comes from another site, or from a place that the browser will not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a request that changes something came from another origin")]
+pub struct CrossSite;
+
+pub(crate) fn check(head: &impl RequestHead, base: &BaseUrl) -> Result<(), CrossSite> {
+    if matches!(head.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+        return Ok(());
+    }
+    let foreign = head.header_is("origin", |origin| origin != base.origin())
+        || head.header_is("sec-fetch-site", |site| !matches!(site, "same-origin" | "none"));
+    if foreign { Err(CrossSite) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::tests::Head;
+
+    fn passes(method: &'static str, headers: &[(&'static str, &str)]) -> bool {
+        let base = BaseUrl::new("https://app.example").expect("an origin");
+        let mut head = Head {
+            method,
+            ..Head::get("/")
+        };
+        for (name, value) in headers {
+            head = head.with(name, value);
+        }
+        check(&head, &base).is_ok()
+    }
+
+    #[test]
+    fn own_pages_and_programs_pass() {
+        assert!(passes("POST", &[]));
+        assert!(passes("POST", &[("origin", "https://app.example")]));
+        assert!(passes(
+            "DELETE",
+            &[
+                ("origin", "https://app.example"),
+                ("sec-fetch-site", "same-origin")
+            ]
+        ));
+        assert!(passes("POST", &[("sec-fetch-site", "none")]));
+        assert!(passes(
+            "GET",
+            &[
+                ("origin", "https://evil.example"),
+                ("sec-fetch-site", "cross-site")
+            ]
+        ));
+    }
+
+    #[test]
+    fn other_origins_are_refused() {
+        for headers in [
+            &[("origin", "https://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", "http://app.example")],
+            &[("origin", "https://app.example:8443")],
+            &[("origin", "https://app.example.evil.example")],
+            &[("origin", "")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[
+                ("origin", "https://app.example"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            &[
+                ("origin", "https://app.example"),
+                ("origin", "https://evil.example"),
+            ],
+        ] {
+            for method in ["POST", "PUT", "PATCH", "DELETE", "CONNECT", "PURGE"] {
+                assert!(!passes(method, headers), "{method} {headers:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Settings from the environment.
+
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ResponseMode, UserinfoPolicy};
+use crate::jose::Algorithm;
+use crate::seal::SecretKeys;
+
+/// The value of an environment variable. An empty one counts as unset.
+///
+/// # Errors
+///
+/// [`ConfigError`] for a value that is not UTF-8.
+pub fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::new(name, "is not UTF-8")),
+    }
+}
+
+/// Whether the environment names a provider: `AUTH_ISSUER`, `AUTH_AUTHORIZATION_URL` or `AUTH_TOKEN_URL` is set.
+///
+/// # Errors
+///
+/// [`ConfigError`] for a value that is not UTF-8.
+pub fn names_a_provider() -> Result<bool, ConfigError> {
+    for name in [
+        "AUTH_ISSUER",
+        "AUTH_AUTHORIZATION_URL",
+        "AUTH_TOKEN_URL",
+        "AUTH_PROVIDERS",
+    ] {
+        if variable(name)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Auth {
+    /// Makes an [`Auth`] from environment variables (`AUTH_ISSUER`, `AUTH_CLIENT_ID`, …; the README lists them).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first variable that is wrong or missing; its text is one line for standard error.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), auth_core::ConfigError> {
+    /// let auth = auth_core::Auth::from_env().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn from_env() -> Result<Self, ConfigError> {
+        AuthBuilder::from_env()?.build().await
+    }
+}
+
+impl AuthBuilder {
+    /// The settings that the environment holds. Hooks and whatever has no variable can be added before
+    /// [`build`](Self::build).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a variable that cannot be read or understood.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(variable)
+    }
+
+    fn from_variables(
+        mut get: impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        refuse_unsupported(&mut get)?;
+        let mut builder = Self::default()
+            .authorization_url(get("AUTH_AUTHORIZATION_URL")?)
+            .token_url(get("AUTH_TOKEN_URL")?);
+        if let Some(url) = get("AUTH_BASE_URL")? {
+            builder = builder.base_url(url);
+        }
+        if let Some(issuer) = get("AUTH_ISSUER")? {
+            builder = builder.issuer(issuer);
+        }
+        if let Some(url) = get("AUTH_USERINFO_URL")? {
+            builder = builder.userinfo_url(url);
+        }
+        if let Some(url) = get("AUTH_REVOCATION_URL")? {
+            builder = builder.revocation_url(url);
+        }
+        if let Some(url) = get("AUTH_INTROSPECTION_URL")? {
+            builder = builder.introspection_url(url);
+        }
+        let secret = get("AUTH_CLIENT_SECRET")?;
+        match get("AUTH_CLIENT_ID")? {
+            Some(id) => builder = builder.client(id, secret.as_deref()),
+            None if secret.is_some() => {
+                return Err(ConfigError::new(
+                    "AUTH_CLIENT_ID",
+                    "must be set together with AUTH_CLIENT_SECRET",
+                ));
+            }
+            None => {}
+        }
+        if let Some(method) = get("AUTH_CLIENT_AUTH")? {
+            builder = builder.client_auth(client_auth(&method)?);
+        }
+        if let Some(path) = get("AUTH_CLIENT_KEY")? {
+            builder = match std::fs::read_to_string(&path) {
+                Ok(pem) => builder.client_key_pem(&pem),
+                Err(error) => builder.client_key_error(unreadable("AUTH_CLIENT_KEY", &error)),
+            };
+        }
+        if let Some(scopes) = get("AUTH_SCOPES")? {
+            builder = builder.scopes(&scopes);
+        }
+        if let Some(query) = get("AUTH_AUTHORIZE_PARAMS")? {
+            for (name, value) in url::form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
+                builder = builder.authorize_param(name, value);
+            }
+        }
+        if let Some(list) = get("AUTH_RESOURCE")? {
+            for resource in list.split(',') {
+                builder = builder.resource(resource.trim());
+            }
+        }
+        if let Some(mode) = get("AUTH_RESPONSE_MODE")? {
+            builder = builder.response_mode(match mode.as_str() {
+                "query" => ResponseMode::Query,
+                "form_post" => ResponseMode::FormPost,
+                "jwt" => return Err(not_yet("AUTH_RESPONSE_MODE", "jwt", "query or form_post")),
+                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query or form_post")),
+            });
+        }
+        if let Some(policy) = get("AUTH_USERINFO")? {
+            builder = builder.userinfo(match policy.as_str() {
+                "always" => UserinfoPolicy::Always,
+                "never" => UserinfoPolicy::Never,
+                _ => return Err(one_of("AUTH_USERINFO", "always or never")),
+            });
+        }
+        if let Some(list) = get("AUTH_ID_TOKEN_ALG")? {
+            builder = builder.id_token_algorithms(algorithms(&list)?);
+        }
+        if let Some(path) = get("AUTH_CA_FILE")? {
+            builder =
+                builder.ca_pem(std::fs::read(&path).map_err(|error| unreadable("AUTH_CA_FILE", &error))?);
+        }
+        if let Some(url) = get("AUTH_STORE")? {
+            builder = builder.store_url(url);
+        }
+        if let Some(list) = get("AUTH_SECRET")? {
+            builder = builder.secret(SecretKeys::from_hex(&list)?);
+        }
+        if let Some(length) = seconds("AUTH_SESSION_IDLE", get("AUTH_SESSION_IDLE")?)? {
+            builder = builder.session_idle(length);
+        }
+        if let Some(length) = seconds("AUTH_SESSION_MAX", get("AUTH_SESSION_MAX")?)? {
+            builder = builder.session_max(length);
+        }
+        if let Some(length) = seconds("HTTP_TIMEOUT_SECS", get("HTTP_TIMEOUT_SECS")?)? {
+            builder = builder.http_timeout(length);
+        }
+        for name in ["API_URL", "API2_URL"] {
+            if let Some(url) = get(name)? {
+                builder = builder.api_from(name, url);
+            }
+        }
+        Ok(builder)
+    }
+}
+
+/// Settings of the contract that this version does not carry out. Better no start than a protection that is only
+/// believed to be on.
+fn refuse_unsupported(
+    get: &mut impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
+) -> Result<(), ConfigError> {
+    for (name, fine, others) in [
+        ("AUTH_PAR", &["auto", "never"][..], "auto or never"),
+        ("AUTH_REQUEST_OBJECT", &["none"], "none"),
+        ("AUTH_DPOP", &["false"], "false"),
+    ] {
+        if let Some(value) = get(name)?
+            && !fine.contains(&value.as_str())
+        {
+            return Err(not_yet(name, &value, others));
+        }
+    }
+    if get("AUTH_PROVIDERS")?.is_some() {
+        return Err(ConfigError::new(
+            "AUTH_PROVIDERS",
+            "several providers are not supported by this version; set AUTH_ISSUER",
+        ));
+    }
+    Ok(())
+}
+
+fn not_yet(name: &'static str, value: &str, others: &str) -> ConfigError {
+    let value: String = value.chars().filter(char::is_ascii_graphic).take(20).collect();
+    ConfigError::new(
+        name,
+        format!("`{value}` is not supported by this version; use {others}"),
+    )
+}
+
+fn one_of(name: &'static str, values: &str) -> ConfigError {
+    ConfigError::new(name, format!("must be {values}"))
+}
+
+fn unreadable(name: &'static str, error: &std::io::Error) -> ConfigError {
+    ConfigError::new(
+        name,
+        format!("the file cannot be read ({}); check the path", error.kind()),
+    )
+}
+
+fn client_auth(text: &str) -> Result<ClientAuthMethod, ConfigError> {
+    match text {
+        "client_secret_basic" => Ok(ClientAuthMethod::ClientSecretBasic),
+        "client_secret_post" => Ok(ClientAuthMethod::ClientSecretPost),
+        "private_key_jwt" => Ok(ClientAuthMethod::PrivateKeyJwt),
+        "none" => Ok(ClientAuthMethod::None),
+        _ => Err(one_of(
+            "AUTH_CLIENT_AUTH",
+            "client_secret_basic, client_secret_post, private_key_jwt or none",
+        )),
+    }
+}
+
+fn algorithms(list: &str) -> Result<Vec<Algorithm>, ConfigError> {
+    list.split([',', ' '])
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            name.parse().map_err(|_| {
+                ConfigError::new(
+                    "AUTH_ID_TOKEN_ALG",
+                    "must be a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA",
+                )
+            })
+        })
+        .collect()
+}
+
+fn seconds(name: &'static str, text: Option<String>) -> Result<Option<Duration>, ConfigError> {
+    text.map(|text| {
+        text.parse::<u32>()
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| Duration::from_secs(u64::from(seconds)))
+            .ok_or_else(|| ConfigError::new(name, "must be a whole number of seconds, 1 or more"))
+    })
+    .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn start(variables: &[(&str, &str)]) -> Result<Auth, ConfigError> {
+        AuthBuilder::from_variables(|name| {
+            Ok(variables
+                .iter()
+                .find(|(held, _)| *held == name)
+                .map(|(_, value)| (*value).to_owned()))
+        })?
+        .build()
+        .await
+    }
+
+    const GOOD: [(&str, &str); 3] = [
+        ("AUTH_BASE_URL", "http://127.0.0.1:3000"),
+        ("AUTH_ISSUER", "https://id.example"),
+        ("AUTH_CLIENT_ID", "app"),
+    ];
+
+    #[tokio::test]
+    async fn three_variables_are_enough() {
+        start(&GOOD).await.expect("starts");
+    }
+
+    #[tokio::test]
+    async fn each_wrong_setting_is_named_on_one_line_without_secrets() {
+        for (name, value, named) in [
+            ("AUTH_ISSUER", "http://id.example", "AUTH_ISSUER"),
+            ("AUTH_ISSUER", "nonsense", "AUTH_ISSUER"),
+            ("AUTH_TOKEN_URL", "https://id.example/token", "AUTH_TOKEN_URL"),
+            (
+                "AUTH_AUTHORIZATION_URL",
+                "https://id.example/a",
+                "AUTH_AUTHORIZATION_URL",
+            ),
+            ("AUTH_CLIENT_AUTH", "client_secret_basic", "AUTH_CLIENT_SECRET"),
+            ("AUTH_CLIENT_AUTH", "client_secret_post", "AUTH_CLIENT_SECRET"),
+            ("AUTH_CLIENT_AUTH", "private_key_jwt", "AUTH_CLIENT_KEY"),
+            ("AUTH_CLIENT_AUTH", "password", "AUTH_CLIENT_AUTH"),
+            ("AUTH_CLIENT_KEY", "/nonexistent/key.pem", "AUTH_CLIENT_KEY"),
+            ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
+            ("AUTH_AUTHORIZE_PARAMS", "state=x", "AUTH_AUTHORIZE_PARAMS"),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "audience=x&redirect_uri=y",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
+            ("AUTH_AUTHORIZE_PARAMS", "max_age=soon", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_RESOURCE", "relative", "AUTH_RESOURCE"),
+            ("AUTH_RESPONSE_MODE", "fragment", "AUTH_RESPONSE_MODE"),
+            ("AUTH_RESPONSE_MODE", "jwt", "AUTH_RESPONSE_MODE"),
+            ("AUTH_USERINFO", "sometimes", "AUTH_USERINFO"),
+            ("AUTH_ID_TOKEN_ALG", "none", "AUTH_ID_TOKEN_ALG"),
+            ("AUTH_ID_TOKEN_ALG", "HS256", "AUTH_ID_TOKEN_ALG"),
+            ("AUTH_ID_TOKEN_ALG", ",", "AUTH_ID_TOKEN_ALG"),
+            ("AUTH_PAR", "always", "AUTH_PAR"),
+            ("AUTH_DPOP", "true", "AUTH_DPOP"),
+            ("AUTH_REQUEST_OBJECT", "signed", "AUTH_REQUEST_OBJECT"),
+            ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),
+            ("AUTH_CA_FILE", "/nonexistent/ca.pem", "AUTH_CA_FILE"),
+            ("AUTH_STORE", "mysql://x", "AUTH_STORE"),
+            ("AUTH_STORE", "sqlite:/nonexistent/folder/file", "AUTH_STORE"),
+            ("AUTH_SECRET", "5ec12e7", "AUTH_SECRET"),
+            ("AUTH_SESSION_IDLE", "0", "AUTH_SESSION_IDLE"),
+            ("AUTH_SESSION_MAX", "-1", "AUTH_SESSION_MAX"),
+            ("HTTP_TIMEOUT_SECS", "1.5", "HTTP_TIMEOUT_SECS"),
+            ("API_URL", "http://api.example", "API_URL"),
+            ("API2_URL", "ftp://api.example", "API2_URL"),
+            ("AUTH_BASE_URL", "https://app.example/sub", "AUTH_BASE_URL"),
+            ("AUTH_BASE_URL", "app", "AUTH_BASE_URL"),
+        ] {
+            let mut variables: Vec<_> = GOOD.into_iter().filter(|(held, _)| *held != name).collect();
+            variables.push((name, value));
+            let error = start(&variables)
+                .await
+                .err()
+                .unwrap_or_else(|| panic!("{name}={value} is refused"));
+            assert_eq!(error.variable(), named, "{name}={value}: {error}");
+            let text = error.to_string();
+            assert!(!text.contains('\n') && !text.contains("5ec12e7"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_required_is_missed_by_name() {
+        for missing in GOOD {
+            let variables: Vec<_> = GOOD.into_iter().filter(|held| *held != missing).collect();
+            let error = start(&variables).await.err().expect("refused");
+            assert_eq!(error.variable(), missing.0);
+        }
+        let error = start(&[("AUTH_TOKEN_URL", "https://id.example/t")])
+            .await
+            .err()
+            .expect("refused");
+        assert_eq!(error.variable(), "AUTH_AUTHORIZATION_URL");
+        let error = start(&[GOOD[0], GOOD[1], ("AUTH_CLIENT_SECRET", "s")])
+            .await
+            .err()
+            .expect("refused");
+        assert_eq!(error.variable(), "AUTH_CLIENT_ID");
+    }
+
+    #[tokio::test]
+    async fn plain_oauth_needs_no_issuer() {
+        start(&[
+            GOOD[0],
+            GOOD[2],
+            ("AUTH_AUTHORIZATION_URL", "https://id.example/authorize"),
+            ("AUTH_TOKEN_URL", "https://id.example/token"),
+        ])
+        .await
+        .expect("starts");
+    }
+}

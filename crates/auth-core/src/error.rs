@@ -1,0 +1,251 @@
+//! Every way in which a request can fail, and who has to act.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::ApiError;
+use crate::csrf::CrossSite;
+use crate::login::LoginError;
+use crate::metadata::ProviderError;
+use crate::refresh::RefreshError;
+use crate::store::StoreError;
+use crate::types::Scopes;
+
+/// Why a request cannot be answered as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nobody is signed in, or no longer.
+    #[error(transparent)]
+    NotSignedIn(#[from] NotSignedIn),
+    /// The user is signed in, but may not do this, or not yet.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The request comes from another site and would change something.
+    #[error(transparent)]
+    CrossSite(#[from] CrossSite),
+    /// A sign-in could not be finished.
+    #[error("the sign-in failed")]
+    Login(#[source] Arc<LoginError>),
+    /// The provider cannot be used at present.
+    #[error("the provider cannot be used")]
+    Provider(#[from] ProviderError),
+    /// The access token is dead and cannot be refreshed at present. The session is kept.
+    #[error("the access token could not be refreshed")]
+    Refresh(#[source] Arc<RefreshError>),
+    /// The session store does not answer. Nobody is signed out by that.
+    #[error("the session store failed")]
+    Store(#[source] Arc<StoreError>),
+    /// A downstream API did not give what was asked.
+    #[error("the call to the API failed")]
+    Api(#[source] Arc<ApiError>),
+    /// The application is put together wrongly.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+impl From<LoginError> for Error {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Provider(error) => Self::Provider(error),
+            LoginError::Store(error) => Self::Store(Arc::new(error)),
+            error => Self::Login(Arc::new(error)),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<RefreshError> for Error {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Ended(reason) => Self::NotSignedIn(reason),
+            RefreshError::Store(error) => Self::Store(error),
+            error => Self::Refresh(Arc::new(error)),
+        }
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Token(error) => *error,
+            error => Self::Api(Arc::new(error)),
+        }
+    }
+}
+
+/// Why nobody counts as signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSignedIn {
+    /// The request names no session.
+    #[error("nobody is signed in")]
+    NoSession,
+    /// The session it names does not exist (any more), or was sealed with a key that is gone.
+    #[error("the session has ended")]
+    Ended,
+    /// The access token is dead and there is no refresh token.
+    #[error("the access token has expired and there is no refresh token")]
+    TokenExpired,
+    /// The provider does not accept the refresh token any more (RFC 6749 §5.2, `invalid_grant`).
+    #[error("the provider has ended the grant")]
+    GrantEnded,
+    /// A refreshed ID token did not verify, or was another user's.
+    #[error("the provider's refreshed ID token is not good")]
+    IdTokenRefused,
+}
+
+/// Why a signed-in user may not do this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAllowed {
+    /// None of the roles that would do is among the user's.
+    #[error("the user does not have the role")]
+    Role,
+    /// A claim is missing or has another value.
+    #[error("the user does not have the claim")]
+    Claim,
+    /// A scope was not granted; signing in again may ask for it (RFC 6750 §3.1, `insufficient_scope`).
+    #[error("the scope was not granted")]
+    Scope(Scopes),
+    /// A scope was asked for at sign-in and not granted.
+    #[error("the scope was asked for and not granted")]
+    ScopeDenied(Scopes),
+    /// The user signed in too long ago (RFC 9470).
+    #[error("the user signed in too long ago")]
+    NotFresh(Duration),
+    /// Signed in already, where only guests belong; here is where to go instead.
+    #[error("the user is signed in already")]
+    OnlyGuests(String),
+}
+
+/// The application is put together wrongly: a matter for its developer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// An extractor or a gate was used on a route that `auth.layer()` does not cover.
+    #[error("no `auth.layer()` around this route: add it to the router, outside of everything that needs it")]
+    LayerMissing,
+    /// The app's own session layer was chosen to carry the session identifier, and is not there or failed.
+    #[error("the app's session layer, chosen to carry the session identifier, is missing or failed")]
+    CarrierMissing,
+    /// The claims of the user do not fit the type that a handler asks for.
+    #[error("the user's claims do not fit the type that the handler asks for")]
+    ClaimsType,
+}
+
+/// Who has to act on a failure. Adapters map it to a status; it is exhaustive on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The user: sign in.
+    NotSignedIn,
+    /// The user, or whoever grants rights.
+    NotAllowed,
+    /// Whoever sent the request.
+    Request,
+    /// The provider's operator, or time.
+    Provider,
+    /// The store's operator, or time.
+    Store,
+    /// The downstream API's operator, or time.
+    Downstream,
+    /// This application's developer or operator.
+    Configuration,
+}
+
+impl Error {
+    /// The stable code of this failure, `login.state_cookie_missing`. `GET /auth/errors/<code>` explains it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn(NotSignedIn::NoSession) => "session.none",
+            Self::NotSignedIn(NotSignedIn::Ended) => "session.ended",
+            Self::NotSignedIn(NotSignedIn::TokenExpired) => "session.token_expired",
+            Self::NotSignedIn(NotSignedIn::GrantEnded) => "session.grant_ended",
+            Self::NotSignedIn(NotSignedIn::IdTokenRefused) => "session.id_token_refused",
+            Self::NotAllowed(NotAllowed::Role) => "access.role_missing",
+            Self::NotAllowed(NotAllowed::Claim) => "access.claim_missing",
+            Self::NotAllowed(NotAllowed::Scope(_)) => "access.scope_missing",
+            Self::NotAllowed(NotAllowed::ScopeDenied(_)) => "access.scope_denied",
+            Self::NotAllowed(NotAllowed::NotFresh(_)) => "access.not_fresh",
+            Self::NotAllowed(NotAllowed::OnlyGuests(_)) => "access.only_guests",
+            Self::CrossSite(_) => "request.cross_site",
+            Self::Login(error) => error.code(),
+            Self::Provider(error) => error.code(),
+            Self::Refresh(error) => error.code(),
+            Self::Store(_) => "store.unavailable",
+            Self::Api(error) => error.code(),
+            Self::Setup(SetupError::LayerMissing) => "setup.layer_missing",
+            Self::Setup(SetupError::CarrierMissing) => "setup.carrier_missing",
+            Self::Setup(SetupError::ClaimsType) => "setup.claims_type",
+        }
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotSignedIn(_) => Fault::NotSignedIn,
+            Self::NotAllowed(_) => Fault::NotAllowed,
+            Self::CrossSite(_) => Fault::Request,
+            Self::Login(error) => error.fault(),
+            Self::Provider(_) => Fault::Provider,
+            Self::Refresh(error) => error.fault(),
+            Self::Store(_) => Fault::Store,
+            Self::Api(error) => error.fault(),
+            Self::Setup(_) => Fault::Configuration,
+        }
+    }
+
+    /// The status code that says so.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotSignedIn(_) | Self::NotAllowed(NotAllowed::NotFresh(_)) => 401,
+            Self::NotAllowed(_) | Self::CrossSite(_) => 403,
+            Self::Login(error) => error.status(),
+            Self::Provider(error) => error.status(),
+            Self::Refresh(_) | Self::Store(_) => 503,
+            Self::Api(error) => error.status(),
+            Self::Setup(_) => 500,
+        }
+    }
+
+    /// After how long it is worth trying again, for a 503.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let asked = match self {
+            Self::Login(error) => error.retry_after(),
+            Self::Provider(error) => error.retry_after(),
+            Self::Refresh(error) => error.retry_after(),
+            _ => None,
+        };
+        (self.status() == 503).then(|| asked.unwrap_or(RETRY_AFTER))
+    }
+}
+
+/// `Retry-After` where the provider names none.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// An error and all its causes, joined by `: `, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    struct Chain<'a>(&'a dyn std::error::Error);
+    impl fmt::Display for Chain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", self.0)?;
+            let mut cause = self.0.source();
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+            Ok(())
+        }
+    }
+    Chain(error).to_string()
+}

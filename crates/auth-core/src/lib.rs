@@ -1,0 +1,56 @@
+//! Sign-in, sessions and tokens for Rust web applications, independent of any web framework.
+//!
+//! Applications use this crate through an adapter, `auth-axum` or `auth-actix`, which re-exports what is needed.
+//!
+//! # The flow in ten lines
+//!
+//! 1. `GET /auth/login` makes a `state`, a `nonce` and a PKCE verifier, seals them in a cookie of their own, and sends
+//!    the browser to the provider ([`login`]).
+//! 2. The provider sends it back to `/auth/callback`. The answer is matched with its cookie, used up, and its code is
+//!    redeemed for tokens.
+//! 3. The ID token is checked step by step ([`id_token`]); userinfo may add to it; the app's hook may shape or refuse.
+//! 4. A session record is written to the [`store`], its tokens and claims sealed; the browser gets a new identifier.
+//! 5. A request with that identifier loads the record: one access to the store, and none without an identifier.
+//! 6. Where its access token is dead it is refreshed first, once, however many requests wait for it ([`refresh`]).
+//! 7. [`client::AuthenticatedClient`] calls APIs with that token, and only those that are configured.
+//! 8. [`gate::Gate`] decides on roles, claims, scopes and how long ago the user signed in.
+//! 9. Whatever fails becomes an [`Error`] that knows who has to act, and a stable code with its mend ([`codes`]).
+//! 10. `POST /auth/logout` deletes the record, revokes the tokens and goes on to the provider's own sign-out.
+
+mod auth;
+mod cache;
+pub mod client;
+mod client_auth;
+pub mod clock;
+pub mod codes;
+pub mod config;
+mod cookie;
+pub mod csrf;
+pub mod env;
+pub mod error;
+pub mod gate;
+mod http;
+pub mod id_token;
+pub mod jose;
+pub mod login;
+mod logout;
+mod metadata;
+pub mod refresh;
+pub mod reply;
+pub mod request;
+mod respond;
+mod seal;
+pub mod secret;
+pub mod session;
+pub mod store;
+mod token;
+pub mod types;
+pub mod userinfo;
+
+pub use auth::Auth;
+pub use config::{AuthBuilder, ConfigError, Refused};
+pub use error::{Error, Fault};
+pub use http::HttpError;
+pub use metadata::{Outage, ProviderError};
+pub use seal::SecretKeys;
+pub use token::{TokenError, TokenErrorCode};

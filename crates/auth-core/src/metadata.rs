@@ -1,0 +1,392 @@
+//! What the provider says of itself: OpenID Connect Discovery 1.0, or endpoints given by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openidconnect::core::{
+    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
+    CoreSubjectIdentifierType,
+};
+use openidconnect::{AdditionalProviderMetadata, ProviderMetadata};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::cache::Cache;
+use crate::clock::Timestamp;
+use crate::config::{EndpointOverrides, ProviderConfig};
+use crate::http::{Answer, HttpError, ProviderHttp};
+use crate::jose::{Algorithm, Jwk, KeySet, parse_key_set};
+use crate::types::{Issuer, secure_url};
+
+/// The provider as the rest of the core sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Metadata {
+    pub(crate) issuer: Issuer,
+    pub(crate) authorization_endpoint: Url,
+    pub(crate) token_endpoint: Url,
+    pub(crate) userinfo_endpoint: Option<Url>,
+    pub(crate) revocation_endpoint: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
+    pub(crate) end_session_endpoint: Option<Url>,
+    /// Where the keys are; `None` for a plain OAuth 2.0 provider, which issues no ID tokens.
+    pub(crate) jwks_uri: Option<Url>,
+    /// Algorithms that the provider signs ID tokens with, less `none` and `HS*`.
+    pub(crate) id_token_algorithms: Vec<Algorithm>,
+    /// Algorithms for client assertions.
+    pub(crate) client_assertion_algorithms: Vec<Algorithm>,
+    /// Whether every authorization response names its issuer (RFC 9207).
+    pub(crate) names_issuer_in_response: bool,
+    /// Whether the authorization request must be pushed first (RFC 9126).
+    pub(crate) requires_pushed_requests: bool,
+}
+
+/// Members of the discovery document beyond OpenID Connect Discovery.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Additional {
+    end_session_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    require_pushed_authorization_requests: bool,
+    code_challenge_methods_supported: Option<Vec<String>>,
+}
+
+impl AdditionalProviderMetadata for Additional {}
+
+type Document = ProviderMetadata<
+    Additional,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    Jwk,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// The provider cannot be used at present, or its own description of itself cannot be trusted.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// It could not be reached, did not answer in time, or answered with 5xx or 429. It may pass.
+    #[error("the provider's {document} cannot be fetched")]
+    Unavailable {
+        /// What was asked for.
+        document: &'static str,
+        /// How long to wait, where the provider says so.
+        retry_after: Option<Duration>,
+        /// What happened.
+        #[source]
+        cause: Arc<Outage>,
+    },
+    /// There is no discovery document at the issuer (OpenID Connect Discovery §4).
+    #[error("there is no discovery document at the issuer (status {status})")]
+    DiscoveryMissing {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The discovery document is not what it has to be (OpenID Connect Discovery §3).
+    #[error("the discovery document is malformed")]
+    DiscoveryMalformed(#[source] Arc<serde_json::Error>),
+    /// The discovery document is for another issuer (OpenID Connect Discovery §4.3).
+    #[error("the discovery document names another issuer than the configured one")]
+    IssuerMismatch,
+    /// The discovery document lacks something, or has an endpoint that is not https.
+    #[error("the discovery document is insufficient: {0}")]
+    DiscoveryInsufficient(&'static str),
+    /// The key set is not one (RFC 7517 §5).
+    #[error("the provider's key set is malformed")]
+    KeysMalformed,
+}
+
+/// What kept the provider from giving a good answer, for now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Outage {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A status that says so.
+    #[error("the provider answered with status {0}")]
+    Status(u16),
+}
+
+impl ProviderError {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "provider.unavailable",
+            Self::DiscoveryMissing { .. } => "provider.discovery_missing",
+            Self::DiscoveryMalformed(_) => "provider.discovery_malformed",
+            Self::IssuerMismatch => "provider.issuer_mismatch",
+            Self::DiscoveryInsufficient(_) => "provider.discovery_insufficient",
+            Self::KeysMalformed => "provider.keys_malformed",
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        if matches!(self, Self::Unavailable { .. }) {
+            503
+        } else {
+            502
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// How long a discovery document is fresh.
+const METADATA_FRESH: Duration = Duration::from_secs(3600);
+/// How long a key set is fresh.
+const KEYS_FRESH: Duration = Duration::from_secs(600);
+/// How often the key set may be fetched again because of an unknown `kid`.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The provider's metadata and keys, fetched when first needed and kept.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    config: ProviderConfig,
+    overrides: EndpointOverrides,
+    http: ProviderHttp,
+    runtime: tokio::runtime::Handle,
+    metadata: Cache<Metadata>,
+    keys: Cache<KeySet>,
+}
+
+impl Provider {
+    pub(crate) fn new(
+        config: ProviderConfig,
+        overrides: EndpointOverrides,
+        http: ProviderHttp,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            config,
+            overrides,
+            http,
+            runtime,
+            metadata: Cache::new(METADATA_FRESH),
+            keys: Cache::new(KEYS_FRESH),
+        }
+    }
+
+    /// The name under which the provider's users are kept.
+    pub(crate) fn issuer(&self) -> Issuer {
+        match &self.config {
+            ProviderConfig::Discovery(issuer) => issuer.clone(),
+            ProviderConfig::Endpoints { token, .. } => Issuer::of_token_endpoint(token),
+        }
+    }
+
+    /// Whether the provider issues ID tokens.
+    pub(crate) fn is_openid(&self) -> bool {
+        matches!(self.config, ProviderConfig::Discovery(_))
+    }
+
+    /// The provider's metadata. A failure is remembered for a second.
+    pub(crate) async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, ProviderError> {
+        let (issuer, http, overrides) = match &self.config {
+            ProviderConfig::Endpoints { authorization, token } => {
+                return Ok(Arc::new(self.given(authorization, token)));
+            }
+            ProviderConfig::Discovery(issuer) => (issuer.clone(), self.http.clone(), self.overrides.clone()),
+        };
+        self.metadata
+            .get(now, &self.runtime, move || {
+                Box::pin(async move { discover(&http, &issuer, overrides).await })
+            })
+            .await
+    }
+
+    /// The metadata that is at hand, without asking the provider.
+    pub(crate) fn metadata_at_hand(&self) -> Option<Arc<Metadata>> {
+        match &self.config {
+            ProviderConfig::Endpoints { authorization, token } => {
+                Some(Arc::new(self.given(authorization, token)))
+            }
+            ProviderConfig::Discovery(_) => self.metadata.at_hand(),
+        }
+    }
+
+    /// The provider's keys.
+    pub(crate) async fn keys(
+        &self,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<Arc<KeySet>, ProviderError> {
+        let (http, uri) = (self.http.clone(), metadata.jwks_uri.clone());
+        self.keys
+            .get(now, &self.runtime, move || {
+                Box::pin(async move { fetch_keys(&http, uri).await })
+            })
+            .await
+    }
+
+    /// The keys that are at hand, without asking the provider.
+    pub(crate) fn keys_at_hand(&self) -> Option<Arc<KeySet>> {
+        self.keys.at_hand()
+    }
+
+    /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds, not
+    /// counting the first fetch. `None` when it is too soon.
+    pub(crate) async fn keys_again(
+        &self,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Option<Result<Arc<KeySet>, ProviderError>> {
+        let (http, uri) = (self.http.clone(), metadata.jwks_uri.clone());
+        let fetch = self
+            .keys
+            .again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, move || {
+                Box::pin(async move { fetch_keys(&http, uri).await })
+            })?;
+        Some(fetch.await)
+    }
+
+    fn given(&self, authorization: &Url, token: &Url) -> Metadata {
+        Metadata {
+            issuer: self.issuer(),
+            authorization_endpoint: authorization.clone(),
+            token_endpoint: token.clone(),
+            userinfo_endpoint: self.overrides.userinfo.clone(),
+            revocation_endpoint: self.overrides.revocation.clone(),
+            introspection_endpoint: self.overrides.introspection.clone(),
+            end_session_endpoint: None,
+            jwks_uri: None,
+            id_token_algorithms: Vec::new(),
+            client_assertion_algorithms: Vec::new(),
+            names_issuer_in_response: false,
+            requires_pushed_requests: false,
+        }
+    }
+}
+
+async fn discover(
+    http: &ProviderHttp,
+    issuer: &Issuer,
+    overrides: EndpointOverrides,
+) -> Result<Metadata, ProviderError> {
+    // OpenID Connect Discovery §4: the suffix goes behind the whole issuer, path included.
+    let url = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.as_str().trim_end_matches('/')
+    );
+    let url = secure_url(&url).map_err(|_| ProviderError::DiscoveryInsufficient("its own address"))?;
+    let answer = fetch(http, &url, "discovery document").await?;
+    if !answer.status.is_success() {
+        return Err(ProviderError::DiscoveryMissing {
+            status: answer.status.as_u16(),
+        });
+    }
+    let document: Document = serde_json::from_slice(&answer.body)
+        .map_err(|error| ProviderError::DiscoveryMalformed(Arc::new(error)))?;
+    // §4.3: to the byte.
+    if document.issuer().as_str() != issuer.as_str() {
+        return Err(ProviderError::IssuerMismatch);
+    }
+    let additional = document.additional_metadata();
+    let endpoint = |text: &str, name| endpoint(issuer, text, name);
+    let optional = |given: Option<Url>, text: Option<&str>, name| match (given, text) {
+        (Some(url), _) => Ok(Some(url)),
+        (None, Some(text)) => endpoint(text, name).map(Some),
+        (None, None) => Ok(None),
+    };
+    // A document that lists the methods of PKCE but not S256 cannot be used safely (RFC 9700 §2.1.1); one that
+    // lists none may still do it.
+    if additional
+        .code_challenge_methods_supported
+        .as_ref()
+        .is_some_and(|methods| !methods.iter().any(|method| method == "S256"))
+    {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "the provider does not support PKCE with S256",
+        ));
+    }
+    Ok(Metadata {
+        issuer: issuer.clone(),
+        authorization_endpoint: endpoint(
+            document.authorization_endpoint().as_str(),
+            "authorization_endpoint",
+        )?,
+        token_endpoint: document
+            .token_endpoint()
+            .ok_or(ProviderError::DiscoveryInsufficient("token_endpoint is missing"))
+            .and_then(|url| endpoint(url.as_str(), "token_endpoint"))?,
+        userinfo_endpoint: optional(
+            overrides.userinfo,
+            document.userinfo_endpoint().map(|url| url.as_str()),
+            "userinfo_endpoint",
+        )?,
+        revocation_endpoint: optional(
+            overrides.revocation,
+            additional.revocation_endpoint.as_deref(),
+            "revocation_endpoint",
+        )?,
+        introspection_endpoint: optional(
+            overrides.introspection,
+            additional.introspection_endpoint.as_deref(),
+            "introspection_endpoint",
+        )?,
+        end_session_endpoint: optional(
+            None,
+            additional.end_session_endpoint.as_deref(),
+            "end_session_endpoint",
+        )?,
+        jwks_uri: Some(endpoint(document.jwks_uri().as_str(), "jwks_uri")?),
+        id_token_algorithms: document.id_token_signing_alg_values_supported().clone(),
+        client_assertion_algorithms: document
+            .token_endpoint_auth_signing_alg_values_supported()
+            .cloned()
+            .unwrap_or_default(),
+        names_issuer_in_response: additional.authorization_response_iss_parameter_supported,
+        requires_pushed_requests: additional.require_pushed_authorization_requests,
+    })
+}
+
+/// An endpoint's URL: https, or http to loopback where the issuer is there too.
+fn endpoint(issuer: &Issuer, text: &str, name: &'static str) -> Result<Url, ProviderError> {
+    let url = secure_url(text).map_err(|_| ProviderError::DiscoveryInsufficient(name))?;
+    if issuer.as_str().starts_with("https:") && url.scheme() != "https" {
+        return Err(ProviderError::DiscoveryInsufficient(name));
+    }
+    Ok(url)
+}
+
+async fn fetch_keys(http: &ProviderHttp, uri: Option<Url>) -> Result<KeySet, ProviderError> {
+    let uri = uri.ok_or(ProviderError::KeysMalformed)?;
+    let answer = fetch(http, &uri, "key set").await?;
+    if !answer.status.is_success() {
+        return Err(ProviderError::KeysMalformed);
+    }
+    parse_key_set(&answer.body).map_err(|_| ProviderError::KeysMalformed)
+}
+
+async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result<Answer, ProviderError> {
+    let unavailable = |retry_after, cause| ProviderError::Unavailable {
+        document,
+        retry_after,
+        cause: Arc::new(cause),
+    };
+    let request = http.get(url).header(http::header::ACCEPT, "application/json");
+    match http.send(request).await {
+        Ok(answer) if answer.is_outage() => Err(unavailable(
+            answer.retry_after(),
+            Outage::Status(answer.status.as_u16()),
+        )),
+        Ok(answer) => Ok(answer),
+        Err(HttpError::TooLarge) if document == "key set" => Err(ProviderError::KeysMalformed),
+        Err(HttpError::TooLarge) => Err(ProviderError::DiscoveryInsufficient("it is larger than 1 MiB")),
+        Err(error) => Err(unavailable(None, error.into())),
+    }
+}

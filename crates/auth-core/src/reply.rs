@@ -1,0 +1,98 @@
+//! The answer to a request, as a plain value that an adapter turns into its framework's response.
+
+use std::borrow::Cow;
+
+use crate::secret::SessionId;
+
+/// An answer of one of the library's routes, or a refusal.
+#[derive(Debug)]
+#[must_use]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Headers in order, names in lower case. A name may stand there more than once (`set-cookie`).
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; empty for none.
+    pub body: Cow<'static, str>,
+    /// What becomes of the session identifier that the browser holds.
+    pub session: SessionChange,
+}
+
+/// What becomes of the session identifier that the browser holds.
+#[derive(Debug, Default)]
+pub enum SessionChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It becomes this one: somebody has signed in.
+    Set(SessionId),
+    /// It is taken away: the user has signed out.
+    Clear,
+}
+
+const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+
+impl Reply {
+    fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            headers: vec![
+                (NO_STORE.0, NO_STORE.1.to_owned()),
+                ("content-type", content_type.to_owned()),
+                ("x-content-type-options", "nosniff".to_owned()),
+            ],
+            body: body.into(),
+            session: SessionChange::Keep,
+        }
+    }
+
+    /// A page of the library: no script, nothing loaded, not to be framed.
+    pub(crate) fn page(status: u16, html: String) -> Self {
+        Self::new(status, "text/html; charset=utf-8", html)
+            .with(
+                "content-security-policy",
+                "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            )
+            .with("referrer-policy", "no-referrer")
+            .with("x-frame-options", "DENY")
+    }
+
+    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", value.to_string())
+    }
+
+    pub(crate) fn problem(status: u16, value: &serde_json::Value) -> Self {
+        Self::new(status, "application/problem+json", value.to_string())
+    }
+
+    pub(crate) fn raw(status: u16, content_type: Option<&str>, body: String) -> Self {
+        let mut reply = Self::empty(status);
+        if let Some(content_type) = content_type {
+            reply = reply.with("content-type", content_type);
+        }
+        reply.body = body.into();
+        reply.with("x-content-type-options", "nosniff")
+    }
+
+    /// 303 See Other: whatever the method was, the browser goes on with `GET`.
+    pub(crate) fn redirect(to: &str) -> Self {
+        let mut reply = Self::empty(303).with("location", to);
+        // A sign-in under way names its page in no Referer.
+        reply.headers.push(("referrer-policy", "no-referrer".to_owned()));
+        reply
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
+            body: Cow::Borrowed(""),
+            session: SessionChange::Keep,
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+}

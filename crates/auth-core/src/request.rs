@@ -1,0 +1,345 @@
+//! What the core needs to know of an incoming request, whatever framework brought it.
+
+use crate::config::CookieNames;
+use crate::csrf::{self, CrossSite};
+use crate::secret::SessionId;
+use crate::types::{BaseUrl, ReturnTo};
+
+/// The head of an incoming request. Adapters implement it for their framework's type.
+pub trait RequestHead {
+    /// The method in upper case, `GET`.
+    fn method(&self) -> &str;
+
+    /// The path as it came, still percent-encoded.
+    fn path(&self) -> &str;
+
+    /// The query as it came, without the `?`.
+    fn query(&self) -> Option<&str>;
+
+    /// Calls `each` with every value of the header, in order. Values that are not visible ASCII are left out.
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str));
+
+    /// The first value of the header.
+    fn header(&self, name: &'static str) -> Option<String> {
+        let mut first = None;
+        self.header_values(name, &mut |value| {
+            if first.is_none() {
+                first = Some(value.to_owned());
+            }
+        });
+        first
+    }
+
+    /// Whether any value of the header is so.
+    fn header_is(&self, name: &'static str, mut test: impl FnMut(&str) -> bool) -> bool
+    where
+        Self: Sized,
+    {
+        let mut found = false;
+        self.header_values(name, &mut |value| found |= test(value));
+        found
+    }
+
+    /// Whether the request has the header at all (with a readable value).
+    fn has_header(&self, name: &'static str) -> bool
+    where
+        Self: Sized,
+    {
+        self.header_is(name, |_| true)
+    }
+}
+
+/// Who waits for the answer: it decides between a redirect or page and a status with a JSON body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// A person's browser opening a page: a `GET` that accepts `text/html` and, where the browser says so, is a
+    /// navigation (Fetch Metadata `Sec-Fetch-Mode: navigate`).
+    Navigation,
+    /// Anything else: fetch, XHR, HTMX, prefetch, other methods, programs.
+    Script,
+}
+
+impl RequestKind {
+    /// Tells which kind a request is.
+    #[must_use]
+    pub fn of(head: &impl RequestHead) -> Self {
+        let navigation = head.method() == "GET"
+            && head.header_is("accept", accepts_html)
+            && !(head.header_is("sec-fetch-mode", |mode| mode != "navigate")
+                || head.has_header("hx-request")
+                || head.has_header("x-requested-with")
+                || head.header_is("sec-purpose", |purpose| purpose.contains("prefetch"))
+                || head.header_is("purpose", |purpose| purpose.contains("prefetch"))
+                || head.header_is("x-moz", |purpose| purpose.contains("prefetch")));
+        if navigation {
+            Self::Navigation
+        } else {
+            Self::Script
+        }
+    }
+}
+
+fn accepts_html(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        parts
+            .next()
+            .is_some_and(|media| media.eq_ignore_ascii_case("text/html"))
+            && !parts.any(|parameter| {
+                parameter
+                    .strip_prefix("q=")
+                    .is_some_and(|q| q.parse() == Ok(0.0_f32))
+            })
+    })
+}
+
+/// What an adapter reads off a request before the handler runs: enough to find its session, to refuse it and to
+/// send its sender to sign in.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Who waits for the answer.
+    pub kind: RequestKind,
+    /// Where to come back to after signing in.
+    pub return_to: ReturnTo,
+    /// Why the request may not change anything, if it comes from another site.
+    pub cross_site: Option<CrossSite>,
+}
+
+impl Incoming {
+    pub(crate) fn of(head: &impl RequestHead, base: &BaseUrl) -> Self {
+        let kind = RequestKind::of(head);
+        Self {
+            kind,
+            // Only a navigation is ever sent to sign in and comes back.
+            return_to: match kind {
+                RequestKind::Navigation => ReturnTo::of_request(head.path(), head.query()),
+                RequestKind::Script => ReturnTo::default(),
+            },
+            cross_site: csrf::check(head, base).err(),
+        }
+    }
+}
+
+/// The request that one of the library's own routes answers: an owned copy of what they look at.
+#[derive(Clone)]
+pub struct RouteRequest {
+    pub(crate) method: String,
+    pub(crate) query: String,
+    pub(crate) incoming: Incoming,
+    pub(crate) is_form: bool,
+    pub(crate) body: Vec<u8>,
+    pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) session: Option<SessionId>,
+}
+
+impl std::fmt::Debug for RouteRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouteRequest")
+            .field("method", &self.method)
+            .field("incoming", &self.incoming.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RouteRequest {
+    /// Longest form body that a route reads, in bytes.
+    pub const MAX_BODY: usize = 64 * 1024;
+
+    /// Cookies beyond this number are not looked at.
+    const MAX_COOKIES: usize = 200;
+
+    pub(crate) fn new(
+        head: &impl RequestHead,
+        body: Vec<u8>,
+        session: Option<SessionId>,
+        base: &BaseUrl,
+        names: &CookieNames,
+    ) -> Self {
+        let mut cookies = Vec::new();
+        each_cookie(head, &mut |name, value| {
+            if name.starts_with(names.attempt_prefix()) && cookies.len() < Self::MAX_COOKIES {
+                cookies.push((name.to_owned(), value.to_owned()));
+            }
+        });
+        Self {
+            method: head.method().to_owned(),
+            query: head.query().unwrap_or_default().to_owned(),
+            incoming: Incoming::of(head, base),
+            is_form: head.header_is("content-type", |value| {
+                value.split(';').next().is_some_and(|media| {
+                    media
+                        .trim()
+                        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+                })
+            }),
+            body,
+            cookies,
+            session,
+        }
+    }
+
+    /// The parameters of the query, decoded.
+    pub(crate) fn query_parameters(&self) -> Parameters {
+        Parameters::parse(self.query.as_bytes())
+    }
+
+    /// The parameters of the form body, decoded; none where the body is no form.
+    pub(crate) fn form_parameters(&self) -> Parameters {
+        if self.is_form {
+            Parameters::parse(&self.body)
+        } else {
+            Parameters::default()
+        }
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies
+            .iter()
+            .find(|(held, _)| held == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Calls `each` with the name and value of every cookie of the request (RFC 6265 §5.4).
+pub(crate) fn each_cookie(head: &(impl RequestHead + ?Sized), each: &mut dyn FnMut(&str, &str)) {
+    head.header_values("cookie", &mut |line| {
+        for pair in line.split(';') {
+            if let Some((name, value)) = pair.trim().split_once('=') {
+                each(name, value);
+            }
+        }
+    });
+}
+
+/// Decoded `application/x-www-form-urlencoded` parameters, in order.
+#[derive(Default)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn parse(encoded: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The parameter's value. An empty value counts as absent (RFC 6749 §3.1).
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(held, _)| held == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether any of the names stands there more than once.
+    pub(crate) fn repeats(&self, names: &[&str]) -> bool {
+        names
+            .iter()
+            .any(|name| self.0.iter().filter(|(held, _)| held == name).count() > 1)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A request head for unit tests.
+    pub(crate) struct Head {
+        pub(crate) method: &'static str,
+        pub(crate) target: &'static str,
+        pub(crate) headers: Vec<(&'static str, String)>,
+    }
+
+    impl Head {
+        pub(crate) fn get(target: &'static str) -> Self {
+            Self {
+                method: "GET",
+                target,
+                headers: Vec::new(),
+            }
+        }
+
+        pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+            self.headers.push((name, value.to_owned()));
+            self
+        }
+    }
+
+    impl RequestHead for Head {
+        fn method(&self) -> &str {
+            self.method
+        }
+        fn path(&self) -> &str {
+            self.target.split('?').next().unwrap_or_default()
+        }
+        fn query(&self) -> Option<&str> {
+            self.target.split_once('?').map(|(_, query)| query)
+        }
+        fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+            for (held, value) in &self.headers {
+                if *held == name {
+                    each(value);
+                }
+            }
+        }
+    }
+
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    #[test]
+    fn a_get_that_accepts_html_is_a_navigation() {
+        for head in [
+            Head::get("/").with("accept", BROWSER),
+            Head::get("/")
+                .with("accept", BROWSER)
+                .with("sec-fetch-mode", "navigate"),
+            Head::get("/")
+                .with("accept", "application/json")
+                .with("accept", "TEXT/HTML;q=0.1"),
+        ] {
+            assert_eq!(RequestKind::of(&head), RequestKind::Navigation);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_a_script() {
+        for head in [
+            Head::get("/"),
+            Head::get("/").with("accept", "*/*"),
+            Head::get("/").with("accept", "text/html;q=0"),
+            Head::get("/").with("accept", "text/html2"),
+            Head {
+                method: "POST",
+                ..Head::get("/").with("accept", BROWSER)
+            },
+            Head {
+                method: "HEAD",
+                ..Head::get("/").with("accept", BROWSER)
+            },
+            Head::get("/")
+                .with("accept", BROWSER)
+                .with("sec-fetch-mode", "cors"),
+            Head::get("/")
+                .with("accept", BROWSER)
+                .with("sec-fetch-mode", "no-cors"),
+            Head::get("/").with("accept", BROWSER).with("hx-request", "true"),
+            Head::get("/")
+                .with("accept", BROWSER)
+                .with("x-requested-with", "XMLHttpRequest"),
+            Head::get("/")
+                .with("accept", BROWSER)
+                .with("sec-purpose", "prefetch;prerender"),
+            Head::get("/").with("accept", BROWSER).with("purpose", "prefetch"),
+        ] {
+            assert_eq!(RequestKind::of(&head), RequestKind::Script);
+        }
+    }
+
+    #[test]
+    fn cookies_are_read_from_every_cookie_header() {
+        let head = Head::get("/")
+            .with("cookie", "a=1; b=2=3;c")
+            .with("cookie", "a=4");
+        let mut seen = Vec::new();
+        each_cookie(&head, &mut |name, value| seen.push(format!("{name}:{value}")));
+        assert_eq!(seen, ["a:1", "b:2=3", "a:4"]);
+    }
+}

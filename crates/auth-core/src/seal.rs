@@ -1,0 +1,257 @@
+//! Encryption of cookies and of sessions at rest, with key rotation.
+//!
+//! A sealed value is `1 | key id (4 bytes) | nonce (12) | AES-256-GCM ciphertext and tag`. The AES key is derived
+//! by HKDF-SHA-256 from one of the app's keys for one purpose and one context (the session's key, the cookie's
+//! name), so that a value opens only where it was sealed for, and no key ever sees enough messages for two random
+//! nonces to meet.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use zeroize::Zeroizing;
+
+use crate::config::ConfigError;
+use crate::secret::random_bytes;
+
+/// What a sealed value is for. Values sealed for one purpose do not open for another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// A session record's body; the context is the session's key.
+    Session,
+    /// A sign-in attempt's cookie; the context is the cookie's name.
+    Attempt,
+    /// What a gate asks of a sign-in, in the URL of `/auth/login`.
+    StepUp,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Session => b"auth-core session record 1",
+            Self::Attempt => b"auth-core sign-in attempt 1",
+            Self::StepUp => b"auth-core step-up 1",
+        }
+    }
+}
+
+/// The app's keys: the first seals, all of them open.
+///
+/// Made from `AUTH_SECRET`; to rotate, put the new key in front and keep the old one until no session is left
+/// that was sealed with it (`AUTH_SESSION_MAX`).
+#[derive(Clone)]
+pub struct SecretKeys(Vec<Key>);
+
+#[derive(Clone)]
+struct Key {
+    id: [u8; 4],
+    prk: Prk,
+}
+
+impl SecretKeys {
+    /// A random key, for one process and its lifetime: sessions end with it.
+    #[must_use]
+    pub fn random() -> Self {
+        let bytes = Zeroizing::new(random_bytes::<32>());
+        Self(vec![Key::new(&bytes[..])])
+    }
+
+    /// Reads keys in hexadecimal digits, 64 or more each (256 bits), separated by commas, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming `AUTH_SECRET` for a key that is too short or has anything but hexadecimal digits.
+    pub fn from_hex(list: &str) -> Result<Self, ConfigError> {
+        let keys = list
+            .split(',')
+            .map(|text| {
+                let text = text.trim();
+                if text.len() < 64 {
+                    return Err(ConfigError::new(
+                        "AUTH_SECRET",
+                        "each key needs 64 or more hexadecimal digits; make one with `openssl rand -hex 32`",
+                    ));
+                }
+                let bytes = decode_hex(text).ok_or_else(|| {
+                    ConfigError::new(
+                        "AUTH_SECRET",
+                        "must be pairs of hexadecimal digits (0-9, a-f); make one with `openssl rand -hex 32`",
+                    )
+                })?;
+                Ok(Key::new(&bytes))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(keys))
+    }
+
+    /// Seals `plain` with the newest key.
+    pub(crate) fn seal(&self, purpose: Purpose, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        let key = &self.0[0];
+        let mut body = plain.to_vec();
+        let header = header(key.id);
+        let nonce = key
+            .aead(purpose, context)
+            .seal_in_place_append_tag(Aad::from(&header), &mut body)
+            .expect("AES-GCM seals anything shorter than 64 GiB");
+        let mut sealed = Vec::with_capacity(header.len() + 12 + body.len());
+        sealed.extend_from_slice(&header);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut body);
+        sealed
+    }
+
+    /// Opens what [`seal`](Self::seal) made with any of the keys, for the same purpose and context.
+    pub(crate) fn open(
+        &self,
+        purpose: Purpose,
+        context: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (header_bytes, rest) = sealed.split_at_checked(5).ok_or(OpenError)?;
+        let (nonce, body) = rest.split_first_chunk::<12>().ok_or(OpenError)?;
+        let key = self
+            .0
+            .iter()
+            .find(|key| header(key.id) == header_bytes)
+            .ok_or(OpenError)?;
+        let mut plain = Zeroizing::new(body.to_vec());
+        let length = key
+            .aead(purpose, context)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(header_bytes),
+                &mut plain,
+            )
+            .map_err(|_| OpenError)?
+            .len();
+        plain.truncate(length);
+        Ok(plain)
+    }
+}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKeys({} keys)", self.0.len())
+    }
+}
+
+impl Key {
+    fn new(secret: &[u8]) -> Self {
+        let prk = Salt::new(HKDF_SHA256, b"auth-core").extract(secret);
+        let mut id = [0; 4];
+        prk.expand(&[b"key id"], Length(4))
+            .and_then(|okm| okm.fill(&mut id))
+            .expect("HKDF gives four bytes");
+        Self { id, prk }
+    }
+
+    fn aead(&self, purpose: Purpose, context: &[u8]) -> RandomizedNonceKey {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.prk
+            .expand(&[purpose.label(), context], Length(32))
+            .and_then(|okm| okm.fill(&mut bytes[..]))
+            .expect("HKDF gives 32 bytes");
+        RandomizedNonceKey::new(&AES_256_GCM, &bytes[..]).expect("AES-256-GCM takes 32 bytes")
+    }
+}
+
+/// The value was not sealed by one of these keys for this purpose and context, or it was changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpenError;
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+const fn header(id: [u8; 4]) -> [u8; 5] {
+    [1, id[0], id[1], id[2], id[3]]
+}
+
+fn decode_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    digits
+        .chunks_exact(2)
+        .map(|pair| u8::try_from(value(pair[0])? * 16 + value(pair[1])?).ok())
+        .collect::<Option<Vec<u8>>>()
+        .map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(list: &[char]) -> SecretKeys {
+        let list: Vec<String> = list.iter().map(|digit| digit.to_string().repeat(64)).collect();
+        SecretKeys::from_hex(&list.join(",")).expect("the keys are well formed")
+    }
+
+    #[test]
+    fn opens_what_it_sealed() {
+        let keys = keys(&['a']);
+        let sealed = keys.seal(Purpose::Session, b"key", b"tokens");
+        assert_eq!(
+            *keys.open(Purpose::Session, b"key", &sealed).expect("opens"),
+            b"tokens"
+        );
+    }
+
+    #[test]
+    fn a_value_opens_only_for_its_purpose_and_context() {
+        let keys = keys(&['a']);
+        let sealed = keys.seal(Purpose::Session, b"key", b"tokens");
+        assert!(keys.open(Purpose::Attempt, b"key", &sealed).is_err());
+        assert!(keys.open(Purpose::Session, b"other", &sealed).is_err());
+    }
+
+    #[test]
+    fn every_changed_or_missing_byte_is_refused() {
+        let keys = keys(&['a']);
+        let sealed = keys.seal(Purpose::Session, b"key", b"tokens");
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(
+                keys.open(Purpose::Session, b"key", &changed).is_err(),
+                "byte {at}"
+            );
+            assert!(
+                keys.open(Purpose::Session, b"key", &sealed[..at]).is_err(),
+                "length {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn old_keys_still_open_and_the_newest_seals() {
+        let old = keys(&['a']).seal(Purpose::Session, b"key", b"tokens");
+        let rotated = keys(&['b', 'a']);
+        assert!(rotated.open(Purpose::Session, b"key", &old).is_ok());
+        let new = rotated.seal(Purpose::Session, b"key", b"tokens");
+        assert!(keys(&['b']).open(Purpose::Session, b"key", &new).is_ok());
+        assert!(keys(&['a']).open(Purpose::Session, b"key", &new).is_err());
+    }
+
+    #[test]
+    fn short_odd_or_foreign_keys_are_refused_without_showing_them() {
+        for bad in [
+            "",
+            "abc",
+            &"a".repeat(63),
+            &"a".repeat(65),
+            &"g".repeat(64),
+            &format!("{},", "a".repeat(64)),
+        ] {
+            let error = SecretKeys::from_hex(bad).expect_err("refused").to_string();
+            assert!(error.starts_with("AUTH_SECRET"), "{error}");
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Values that must never be printed.
+//!
+//! Each is a type of its own without `Display`, whose `Debug` shows the type's name only, and which is wiped when
+//! it is dropped. The one way to the text is `expose`; `grep expose` finds every place where a secret leaves its type.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::store::SessionKey;
+
+macro_rules! secret_text {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps the text.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text itself. Never log it, show it or put it in a URL.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+secret_text! {
+    /// An access token (RFC 6749 §1.4).
+    AccessToken;
+    /// A refresh token (RFC 6749 §1.5).
+    RefreshToken;
+    /// An ID token in its compact form (OpenID Connect Core §2), kept to be shown to the provider at sign-out.
+    IdToken;
+    /// The client's password at the provider (RFC 6749 §2.3.1).
+    ClientSecret;
+    /// An authorization code (RFC 6749 §1.3.1).
+    AuthorizationCode;
+    /// The verifier of an authorization request with PKCE (RFC 7636 §4.1).
+    CodeVerifier;
+}
+
+/// Serializes secrets, for [`crate::seal`] only: what comes out must go straight under encryption.
+pub(crate) mod sealed {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{AccessToken, CodeVerifier, IdToken, RefreshToken};
+
+    pub(crate) trait Secret: Sized {
+        fn wrap(text: String) -> Self;
+        fn text(&self) -> &str;
+    }
+
+    macro_rules! secret {
+        ($($name:ident),*) => {$(
+            impl Secret for $name {
+                fn wrap(text: String) -> Self {
+                    Self(text)
+                }
+                fn text(&self) -> &str {
+                    &self.0
+                }
+            }
+        )*};
+    }
+    secret!(AccessToken, RefreshToken, IdToken, CodeVerifier);
+
+    pub(crate) fn serialize<T: Secret, S: Serializer>(secret: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.text())
+    }
+
+    pub(crate) fn deserialize<'de, T: Secret, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from).map(T::wrap)
+    }
+
+    pub(crate) mod option {
+        use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+        use super::Secret;
+
+        #[allow(clippy::ref_option, reason = "the signature is serde's")]
+        pub(crate) fn serialize<T: Secret, S: Serializer>(
+            secret: &Option<T>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            secret.as_ref().map(Secret::text).serialize(to)
+        }
+
+        pub(crate) fn deserialize<'de, T: Secret, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<T>, D::Error> {
+            Ok(Option::<String>::deserialize(from)?.map(T::wrap))
+        }
+    }
+}
+
+/// The identifier of a session that the browser holds: 256 random bits.
+///
+/// Whoever knows it is signed in as the session's user. Stores are given its hash, [`SessionId::key`], only.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct SessionId([u8; 32]);
+
+impl SessionId {
+    /// A new random identifier.
+    #[must_use]
+    pub(crate) fn random() -> Self {
+        Self(random_bytes())
+    }
+
+    /// Reads the text form. Anything but the exact text of 32 bytes is `None`: a corrupt cookie is no cookie.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        // 43 characters of base64url make 32 bytes; the engine refuses padding and stray trailing bits.
+        (text.len() == 43 && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(32)).then_some(Self(bytes))
+    }
+
+    /// The text form, 43 characters of base64url, for the browser's cookie and nothing else.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// The name of this session in a store: the SHA-256 hash of the identifier.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        SessionKey::from_bytes(sha256(&[&self.0]))
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// Bytes from the operating system's random source.
+///
+/// # Panics
+///
+/// Where the operating system has no random numbers; nothing can be kept secret then.
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system's random source works");
+    bytes
+}
+
+/// 256 random bits as 43 characters of base64url: for `state`, `nonce` and `jti`.
+pub(crate) fn random_text() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<32>())
+}
+
+/// SHA-256 over the parts, one after the other.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let id = SessionId::random();
+        let shown = format!(
+            "{:?} {:?} {:?}",
+            AccessToken::new("s3cret"),
+            ClientSecret::new("s3cret"),
+            id
+        );
+        assert!(!shown.contains("s3cret"));
+        assert!(!shown.contains(&id.expose()));
+    }
+
+    #[test]
+    fn session_id_survives_its_text_form() {
+        let id = SessionId::random();
+        assert_eq!(SessionId::parse(&id.expose()), Some(id));
+    }
+
+    #[test]
+    fn a_corrupt_session_id_is_none() {
+        let good = SessionId::random().expose();
+        for bad in [
+            "",
+            &good[1..],
+            &format!("{good}A"),
+            &format!("{good}="),
+            &good.replace(|c: char| c.is_ascii_alphanumeric(), "!"),
+            &"\u{e4}".repeat(21),
+        ] {
+            assert_eq!(SessionId::parse(bad), None, "{bad}");
+        }
+        // The last character carries two bits beyond the 32 bytes; they must be zero.
+        assert_eq!(SessionId::parse(&format!("{}B", "A".repeat(42))), None);
+    }
+}

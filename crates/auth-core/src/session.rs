@@ -1,0 +1,475 @@
+//! A session: who is signed in, with which tokens, until when.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+use crate::seal::{Purpose, SecretKeys};
+use crate::secret::{self, AccessToken, IdToken, RefreshToken, sha256};
+use crate::store::{IndexKey, Opened, Record, SessionKey};
+use crate::types::{Issuer, Scopes};
+
+/// What is sealed in a session's record.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SessionData {
+    pub(crate) issuer: Issuer,
+    pub(crate) subject: String,
+    pub(crate) sid: Option<String>,
+    pub(crate) claims: Claims,
+    pub(crate) app: Value,
+    #[serde(with = "secret::sealed::option")]
+    pub(crate) id_token: Option<IdToken>,
+    pub(crate) auth_time: Option<Timestamp>,
+    pub(crate) tokens: Tokens,
+    /// The scopes that were asked for at sign-in.
+    pub(crate) asked: Scopes,
+    /// When the session ends in any case.
+    pub(crate) ends_at: Timestamp,
+    /// How often, and when last, the tokens were refreshed.
+    pub(crate) refreshes: u64,
+    pub(crate) refreshed_at: Option<Timestamp>,
+}
+
+/// The tokens of a session.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    /// `None` once it was revoked.
+    #[serde(with = "secret::sealed::option")]
+    pub(crate) access: Option<AccessToken>,
+    pub(crate) access_issued_at: Timestamp,
+    /// `None` where the provider does not say.
+    pub(crate) access_expires_at: Option<Timestamp>,
+    #[serde(with = "secret::sealed::option")]
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) scopes: Scopes,
+}
+
+impl SessionData {
+    pub(crate) fn seal(&self, keys: &SecretKeys, key: &SessionKey) -> Arc<[u8]> {
+        let plain = zeroize::Zeroizing::new(
+            serde_json::to_vec(self).expect("a session's data has string keys and finite numbers only"),
+        );
+        keys.seal(Purpose::Session, key.as_bytes(), &plain).into()
+    }
+
+    /// Opens a record's body, or finds it opened. `None` where no key opens it: the session counts as signed out.
+    pub(crate) fn open(keys: &SecretKeys, key: &SessionKey, record: &Record) -> Option<Arc<Self>> {
+        if let Some(data) = record.opened.get() {
+            return Some(Arc::clone(data));
+        }
+        let plain = keys.open(Purpose::Session, key.as_bytes(), &record.sealed).ok()?;
+        let data: Arc<Self> = Arc::new(serde_json::from_slice(&plain).ok()?);
+        record.opened.set(Arc::clone(&data));
+        Some(data)
+    }
+
+    /// The record that keeps this data.
+    pub(crate) fn record(
+        self,
+        keys: &SecretKeys,
+        key: &SessionKey,
+        created_at: Timestamp,
+        now: Timestamp,
+        idle: Duration,
+    ) -> Record {
+        let opened = Opened::default();
+        let record = Record {
+            version: 1,
+            subject: index_key(b"sub", &self.issuer, &self.subject),
+            sid: self.sid.as_ref().map(|sid| index_key(b"sid", &self.issuer, sid)),
+            created_at,
+            last_seen_at: now,
+            expires_at: now.plus(idle).min(self.ends_at),
+            lease: None,
+            sealed: self.seal(keys, key),
+            opened: opened.clone(),
+        };
+        opened.set(Arc::new(self));
+        record
+    }
+}
+
+/// The index over (issuer, `sub`) or (issuer, `sid`).
+pub(crate) fn index_key(kind: &[u8], issuer: &Issuer, value: &str) -> IndexKey {
+    let length = (issuer.as_str().len() as u64).to_be_bytes();
+    IndexKey::from_bytes(sha256(&[
+        kind,
+        b"\0",
+        &length,
+        issuer.as_str().as_bytes(),
+        value.as_bytes(),
+    ]))
+}
+
+/// A session of a signed-in user, as it was when it was read. Cheap to clone.
+///
+/// It shows who the user is and when things end; tokens come from [`Auth`](crate::Auth) and from
+/// [`AuthenticatedClient`](crate::client::AuthenticatedClient), which refresh them first.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) record: Arc<Record>,
+    pub(crate) data: Arc<SessionData>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.key)
+            .field("issuer", &self.data.issuer)
+            .field("record", &self.record)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Names the session in the store. It lets nobody in, so it may be shown to the user and given to background
+    /// jobs ([`Auth::session`](crate::Auth::session) finds the session again).
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    /// The provider that the user signed in with. For a plain OAuth 2.0 provider this is its token endpoint.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.data.issuer
+    }
+
+    /// The user's identifier at the provider, unique together with the issuer (OpenID Connect Core §5.7). Empty
+    /// where a plain OAuth 2.0 provider does not say who the user is.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.data.subject
+    }
+
+    /// The session's identifier at the provider (`sid`), where it names one.
+    #[must_use]
+    pub fn sid(&self) -> Option<&str> {
+        self.data.sid.as_deref()
+    }
+
+    /// What is known of the user: the ID token's claims, and userinfo's where the ID token had none.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.data.claims
+    }
+
+    /// What the [sign-in hook](crate::AuthBuilder::on_sign_in) kept for the app.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a `T`.
+    pub fn app<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.data.app)
+    }
+
+    /// The scopes that were granted.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.data.tokens.scopes
+    }
+
+    /// When the access token dies; `None` where the provider does not say or it was revoked.
+    #[must_use]
+    pub fn access_token_expires_at(&self) -> Option<Timestamp> {
+        self.data
+            .tokens
+            .access
+            .as_ref()
+            .and(self.data.tokens.access_expires_at)
+    }
+
+    /// Whether there is a refresh token.
+    #[must_use]
+    pub fn is_refreshable(&self) -> bool {
+        self.data.tokens.refresh.is_some()
+    }
+
+    /// How often the tokens were refreshed since the user signed in.
+    #[must_use]
+    pub fn refresh_count(&self) -> u64 {
+        self.data.refreshes
+    }
+
+    /// When the tokens were last refreshed.
+    #[must_use]
+    pub fn refreshed_at(&self) -> Option<Timestamp> {
+        self.data.refreshed_at
+    }
+
+    /// When the user signed in here.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.record.created_at
+    }
+
+    /// When the session ends: the earlier of its idle and its absolute end.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.record.expires_at
+    }
+
+    /// When the provider last saw the user prove who they are (`auth_time`), where it says so.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.data.auth_time
+    }
+}
+
+/// Claims about a user, by name.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Claims(pub(crate) Map<String, Value>);
+
+impl fmt::Debug for Claims {
+    /// Names only: the values are personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Claims {
+    /// The claim's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// The claim's value, where it is a string.
+    #[must_use]
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_str()
+    }
+
+    /// `sub`.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.str("sub")
+    }
+
+    /// `name`, the full name for display (OpenID Connect Core §5.1).
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.str("name")
+    }
+
+    /// `given_name`.
+    #[must_use]
+    pub fn given_name(&self) -> Option<&str> {
+        self.str("given_name")
+    }
+
+    /// `family_name`.
+    #[must_use]
+    pub fn family_name(&self) -> Option<&str> {
+        self.str("family_name")
+    }
+
+    /// `preferred_username`. It is no identifier: it may change, and belong to someone else tomorrow.
+    #[must_use]
+    pub fn preferred_username(&self) -> Option<&str> {
+        self.str("preferred_username")
+    }
+
+    /// `email`. It is no identifier; see [`email_verified`](Self::email_verified).
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.str("email")
+    }
+
+    /// `email_verified`, which some providers send as a string.
+    #[must_use]
+    pub fn email_verified(&self) -> bool {
+        match self.get("email_verified") {
+            Some(Value::Bool(verified)) => *verified,
+            Some(Value::String(text)) => text == "true",
+            _ => false,
+        }
+    }
+
+    /// `roles`: an array of strings, or one string, which is compared whole.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.contains("roles", role)
+    }
+
+    /// Whether the claim is this string, or an array that holds it.
+    #[must_use]
+    pub fn contains(&self, name: &str, value: &str) -> bool {
+        match self.get(name) {
+            Some(Value::String(text)) => text == value,
+            Some(Value::Array(values)) => values.iter().any(|held| held.as_str() == Some(value)),
+            _ => false,
+        }
+    }
+
+    /// The claims as a type of the app's own.
+    ///
+    /// # Errors
+    ///
+    /// When they do not fit.
+    ///
+    /// ```
+    /// # use auth_core::session::Claims;
+    /// #[derive(serde::Deserialize)]
+    /// struct Employee {
+    ///     sub: String,
+    ///     #[serde(default)]
+    ///     department: Option<String>,
+    /// }
+    /// # let claims: Claims = serde_json::from_str(r#"{"sub":"a"}"#)?;
+    /// let employee: Employee = claims.to()?;
+    /// # assert_eq!(employee.sub, "a");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.0)
+    }
+
+    /// All claims.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+/// A sign-in about to succeed, as the [hook](crate::AuthBuilder::on_sign_in) sees it. Everything in it is verified.
+pub struct SignIn {
+    pub(crate) issuer: Issuer,
+    pub(crate) subject: String,
+    pub(crate) claims: Claims,
+    pub(crate) id_token_claims: Option<Claims>,
+    pub(crate) userinfo: Option<Claims>,
+    pub(crate) token_response: Map<String, Value>,
+    pub(crate) access_token: AccessToken,
+    pub(crate) scopes: Scopes,
+    pub(crate) app: Value,
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignIn")
+            .field("issuer", &self.issuer)
+            .field("claims", &self.claims)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SignIn {
+    /// The provider. For a plain OAuth 2.0 provider this is its token endpoint.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The user's identifier at the provider.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The claims that the session will keep.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The ID token's own claims; `None` with a plain OAuth 2.0 provider.
+    #[must_use]
+    pub fn id_token_claims(&self) -> Option<&Claims> {
+        self.id_token_claims.as_ref()
+    }
+
+    /// The userinfo endpoint's answer, where it was asked and answered.
+    #[must_use]
+    pub fn userinfo(&self) -> Option<&Claims> {
+        self.userinfo.as_ref()
+    }
+
+    /// The members of the token response other than the tokens, `token_type`, `expires_in` and `scope`.
+    #[must_use]
+    pub fn token_response(&self) -> &Map<String, Value> {
+        &self.token_response
+    }
+
+    /// The access token, for a call that decides whether the user may come in.
+    #[must_use]
+    pub fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    /// The scopes that were granted.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Sets a claim that the session will keep. `iss` and `sub` stay what the provider says.
+    pub fn set_claim(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.claims.0.insert(name.into(), value.into());
+    }
+
+    /// Keeps these claims, `iss` and `sub` only.
+    pub fn keep_claims<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        let names: Vec<&str> = names.into_iter().collect();
+        self.claims
+            .0
+            .retain(|name, _| names.contains(&name.as_str()) || name == "iss" || name == "sub");
+    }
+
+    /// Keeps a value of the app's own with the session; [`Session::app`] gives it back.
+    ///
+    /// # Errors
+    ///
+    /// When the value cannot be written as JSON.
+    pub fn set_app<T: Serialize>(&mut self, value: &T) -> Result<(), serde_json::Error> {
+        self.app = serde_json::to_value(value)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims(value: Value) -> Claims {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    #[test]
+    fn a_role_is_compared_whole() {
+        assert!(claims(json!({"roles": ["user", "admin"]})).has_role("admin"));
+        assert!(claims(json!({"roles": "admin"})).has_role("admin"));
+        for other in [
+            json!("admin user"),
+            json!("administrator"),
+            json!(["Admin", ["admin"]]),
+            json!({"admin": true}),
+            json!(null),
+        ] {
+            assert!(!claims(json!({"roles": other})).has_role("admin"), "{other}");
+        }
+        assert!(!claims(json!({})).has_role("admin"));
+    }
+
+    #[test]
+    fn index_keys_do_not_run_together() {
+        let a = Issuer::new("https://a.example/x").expect("an issuer");
+        let b = Issuer::new("https://a.example/").expect("an issuer");
+        assert_ne!(index_key(b"sub", &a, "y"), index_key(b"sub", &b, "xy"));
+        assert_ne!(index_key(b"sub", &a, "y"), index_key(b"sid", &a, "y"));
+    }
+
+    #[test]
+    fn debug_of_claims_shows_names_only() {
+        assert_eq!(format!("{:?}", claims(json!({"email": "a@b"}))), r#"{"email"}"#);
+    }
+}

@@ -1,0 +1,399 @@
+//! The token endpoint and its kin: one function for every request that the client authenticates.
+//!
+//! Every grant, revocation and introspection is a form that is posted with client authentication (RFC 6749 §3.2,
+//! RFC 7009 §2.1, RFC 7662 §2.1). Answers are read leniently where leniency loses nothing, because a refresh token
+//! that was rotated and not kept is a session lost.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::client_auth::ClientAuthentication;
+use crate::clock::Timestamp;
+use crate::http::{Answer, HttpError, ProviderHttp};
+use crate::metadata::{Metadata, Outage};
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::types::Scopes;
+
+/// What the client is at the provider, and the way there.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) client_id: String,
+    pub(crate) authentication: ClientAuthentication,
+    pub(crate) http: ProviderHttp,
+}
+
+/// A request for tokens: any grant, with the parameters that it has besides client authentication.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) grant_type: &'a str,
+    pub(crate) parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl fmt::Debug for TokenRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenRequest({})", self.grant_type)
+    }
+}
+
+/// A successful token response (RFC 6749 §5.1), as it came: nothing in it is verified yet.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenResponse {
+    pub(crate) access_token: AccessToken,
+    pub(crate) token_type: Option<String>,
+    /// `expires_in`; `None` where it is missing or nonsense.
+    pub(crate) expires_in: Option<Duration>,
+    pub(crate) refresh_token: Option<RefreshToken>,
+    pub(crate) id_token: Option<IdToken>,
+    pub(crate) scope: Option<Scopes>,
+    /// All further members.
+    pub(crate) extra: Map<String, Value>,
+    /// When the request was sent: lifetimes are counted from here.
+    pub(crate) requested_at: Timestamp,
+}
+
+/// No tokens.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The provider could not be reached, did not answer in time, or answered with 5xx or 429.
+    #[error("the provider's token endpoint cannot be used at present")]
+    Unavailable {
+        /// How long to wait, where the provider says so.
+        retry_after: Option<Duration>,
+        /// What happened.
+        #[source]
+        cause: Outage,
+    },
+    /// The provider answered with an error (RFC 6749 §5.2).
+    #[error("the provider refused the token request: {0}")]
+    Refused(TokenErrorCode),
+    /// The answer is no token response.
+    #[error("the provider's token response is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// The error codes of RFC 6749 §5.2. The text of an unknown one is not kept: it is the provider's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenErrorCode {
+    /// The request lacks something or has too much.
+    #[error("invalid_request")]
+    InvalidRequest,
+    /// Client authentication failed: id, secret or method are not what is registered.
+    #[error("invalid_client")]
+    InvalidClient,
+    /// The code or refresh token is not good (any more).
+    #[error("invalid_grant")]
+    InvalidGrant,
+    /// This client may not use this grant.
+    #[error("unauthorized_client")]
+    UnauthorizedClient,
+    /// The provider does not know this grant.
+    #[error("unsupported_grant_type")]
+    UnsupportedGrantType,
+    /// The scope is unknown, malformed or more than was granted.
+    #[error("invalid_scope")]
+    InvalidScope,
+    /// Any other code.
+    #[error("an error code that RFC 6749 does not define")]
+    Other,
+}
+
+impl TokenErrorCode {
+    fn of(text: &str) -> Self {
+        match text {
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_client" => Self::InvalidClient,
+            "invalid_grant" => Self::InvalidGrant,
+            "unauthorized_client" => Self::UnauthorizedClient,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "invalid_scope" => Self::InvalidScope,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the client's registration, rather than the grant, is what the provider does not accept.
+    pub(crate) fn is_about_the_client(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType
+        )
+    }
+}
+
+impl Registration {
+    /// Asks for tokens.
+    pub(crate) async fn tokens(
+        &self,
+        metadata: &Metadata,
+        request: TokenRequest<'_>,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
+        let mut form = vec![("grant_type", request.grant_type)];
+        form.extend(request.parameters);
+        let answer = self.post(metadata, &metadata.token_endpoint, &form, now).await?;
+        TokenResponse::read(&answer, now)
+    }
+
+    /// Revokes a token (RFC 7009). Where the provider has no revocation endpoint, or does not revoke this type,
+    /// nothing happens.
+    pub(crate) async fn revoke(
+        &self,
+        metadata: &Metadata,
+        token: &str,
+        token_type_hint: &str,
+        now: Timestamp,
+    ) -> Result<(), TokenError> {
+        let Some(endpoint) = &metadata.revocation_endpoint else {
+            return Ok(());
+        };
+        let form = [("token", token), ("token_type_hint", token_type_hint)];
+        let answer = self.post(metadata, endpoint, &form, now).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        match error_code(&answer) {
+            // RFC 7009 §2.2.1: unsupported_token_type. There is nothing to do about it.
+            Some(code) if code == "unsupported_token_type" => Ok(()),
+            Some(code) => Err(TokenError::Refused(TokenErrorCode::of(&code))),
+            None => Err(TokenError::Malformed("the revocation endpoint gave no reason")),
+        }
+    }
+
+    /// Asks what a token is (RFC 7662). The answer's members, if the token is active.
+    pub(crate) async fn introspect(
+        &self,
+        metadata: &Metadata,
+        endpoint: &Url,
+        token: &AccessToken,
+        now: Timestamp,
+    ) -> Result<Option<Map<String, Value>>, TokenError> {
+        let form = [("token", token.expose()), ("token_type_hint", "access_token")];
+        let answer = self.post(metadata, endpoint, &form, now).await?;
+        if !answer.status.is_success() {
+            return Err(match error_code(&answer) {
+                Some(code) => TokenError::Refused(TokenErrorCode::of(&code)),
+                None => TokenError::Malformed("the introspection endpoint gave no reason"),
+            });
+        }
+        let members: Map<String, Value> = serde_json::from_slice(&answer.body)
+            .map_err(|_| TokenError::Malformed("the introspection answer is no JSON object"))?;
+        Ok((members.get("active") == Some(&Value::Bool(true))).then_some(members))
+    }
+
+    /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
+    async fn post(
+        &self,
+        metadata: &Metadata,
+        endpoint: &Url,
+        form: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Answer, TokenError> {
+        let credentials = self.authentication.credentials(
+            &self.client_id,
+            metadata.issuer.as_str(),
+            &metadata.client_assertion_algorithms,
+            now,
+        );
+        let mut form = form.to_vec();
+        form.extend(
+            credentials
+                .form
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        let mut request = self
+            .http
+            .post_form(endpoint, &form)
+            .header(ACCEPT, "application/json");
+        if let Some(value) = credentials.authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        match self.http.send(request).await {
+            Ok(answer) if answer.is_outage() => Err(TokenError::Unavailable {
+                retry_after: answer.retry_after(),
+                cause: Outage::Status(answer.status.as_u16()),
+            }),
+            Ok(answer) => Ok(answer),
+            Err(HttpError::TooLarge) => Err(TokenError::Malformed("it is larger than 1 MiB")),
+            Err(error) => Err(TokenError::Unavailable {
+                retry_after: None,
+                cause: error.into(),
+            }),
+        }
+    }
+}
+
+fn error_code(answer: &Answer) -> Option<String> {
+    let members: Map<String, Value> = serde_json::from_slice(&answer.body).ok()?;
+    members.get("error")?.as_str().map(str::to_owned)
+}
+
+impl TokenResponse {
+    fn read(answer: &Answer, requested_at: Timestamp) -> Result<Self, TokenError> {
+        let mut members: Map<String, Value> = serde_json::from_slice(&answer.body)
+            .map_err(|_| TokenError::Malformed("it is no JSON object"))?;
+        // An error is an error, whatever the status is and whatever stands beside it.
+        match members.get("error") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(code)) => return Err(TokenError::Refused(TokenErrorCode::of(code))),
+            Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
+        }
+        if !answer.status.is_success() {
+            return Err(TokenError::Malformed("its status says error, its body does not"));
+        }
+        let mut text = |name: &str| match members.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let access_token = text("access_token").ok_or(TokenError::Malformed("access_token is missing"))?;
+        if !access_token.bytes().all(|b| b.is_ascii_graphic()) {
+            // It could not be sent in a header (RFC 6750 §2.1).
+            return Err(TokenError::Malformed(
+                "access_token holds characters that no header can carry",
+            ));
+        }
+        let token_type = text("token_type");
+        let refresh_token = text("refresh_token").map(RefreshToken::new);
+        let id_token = text("id_token").map(IdToken::new);
+        let scope = text("scope").map(|scope| Scopes::parse(&scope));
+        let mut seconds = |name: &str| members.remove(name).as_ref().and_then(seconds);
+        Ok(Self {
+            access_token: AccessToken::new(access_token),
+            token_type,
+            expires_in: seconds("expires_in"),
+            refresh_token,
+            id_token,
+            scope,
+            extra: members,
+            requested_at,
+        })
+    }
+
+    /// Whether the token is a bearer token, or its type is not named: at a refresh that means the session's type.
+    pub(crate) fn is_bearer_or_silent(&self) -> bool {
+        self.token_type
+            .as_ref()
+            .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"))
+    }
+
+    /// When the access token dies, where the provider says so.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_in.map(|length| self.requested_at.plus(length))
+    }
+}
+
+/// A number of seconds, also as a decimal string; anything else is unknown.
+fn seconds(value: &Value) -> Option<Duration> {
+    const LONGEST: f64 = 10.0 * 366.0 * 24.0 * 3600.0;
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok()?,
+        _ => return None,
+    };
+    (number >= 0.0 && number.is_finite()).then(|| Duration::from_secs_f64(number.min(LONGEST).trunc()))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Result<TokenResponse, TokenError> {
+        TokenResponse::read(
+            &Answer {
+                status: StatusCode::from_u16(status).expect("a status"),
+                headers: HeaderMap::new(),
+                body: Bytes::copy_from_slice(body.as_bytes()),
+            },
+            Timestamp::from_secs(1000),
+        )
+    }
+
+    #[test]
+    fn reads_what_providers_send() {
+        let response = read(
+            200,
+            r#"{"access_token":"a","token_type":"bearer","expires_in":"3600","refresh_token":"r","id_token":"i",
+                "scope":"openid mail","session_expiry":7,"refresh_expires_in":1800}"#,
+        )
+        .expect("good");
+        assert_eq!(response.access_token.expose(), "a");
+        assert_eq!(response.expires_at(), Some(Timestamp::from_secs(4600)));
+        assert_eq!(response.refresh_token.expect("given").expose(), "r");
+        assert_eq!(response.scope.expect("given").to_string(), "openid mail");
+        assert_eq!(response.extra.get("session_expiry"), Some(&Value::from(7)));
+    }
+
+    #[test]
+    fn odd_members_lose_nothing() {
+        for (lifetime, seconds) in [
+            ("3600.9", Some(3600)),
+            ("0", Some(0)),
+            ("\"60\"", Some(60)),
+            ("-1", None),
+            ("\"soon\"", None),
+            ("\"1e3\"", None),
+            ("\"\"", None),
+            ("null", None),
+            ("[]", None),
+            ("1e400", None),
+        ] {
+            let body =
+                format!(r#"{{"access_token":"a","refresh_token":"r","id_token":7,"expires_in":{lifetime}}}"#);
+            match read(201, &body) {
+                Ok(response) => {
+                    assert_eq!(
+                        response.expires_in,
+                        seconds.map(Duration::from_secs),
+                        "{lifetime}"
+                    );
+                    assert_eq!(response.refresh_token.expect("kept").expose(), "r");
+                    assert!(response.id_token.is_none());
+                }
+                // JSON itself has no such number.
+                Err(error) => assert!(lifetime == "1e400", "{lifetime}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_an_error_whatever_stands_beside_it() {
+        for status in [200, 400, 401] {
+            let error = read(status, r#"{"error":"invalid_grant","access_token":"a"}"#).expect_err("refused");
+            assert!(
+                matches!(error, TokenError::Refused(TokenErrorCode::InvalidGrant)),
+                "{error}"
+            );
+        }
+        let error = read(400, r#"{"error":"nothing of ours <script>"}"#).expect_err("refused");
+        assert!(!error.to_string().contains("script"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_token_response_is_malformed() {
+        for (status, body) in [
+            (200, ""),
+            (200, "<html>"),
+            (200, r#"{"access_token":"#),
+            (200, "[]"),
+            (200, "{}"),
+            (200, r#"{"access_token":""}"#),
+            (200, r#"{"access_token":7}"#),
+            (200, "{\"access_token\":\"a\\nb\"}"),
+            (200, "{\"access_token\":\"\u{e4}\"}"),
+            (302, r#"{"access_token":"a"}"#),
+            (404, r#"{"access_token":"a"}"#),
+        ] {
+            assert!(
+                matches!(read(status, body), Err(TokenError::Malformed(_))),
+                "{status} {body}"
+            );
+        }
+    }
+}

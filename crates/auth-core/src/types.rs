@@ -1,0 +1,385 @@
+//! Values that are valid because they exist.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Position, Url};
+
+/// An issuer identifier (OpenID Connect Discovery §3): an `https` URL without query and fragment, kept and
+/// compared byte for byte. `http` is taken for loopback addresses only.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Checks and keeps an issuer identifier.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says what is wrong with it.
+    pub fn new(text: impl Into<String>) -> Result<Self, UrlError> {
+        let text = text.into();
+        let url = secure_url(&text)?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(UrlError::HasQuery);
+        }
+        Ok(Self(text))
+    }
+
+    /// A name for a provider that has no issuer identifier (plain OAuth 2.0).
+    pub(crate) fn of_token_endpoint(url: &Url) -> Self {
+        Self(url.as_str().to_owned())
+    }
+
+    /// The identifier as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({})", self.0)
+    }
+}
+
+/// What is wrong with a URL that is to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It does not parse as an absolute URL with a host.
+    #[error("must be an absolute URL such as https://example.com")]
+    NotAUrl,
+    /// Plain `http` to a host that is not loopback.
+    #[error("must be https; http is only for loopback addresses (127.0.0.1, [::1], localhost)")]
+    NotSecure,
+    /// It has a user name or a password in it.
+    #[error("must not hold a user name or password")]
+    HasCredentials,
+    /// It has a query or a fragment.
+    #[error("must not have a query or a fragment")]
+    HasQuery,
+    /// It has a path where only an origin is meant.
+    #[error("must be an origin only, without a path")]
+    HasPath,
+}
+
+/// An absolute `https` URL, or an `http` one to a loopback address, without credentials.
+pub(crate) fn secure_url(text: &str) -> Result<Url, UrlError> {
+    let url = Url::parse(text).map_err(|_| UrlError::NotAUrl)?;
+    let host = url.host().ok_or(UrlError::NotAUrl)?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        "http" => return Err(UrlError::NotSecure),
+        _ => return Err(UrlError::NotAUrl),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(UrlError::HasCredentials);
+    }
+    Ok(url)
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// The app's own public origin: scheme, host and port, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    url: Url,
+    origin: String,
+}
+
+impl BaseUrl {
+    /// Checks and keeps the origin. A trailing `/` is fine, a path is not. Unlike a provider's, it may be plain
+    /// `http` on any host (a development machine in the local network); cookies are then not `Secure`.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, UrlError> {
+        let url = Url::parse(text).map_err(|_| UrlError::NotAUrl)?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(UrlError::NotAUrl);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlError::HasCredentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(UrlError::HasQuery);
+        }
+        if url.path() != "/" {
+            return Err(UrlError::HasPath);
+        }
+        let origin = url.origin().ascii_serialization();
+        Ok(Self { url, origin })
+    }
+
+    /// `https://app.example`, as browsers write it in `Origin`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether browsers reach the app over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The absolute URL of a path of this app.
+    pub(crate) fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+}
+
+/// A path of this app, with its query, to go to after signing in.
+///
+/// It is a path on the app's own origin by the rules of the URL standard: it starts with exactly one `/`, and holds
+/// no backslash and no control character. Anything else becomes `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Longest return path that is kept, in bytes.
+    pub const MAX_LENGTH: usize = 2048;
+
+    /// Parses what came from a browser; anything that is not a path of this origin becomes `/`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self::checked(text).unwrap_or_default()
+    }
+
+    fn checked(text: &str) -> Option<Self> {
+        if text.len() > Self::MAX_LENGTH
+            || !text.starts_with('/')
+            || text.chars().any(|c| c == '\\' || c.is_control())
+        {
+            return None;
+        }
+        // The host stands for this origin, whatever it is: what matters is whether a browser would leave it.
+        let base = Url::parse("https://this.invalid").ok()?;
+        let url = base.join(text).ok()?;
+        let normal = &url[Position::BeforePath..];
+        // A path that begins with two slashes once its dot segments are gone names another host to whoever
+        // shortens it first.
+        if url.origin() != base.origin() || normal.starts_with("//") {
+            return None;
+        }
+        // ASCII stays as it came, to the byte; anything else becomes what a browser would send.
+        let kept = if text.bytes().all(|b| b.is_ascii_graphic()) {
+            text
+        } else {
+            normal
+        };
+        Some(Self(kept.to_owned()))
+    }
+
+    /// Takes the path and query of a request to this app.
+    #[must_use]
+    pub fn of_request(path: &str, query: Option<&str>) -> Self {
+        match query {
+            Some(query) => Self::parse(&format!("{path}?{query}")),
+            None => Self::parse(path),
+        }
+    }
+
+    /// The path and query.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path without its query.
+    pub(crate) fn path(&self) -> &str {
+        self.0.split(['?', '#']).next().unwrap_or("/")
+    }
+}
+
+impl Default for ReturnTo {
+    fn default() -> Self {
+        Self("/".to_owned())
+    }
+}
+
+/// A set of scopes in the order in which they were named (RFC 6749 §3.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// Reads scopes separated by spaces. Repeated ones count once.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        text.split_ascii_whitespace().collect()
+    }
+
+    /// Whether `scope` is among them, compared to the byte.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|held| held == scope)
+    }
+
+    /// The scopes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one scope, or several separated by spaces, unless they are there.
+    pub fn insert(&mut self, scopes: &str) {
+        for scope in scopes.split_ascii_whitespace() {
+            if !self.contains(scope) {
+                self.0.push(scope.to_owned());
+            }
+        }
+    }
+
+    /// A scope token by RFC 6749 §3.3: printable ASCII less space, `"` and `\`.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.0.iter().all(|scope| {
+            scope
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+        })
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for Scopes {
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        let mut set = Self::default();
+        for scope in scopes {
+            set.insert(scope.as_ref());
+        }
+        set
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn return_path_keeps_path_and_query_of_this_origin() {
+        for good in [
+            "/",
+            "/a",
+            "/a?b=c&d=%2F%2Fx",
+            "/a?u=http://x/",
+            "/%2F%2Fevil.example",
+            "/a//b",
+            "/a/../b",
+            "/?q='\"<>",
+            "/@evil.example",
+            "/a#b",
+            "/:80",
+        ] {
+            assert_eq!(ReturnTo::parse(good).as_str(), good);
+        }
+        assert_eq!(ReturnTo::parse("/ä b?ü").as_str(), "/%C3%A4%20b?%C3%BC");
+    }
+
+    #[test]
+    fn anything_else_becomes_the_root() {
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/a\\b",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            " /a",
+            "/\u{0}",
+            "/\u{7f}",
+            "/\u{85}a",
+            "/.//evil.example",
+            "/a/..//evil.example",
+            "/%2e//evil.example",
+            "?a=b",
+            "#a",
+            "data:,x",
+            "http:/a",
+            "http:a",
+        ] {
+            assert_eq!(ReturnTo::parse(bad).as_str(), "/", "{bad:?}");
+        }
+        assert_eq!(ReturnTo::parse(&format!("/{}", "a".repeat(2048))).as_str(), "/");
+    }
+
+    #[test]
+    fn issuer_is_https_or_loopback() {
+        for good in [
+            "https://id.example",
+            "https://id.example/t/a",
+            "http://127.0.0.1:1/",
+            "http://[::1]:1",
+            "http://localhost:1",
+        ] {
+            assert_eq!(Issuer::new(good).expect(good).as_str(), good);
+        }
+        for (bad, error) in [
+            ("http://id.example", UrlError::NotSecure),
+            ("http://127.0.0.1.evil.example", UrlError::NotSecure),
+            ("http://localhost.evil.example", UrlError::NotSecure),
+            ("ftp://id.example", UrlError::NotAUrl),
+            ("id.example", UrlError::NotAUrl),
+            ("", UrlError::NotAUrl),
+            ("https://a:b@id.example", UrlError::HasCredentials),
+            ("https://id.example?a", UrlError::HasQuery),
+            ("https://id.example#a", UrlError::HasQuery),
+        ] {
+            assert_eq!(Issuer::new(bad), Err(error), "{bad}");
+        }
+    }
+
+    #[test]
+    fn base_url_is_an_origin() {
+        assert_eq!(
+            BaseUrl::new("https://app.example:443/").expect("good").origin(),
+            "https://app.example"
+        );
+        assert_eq!(
+            BaseUrl::new("http://127.0.0.1:3000").expect("good").origin(),
+            "http://127.0.0.1:3000"
+        );
+        assert_eq!(BaseUrl::new("https://app.example/sub"), Err(UrlError::HasPath));
+        assert_eq!(BaseUrl::new("app.example"), Err(UrlError::NotAUrl));
+    }
+
+    #[test]
+    fn scopes_are_a_set_in_order() {
+        let mut scopes = Scopes::parse("openid  profile openid");
+        scopes.insert("mail.read profile");
+        assert_eq!(scopes.to_string(), "openid profile mail.read");
+        assert!(!scopes.contains("mail"));
+    }
+}

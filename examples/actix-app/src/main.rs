@@ -1,0 +1,2 @@
+//! examples/actix-app
+fn main() {}

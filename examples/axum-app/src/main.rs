@@ -1,0 +1,2 @@
+//! examples/axum-app
+fn main() {}

@@ -1,0 +1,2 @@
+//! examples/minimal-actix
+fn main() {}

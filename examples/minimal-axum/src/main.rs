@@ -1,0 +1,2 @@
+//! examples/minimal-axum
+fn main() {}
