@@ -159,9 +159,7 @@ impl Answer {
     /// Asserts a problem document (RFC 9457) with this status, which neither redirects nor sets a cookie and is not stored.
     #[track_caller]
     pub fn assert_problem(&self, status: u16) -> &Self {
-        self.assert_status(status)
-            .assert_no_cookie()
-            .assert_no_store();
+        self.assert_status(status).assert_no_cookie().assert_no_store();
         assert_eq!(
             self.media_type(),
             "application/problem+json",

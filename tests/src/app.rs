@@ -46,13 +46,8 @@ impl Framework {
 }
 
 fn build_both() -> [PathBuf; 2] {
-    let mut cargo =
-        std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--message-format=json-render-diagnostics",
-    ]);
+    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
     for framework in Framework::BOTH {
         cargo.args(["-p", framework.package()]);
     }
@@ -64,10 +59,7 @@ fn build_both() -> [PathBuf; 2] {
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "the example applications do not compile"
-    );
+    assert!(output.status.success(), "the example applications do not compile");
     let messages = String::from_utf8_lossy(&output.stdout);
     Framework::BOTH.map(|framework| {
         messages
@@ -118,16 +110,12 @@ impl App {
             .expect("the binary starts");
         let output = Arc::new(Mutex::new(Output::default()));
         let readers = vec![
-            collect(
-                child.stdout.take().unwrap(),
-                Arc::clone(&output),
-                |output| &mut output.stdout,
-            ),
-            collect(
-                child.stderr.take().unwrap(),
-                Arc::clone(&output),
-                |output| &mut output.stderr,
-            ),
+            collect(child.stdout.take().unwrap(), Arc::clone(&output), |output| {
+                &mut output.stdout
+            }),
+            collect(child.stderr.take().unwrap(), Arc::clone(&output), |output| {
+                &mut output.stderr
+            }),
         ];
         Self {
             framework,
@@ -209,8 +197,7 @@ impl App {
 
     fn signal(&self, signal: Signal) {
         let id = self.child.id().expect("the process runs");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal)
-            .expect("the process can be signalled");
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).expect("the process can be signalled");
     }
 
     /// Waits for the end of the process and of its output.

@@ -99,10 +99,7 @@ impl Browser {
 
     /// From now on, finds the application at another address.
     pub fn moved_to(&self, address: SocketAddr) {
-        self.dial
-            .lock()
-            .unwrap()
-            .insert(self.base.origin(), address);
+        self.dial.lock().unwrap().insert(self.base.origin(), address);
     }
 
     /// The application's public origin.
@@ -205,10 +202,7 @@ impl Browser {
             } else {
                 Site::SameSite
             };
-            answer = self
-                .request(Method::GET, next.as_str())
-                .navigation(site)
-                .await;
+            answer = self.request(Method::GET, next.as_str()).navigation(site).await;
         }
         panic!("more than ten redirects, the last from {}", answer.url)
     }
@@ -256,12 +250,7 @@ impl Browser {
                 "called at {caller}"
             );
             let answer = self.fetch("/api/ping").await;
-            assert_eq!(
-                answer.status,
-                401,
-                "called at {caller}: {}",
-                answer.describe()
-            );
+            assert_eq!(answer.status, 401, "called at {caller}: {}", answer.describe());
         })
     }
 

@@ -128,9 +128,6 @@ mod tests {
 
     #[test]
     fn text_leaves_out_tags_and_styles() {
-        assert_eq!(
-            text("<style>p{}</style><p>a <b>b</b>\n &amp; c</p>"),
-            "a b & c"
-        );
+        assert_eq!(text("<style>p{}</style><p>a <b>b</b>\n &amp; c</p>"), "a b & c");
     }
 }

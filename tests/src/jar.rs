@@ -79,8 +79,7 @@ impl Jar {
         if name.starts_with("__Secure-") && !secure {
             return None;
         }
-        if name.starts_with("__Host-")
-            && (!secure || cookie.domain().is_some() || cookie.path() != Some("/"))
+        if name.starts_with("__Host-") && (!secure || cookie.domain().is_some() || cookie.path() != Some("/"))
         {
             return None;
         }
@@ -142,9 +141,9 @@ impl Jar {
     /// The cookies stored for a host that have not expired.
     pub fn of_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = &'a Stored> {
         let now = Instant::now();
-        self.cookies.iter().filter(move |cookie| {
-            cookie.host == host && cookie.expires_at.is_none_or(|at| at > now)
-        })
+        self.cookies
+            .iter()
+            .filter(move |cookie| cookie.host == host && cookie.expires_at.is_none_or(|at| at > now))
     }
 
     /// Changes the value of a stored cookie, as a user with developer tools can.
@@ -207,10 +206,7 @@ mod tests {
         for (origin, header) in [
             ("https://a.test/", "__Host-x=1; Path=/"),
             ("https://a.test/", "__Host-x=1; Secure; Path=/b"),
-            (
-                "https://a.test/",
-                "__Host-x=1; Secure; Path=/; Domain=a.test",
-            ),
+            ("https://a.test/", "__Host-x=1; Secure; Path=/; Domain=a.test"),
             ("http://a.test/", "x=1; Secure"),
             ("https://a.test/", "x=1; SameSite=None"),
             ("https://a.test/", "x=1; Domain=b.test"),

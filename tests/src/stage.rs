@@ -113,10 +113,7 @@ impl Stage {
 
     /// Nothing that this provider issues must ever be printed.
     pub fn watch(&self, provider: &DevProvider) {
-        self.controls
-            .lock()
-            .unwrap()
-            .push(provider.control().clone());
+        self.controls.lock().unwrap().push(provider.control().clone());
     }
 
     /// A builder of a development provider where the application is registered.
@@ -202,10 +199,7 @@ impl Stage {
         provider: DevProviderBuilder,
         settings: impl FnOnce(Environment) -> Environment,
     ) -> World {
-        let provider = provider
-            .start()
-            .await
-            .expect("the development provider starts");
+        let provider = provider.start().await.expect("the development provider starts");
         self.watch(&provider);
         let environment = settings(self.environment(&provider));
         let app = self.start(&environment).await;
@@ -310,10 +304,7 @@ impl World {
 
     /// Brings an authorization response to the application, as the provider's redirect does.
     pub async fn callback(&self, browser: &Browser, callback: &Url) -> Answer {
-        browser
-            .navigate(callback.as_str())
-            .site(Site::CrossSite)
-            .await
+        browser.navigate(callback.as_str()).site(Site::CrossSite).await
     }
 
     /// Waits until the provider has seen this many refresh requests.

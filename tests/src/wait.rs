@@ -8,11 +8,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// When it is still false after `limit`.
-pub async fn until<F: Future<Output = bool>>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> F,
-) {
+pub async fn until<F: Future<Output = bool>>(what: &str, limit: Duration, mut condition: impl FnMut() -> F) {
     let start = Instant::now();
     while !condition().await {
         assert!(

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use auth_tests::{App, Carrier, Framework, Stage, wait};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -17,11 +18,23 @@ use tokio::process::{Child, Command};
 const PHONE: (u32, u32) = (390, 844);
 const DESK: (u32, u32) = (1280, 900);
 
-/// A chromedriver of our own on a free port.
+/// A chromedriver of our own on a free port, with one browser.
 struct Driver {
     web: WebDriver,
     name: String,
-    _process: Child,
+    _process: Processes,
+}
+
+/// A process and those it started, which end together with this value.
+struct Processes(Child);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            // An error means that nothing is left to end.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
 }
 
 impl Driver {
@@ -30,7 +43,7 @@ impl Driver {
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): apt-get install chromium chromium-driver, or ./tests/run"));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -57,9 +70,7 @@ impl Driver {
         }
         if !script {
             let setting = json!({"profile.managed_default_content_settings.javascript": 2});
-            capabilities
-                .add_experimental_option("prefs", setting)
-                .unwrap();
+            capabilities.add_experimental_option("prefs", setting).unwrap();
         }
         let web = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities)
             .await
@@ -67,7 +78,7 @@ impl Driver {
         Self {
             web,
             name,
-            _process: process,
+            _process: Processes(process),
         }
     }
 
@@ -161,8 +172,8 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
     // Tokens shall die while we watch.
     driver.goto(&provider).await;
     driver.picture("3-control").await;
-    driver.click("button[name=lifetime][value='5']").await;
-    driver.shows("/", "Right now 5 seconds").await;
+    driver.click("button[name=lifetime][value='10']").await;
+    driver.shows("/", "Right now 10 seconds").await;
 
     driver
         .goto(&format!("{base}/auth/login?return_to=/profile"))
@@ -174,11 +185,9 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
     let first = driver.session(&base).await["access_token_expires_at"]
         .as_u64()
         .expect("a deadline");
-    wait::until(
-        "the access token is dead",
-        Duration::from_secs(10),
-        || async { auth_tests::jar::unix_now() > first + 1 },
-    )
+    wait::until("the access token is dead", Duration::from_secs(10), || async {
+        auth_tests::jar::unix_now() > first + 1
+    })
     .await;
     driver.goto(&format!("{base}/profile")).await;
     driver.shows("/profile", "alice@example.com").await;
@@ -207,10 +216,7 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
 }
 
 async fn run(framework: Framework, script: bool, window: (u32, u32)) {
-    Stage::run(framework, Carrier::Cookie, |stage| {
-        visit(stage, script, window)
-    })
-    .await;
+    Stage::run(framework, Carrier::Cookie, |stage| visit(stage, script, window)).await;
 }
 
 #[tokio::test]

@@ -107,18 +107,14 @@ async fn sign_in(browser: &Browser, user: &str) -> Answer {
                 _ => (name.clone(), value.clone()),
             })
             .collect();
-        page = browser
-            .follow(browser.press(&page, form, &fields).await)
-            .await;
+        page = browser.follow(browser.press(&page, form, &fields).await).await;
     }
     page
 }
 
 /// Signs out here and there, by the provider's confirmation form.
 async fn sign_out(browser: &Browser) -> Answer {
-    let page = browser
-        .follow(browser.submit("/auth/logout", &[]).await)
-        .await;
+    let page = browser.follow(browser.submit("/auth/logout", &[]).await).await;
     page.assert_status(200);
     let forms = html::forms(&page.body);
     let form = forms
@@ -126,9 +122,7 @@ async fn sign_out(browser: &Browser) -> Answer {
         .unwrap_or_else(|| panic!("no form to confirm: {}", page.describe()));
     let mut fields = form.inputs.clone();
     fields.push(("logout".to_owned(), "yes".to_owned()));
-    browser
-        .follow(browser.press(&page, form, &fields).await)
-        .await
+    browser.follow(browser.press(&page, form, &fields).await).await
 }
 
 async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider) -> Environment) {
@@ -179,12 +173,7 @@ async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider)
     browser.fetch("/api/me").await.assert_status(200);
 
     let landing = sign_out(&browser).await;
-    assert_eq!(
-        landing.url.as_str(),
-        format!("{BASE}/"),
-        "{}",
-        landing.describe()
-    );
+    assert_eq!(landing.url.as_str(), format!("{BASE}/"), "{}", landing.describe());
     browser.assert_signed_out().await;
     let events = provider.events(&browser).await;
     assert_eq!(

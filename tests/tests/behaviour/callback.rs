@@ -26,12 +26,7 @@ async fn response(world: &World, browser: &Browser) -> Url {
 }
 
 /// The callback is refused with a page, without a question to the token endpoint, and nobody is signed in.
-async fn refused(
-    world: &World,
-    browser: &Browser,
-    callback: &Url,
-    what: &str,
-) -> auth_tests::Answer {
+async fn refused(world: &World, browser: &Browser, callback: &Url, what: &str) -> auth_tests::Answer {
     let before = world.provider.control().count(Endpoint::Token);
     let answer = world.callback(browser, callback).await;
     assert!(
@@ -77,10 +72,7 @@ pub(crate) async fn a_state_that_is_missing_wrong_or_foreign_is_refused(stage: S
         }),
     ] {
         let browser = world.browser.fresh();
-        let callback = with(
-            &response(&world, &browser).await,
-            &[("state", state.as_deref())],
-        );
+        let callback = with(&response(&world, &browser).await, &[("state", state.as_deref())]);
         refused(&world, &browser, &callback, what).await;
     }
 }
@@ -205,10 +197,7 @@ pub(crate) async fn an_error_beside_a_code_is_an_error(stage: Stage) {
 pub(crate) async fn a_state_is_used_up_by_the_first_callback_whatever_its_outcome(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
-    let failing = with(
-        &callback,
-        &[("code", None), ("error", Some("access_denied"))],
-    );
+    let failing = with(&callback, &[("code", None), ("error", Some("access_denied"))]);
     refused(&world, &world.browser, &failing, "first").await;
     refused(&world, &world.browser, &callback, "second").await;
 }
@@ -217,10 +206,7 @@ pub(crate) async fn a_used_state_stays_used_when_the_browser_puts_its_cookies_ba
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
     let earlier = world.browser.copy();
-    world
-        .callback(&world.browser, &callback)
-        .await
-        .assert_redirect();
+    world.callback(&world.browser, &callback).await.assert_redirect();
     assert_eq!(world.provider.control().count(Endpoint::Token), 1);
     refused(&world, &earlier, &callback, "cookies put back").await;
 }
@@ -228,10 +214,7 @@ pub(crate) async fn a_used_state_stays_used_when_the_browser_puts_its_cookies_ba
 pub(crate) async fn a_repeated_callback_in_a_signed_in_browser_goes_on_to_the_app(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
-    world
-        .callback(&world.browser, &callback)
-        .await
-        .assert_redirect();
+    world.callback(&world.browser, &callback).await.assert_redirect();
     let cookies: Vec<_> = world
         .browser
         .cookies()
@@ -266,15 +249,8 @@ pub(crate) async fn a_repeated_callback_in_a_signed_in_browser_goes_on_to_the_ap
 pub(crate) async fn a_repeated_callback_in_a_signed_out_browser_offers_to_sign_in(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
-    world
-        .callback(&world.browser, &callback)
-        .await
-        .assert_redirect();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.callback(&world.browser, &callback).await.assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     let answer = refused(&world, &world.browser, &callback, "after sign-out").await;
     assert!(answer.body.contains("/auth/login"), "{}", answer.body);
 }
@@ -302,10 +278,7 @@ pub(crate) async fn a_forged_callback_does_not_end_the_session(stage: Stage) {
     let attacker = world.browser.fresh();
     let request = world.begin(&attacker, "/auth/login").await;
     let forged = world.approve(&request, "bob").await;
-    world
-        .callback(&world.browser, &forged)
-        .await
-        .assert_status(303);
+    world.callback(&world.browser, &forged).await.assert_status(303);
     world.browser.assert_signed_in_as("alice").await;
 }
 

@@ -51,12 +51,7 @@ pub(crate) async fn authorization_and_token_url_belong_together(stage: Stage) {
         let settings = complete(&stage)
             .unset("AUTH_ISSUER")
             .set(alone, "http://127.0.0.1:1/x");
-        refused(
-            &stage,
-            &["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"],
-            settings,
-        )
-        .await;
+        refused(&stage, &["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"], settings).await;
     }
 }
 
@@ -131,19 +126,12 @@ pub(crate) async fn the_store_can_be_opened(stage: Stage) {
         "bogus:",
         "memory",
     ] {
-        refused(
-            &stage,
-            &["AUTH_STORE"],
-            complete(&stage).set("AUTH_STORE", value),
-        )
-        .await;
+        refused(&stage, &["AUTH_STORE"], complete(&stage).set("AUTH_STORE", value)).await;
         // A random key brings a warning, but not beside a failure.
         refused(
             &stage,
             &["AUTH_STORE"],
-            complete(&stage)
-                .set("AUTH_STORE", value)
-                .unset("AUTH_SECRET"),
+            complete(&stage).set("AUTH_STORE", value).unset("AUTH_SECRET"),
         )
         .await;
     }
@@ -196,8 +184,7 @@ pub(crate) async fn parameters_of_the_library_are_refused_as_extra_ones(stage: S
         "code_challenge_method",
         "response_mode",
     ] {
-        let settings =
-            complete(&stage).set("AUTH_AUTHORIZE_PARAMS", format!("audience=x&{name}=y"));
+        let settings = complete(&stage).set("AUTH_AUTHORIZE_PARAMS", format!("audience=x&{name}=y"));
         refused(&stage, &["AUTH_AUTHORIZE_PARAMS"], settings).await;
     }
 }

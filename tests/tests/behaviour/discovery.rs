@@ -17,10 +17,7 @@ async fn world(stage: &Stage) -> World {
 
 async fn login_works_again(world: &World) {
     wait::until("sign-in works again", Duration::from_secs(5), || async {
-        matches!(
-            world.browser.navigate("/auth/login").await.status,
-            302 | 303
-        )
+        matches!(world.browser.navigate("/auth/login").await.status, 302 | 303)
     })
     .await;
 }
@@ -39,11 +36,7 @@ pub(crate) async fn while_the_provider_is_down_sign_in_is_503_and_soon_works_aga
         let start = Instant::now();
         let answer = world.browser.navigate("/auth/login").await;
         answer.assert_unavailable().assert_page();
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert!(world.browser.cookies().is_empty());
         control.clear(Endpoint::Discovery);
         login_works_again(&world).await;
@@ -101,18 +94,12 @@ pub(crate) async fn discovery_must_name_our_issuer_and_what_sign_in_needs(stage:
         ("issuer", json!("https://evil.example")),
         ("issuer", Value::Null),
         ("authorization_endpoint", Value::Null),
-        (
-            "authorization_endpoint",
-            json!("http://evil.example/authorize"),
-        ),
+        ("authorization_endpoint", json!("http://evil.example/authorize")),
         ("authorization_endpoint", json!("javascript:alert(1)")),
         ("token_endpoint", Value::Null),
         ("token_endpoint", json!("http://evil.example/token")),
         ("jwks_uri", Value::Null),
-        (
-            "id_token_signing_alg_values_supported",
-            json!(["none", "HS256"]),
-        ),
+        ("id_token_signing_alg_values_supported", json!(["none", "HS256"])),
     ] {
         let world = world(&stage).await;
         let bad = value.clone();

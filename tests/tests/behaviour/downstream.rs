@@ -14,12 +14,7 @@ fn me() -> Endpoint {
 
 pub(crate) async fn the_answer_is_passed_on(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    let me = world
-        .browser
-        .fetch("/api/me")
-        .await
-        .assert_status(200)
-        .json();
+    let me = world.browser.fetch("/api/me").await.assert_status(200).json();
     assert_eq!(
         (&me["userName"], &me["name"]["givenName"]),
         (&json!("alice"), &json!("Alice"))
@@ -56,10 +51,10 @@ pub(crate) async fn what_the_api_says_is_shown_as_text(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let hostile = "<script>alert(1)</script>\"'&";
     let body = json!({"id": hostile, "userName": hostile, "name": {"givenName": hostile, "familyName": hostile}, "emails": [hostile]});
-    world.provider.control().fail(
-        me(),
-        Fault::body(200, "application/scim+json", body.to_string()),
-    );
+    world
+        .provider
+        .control()
+        .fail(me(), Fault::body(200, "application/scim+json", body.to_string()));
     let page = world.browser.navigate("/profile").await;
     page.assert_status(200);
     assert!(!page.body.contains("<script"), "{}", page.body);
@@ -73,8 +68,8 @@ pub(crate) async fn what_the_api_says_is_shown_as_text(stage: Stage) {
 pub(crate) async fn both_calls_of_the_dashboard_run_at_the_same_time(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for (path, page) in [("/api/dashboard", false), ("/dashboard", true)] {
-        let gates = ["/users/me", "/organizations"]
-            .map(|path| world.provider.control().hold(Endpoint::Api(path)));
+        let gates =
+            ["/users/me", "/organizations"].map(|path| world.provider.control().hold(Endpoint::Api(path)));
         let browser = world.browser.clone();
         let request = tokio::spawn(async move {
             if page {
@@ -112,10 +107,7 @@ pub(crate) async fn a_refused_token_is_refreshed_and_the_call_sent_again_once(st
     assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
     let calls = control.requests(me());
     assert_eq!(calls.len(), 2);
-    assert_ne!(
-        calls[0].header("authorization"),
-        calls[1].header("authorization")
-    );
+    assert_ne!(calls[0].header("authorization"), calls[1].header("authorization"));
 }
 
 pub(crate) async fn an_api_that_refuses_every_token_is_asked_twice_and_no_more(stage: Stage) {
@@ -140,11 +132,7 @@ pub(crate) async fn a_refused_token_while_the_provider_is_down_signs_nobody_out(
     control.reject_next(1);
     control.fail(Endpoint::Token, Fault::status(503));
     let answer = world.browser.fetch("/api/me").await;
-    assert!(
-        matches!(answer.status, 401 | 502 | 503),
-        "{}",
-        answer.describe()
-    );
+    assert!(matches!(answer.status, 401 | 502 | 503), "{}", answer.describe());
     assert!(world.browser.is_signed_in().await);
     control.clear(Endpoint::Token);
     world.browser.fetch("/api/me").await.assert_status(200);
@@ -219,11 +207,7 @@ pub(crate) async fn half_a_dashboard_is_a_502(stage: Stage) {
         .provider
         .control()
         .fail(Endpoint::Api("/organizations"), Fault::status(500));
-    world
-        .browser
-        .fetch("/api/dashboard")
-        .await
-        .assert_status(502);
+    world.browser.fetch("/api/dashboard").await.assert_status(502);
     world
         .browser
         .navigate("/dashboard")

@@ -101,19 +101,12 @@ pub(crate) async fn an_old_sign_in_must_be_renewed_first(stage: Stage) {
     );
     world.browser.assert_signed_in_as("alice").await;
 
-    let login = world
-        .browser
-        .navigate("/api/transfer?to=bob")
-        .await
-        .location();
+    let login = world.browser.navigate("/api/transfer?to=bob").await.location();
     assert_eq!(login.origin(), world.browser.base().origin());
     let request = world.begin(&world.browser, login.as_str()).await;
     assert_eq!(parameters(&request)["max_age"], "300");
     authenticated_just_now(&world);
-    let landing = world
-        .finish(&world.browser, &request, "alice")
-        .await
-        .location();
+    let landing = world.finish(&world.browser, &request, "alice").await.location();
     assert_eq!(
         landing.as_str(),
         world
@@ -123,11 +116,7 @@ pub(crate) async fn an_old_sign_in_must_be_renewed_first(stage: Stage) {
             .unwrap()
             .as_str()
     );
-    world
-        .browser
-        .fetch("/api/transfer")
-        .await
-        .assert_status(200);
+    world.browser.fetch("/api/transfer").await.assert_status(200);
 }
 
 pub(crate) async fn a_provider_that_ignores_max_age_is_caught(stage: Stage) {
@@ -140,11 +129,7 @@ pub(crate) async fn a_provider_that_ignores_max_age_is_caught(stage: Stage) {
         .finish(&world.browser, &request, "alice")
         .await
         .assert_failure(400..=599);
-    world
-        .browser
-        .fetch("/api/transfer")
-        .await
-        .assert_status(401);
+    world.browser.fetch("/api/transfer").await.assert_status(401);
 }
 
 pub(crate) async fn revocation_drops_the_access_token_here_and_there(stage: Stage) {
@@ -170,10 +155,10 @@ pub(crate) async fn revocation_drops_the_access_token_here_and_there(stage: Stag
 
 pub(crate) async fn revocation_is_204_where_the_provider_cannot(stage: Stage) {
     let world = stage.signed_in("alice").await;
-    world.provider.control().fail(
-        Endpoint::Revoke,
-        Fault::oauth(400, "unsupported_token_type"),
-    );
+    world
+        .provider
+        .control()
+        .fail(Endpoint::Revoke, Fault::oauth(400, "unsupported_token_type"));
     world
         .browser
         .script(Method::POST, "/api/revoke")
@@ -203,16 +188,9 @@ pub(crate) async fn revocation_while_the_provider_is_down_does_not_hang(stage: S
     world.provider.control().fail(Endpoint::Revoke, Fault::Hang);
     let answer = tokio::time::timeout(
         Duration::from_secs(5),
-        world
-            .browser
-            .script(Method::POST, "/api/revoke")
-            .into_future(),
+        world.browser.script(Method::POST, "/api/revoke").into_future(),
     )
     .await;
     let answer = answer.expect("an answer within five seconds");
-    assert!(
-        matches!(answer.status, 204 | 502 | 503),
-        "{}",
-        answer.describe()
-    );
+    assert!(matches!(answer.status, 204 | 502 | 503), "{}", answer.describe());
 }

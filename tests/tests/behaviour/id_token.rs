@@ -172,13 +172,7 @@ pub(crate) async fn the_access_token_hash_matches_where_present(stage: Stage) {
 
 pub(crate) async fn it_is_no_token_of_another_type(stage: Stage) {
     let world = stage.world().await;
-    for value in [
-        "at+jwt",
-        "logout+jwt",
-        "application/at+jwt",
-        "dpop+jwt",
-        "x",
-    ] {
+    for value in ["at+jwt", "logout+jwt", "application/at+jwt", "dpop+jwt", "x"] {
         header(&world, "typ", json!(value));
         refused(&world, &format!("typ {value}")).await;
     }
@@ -212,11 +206,7 @@ pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
         let parts: Vec<&str> = token.split('.').collect();
         let flip = |part: &str| {
             let at = part.len() / 2;
-            let other = if part.as_bytes()[at] == b'A' {
-                'B'
-            } else {
-                'A'
-            };
+            let other = if part.as_bytes()[at] == b'A' { 'B' } else { 'A' };
             format!("{}{other}{}", &part[..at], &part[at + 1..])
         };
         match what {

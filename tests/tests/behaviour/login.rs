@@ -12,13 +12,8 @@ use url::Url;
 pub(crate) fn parameters(request: &Url) -> HashMap<String, String> {
     let mut parameters = HashMap::new();
     for (name, value) in request.query_pairs() {
-        let doubled = parameters
-            .insert(name.to_string(), value.into_owned())
-            .is_some();
-        assert!(
-            !doubled || name == "resource",
-            "{name} stands twice in {request}"
-        );
+        let doubled = parameters.insert(name.to_string(), value.into_owned()).is_some();
+        assert!(!doubled || name == "resource", "{name} stands twice in {request}");
     }
     parameters
 }
@@ -50,10 +45,7 @@ pub(crate) async fn asks_for_a_code_with_pkce_state_and_nonce(stage: Stage) {
         HashSet::from(["openid", "profile", "email", "offline_access"])
     );
     for name in ["state", "nonce"] {
-        assert!(
-            parameters[name].len() >= 22,
-            "{name} has less than 128 bits"
-        );
+        assert!(parameters[name].len() >= 22, "{name} has less than 128 bits");
     }
     assert!(!parameters.contains_key("code_verifier"));
 }
@@ -295,10 +287,7 @@ pub(crate) async fn third_party_initiated_login_knows_only_our_issuer(stage: Sta
         .navigation(Site::CrossSite)
         .form(&elsewhere)
         .await;
-    let landing = world
-        .finish(&browser, &answer.location(), "bob")
-        .await
-        .location();
+    let landing = world.finish(&browser, &answer.location(), "bob").await.location();
     assert_eq!(landing.as_str(), browser.base().join("/").unwrap().as_str());
 
     for issuer in ["https://evil.example", &format!("{ours}/"), ""] {
@@ -318,18 +307,11 @@ pub(crate) async fn two_tabs_both_finish_in_either_order(stage: Stage) {
     for order in [[0, 1], [1, 0]] {
         let browser = world.browser.fresh();
         let requests = [
-            world
-                .begin(&browser, "/auth/login?return_to=/profile")
-                .await,
-            world
-                .begin(&browser, "/auth/login?return_to=/dashboard")
-                .await,
+            world.begin(&browser, "/auth/login?return_to=/profile").await,
+            world.begin(&browser, "/auth/login?return_to=/dashboard").await,
         ];
         for tab in order {
-            let landing = world
-                .finish(&browser, &requests[tab], "alice")
-                .await
-                .location();
+            let landing = world.finish(&browser, &requests[tab], "alice").await.location();
             assert_eq!(landing.path(), ["/profile", "/dashboard"][tab]);
             browser.assert_signed_in_as("alice").await;
         }
@@ -341,10 +323,7 @@ pub(crate) async fn five_attempts_may_be_open_and_a_sixth_drops_the_oldest(stage
     let mut callbacks = Vec::new();
     for number in 0..6 {
         let request = world
-            .begin(
-                &world.browser,
-                &format!("/auth/login?return_to=/page-{number}"),
-            )
+            .begin(&world.browser, &format!("/auth/login?return_to=/page-{number}"))
             .await;
         callbacks.push(world.approve(&request, "alice").await);
     }

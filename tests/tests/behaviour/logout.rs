@@ -48,11 +48,7 @@ pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
 pub(crate) async fn revokes_the_tokens(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     let requests = control.requests(Endpoint::Revoke);
     assert!(!requests.is_empty());
     let issued: HashSet<_> = control.issued_secrets().into_iter().collect();
@@ -73,11 +69,7 @@ pub(crate) async fn works_while_the_access_token_is_dead(stage: Stage) {
     let control = world.provider.control();
     control.next_access_token_lifetime(Duration::ZERO);
     world.sign_in("alice").await;
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_status(303);
+    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
     assert_eq!(control.refresh_count(), 0);
     world.browser.assert_signed_out().await;
 }
@@ -109,16 +101,8 @@ pub(crate) async fn ends_the_session_while_the_provider_is_down(stage: Stage) {
     let copy = world.browser.copy();
     world.provider.control().go_down().await;
     let start = Instant::now();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_status(303);
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
-    );
+    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     world.browser.assert_signed_out().await;
     copy.assert_signed_out().await;
 }
@@ -134,11 +118,7 @@ pub(crate) async fn ends_the_session_though_revocation_is_refused(stage: Stage) 
         world.provider.control().clear(Endpoint::Revoke);
         world.provider.control().fail(Endpoint::Revoke, fault);
         world.sign_in("alice").await;
-        world
-            .browser
-            .submit("/auth/logout", &[])
-            .await
-            .assert_status(303);
+        world.browser.submit("/auth/logout", &[]).await.assert_status(303);
         world.browser.assert_signed_out().await;
     }
 }
@@ -154,21 +134,14 @@ pub(crate) async fn stays_here_where_the_provider_has_no_end_session_endpoint(st
         });
     world.sign_in("alice").await;
     let answer = world.browser.submit("/auth/logout", &[]).await;
-    assert_eq!(
-        answer.assert_status(303).location().as_str(),
-        format!("{BASE}/")
-    );
+    assert_eq!(answer.assert_status(303).location().as_str(), format!("{BASE}/"));
     world.browser.assert_signed_out().await;
 }
 
 pub(crate) async fn without_a_session_it_does_no_harm(stage: Stage) {
     let world = stage.world().await;
     let answer = world.browser.submit("/auth/logout", &[]).await;
-    assert!(
-        matches!(answer.status, 302 | 303 | 401),
-        "{}",
-        answer.describe()
-    );
+    assert!(matches!(answer.status, 302 | 303 | 401), "{}", answer.describe());
     if answer.status != 401 {
         assert_eq!(answer.location().origin(), world.browser.base().origin());
     }
@@ -178,17 +151,9 @@ pub(crate) async fn without_a_session_it_does_no_harm(stage: Stage) {
 pub(crate) async fn twice_is_as_good_as_once(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let copy = world.browser.copy();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     let again = copy.submit("/auth/logout", &[]).await;
-    assert!(
-        matches!(again.status, 302 | 303 | 401),
-        "{}",
-        again.describe()
-    );
+    assert!(matches!(again.status, 302 | 303 | 401), "{}", again.describe());
     copy.assert_signed_out().await;
 }
 
@@ -199,11 +164,7 @@ pub(crate) async fn requests_under_way_do_not_bring_the_session_back(stage: Stag
     let request = tokio::spawn(async move { browser.fetch("/api/me").await });
     gate.waiting(1).await.unwrap();
     let copy = world.browser.copy();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     gate.release();
     request.await.unwrap();
     copy.assert_signed_out().await;

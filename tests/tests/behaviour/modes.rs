@@ -15,10 +15,7 @@ use url::Url;
 use crate::login::parameters;
 
 /// A world whose application has an https origin, as behind a proxy that ends TLS.
-pub(crate) async fn https_world(
-    stage: &Stage,
-    settings: impl FnOnce(Environment) -> Environment,
-) -> World {
+pub(crate) async fn https_world(stage: &Stage, settings: impl FnOnce(Environment) -> Environment) -> World {
     let provider = stage.provider_for(Client::confidential(CLIENT_ID, CLIENT_SECRET), HTTPS_BASE);
     stage
         .world_of(provider, |environment| {
@@ -28,18 +25,10 @@ pub(crate) async fn https_world(
 }
 
 /// The form that the provider's page sends by itself.
-async fn form_response(
-    world: &World,
-    browser: &Browser,
-    user: &str,
-) -> (Url, Vec<(String, String)>) {
+async fn form_response(world: &World, browser: &Browser, user: &str) -> (Url, Vec<(String, String)>) {
     let request = world.begin(browser, "/auth/login?return_to=/profile").await;
     assert_eq!(parameters(&request)["response_mode"], "form_post");
-    let approval = world
-        .provider
-        .approve(request.as_str(), user)
-        .await
-        .unwrap();
+    let approval = world.provider.approve(request.as_str(), user).await.unwrap();
     (
         Url::parse(&approval.callback_url).unwrap(),
         approval.form.expect("a form"),
@@ -59,10 +48,7 @@ async fn post(browser: &Browser, url: &Url, form: &[(String, String)], site: Sit
 }
 
 pub(crate) async fn form_post_over_https_comes_from_another_site(stage: Stage) {
-    let world = https_world(&stage, |settings| {
-        settings.set("AUTH_RESPONSE_MODE", "form_post")
-    })
-    .await;
+    let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let (url, form) = form_response(&world, &world.browser, "alice").await;
     let seen = world.browser.jar().seen().to_vec();
     assert!(
@@ -80,10 +66,7 @@ pub(crate) async fn form_post_over_https_comes_from_another_site(stage: Stage) {
         .rfind(|cookie| cookie.header.starts_with(&session.name))
         .unwrap()
         .header;
-    assert!(
-        header.contains("SameSite=Lax"),
-        "the session's cookie is Lax"
-    );
+    assert!(header.contains("SameSite=Lax"), "the session's cookie is Lax");
 }
 
 pub(crate) async fn form_post_works_on_loopback(stage: Stage) {
@@ -98,10 +81,7 @@ pub(crate) async fn form_post_works_on_loopback(stage: Stage) {
 }
 
 pub(crate) async fn a_repeated_form_post_from_another_site_gets_a_page(stage: Stage) {
-    let world = https_world(&stage, |settings| {
-        settings.set("AUTH_RESPONSE_MODE", "form_post")
-    })
-    .await;
+    let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let (url, form) = form_response(&world, &world.browser, "alice").await;
     post(&world.browser, &url, &form, Site::CrossSite)
         .await
@@ -114,10 +94,7 @@ pub(crate) async fn a_repeated_form_post_from_another_site_gets_a_page(stage: St
 }
 
 pub(crate) async fn a_forged_form_post_signs_nobody_in(stage: Stage) {
-    let world = https_world(&stage, |settings| {
-        settings.set("AUTH_RESPONSE_MODE", "form_post")
-    })
-    .await;
+    let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let attacker = world.browser.fresh();
     let (url, form) = form_response(&world, &attacker, "bob").await;
     post(&world.browser, &url, &form, Site::CrossSite)
@@ -135,10 +112,7 @@ async fn plain(stage: &Stage, more: impl FnOnce(Environment, &Value) -> Environm
         .tls_certs_only([])
         .build()
         .unwrap()
-        .get(format!(
-            "{}/.well-known/openid-configuration",
-            provider.issuer()
-        ))
+        .get(format!("{}/.well-known/openid-configuration", provider.issuer()))
         .send()
         .await
         .unwrap()
@@ -165,9 +139,7 @@ pub(crate) async fn plain_oauth_needs_no_discovery_and_no_id_token(stage: Stage)
     let world = plain(&stage, |settings, _| settings).await;
     let control = world.provider.control();
     let asked = control.count(Endpoint::Discovery);
-    let request = world
-        .begin(&world.browser, "/auth/login?return_to=/api/me")
-        .await;
+    let request = world.begin(&world.browser, "/auth/login?return_to=/api/me").await;
     let asked_for = parameters(&request);
     assert!(
         !asked_for["scope"].split(' ').any(|scope| scope == "openid"),
@@ -194,10 +166,7 @@ pub(crate) async fn plain_oauth_needs_no_discovery_and_no_id_token(stage: Stage)
         (asked, 0, 0)
     );
     let logout = world.browser.submit("/auth/logout", &[]).await;
-    assert_eq!(
-        logout.assert_status(303).location().as_str(),
-        format!("{BASE}/")
-    );
+    assert_eq!(logout.assert_status(303).location().as_str(), format!("{BASE}/"));
     world.browser.assert_signed_out().await;
 }
 
@@ -221,11 +190,7 @@ pub(crate) async fn plain_oauth_takes_the_user_from_userinfo(stage: Stage) {
         (&session["user"]["sub"], &session["user"]["email"]),
         (&json!("alice"), &json!("alice@example.com"))
     );
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_status(303);
+    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
     assert!(world.provider.control().count(Endpoint::Revoke) >= 1);
 }
 
@@ -259,9 +224,7 @@ async fn whole_life(
     client: Client,
     settings: impl FnOnce(Environment) -> Environment,
 ) -> World {
-    let world = stage
-        .world_of(stage.provider_for(client, BASE), settings)
-        .await;
+    let world = stage.world_of(stage.provider_for(client, BASE), settings).await;
     world
         .provider
         .control()
@@ -269,11 +232,7 @@ async fn whole_life(
     world.sign_in("alice").await;
     world.browser.fetch("/api/me").await.assert_status(200);
     assert_eq!(world.provider.control().refresh_count(), 1);
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_status(303);
+    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
     assert!(world.provider.control().count(Endpoint::Revoke) >= 1);
     world
 }
@@ -297,12 +256,8 @@ pub(crate) async fn client_secret_basic_encodes_id_and_secret(stage: Stage) {
     .await;
     for request in authenticated_requests(&world) {
         let header = request.header("authorization").expect("Basic credentials");
-        let credentials = String::from_utf8(
-            STANDARD
-                .decode(header.strip_prefix("Basic ").unwrap())
-                .unwrap(),
-        )
-        .unwrap();
+        let credentials =
+            String::from_utf8(STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap()).unwrap();
         let (user, password) = credentials.split_once(':').unwrap();
         let decoded: Vec<_> = url::form_urlencoded::parse(format!("{user}={password}").as_bytes())
             .into_owned()
@@ -350,23 +305,19 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 /// A new key: the private one as PKCS#8 PEM, the public one as SPKI PEM.
 fn key_pair(kind: &str) -> (String, String) {
-    use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    };
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
     let (private, public) = match kind {
         "RSA" => {
             let key = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
             let public =
-                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key())
-                    .unwrap();
+                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key()).unwrap();
             let private = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&key).unwrap();
             (private.as_ref().to_vec(), public.as_ref().to_vec())
         }
         "P-256" => {
             let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
             let public =
-                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key())
-                    .unwrap();
+                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key()).unwrap();
             (
                 key.to_pkcs8v1().unwrap().as_ref().to_vec(),
                 public.as_ref().to_vec(),
@@ -375,8 +326,7 @@ fn key_pair(kind: &str) -> (String, String) {
         "Ed25519" => {
             let key = Ed25519KeyPair::generate().unwrap();
             let public =
-                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key())
-                    .unwrap();
+                AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(key.public_key()).unwrap();
             (
                 key.to_pkcs8v1().unwrap().as_ref().to_vec(),
                 public.as_ref().to_vec(),
@@ -411,13 +361,8 @@ pub(crate) async fn private_key_jwt_signs_a_new_short_assertion_each_time(stage:
                 request.form("client_assertion_type"),
                 Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
             );
-            assert!(
-                request.header("authorization").is_none()
-                    && request.form("client_secret").is_none()
-            );
-            let assertion = request
-                .form("client_assertion")
-                .expect("a client assertion");
+            assert!(request.header("authorization").is_none() && request.form("client_secret").is_none());
+            let assertion = request.form("client_assertion").expect("a client assertion");
             let mut parts = assertion
                 .split('.')
                 .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
@@ -452,9 +397,7 @@ pub(crate) async fn every_usual_signature_algorithm_is_understood(stage: Stage) 
         SigningAlgorithm::EdDsa,
     ] {
         let world = stage
-            .world_of(stage.provider().signing_algorithm(algorithm), |settings| {
-                settings
-            })
+            .world_of(stage.provider().signing_algorithm(algorithm), |settings| settings)
             .await;
         world.sign_in("alice").await;
         world.browser.assert_signed_in_as("alice").await;

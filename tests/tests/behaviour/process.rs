@@ -10,10 +10,7 @@ pub(crate) async fn one_line_on_standard_output_says_where_it_listens(stage: Sta
     world.sign_in("alice").await;
     let mut app = world.app;
     app.kill().await;
-    assert_eq!(
-        app.stdout(),
-        [format!("listening on http://{}", app.address())]
-    );
+    assert_eq!(app.stdout(), [format!("listening on http://{}", app.address())]);
 }
 
 pub(crate) async fn starts_while_the_provider_is_down(stage: Stage) {
@@ -31,11 +28,7 @@ pub(crate) async fn sigterm_ends_it_with_status_0(stage: Stage) {
     world.app.terminate();
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 pub(crate) async fn ctrl_c_ends_it_with_status_0(stage: Stage) {
@@ -54,21 +47,15 @@ pub(crate) async fn a_request_under_way_is_finished_after_sigterm(stage: Stage) 
     let start = Instant::now();
     world.app.terminate();
     let address = world.app.address();
-    wait::until(
-        "new connections are refused",
-        Duration::from_secs(3),
-        || async { tokio::net::TcpStream::connect(address).await.is_err() },
-    )
+    wait::until("new connections are refused", Duration::from_secs(3), || async {
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
     .await;
     gate.release();
     request.await.unwrap().assert_status(200);
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 pub(crate) async fn a_request_that_never_ends_does_not_keep_it_alive(stage: Stage) {
@@ -87,11 +74,7 @@ pub(crate) async fn a_request_that_never_ends_does_not_keep_it_alive(stage: Stag
     world.app.terminate();
     let status = world.app.ended(Duration::from_secs(6)).await;
     assert!(status.success(), "{status}");
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     gate.release();
     drop(request.await);
 }
@@ -147,17 +130,10 @@ pub(crate) async fn without_settings_the_development_provider_runs_inside(stage:
     let forms = auth_tests::html::forms(&picking.body);
     let form = forms
         .iter()
-        .find(|form| {
-            form.buttons
-                .contains(&("user".to_owned(), "alice".to_owned()))
-        })
+        .find(|form| form.buttons.contains(&("user".to_owned(), "alice".to_owned())))
         .expect("a button to sign in as Alice");
     let profile = browser
-        .follow(
-            browser
-                .press(&picking, form, &form.press("user", "alice"))
-                .await,
-        )
+        .follow(browser.press(&picking, form, &form.press("user", "alice")).await)
         .await;
     profile.assert_status(200);
     assert_eq!(profile.url.path(), "/profile");

@@ -16,10 +16,7 @@ const PROTECTED: [&str; 7] = [
 ];
 
 fn is_login_with(answer: &auth_tests::Answer, return_to: &str) {
-    answer
-        .assert_redirect()
-        .assert_no_store()
-        .assert_no_cookie();
+    answer.assert_redirect().assert_no_store().assert_no_cookie();
     let location = answer.location();
     assert_eq!(location.path(), "/auth/login", "{}", answer.describe());
     let query: Vec<_> = location.query_pairs().collect();
@@ -49,10 +46,7 @@ pub(crate) async fn a_navigation_is_sent_to_sign_in_and_comes_back(stage: Stage)
     );
     let login = world.browser.navigate(path).await.location();
     let request = world.begin(&world.browser, login.as_str()).await;
-    let landing = world
-        .finish(&world.browser, &request, "alice")
-        .await
-        .location();
+    let landing = world.finish(&world.browser, &request, "alice").await.location();
     assert_eq!(
         landing.as_str(),
         world.browser.base().join(path).unwrap().as_str()
@@ -82,10 +76,7 @@ pub(crate) async fn everything_else_gets_401_and_a_problem_document(stage: Stage
                 .header("accept", "*/*")
                 .header("x-requested-with", "XMLHttpRequest"),
         ),
-        (
-            "fetch of HTML",
-            browser.fetch(path).header("accept", "text/html"),
-        ),
+        ("fetch of HTML", browser.fetch(path).header("accept", "text/html")),
         ("HTMX", browser.fetch(path).header("hx-request", "true")),
         (
             "HTMX asking for HTML",
@@ -107,9 +98,7 @@ pub(crate) async fn everything_else_gets_401_and_a_problem_document(stage: Stage
         ),
         (
             "prerender",
-            browser
-                .navigate(path)
-                .header("sec-purpose", "prefetch;prerender"),
+            browser.navigate(path).header("sec-purpose", "prefetch;prerender"),
         ),
         (
             "old prefetch",
@@ -171,19 +160,14 @@ fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
                 .without_metadata()
                 .header("origin", "https://elsewhere.example"),
         ),
-        (
-            "Origin null",
-            ask().without_metadata().header("origin", "null"),
-        ),
+        ("Origin null", ask().without_metadata().header("origin", "null")),
         (
             "Origin null from our own",
             ask().site(Site::SameOrigin).header("origin", "null"),
         ),
         (
             "Origin with another port",
-            ask()
-                .without_metadata()
-                .header("origin", "http://127.0.0.1:3001"),
+            ask().without_metadata().header("origin", "http://127.0.0.1:3001"),
         ),
         (
             "Origin with another scheme",
@@ -197,10 +181,7 @@ fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
                 .without_metadata()
                 .header("origin", "http://127.0.0.1:3000.evil.example"),
         ),
-        (
-            "Origin empty",
-            ask().without_metadata().header("origin", ""),
-        ),
+        ("Origin empty", ask().without_metadata().header("origin", "")),
         (
             "Fetch Metadata that nobody knows",
             ask().without("origin").header("sec-fetch-site", "odd"),
@@ -213,10 +194,7 @@ fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
             "another Origin, same-origin",
             ask().header("origin", "https://elsewhere.example"),
         ),
-        (
-            "two Origins",
-            ask().also("origin", "https://elsewhere.example"),
-        ),
+        ("two Origins", ask().also("origin", "https://elsewhere.example")),
     ]
 }
 
@@ -308,9 +286,5 @@ pub(crate) async fn what_depends_on_the_session_is_not_stored(stage: Stage) {
         .script(Method::POST, "/api/revoke")
         .await
         .assert_no_store();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_no_store();
+    world.browser.submit("/auth/logout", &[]).await.assert_no_store();
 }

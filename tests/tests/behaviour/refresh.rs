@@ -23,11 +23,9 @@ async fn with_a_dead_token(stage: &Stage) -> World {
 }
 
 async fn soon_works(world: &World) {
-    wait::until(
-        "requests succeed again",
-        Duration::from_secs(10),
-        || async { world.browser.fetch("/api/ping").await.status == 200 },
-    )
+    wait::until("requests succeed again", Duration::from_secs(10), || async {
+        world.browser.fetch("/api/ping").await.status == 200
+    })
     .await;
     world.browser.assert_signed_in_as("alice").await;
 }
@@ -42,8 +40,7 @@ fn assert_refreshed_once(control: &Control) {
 
 pub(crate) async fn two_hundred_requests_on_a_dead_token_make_one_refresh(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
-    let answers =
-        join_all((0..200).map(|_| async { world.browser.fetch("/api/ping").await })).await;
+    let answers = join_all((0..200).map(|_| async { world.browser.fetch("/api/ping").await })).await;
     let good = answers
         .iter()
         .filter(|answer| answer.status == 200 && answer.body == "pong")
@@ -59,9 +56,10 @@ pub(crate) async fn requests_that_arrive_during_a_refresh_share_it(stage: Stage)
     let first = tokio::spawn(async move { browser.fetch("/api/me").await });
     gate.waiting(1).await.unwrap();
     let browser = world.browser.clone();
-    let others = tokio::spawn(async move {
-        join_all((0..20).map(|_| async { browser.fetch("/api/me").await })).await
-    });
+    let others =
+        tokio::spawn(
+            async move { join_all((0..20).map(|_| async { browser.fetch("/api/me").await })).await },
+        );
     // The session document answers at once, so the others have been sent when it has been asked a few times.
     for _ in 0..5 {
         assert!(world.browser.is_signed_in().await);
@@ -78,10 +76,7 @@ pub(crate) async fn the_token_is_fresh_before_the_handler_runs(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     world.browser.navigate("/profile").await.assert_status(200);
     assert_refreshed_once(world.provider.control());
-    let calls = world
-        .provider
-        .control()
-        .requests(Endpoint::Api("/scim2/Me"));
+    let calls = world.provider.control().requests(Endpoint::Api("/scim2/Me"));
     assert_eq!(calls.len(), 1, "the dead token was shown to the API");
 }
 
@@ -125,14 +120,10 @@ pub(crate) async fn a_token_about_to_die_is_refreshed_in_the_background(stage: S
     );
     world.browser.fetch("/api/ping").await.assert_status(200);
     gate.release();
-    wait::until(
-        "the new token is in use",
-        Duration::from_secs(10),
-        || async {
-            let session = world.browser.session().await;
-            session["access_token_expires_at"].as_u64().unwrap() > auth_tests::jar::unix_now() + 100
-        },
-    )
+    wait::until("the new token is in use", Duration::from_secs(10), || async {
+        let session = world.browser.session().await;
+        session["access_token_expires_at"].as_u64().unwrap() > auth_tests::jar::unix_now() + 100
+    })
     .await;
     world.browser.fetch("/api/me").await.assert_status(200);
     assert_refreshed_once(control);
@@ -149,10 +140,7 @@ pub(crate) async fn an_outage_is_503_and_signs_nobody_out(stage: Stage) {
         ),
         ("503", Fault::status(503)),
         ("429", Fault::status(429)),
-        (
-            "HTML",
-            Fault::body(200, "text/html", "<h1>Maintenance</h1>"),
-        ),
+        ("HTML", Fault::body(200, "text/html", "<h1>Maintenance</h1>")),
         ("nothing", Fault::body(200, "application/json", "")),
         (
             "half a JSON",
@@ -161,10 +149,7 @@ pub(crate) async fn an_outage_is_503_and_signs_nobody_out(stage: Stage) {
         ("reset", Fault::Reset),
         ("silence", Fault::Hang),
         ("invalid_client", Fault::oauth(401, "invalid_client")),
-        (
-            "unauthorized_client",
-            Fault::oauth(400, "unauthorized_client"),
-        ),
+        ("unauthorized_client", Fault::oauth(400, "unauthorized_client")),
         (
             "temporarily_unavailable",
             Fault::oauth(400, "temporarily_unavailable"),
@@ -178,10 +163,7 @@ pub(crate) async fn an_outage_is_503_and_signs_nobody_out(stage: Stage) {
         let page = world.browser.navigate("/profile").await;
         assert_eq!(page.status, 503, "{what}: {}", page.describe());
         page.assert_page().assert_unavailable().assert_no_cookie();
-        assert!(
-            world.browser.is_signed_in().await,
-            "{what} signed Alice out"
-        );
+        assert!(world.browser.is_signed_in().await, "{what} signed Alice out");
     }
     control.clear(Endpoint::Token);
     soon_works(&world).await;
@@ -225,9 +207,10 @@ pub(crate) async fn requests_share_the_outcome_of_a_refused_refresh(stage: Stage
     control.fail(Endpoint::Token, Fault::status(503));
     let gate = control.hold(Endpoint::Token);
     let browser = world.browser.clone();
-    let asked = tokio::spawn(async move {
-        join_all((0..50).map(|_| async { browser.fetch("/api/ping").await })).await
-    });
+    let asked =
+        tokio::spawn(
+            async move { join_all((0..50).map(|_| async { browser.fetch("/api/ping").await })).await },
+        );
     gate.waiting(1).await.unwrap();
     for _ in 0..5 {
         assert!(world.browser.is_signed_in().await);
@@ -335,13 +318,7 @@ pub(crate) async fn a_refreshed_id_token_needs_no_nonce(stage: Stage) {
 }
 
 pub(crate) async fn a_refresh_answer_may_lack_what_it_need_not_have(stage: Stage) {
-    for name in [
-        "id_token",
-        "refresh_token",
-        "token_type",
-        "scope",
-        "expires_in",
-    ] {
+    for name in ["id_token", "refresh_token", "token_type", "scope", "expires_in"] {
         let world = with_a_dead_token(&stage).await;
         let control = world.provider.control();
         if name == "refresh_token" {
@@ -355,23 +332,14 @@ pub(crate) async fn a_refresh_answer_may_lack_what_it_need_not_have(stage: Stage
         assert_eq!(answer.status, 200, "{name}: {}", answer.describe());
         let session = world.browser.session().await;
         assert!(
-            session["scopes"]
-                .as_array()
-                .unwrap()
-                .contains(&json!("email")),
+            session["scopes"].as_array().unwrap().contains(&json!("email")),
             "{name}: {session}"
         );
         assert_eq!(session["user"]["email"], "alice@example.com", "{name}");
-        assert_eq!(
-            (control.refresh_count(), control.reuse_count()),
-            (1, 0),
-            "{name}"
-        );
+        assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0), "{name}");
         let logout = world.browser.submit("/auth/logout", &[]).await.location();
         assert!(
-            logout
-                .query_pairs()
-                .any(|(name, _)| name == "id_token_hint"),
+            logout.query_pairs().any(|(name, _)| name == "id_token_hint"),
             "{name}"
         );
     }
@@ -439,17 +407,13 @@ pub(crate) async fn a_sign_out_during_a_refresh_wins(stage: Stage) {
     logout.await.unwrap().assert_redirect();
     request.await.unwrap().assert_status(401);
     copy.assert_signed_out().await;
-    wait::until(
-        "the new tokens are revoked",
-        Duration::from_secs(10),
-        || async {
-            control
-                .requests(Endpoint::Revoke)
-                .iter()
-                .filter_map(|request| request.form("token"))
-                .any(|token| !known.iter().any(|secret| secret == token))
-        },
-    )
+    wait::until("the new tokens are revoked", Duration::from_secs(10), || async {
+        control
+            .requests(Endpoint::Revoke)
+            .iter()
+            .filter_map(|request| request.form("token"))
+            .any(|token| !known.iter().any(|secret| secret == token))
+    })
     .await;
 }
 
@@ -470,9 +434,7 @@ pub(crate) async fn a_dead_token_without_a_refresh_token_is_no_session(stage: St
     assert_eq!(world.provider.control().refresh_count(), 0);
 }
 
-pub(crate) async fn a_refresh_authenticates_the_client_and_sends_no_more_than_it_must(
-    stage: Stage,
-) {
+pub(crate) async fn a_refresh_authenticates_the_client_and_sends_no_more_than_it_must(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     world.browser.fetch("/api/ping").await.assert_status(200);
     let requests = world.provider.control().requests(Endpoint::Token);

@@ -16,11 +16,7 @@ pub(crate) async fn the_home_page_shows_who_is_signed_in_and_how_to_sign_out(sta
     world.sign_in("alice").await;
     let page = world.browser.navigate("/").await;
     page.assert_status(200);
-    assert!(
-        page.text().contains("alice@example.com"),
-        "{}",
-        page.describe()
-    );
+    assert!(page.text().contains("alice@example.com"), "{}", page.describe());
     let forms = html::forms(&page.body);
     let form = forms
         .iter()
@@ -31,11 +27,7 @@ pub(crate) async fn the_home_page_shows_who_is_signed_in_and_how_to_sign_out(sta
         assert!(!page.body.contains(&secret));
     }
     assert!(!page.body.contains("<script"));
-    world
-        .browser
-        .press(&page, form, &[])
-        .await
-        .assert_redirect();
+    world.browser.press(&page, form, &[]).await.assert_redirect();
     world.browser.assert_signed_out().await;
 }
 
@@ -73,10 +65,7 @@ pub(crate) async fn every_failure_code_is_explained(stage: Stage) {
         .navigate("/auth/callback?code=x&state=y")
         .await
         .assert_failure(400..=499);
-    let page = world
-        .browser
-        .navigate(&format!("/auth/errors/{code}"))
-        .await;
+    let page = world.browser.navigate(&format!("/auth/errors/{code}")).await;
     page.assert_status(200).assert_page();
     assert!(
         page.text().contains(&code) && page.text().len() > 80,
@@ -89,10 +78,7 @@ pub(crate) async fn every_failure_code_is_explained(stage: Stage) {
         "..%2F..",
         "login.nonsense",
     ] {
-        let answer = world
-            .browser
-            .navigate(&format!("/auth/errors/{unknown}"))
-            .await;
+        let answer = world.browser.navigate(&format!("/auth/errors/{unknown}")).await;
         assert_eq!(answer.status, 404, "{unknown}: {}", answer.describe());
         assert!(!answer.body.contains("<script>alert"), "{unknown}");
     }
@@ -135,11 +121,7 @@ pub(crate) async fn ping_calls_nothing(stage: Stage) {
     for _ in 0..3 {
         let answer = world.browser.fetch("/api/ping").await;
         assert_eq!(
-            (
-                answer.status,
-                answer.body.as_str(),
-                answer.media_type().as_str()
-            ),
+            (answer.status, answer.body.as_str(), answer.media_type().as_str()),
             (200, "pong", "text/plain")
         );
     }

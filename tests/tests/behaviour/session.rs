@@ -24,11 +24,7 @@ async fn whole_visit(world: &World) {
     world.sign_in("alice").await;
     world.browser.navigate("/profile").await.assert_status(200);
     world.sign_in("bob").await;
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     world.browser.navigate("/").await;
 }
 
@@ -82,16 +78,11 @@ pub(crate) async fn with_https_cookies_are_secure_and_bound_to_the_host(stage: S
             );
         }
         assert!(
-            !attributes
-                .iter()
-                .any(|attribute| attribute.starts_with("domain")),
+            !attributes.iter().any(|attribute| attribute.starts_with("domain")),
             "{attributes:?}"
         );
     }
-    assert_eq!(
-        world.browser.base().as_str().trim_end_matches('/'),
-        HTTPS_BASE
-    );
+    assert_eq!(world.browser.base().as_str().trim_end_matches('/'), HTTPS_BASE);
     world.browser.assert_signed_out().await;
 }
 
@@ -113,11 +104,7 @@ pub(crate) async fn after_sign_in_the_attempt_s_cookie_is_gone(stage: Stage) {
         "{} bytes",
         session.value.len()
     );
-    let names: Vec<_> = browser
-        .cookies()
-        .into_iter()
-        .map(|cookie| cookie.name)
-        .collect();
+    let names: Vec<_> = browser.cookies().into_iter().map(|cookie| cookie.name).collect();
     assert!(names.len() <= 2, "{names:?}");
     assert!(
         world
@@ -134,11 +121,7 @@ pub(crate) async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_sessio
     before.assert_signed_in_as("alice").await;
     world.sign_in("bob").await;
     world.browser.assert_signed_in_as("bob").await;
-    let old: Vec<_> = before
-        .cookies()
-        .into_iter()
-        .map(|cookie| cookie.value)
-        .collect();
+    let old: Vec<_> = before.cookies().into_iter().map(|cookie| cookie.value).collect();
     assert!(
         world
             .browser
@@ -165,11 +148,7 @@ pub(crate) async fn an_identifier_that_was_planted_is_not_taken_over(stage: Stag
 pub(crate) async fn sign_out_makes_the_identifier_useless(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let copy = world.browser.copy();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     copy.assert_signed_out().await;
     world.browser.assert_signed_out().await;
 }
@@ -218,10 +197,7 @@ pub(crate) async fn a_corrupt_cookie_is_no_cookie(stage: Stage) {
             .await
             .assert_status(200);
         let request = world.begin(&browser, "/auth/login").await;
-        world
-            .finish(&browser, &request, "bob")
-            .await
-            .assert_redirect();
+        world.finish(&browser, &request, "bob").await.assert_redirect();
         browser.assert_signed_in_as("bob").await;
     }
     world.browser.assert_signed_in_as("alice").await;
@@ -244,11 +220,7 @@ pub(crate) async fn other_cookies_and_doubled_ones_do_no_harm(stage: Stage) {
         format!("{name}=x; {name}={value}"),
         format!("{name}={value}; {name}=x"),
     ] {
-        let status = browser
-            .fetch("/api/ping")
-            .header("cookie", &sent)
-            .await
-            .status;
+        let status = browser.fetch("/api/ping").header("cookie", &sent).await.status;
         assert!(matches!(status, 200 | 401), "{status}");
     }
     for odd in [&b"\xff\xfe=\xff"[..], b"\x80"] {
@@ -276,23 +248,13 @@ pub(crate) async fn anonymous_requests_set_no_cookie(stage: Stage) {
     }
 }
 
-pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_token(
-    stage: Stage,
-) {
+pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_token(stage: Stage) {
     let world = stage.world().await;
     let now = auth_tests::jar::unix_now();
-    assert_eq!(
-        world.browser.session().await,
-        json!({"authenticated": false})
-    );
+    assert_eq!(world.browser.session().await, json!({"authenticated": false}));
     world.sign_in("alice").await;
     let session = world.browser.session().await;
-    let mut names: Vec<_> = session
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut names: Vec<_> = session.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -307,12 +269,7 @@ pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_
     assert_eq!(session["authenticated"], true);
     assert_eq!(session["user"]["sub"], "alice");
     assert_eq!(session["user"]["email"], "alice@example.com");
-    assert!(
-        session["scopes"]
-            .as_array()
-            .unwrap()
-            .contains(&json!("openid"))
-    );
+    assert!(session["scopes"].as_array().unwrap().contains(&json!("openid")));
     assert!(
         session["access_token_expires_at"]
             .as_u64()
@@ -361,9 +318,7 @@ pub(crate) async fn the_session_document_neither_refreshes_nor_waits(stage: Stag
 }
 
 async fn ends_by_itself(browser: &Browser) {
-    let expires_at = browser.session().await["session_expires_at"]
-        .as_u64()
-        .unwrap();
+    let expires_at = browser.session().await["session_expires_at"].as_u64().unwrap();
     // The deadline is a fact that only time brings about; nothing is asked meanwhile, since asking keeps a session alive.
     let left = (expires_at + 1).saturating_sub(auth_tests::jar::unix_now());
     assert!(left < 10, "{left} s left");
@@ -387,14 +342,10 @@ pub(crate) async fn requests_keep_an_idle_session_alive(stage: Stage) {
     let first = world.browser.session().await["session_expires_at"]
         .as_u64()
         .unwrap();
-    wait::until(
-        "two idle times have passed",
-        Duration::from_secs(20),
-        || async {
-            world.browser.fetch("/api/ping").await.assert_status(200);
-            auth_tests::jar::unix_now() > first + 4
-        },
-    )
+    wait::until("two idle times have passed", Duration::from_secs(20), || async {
+        world.browser.fetch("/api/ping").await.assert_status(200);
+        auth_tests::jar::unix_now() > first + 4
+    })
     .await;
     world.browser.assert_signed_in_as("alice").await;
 }
@@ -421,17 +372,8 @@ pub(crate) async fn two_users_in_two_browsers_do_not_mix(stage: Stage) {
     let other = world.browser.fresh();
     world.sign_in_with(&other, "bob").await;
     let asked = futures_util::future::join_all((0..40).map(|number| {
-        let browser = if number % 2 == 0 {
-            &world.browser
-        } else {
-            &other
-        };
-        async move {
-            (
-                number,
-                browser.fetch("/api/me").await.assert_status(200).json(),
-            )
-        }
+        let browser = if number % 2 == 0 { &world.browser } else { &other };
+        async move { (number, browser.fetch("/api/me").await.assert_status(200).json()) }
     }));
     for (number, me) in asked.await {
         let user = if number % 2 == 0 { "alice" } else { "bob" };

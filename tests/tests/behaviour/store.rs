@@ -43,11 +43,7 @@ pub(crate) async fn a_sign_out_survives_a_restart(stage: Stage) {
     let mut world = world(&stage, &folder).await;
     world.sign_in("alice").await;
     let copy = world.browser.copy();
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     restart(&stage, &mut world, &folder, SECRET).await;
     copy.assert_signed_out().await;
 }
@@ -84,13 +80,7 @@ pub(crate) async fn a_rotated_secret_is_none(stage: Stage) {
     let mut world = world(&stage, &folder).await;
     world.sign_in("alice").await;
     let early = world.browser.copy();
-    restart(
-        &stage,
-        &mut world,
-        &folder,
-        &format!("{OTHER_SECRET},{SECRET}"),
-    )
-    .await;
+    restart(&stage, &mut world, &folder, &format!("{OTHER_SECRET},{SECRET}")).await;
     early.moved_to(world.app.address());
     early.assert_signed_in_as("alice").await;
     early.fetch("/api/me").await.assert_status(200);
@@ -122,11 +112,7 @@ pub(crate) async fn the_file_holds_neither_tokens_nor_identifiers(stage: Stage) 
         assert!(!holds(&secret), "the file holds a token");
     }
     for cookie in cookies {
-        assert!(
-            !holds(&cookie.value),
-            "the file holds the cookie {}",
-            cookie.name
-        );
+        assert!(!holds(&cookie.value), "the file holds the cookie {}", cookie.name);
     }
 }
 
@@ -158,11 +144,7 @@ pub(crate) async fn two_instances_on_one_file_share_sessions(stage: Stage) {
         .header("cookie", &sent)
         .await
         .assert_status(200);
-    world
-        .browser
-        .submit("/auth/logout", &[])
-        .await
-        .assert_redirect();
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     there
         .fetch("/api/ping")
         .header("cookie", &sent)

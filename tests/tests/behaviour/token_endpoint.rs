@@ -94,15 +94,9 @@ pub(crate) async fn refusals_and_outages_are_502_or_503(stage: Stage) {
         ("reset", Fault::Reset),
         ("silence", Fault::Hang),
         ("invalid_client", Fault::oauth(401, "invalid_client")),
-        (
-            "unauthorized_client",
-            Fault::oauth(400, "unauthorized_client"),
-        ),
+        ("unauthorized_client", Fault::oauth(400, "unauthorized_client")),
         ("invalid_grant", Fault::oauth(400, "invalid_grant")),
-        (
-            "an error with status 200",
-            Fault::oauth(200, "invalid_request"),
-        ),
+        ("an error with status 200", Fault::oauth(200, "invalid_request")),
     ] {
         control.fail(Endpoint::Token, fault);
         let start = Instant::now();
@@ -125,13 +119,7 @@ pub(crate) async fn an_error_is_an_error_whatever_else_the_answer_holds(stage: S
 
 pub(crate) async fn the_token_type_is_bearer_in_any_case(stage: Stage) {
     let world = stage.world().await;
-    for value in [
-        Value::Null,
-        json!("mac"),
-        json!("DPoP"),
-        json!(""),
-        json!(7),
-    ] {
+    for value in [Value::Null, json!("mac"), json!("DPoP"), json!(""), json!(7)] {
         answer_with(&world, "token_type", value.clone());
         refused(&world, &format!("token_type {value}")).await;
     }
@@ -162,13 +150,7 @@ pub(crate) async fn expires_in_may_be_text_and_nonsense_means_unknown(stage: Sta
             "{value}: {session}"
         );
     }
-    for value in [
-        Value::Null,
-        json!("soon"),
-        json!(-5),
-        json!({}),
-        json!(true),
-    ] {
+    for value in [Value::Null, json!("soon"), json!(-5), json!({}), json!(true)] {
         answer_with(&world, "expires_in", value.clone());
         let session = accepted(&world, &value.to_string()).await;
         assert_eq!(session["access_token_expires_at"], Value::Null, "{value}");
@@ -269,8 +251,7 @@ pub(crate) async fn userinfo_adds_claims_and_changes_none(stage: Stage) {
         "{user}"
     );
     assert!(
-        user.get("aud")
-            .is_none_or(|audience| audience != "someone-else"),
+        user.get("aud").is_none_or(|audience| audience != "someone-else"),
         "{user}"
     );
     assert!(user.get("exp").is_none_or(|exp| exp != 1), "{user}");
