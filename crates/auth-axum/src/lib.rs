@@ -1,1 +1,51 @@
-//! TODO
+//! Sign-in, protected routes and authenticated calls for [axum].
+//!
+//! One handle, its routes, a layer and two extractors:
+//!
+//! ```no_run
+//! use auth_axum::{Auth, AuthExt, AuthError, AuthenticatedClient, RequireAuth};
+//! use axum::{Json, Router, routing::get};
+//! use serde_json::Value;
+//!
+//! async fn profile(user: RequireAuth, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+//!     println!("{} looks at their profile", user.subject());
+//!     Ok(Json(api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await?))
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let auth = Auth::from_env().await?;
+//! let app: Router = Router::new()
+//!     .route("/profile", get(profile))
+//!     .merge(auth.routes())
+//!     .layer(auth.layer());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * [`AuthExt::routes`] are `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`.
+//! * [`AuthExt::layer`] goes outside of everything that asks who is signed in. It reads the request's session identifier,
+//!   lets no answer that depends on a session be cached, and turns [`AuthError`]s into redirects, pages or
+//!   `application/problem+json`, as the request is a person's or a program's. It never touches the store by itself.
+//! * [`RequireAuth`] demands a signed-in user, `Option<RequireAuth>` asks for one, [`PeekSession`] looks without waiting
+//!   for the provider. However many of them a request uses, the session is looked up once.
+//! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
+//! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
+//!
+//! Everything that is not about axum is in `auth-core`, re-exported as [`core`].
+
+mod extract;
+mod middleware;
+mod response;
+mod routes;
+mod session;
+
+pub use auth_core as core;
+pub use auth_core::client::ApiError;
+pub use auth_core::gate::Gate;
+pub use auth_core::session::{Claims, Session, SignIn};
+pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};
+
+pub use extract::{AuthenticatedClient, PeekSession, RequireAuth};
+pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, ResponseFuture, require};
+pub use response::AuthError;
+pub use routes::AuthExt;

@@ -6,6 +6,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -26,6 +28,7 @@ use crate::refresh::{Flight, Freshness, RefreshError};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
 use crate::respond;
+use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Claims, Session, SessionData, SignIn, Tokens};
 use crate::store::{Inserted, Record, SessionKey, SessionStore, StoreError, Swapped};
@@ -148,6 +151,26 @@ impl Auth {
             }
         });
         id
+    }
+
+    /// The session identifier in a form that may lie in the app's own session layer: sealed, so that who reads that
+    /// layer's store does not learn it.
+    #[must_use]
+    pub fn seal_session_id(&self, id: &SessionId) -> String {
+        URL_SAFE_NO_PAD.encode(
+            self.0
+                .config
+                .keys
+                .seal(Purpose::Carrier, b"", id.expose().as_bytes()),
+        )
+    }
+
+    /// The session identifier that [`seal_session_id`](Self::seal_session_id) sealed. A corrupt one is none.
+    #[must_use]
+    pub fn open_session_id(&self, sealed: &str) -> Option<SessionId> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let text = self.0.config.keys.open(Purpose::Carrier, b"", &sealed).ok()?;
+        SessionId::parse(std::str::from_utf8(&text).ok()?)
     }
 
     /// The `Set-Cookie` line that carries out a change of the session identifier, if there is one.
@@ -298,6 +321,9 @@ impl Auth {
 
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
     pub async fn login(&self, request: RouteRequest) -> Reply {
+        if !matches!(request.method.as_str(), "GET" | "POST") {
+            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+        }
         let parameters = if request.method == "POST" {
             request.form_parameters()
         } else {
@@ -363,6 +389,9 @@ impl Auth {
     ///
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
+        if !matches!(request.method.as_str(), "GET" | "POST") {
+            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+        }
         let auth = self.clone();
         self.0
             .spawn(async move { auth.finish_login(request).await })
@@ -476,11 +505,6 @@ impl Auth {
     /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
     pub fn refuse_body(&self) -> Reply {
         respond::simple_page(413, "request.body")
-    }
-
-    /// The answer to a method that a route does not have.
-    pub fn refuse_method(&self, allowed: &'static str) -> Reply {
-        respond::simple_page(405, "request.method").with("allow", allowed)
     }
 }
 
@@ -780,9 +804,9 @@ impl Core {
         let sign_in = SignIn {
             issuer: metadata.issuer.clone(),
             subject: identity.subject.clone(),
-            claims: Claims(identity.claims.clone()),
-            id_token_claims: identity.id_token_claims.clone().map(Claims),
-            userinfo: identity.userinfo.clone().map(Claims),
+            claims: identity.claims.clone().into(),
+            id_token_claims: identity.id_token_claims.clone().map(Claims::from),
+            userinfo: identity.userinfo.clone().map(Claims::from),
             token_response: tokens.extra.clone(),
             access_token: tokens.access_token.clone(),
             scopes,
@@ -794,10 +818,7 @@ impl Core {
         let mut shaped = hook(sign_in).await.map_err(LoginError::ByApp)?;
         // Whatever the hook did: who the user is stays what the provider says.
         for name in ["iss", "sub"] {
-            match identity.claims.get(name) {
-                Some(value) => shaped.claims.0.insert(name.to_owned(), value.clone()),
-                None => shaped.claims.0.remove(name),
-            };
+            shaped.restore_claim(name, identity.claims.get(name));
         }
         Ok(shaped)
     }

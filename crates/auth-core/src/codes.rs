@@ -370,6 +370,7 @@ mod tests {
         {
             let area = text.split('.').next().unwrap_or_default();
             let is_code = text.contains('.')
+                && !text.ends_with('.')
                 && [
                     "session", "access", "request", "login", "provider", "refresh", "store", "api", "setup",
                 ]

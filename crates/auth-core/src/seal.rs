@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Attempt,
     /// What a gate asks of a sign-in, in the URL of `/auth/login`.
     StepUp,
+    /// A session identifier in the app's own session layer.
+    Carrier,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Session => b"auth-core session record 1",
             Self::Attempt => b"auth-core sign-in attempt 1",
             Self::StepUp => b"auth-core step-up 1",
+            Self::Carrier => b"auth-core session carrier 1",
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) struct SessionData {
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
     pub(crate) sid: Option<String>,
+    #[serde(deserialize_with = "read_claims")]
     pub(crate) claims: Claims,
     pub(crate) app: Value,
     #[serde(with = "secret::sealed::option")]
@@ -223,9 +224,48 @@ impl Session {
 }
 
 /// Claims about a user, by name.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Claims(pub(crate) Map<String, Value>);
+///
+/// Cheap to clone. It does not implement `Deserialize`: claims come from a provider.
+#[derive(Clone, Default, PartialEq)]
+pub struct Claims(Arc<Map<String, Value>>);
+
+impl Serialize for Claims {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl From<Map<String, Value>> for Claims {
+    fn from(claims: Map<String, Value>) -> Self {
+        Self(Arc::new(claims))
+    }
+}
+
+fn read_claims<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Claims, D::Error> {
+    Map::deserialize(from).map(Claims::from)
+}
+
+/// A type that an extractor can make of a user's claims: [`Claims`] itself, or any type with `Deserialize`.
+pub trait FromClaims: Sized {
+    /// Makes the value.
+    ///
+    /// # Errors
+    ///
+    /// When the claims do not fit.
+    fn from_claims(claims: &Claims) -> Result<Self, serde_json::Error>;
+}
+
+impl FromClaims for Claims {
+    fn from_claims(claims: &Claims) -> Result<Self, serde_json::Error> {
+        Ok(claims.clone())
+    }
+}
+
+impl<T: DeserializeOwned> FromClaims for T {
+    fn from_claims(claims: &Claims) -> Result<Self, serde_json::Error> {
+        claims.to()
+    }
+}
 
 impl fmt::Debug for Claims {
     /// Names only: the values are personal.
@@ -323,13 +363,13 @@ impl Claims {
     ///     #[serde(default)]
     ///     department: Option<String>,
     /// }
-    /// # let claims: Claims = serde_json::from_str(r#"{"sub":"a"}"#)?;
+    /// # let claims: Claims = serde_json::json!({"sub": "a"}).as_object().cloned().unwrap_or_default().into();
     /// let employee: Employee = claims.to()?;
     /// # assert_eq!(employee.sub, "a");
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(&self.0)
+        T::deserialize(&*self.0)
     }
 
     /// All claims.
@@ -412,15 +452,23 @@ impl SignIn {
 
     /// Sets a claim that the session will keep. `iss` and `sub` stay what the provider says.
     pub fn set_claim(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        self.claims.0.insert(name.into(), value.into());
+        Arc::make_mut(&mut self.claims.0).insert(name.into(), value.into());
     }
 
     /// Keeps these claims, `iss` and `sub` only.
     pub fn keep_claims<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         let names: Vec<&str> = names.into_iter().collect();
-        self.claims
-            .0
+        Arc::make_mut(&mut self.claims.0)
             .retain(|name, _| names.contains(&name.as_str()) || name == "iss" || name == "sub");
+    }
+
+    /// Sets or removes a claim that the app has no say in.
+    pub(crate) fn restore_claim(&mut self, name: &str, value: Option<&Value>) {
+        let claims = Arc::make_mut(&mut self.claims.0);
+        match value {
+            Some(value) => drop(claims.insert(name.to_owned(), value.clone())),
+            None => drop(claims.remove(name)),
+        }
     }
 
     /// Keeps a value of the app's own with the session; [`Session::app`] gives it back.
@@ -441,7 +489,7 @@ mod tests {
     use super::*;
 
     fn claims(value: Value) -> Claims {
-        serde_json::from_value(value).expect("an object")
+        value.as_object().cloned().expect("an object").into()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Values that are valid because they exist.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ impl BaseUrl {
 /// no backslash and no control character. Anything else becomes `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ReturnTo(String);
+pub struct ReturnTo(Cow<'static, str>);
 
 impl ReturnTo {
     /// Longest return path that is kept, in bytes.
@@ -185,7 +186,7 @@ impl ReturnTo {
         } else {
             normal
         };
-        Some(Self(kept.to_owned()))
+        Some(Self(Cow::Owned(kept.to_owned())))
     }
 
     /// Takes the path and query of a request to this app.
@@ -211,7 +212,7 @@ impl ReturnTo {
 
 impl Default for ReturnTo {
     fn default() -> Self {
-        Self("/".to_owned())
+        Self(Cow::Borrowed("/"))
     }
 }
 

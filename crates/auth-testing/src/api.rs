@@ -124,9 +124,7 @@ type Token = axum::Extension<Arc<AccessToken>>;
 
 /// The user a token stands for; machines have no profile.
 fn user<'a>(provider: &'a Provider, token: &AccessToken) -> Result<&'a User, StatusCode> {
-    provider
-        .user(token.text("sub"))
-        .ok_or(StatusCode::NOT_FOUND)
+    provider.user(token.text("sub")).ok_or(StatusCode::NOT_FOUND)
 }
 
 /// RFC 7643 §4.1. Servers differ in how they write `emails`, so the demo users do.
@@ -178,8 +176,7 @@ async fn machine(axum::Extension(token): Token) -> Response {
     if token.text("sub") != token.text("client_id") {
         return (StatusCode::FORBIDDEN, "for machines only\n").into_response();
     }
-    Json(json!({ "machine": token.text("client_id"), "scope": token.text("scope") }))
-        .into_response()
+    Json(json!({ "machine": token.text("client_id"), "scope": token.text("scope") })).into_response()
 }
 
 /// RFC 9470 §3.

@@ -164,12 +164,8 @@ impl RecordedRequest {
 /// Shows no values: they hold codes, secrets and tokens.
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |pairs: &[(String, String)]| {
-            pairs
-                .iter()
-                .map(|(name, _)| name.clone())
-                .collect::<Vec<_>>()
-        };
+        let names =
+            |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         f.debug_struct("RecordedRequest")
             .field("method", &self.method)
             .field("path", &self.path)
@@ -236,9 +232,7 @@ impl Drop for Hold {
 
 impl fmt::Debug for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold")
-            .field("waiting", &self.count())
-            .finish()
+        f.debug_struct("Hold").field("waiting", &self.count()).finish()
     }
 }
 
@@ -401,10 +395,7 @@ impl Control {
 
     /// Does not grant `scope` from now on, though it is asked for.
     pub fn withhold_scope(&self, scope: &str) {
-        self.provider
-            .settings()
-            .withheld_scopes
-            .push(scope.to_owned());
+        self.provider.settings().withheld_scopes.push(scope.to_owned());
     }
 
     /// Grants all scopes again.
@@ -419,9 +410,8 @@ impl Control {
 
     /// Registers one more redirect URI for a client. Unknown clients stay unknown.
     pub fn add_redirect_uri(&self, client_id: &str, uri: &str) {
-        self.provider.edit_client(client_id, |client| {
-            client.redirect_uris.push(uri.to_owned())
-        });
+        self.provider
+            .edit_client(client_id, |client| client.redirect_uris.push(uri.to_owned()));
     }
 
     /// Registers one more URI to go to after sign-out.
@@ -472,18 +462,12 @@ impl Control {
     }
 
     /// Changes the JSON of every successful token answer.
-    pub fn tamper_token_response(
-        &self,
-        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
-    ) {
+    pub fn tamper_token_response(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
         self.provider.tampering().token_response = Some(Arc::new(change));
     }
 
     /// Changes the discovery document.
-    pub fn tamper_discovery(
-        &self,
-        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
-    ) {
+    pub fn tamper_discovery(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
         self.provider.tampering().discovery = Some(Arc::new(change));
     }
 
@@ -493,18 +477,12 @@ impl Control {
     }
 
     /// Changes every successful userinfo answer.
-    pub fn tamper_userinfo(
-        &self,
-        change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static,
-    ) {
+    pub fn tamper_userinfo(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
         self.provider.tampering().userinfo = Some(Arc::new(change));
     }
 
     /// Changes the parameters of every authorization response.
-    pub fn tamper_callback(
-        &self,
-        change: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
-    ) {
+    pub fn tamper_callback(&self, change: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static) {
         self.provider.tampering().callback = Some(Arc::new(change));
     }
 

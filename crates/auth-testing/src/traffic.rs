@@ -133,8 +133,7 @@ impl Traffic {
 
     async fn hang(&self, endpoint: Endpoint, seen: u64) {
         let mut cleared = self.cleared.subscribe();
-        let changed =
-            |cleared: &HashMap<Endpoint, u64>| cleared.get(&endpoint).copied().unwrap_or(0) != seen;
+        let changed = |cleared: &HashMap<Endpoint, u64>| cleared.get(&endpoint).copied().unwrap_or(0) != seen;
         // The sender lives as long as `self`.
         let _ = cleared.wait_for(changed).await;
     }
@@ -212,11 +211,7 @@ pub(crate) struct Observer {
 }
 
 /// Records each request, then lets faults and gates have their way.
-pub(crate) async fn observe(
-    State(observer): State<Observer>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
     let Some(endpoint) = (observer.classify)(request.uri().path()) else {
         return next.run(request).await;
     };
@@ -290,10 +285,7 @@ fn answer(fault: Fault) -> Response {
             content_type,
             body,
         } => (status(code), [(header::CONTENT_TYPE, content_type)], body).into_response(),
-        Fault::Oauth {
-            status: code,
-            error,
-        } => no_store((status(code), Json(json!({ "error": error })))),
+        Fault::Oauth { status: code, error } => no_store((status(code), Json(json!({ "error": error })))),
         Fault::Delay(_) | Fault::Hang | Fault::Reset | Fault::LoseAnswer => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }

@@ -69,9 +69,7 @@ impl TokenLife {
     pub(crate) fn story(&self, calls: &str, took: Duration) -> Markup {
         // A call answered with 401 is made again after a refresh, so the refresh may lie within the call.
         // The second more is for instants cut to whole seconds.
-        let started_at = self
-            .now
-            .saturating_sub_unsigned(took.as_secs().saturating_add(1));
+        let started_at = self.now.saturating_sub_unsigned(took.as_secs().saturating_add(1));
         html! {
             @match self.expires_at {
                 Some(at) if !self.is_dead() => { "The token lives " (words::length(at.abs_diff(self.now))) " more" }
@@ -150,9 +148,7 @@ mod tests {
 
     #[test]
     fn story_of_a_refresh_within_a_long_call() {
-        let story = life()
-            .story("this call", Duration::from_secs(14))
-            .into_string();
+        let story = life().story("this call", Duration::from_secs(14)).into_string();
         assert!(
             story.ends_with("it was refreshed while this page was made."),
             "{story}"
@@ -200,18 +196,12 @@ mod tests {
     #[test]
     fn refreshes_are_counted_in_words() {
         let text = life().refreshes().into_string();
-        assert!(
-            text.starts_with("Twice since you signed in, last at "),
-            "{text}"
-        );
+        assert!(text.starts_with("Twice since you signed in, last at "), "{text}");
         assert!(text.ends_with("12 s ago"), "{text}");
         let never = TokenLife {
             refresh_count: 0,
             ..life()
         };
-        assert_eq!(
-            never.refreshes().into_string(),
-            "Not yet since you signed in"
-        );
+        assert_eq!(never.refreshes().into_string(), "Not yet since you signed in");
     }
 }

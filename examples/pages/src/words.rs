@@ -66,17 +66,11 @@ pub(crate) fn instant(at: i64, now: i64) -> Markup {
         moment.minute(),
         moment.second()
     );
-    let same_day =
-        OffsetDateTime::from_unix_timestamp(now).is_ok_and(|now| now.date() == moment.date());
+    let same_day = OffsetDateTime::from_unix_timestamp(now).is_ok_and(|now| now.date() == moment.date());
     let text = if same_day {
         clock
     } else {
-        format!(
-            "{} {} {}, {clock}",
-            moment.day(),
-            moment.month(),
-            moment.year()
-        )
+        format!("{} {} {}, {clock}", moment.day(), moment.month(), moment.year())
     };
     html! { time datetime=[moment.format(&Rfc3339).ok()] { (text) } }
 }

@@ -5,8 +5,8 @@ mod samples;
 use std::time::Duration;
 
 use example_pages::{
-    Call, Cause, Dashboard, DevProvider, Failure, Home, LINKS, Organization, Person, Profile,
-    SIGNED_OUT, STYLE, SignedIn, TokenLife, dashboard, failure, home, profile,
+    Call, Cause, Dashboard, DevProvider, Failure, Home, LINKS, Organization, Person, Profile, SIGNED_OUT,
+    STYLE, SignedIn, TokenLife, dashboard, failure, home, profile,
 };
 use samples::{ALICE, LIFE, NOW, Values, pages};
 
@@ -28,11 +28,7 @@ fn hostile_values_are_escaped_in_every_field() {
             harmless.matches("harmless").count(),
             "{name}"
         );
-        assert_eq!(
-            tags(&hostile),
-            tags(&harmless),
-            "{name}: a value became markup"
-        );
+        assert_eq!(tags(&hostile), tags(&harmless), "{name}: a value became markup");
     }
 }
 
@@ -55,10 +51,7 @@ fn every_field_of_a_page_is_shown() {
         wanted: "f-wanted",
     };
     let fields: &[(&str, &[&str])] = &[
-        (
-            "home-signed-out",
-            &["f-notice", "f-issuer", "f-name", "f-about"],
-        ),
+        ("home-signed-out", &["f-notice", "f-issuer", "f-name", "f-about"]),
         (
             "home-signed-in",
             &["f-name", "f-email", "f-subject", "f-issuer", "f-scope"],
@@ -101,10 +94,7 @@ fn every_field_of_a_page_is_shown() {
 #[test]
 fn pages_are_balanced_documents() {
     for (name, page) in pages(ALICE) {
-        assert!(
-            page.starts_with("<!DOCTYPE html><html lang=\"en\">"),
-            "{name}"
-        );
+        assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"), "{name}");
         let mut open = Vec::new();
         for tag in tags(&page) {
             match tag.strip_prefix('/') {
@@ -200,20 +190,12 @@ fn visitors_are_invited_to_sign_in() {
         session: None,
         dev_provider: None,
     });
-    assert!(
-        page.contains(
-            r#"<a class="button large" href="/auth/login?return_to=/profile">Sign in</a>"#
-        )
-    );
+    assert!(page.contains(r#"<a class="button large" href="/auth/login?return_to=/profile">Sign in</a>"#));
     assert!(page.contains(r#"<p class="notice" role="status">You are signed out.</p>"#));
     assert!(!page.contains("<form"), "nobody to sign out");
     assert!(!page.contains("development provider"));
     for link in LINKS {
-        assert!(
-            page.contains(&format!("href=\"{}\"", link.path)),
-            "{}",
-            link.path
-        );
+        assert!(page.contains(&format!("href=\"{}\"", link.path)), "{}", link.path);
     }
 }
 
@@ -234,11 +216,7 @@ fn signed_in_users_can_sign_out_and_see_their_session() {
         }),
         dev_provider: None,
     });
-    assert!(
-        page.contains(
-            r#"<form method="post" action="/auth/logout"><button>Sign out</button></form>"#
-        )
-    );
+    assert!(page.contains(r#"<form method="post" action="/auth/logout"><button>Sign out</button></form>"#));
     assert!(!page.contains("/auth/login"));
     let text = text(&page);
     for expected in [
@@ -331,11 +309,7 @@ fn failures_say_what_failed_and_whose_turn_it_is() {
             "could not be reached",
             "Whoever runs that service",
         ),
-        (
-            Cause::TimedOut,
-            "took too long",
-            "Whoever runs that service",
-        ),
+        (Cause::TimedOut, "took too long", "Whoever runs that service"),
         (
             Cause::Status(500),
             "answered with an error (status 500)",
@@ -352,11 +326,7 @@ fn failures_say_what_failed_and_whose_turn_it_is() {
             "Whoever runs this application",
         ),
         (Cause::Status(429), "too much to do", "Wait a minute"),
-        (
-            Cause::Unreadable,
-            "cannot read",
-            "Whoever runs this application",
-        ),
+        (Cause::Unreadable, "cannot read", "Whoever runs this application"),
     ];
     for (cause, happened, turn) in cases {
         let page = failure(&Failure {
@@ -366,10 +336,7 @@ fn failures_say_what_failed_and_whose_turn_it_is() {
             retry_path: "/dashboard",
         });
         let shown = text(&page);
-        assert!(
-            shown.contains("We could not load your dashboard"),
-            "{cause:?}"
-        );
+        assert!(shown.contains("We could not load your dashboard"), "{cause:?}");
         assert!(
             shown.contains(happened) && shown.contains(turn),
             "{cause:?}: {shown}"

@@ -54,11 +54,7 @@ impl DevProvider {
     /// # Errors
     ///
     /// [`ApproveError`] where a browser would be left with an error page.
-    pub async fn approve(
-        &self,
-        authorization_url: &str,
-        user: &str,
-    ) -> Result<Approval, ApproveError> {
+    pub async fn approve(&self, authorization_url: &str, user: &str) -> Result<Approval, ApproveError> {
         let provider = self.provider();
         let user = provider
             .user(user)

@@ -109,11 +109,7 @@ pub(crate) async fn get(
     begin(&provider, params, &headers)
 }
 
-pub(crate) async fn post(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn post(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
     begin(&provider, Params::parse(&body), &headers)
 }
 
@@ -148,8 +144,7 @@ pub(crate) async fn decision(
     let form = Params::parse(&body);
     let transaction = form.one("transaction").ok().flatten().unwrap_or_default();
     let Some(request) = provider.transactions().take(transaction) else {
-        return Refusal::Page("This sign-in is no longer open. Go back to the application.")
-            .into_response();
+        return Refusal::Page("This sign-in is no longer open. Go back to the application.").into_response();
     };
     let chosen = form.one("user").ok().flatten();
     let Some(user) = chosen.and_then(|sub| provider.user(sub)) else {
@@ -159,10 +154,7 @@ pub(crate) async fn decision(
     let mut response = provider.approve(&request, &session).into_response();
     let id = provider.grants().open_session(session);
     provider.issued(&id);
-    let cookie = format!(
-        "{}={id}; Path=/; HttpOnly; SameSite=Lax",
-        provider.cookie_name
-    );
+    let cookie = format!("{}={id}; Path=/; HttpOnly; SameSite=Lax", provider.cookie_name);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -170,11 +162,7 @@ pub(crate) async fn decision(
 }
 
 /// The pushed authorization request endpoint (RFC 9126).
-pub(crate) async fn push(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
     let mut form = Params::parse(&body);
     let client = match provider.authenticate(&headers, &form) {
         Ok(client) => client,
@@ -193,8 +181,7 @@ pub(crate) async fn push(
     match provider.authorization_request(form.clone()) {
         Ok(_) => {}
         Err(Refusal::Page(_)) => {
-            return OauthError::invalid_request("client or redirect_uri are not registered")
-                .into_response();
+            return OauthError::invalid_request("client or redirect_uri are not registered").into_response();
         }
         Err(Refusal::Redirect(_)) => {
             return OauthError::invalid_request("malformed authorization request").into_response();
@@ -211,10 +198,7 @@ pub(crate) async fn push(
 
 impl Provider {
     /// Checks an authorization request in the order that decides whether the client may be told.
-    pub(crate) fn authorization_request(
-        &self,
-        params: Params,
-    ) -> Result<AuthorizationRequest, Refusal> {
+    pub(crate) fn authorization_request(&self, params: Params) -> Result<AuthorizationRequest, Refusal> {
         let params = self.unfold_pushed(params)?;
         let page = |why| Refusal::Page(why);
         let client_id = params
@@ -279,8 +263,8 @@ impl Provider {
             Some(_) => return Err(("unsupported_response_type", "only code")),
             None => return Err(("invalid_request", "response_type is missing")),
         }
-        let code_challenge = one("code_challenge")?
-            .ok_or(("invalid_request", "code_challenge is missing (RFC 7636)"))?;
+        let code_challenge =
+            one("code_challenge")?.ok_or(("invalid_request", "code_challenge is missing (RFC 7636)"))?;
         if one("code_challenge_method")? != Some("S256") {
             return Err(("invalid_request", "code_challenge_method must be S256"));
         }
@@ -326,9 +310,7 @@ impl Provider {
         let now = self.now();
         let pushed = self.grants().take_pushed(uri, now);
         match pushed {
-            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => {
-                Ok(pushed)
-            }
+            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => Ok(pushed),
             _ => Err(Refusal::Page(
                 "This pushed request is unknown, expired or was used before.",
             )),
@@ -347,14 +329,11 @@ impl Provider {
             let young = request.max_age.is_none_or(|max_age| age <= max_age);
             // `max_age=0` is `prompt=login` (OIDC Core §3.1.2.1 note).
             let again = prompt("login") || request.max_age == Some(0);
-            let acr =
-                request.acr_values.is_empty() || request.acr_values.contains(&session.sign_on.acr);
+            let acr = request.acr_values.is_empty() || request.acr_values.contains(&session.sign_on.acr);
             young && !again && acr
         });
         match fit {
-            Some(session) if !prompt("consent") && !prompt("select_account") => {
-                Ok(Some(session.clone()))
-            }
+            Some(session) if !prompt("consent") && !prompt("select_account") => Ok(Some(session.clone())),
             _ if prompt("none") => Err(self.refuse(
                 &request.target,
                 "login_required",
@@ -507,10 +486,7 @@ impl IntoResponse for AuthorizationResponse {
             return response;
         }
         // 303: the sign-in form was posted, the callback is a GET (RFC 9700 §4.12).
-        no_store((
-            StatusCode::SEE_OTHER,
-            [(header::LOCATION, self.query_url())],
-        ))
+        no_store((StatusCode::SEE_OTHER, [(header::LOCATION, self.query_url())]))
     }
 }
 

@@ -82,9 +82,7 @@ impl Client {
 
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.authentication {
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
-                Some(secret)
-            }
+            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => Some(secret),
             Authentication::None | Authentication::PrivateKeyJwt(_) => None,
         }
     }
@@ -118,11 +116,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 impl Provider {
     /// Authenticates the client of a token, revocation, introspection or pushed authorization request.
-    pub(crate) fn authenticate(
-        &self,
-        headers: &HeaderMap,
-        form: &Params,
-    ) -> Result<Client, OauthError> {
+    pub(crate) fn authenticate(&self, headers: &HeaderMap, form: &Params) -> Result<Client, OauthError> {
         let basic = headers.get(header::AUTHORIZATION).map(|value| {
             basic_credentials(value.to_str().unwrap_or_default())
                 .ok_or_else(|| OauthError::invalid_client("malformed Authorization header"))
@@ -131,9 +125,8 @@ impl Provider {
         let body_id = form.one("client_id")?;
         let secret = form.one("client_secret")?;
         let assertion = form.one("client_assertion")?;
-        let used = usize::from(basic.is_some())
-            + usize::from(secret.is_some())
-            + usize::from(assertion.is_some());
+        let used =
+            usize::from(basic.is_some()) + usize::from(secret.is_some()) + usize::from(assertion.is_some());
         if used > 1 {
             return Err(OauthError::invalid_request(
                 "more than one client authentication method",
@@ -155,9 +148,7 @@ impl Provider {
             .ok_or_else(|| OauthError::invalid_client("unknown client"))?;
         let good = match (&client.authentication, &basic, secret) {
             (Authentication::None, None, None) => true,
-            (Authentication::SecretBasic(expected), Some((_, secret)), None) => {
-                same(expected, secret)
-            }
+            (Authentication::SecretBasic(expected), Some((_, secret)), None) => same(expected, secret),
             (Authentication::SecretPost(expected), None, Some(secret)) => same(expected, secret),
             _ => {
                 return Err(OauthError::invalid_client(

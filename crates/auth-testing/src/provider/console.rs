@@ -37,11 +37,7 @@ pub(crate) async fn show(State(provider): State<Arc<Provider>>) -> Response {
     page_response(StatusCode::OK, page)
 }
 
-pub(crate) async fn act(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn act(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
     if !same_origin(&provider, &headers) {
         let page = pages::refusal("This form was sent from another site.");
         return page_response(StatusCode::FORBIDDEN, page);

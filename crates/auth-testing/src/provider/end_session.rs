@@ -25,11 +25,7 @@ pub(crate) async fn get(
     provider.end_session(&params, &headers, false)
 }
 
-pub(crate) async fn post(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn post(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
     let params = Params::parse(&body);
     let confirmed = params.all("confirmed").next().is_some() && same_origin(&provider, &headers);
     provider.end_session(&params, &headers, confirmed)
@@ -67,10 +63,7 @@ impl Provider {
             Some(target) => no_store((StatusCode::SEE_OTHER, [(header::LOCATION, target)])),
             None => page_response(StatusCode::OK, pages::signed_out()),
         };
-        let gone = format!(
-            "{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0",
-            self.cookie_name
-        );
+        let gone = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0", self.cookie_name);
         if let Ok(gone) = HeaderValue::from_str(&gone) {
             response.headers_mut().append(header::SET_COOKIE, gone);
         }
@@ -103,9 +96,8 @@ impl Provider {
         let target = match params.one("post_logout_redirect_uri").map_err(doubled)? {
             None => None,
             Some(uri) => {
-                let registered = client.is_some_and(|client| {
-                    client.post_logout_redirect_uris.iter().any(|u| u == uri)
-                });
+                let registered =
+                    client.is_some_and(|client| client.post_logout_redirect_uris.iter().any(|u| u == uri));
                 if !registered {
                     return Err(
                         "This post_logout_redirect_uri is not registered for the client, to the letter.",

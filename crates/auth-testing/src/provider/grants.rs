@@ -91,12 +91,7 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    pub(crate) fn issue_code(
-        &mut self,
-        grant: Grant,
-        binding: CodeBinding,
-        expires_at: i64,
-    ) -> String {
+    pub(crate) fn issue_code(&mut self, grant: Grant, binding: CodeBinding, expires_at: i64) -> String {
         let code = random::token();
         self.codes.insert(
             code.clone(),
@@ -281,9 +276,8 @@ impl Grants {
 
     /// Ends the browser session with that identifier, and the one an ID token names by its `sid`.
     pub(crate) fn end_sessions(&mut self, id: Option<&str>, sid: Option<&str>) {
-        self.sessions.retain(|key, session| {
-            Some(key.as_str()) != id && Some(session.sign_on.sid.as_str()) != sid
-        });
+        self.sessions
+            .retain(|key, session| Some(key.as_str()) != id && Some(session.sign_on.sid.as_str()) != sid);
     }
 
     pub(crate) fn end_sessions_of(&mut self, sub: &str) {
@@ -296,11 +290,7 @@ impl Grants {
         self.assertions.insert(jti.to_owned(), expires_at).is_none()
     }
 
-    pub(crate) fn push_request(
-        &mut self,
-        params: crate::params::Params,
-        expires_at: i64,
-    ) -> String {
+    pub(crate) fn push_request(&mut self, params: crate::params::Params, expires_at: i64) -> String {
         let uri = format!("urn:ietf:params:oauth:request_uri:{}", random::token());
         self.pushed.insert(uri.clone(), (params, expires_at));
         uri

@@ -33,16 +33,13 @@ impl Unverified {
 
     /// The claims, where `key` made the signature with its own algorithm.
     pub(crate) fn verified_by(self, key: &SigningKey) -> Option<Map<String, Value>> {
-        let good = self.header("alg") == Some(key.algorithm.name())
-            && key.verifies(&self.message, &self.signature);
+        let good =
+            self.header("alg") == Some(key.algorithm.name()) && key.verifies(&self.message, &self.signature);
         good.then_some(self.claims)
     }
 
     /// The claims, where the client's key made the signature.
-    pub(crate) fn verified_by_client(
-        self,
-        key: &super::keys::PublicKey,
-    ) -> Option<Map<String, Value>> {
+    pub(crate) fn verified_by_client(self, key: &super::keys::PublicKey) -> Option<Map<String, Value>> {
         let good = self
             .header("alg")
             .is_some_and(|alg| key.verifies(alg, &self.message, &self.signature));
@@ -82,9 +79,8 @@ impl Signature<'_> {
     }
 
     pub(crate) fn sign(&self, header: &Map<String, Value>, claims: &Map<String, Value>) -> String {
-        let encode = |part: &Map<String, Value>| {
-            URL_SAFE_NO_PAD.encode(Value::Object(part.clone()).to_string())
-        };
+        let encode =
+            |part: &Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(part.clone()).to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
         let signature = match self {
             Self::Key(key) => key.sign(message.as_bytes()),

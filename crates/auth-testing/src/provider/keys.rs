@@ -83,21 +83,13 @@ impl SigningKey {
             SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
                 Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048)?)
             }
-            SigningAlgorithm::Es256 => {
-                Pair::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?)
-            }
-            SigningAlgorithm::Es384 => {
-                Pair::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?)
-            }
+            SigningAlgorithm::Es256 => Pair::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+            SigningAlgorithm::Es384 => Pair::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING)?),
             SigningAlgorithm::EdDsa => Pair::Ed25519(Ed25519KeyPair::generate()?),
         };
         let mut kid = random::token();
         kid.truncate(16);
-        Ok(Self {
-            kid,
-            algorithm,
-            pair,
-        })
+        Ok(Self { kid, algorithm, pair })
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -143,8 +135,8 @@ impl SigningKey {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => {
-                let (n, e) = rsa_integers(pair.public_key().as_ref())
-                    .expect("the key is an RSAPublicKey structure");
+                let (n, e) =
+                    rsa_integers(pair.public_key().as_ref()).expect("the key is an RSAPublicKey structure");
                 json!({ "kty": "RSA", "n": encode(n), "e": encode(e) })
             }
             Pair::Ecdsa(pair) => {
@@ -311,8 +303,8 @@ impl PublicKey {
     ///
     /// [`PublicKeyError`] where the text is no such key.
     pub fn from_pem(pem: &str) -> Result<Self, PublicKeyError> {
-        let spki = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| PublicKeyError::Pem)?;
+        let spki =
+            SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| PublicKeyError::Pem)?;
         let der = spki.as_ref().to_vec();
         // The algorithm identifier stands within the first bytes of the structure (RFC 5280 §4.1.2.7).
         let head = &der[..der.len().min(40)];
@@ -336,9 +328,7 @@ impl PublicKey {
     pub fn from_jwk(jwk: &Value) -> Result<Self, PublicKeyError> {
         let member = |name: &str| {
             let text = jwk[name].as_str().ok_or(PublicKeyError::Jwk)?;
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| PublicKeyError::Jwk)
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| PublicKeyError::Jwk)
         };
         match (jwk["kty"].as_str(), jwk["crv"].as_str()) {
             (Some("RSA"), _) => Ok(Self(Material::RsaComponents {
@@ -390,9 +380,7 @@ impl fmt::Debug for PublicKey {
 }
 
 /// rsaEncryption, with tag and length.
-const OID_RSA: &[u8] = &[
-    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
-];
+const OID_RSA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// prime256v1, with tag and length.
 const OID_P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// id-Ed25519, with tag and length.

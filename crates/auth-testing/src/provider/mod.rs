@@ -158,8 +158,7 @@ impl DevProviderBuilder {
         clients[0]
             .post_logout_redirect_uris
             .extend(self.post_logout_redirect_uris);
-        let (client_id, client_secret) =
-            (clients[0].id.clone(), clients[0].secret().map(String::from));
+        let (client_id, client_secret) = (clients[0].id.clone(), clients[0].secret().map(String::from));
 
         let provider = Arc::new(Provider {
             issuer: format!("http://{address}"),
@@ -186,11 +185,7 @@ impl DevProviderBuilder {
         let servers = Servers {
             provider: serve(listener, address, router(Arc::clone(&provider)))?,
             api: serve(api_listener, api_address, api::first(Arc::clone(&provider)))?,
-            api2: serve(
-                api2_listener,
-                api2_address,
-                api::second(Arc::clone(&provider)),
-            )?,
+            api2: serve(api2_listener, api2_address, api::second(Arc::clone(&provider)))?,
         };
         tracing::info!(issuer = %provider.issuer, "development provider started");
         Ok(DevProvider {
@@ -406,10 +401,7 @@ impl Provider {
     }
 
     pub(crate) fn edit_client(&self, id: &str, edit: impl FnOnce(&mut Client)) {
-        if let Some(client) = lock(&self.clients)
-            .iter_mut()
-            .find(|client| client.id == id)
-        {
+        if let Some(client) = lock(&self.clients).iter_mut().find(|client| client.id == id) {
             edit(client);
         }
     }
@@ -432,8 +424,7 @@ impl Provider {
 
     pub(crate) fn rotate_keys(&self, old: OldKeys) {
         let algorithm = self.keys().algorithm();
-        let key =
-            SigningKey::generate(algorithm).expect("key generation needs nothing but randomness");
+        let key = SigningKey::generate(algorithm).expect("key generation needs nothing but randomness");
         self.keys().rotate(key, old);
     }
 }
@@ -447,10 +438,7 @@ fn router(provider: Arc<Provider>) -> Router {
     Router::new()
         .route("/", get(console::show))
         .route("/console", post(console::act))
-        .route(
-            "/.well-known/openid-configuration",
-            get(discovery::document),
-        )
+        .route("/.well-known/openid-configuration", get(discovery::document))
         .route(
             "/.well-known/oauth-authorization-server",
             get(discovery::document),
@@ -460,16 +448,10 @@ fn router(provider: Arc<Provider>) -> Router {
         .route("/authorize/decision", post(authorize::decision))
         .route("/par", post(authorize::push))
         .route("/token", post(token::token))
-        .route(
-            "/userinfo",
-            get(userinfo::userinfo).post(userinfo::userinfo),
-        )
+        .route("/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/revoke", post(revocation::revoke))
         .route("/introspect", post(revocation::introspect))
-        .route(
-            "/end-session",
-            get(end_session::get).post(end_session::post),
-        )
+        .route("/end-session", get(end_session::get).post(end_session::post))
         .with_state(provider)
         .layer(middleware::from_fn_with_state(observer, observe))
 }

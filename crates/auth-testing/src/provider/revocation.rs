@@ -50,8 +50,8 @@ impl Provider {
             grants.revoke(id);
             return Ok(());
         }
-        let jti = Unverified::parse(token)
-            .and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
+        let jti =
+            Unverified::parse(token).and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
         if let Some(jti) = jti
             && let Some(owner) = grants.access_token_client(&jti)
         {

@@ -76,10 +76,7 @@ impl Provider {
             Some("refresh_token") => self.refresh(&client, &form),
             Some("client_credentials") => self.client_credentials(&client, &form),
             Some(TOKEN_EXCHANGE) => self.exchange(&client, &form),
-            Some(_) => Err(OauthError::new(
-                "unsupported_grant_type",
-                "unknown grant_type",
-            )),
+            Some(_) => Err(OauthError::new("unsupported_grant_type", "unknown grant_type")),
             None => Err(OauthError::invalid_request("grant_type is missing")),
         }
     }
@@ -93,17 +90,12 @@ impl Provider {
         let now = self.now();
         let (grant, binding) = self.grants().redeem_code(code, &client.id, now)?;
         if redirect_uri != Some(&binding.redirect_uri) {
-            return Err(OauthError::invalid_grant(
-                "not the redirect_uri of the request",
-            ));
+            return Err(OauthError::invalid_grant("not the redirect_uri of the request"));
         }
         let hash = digest::digest(&digest::SHA256, verifier.unwrap_or_default().as_bytes());
         let challenge = URL_SAFE_NO_PAD.encode(hash);
-        if constant_time::verify_slices_are_equal(
-            challenge.as_bytes(),
-            binding.code_challenge.as_bytes(),
-        )
-        .is_err()
+        if constant_time::verify_slices_are_equal(challenge.as_bytes(), binding.code_challenge.as_bytes())
+            .is_err()
         {
             return Err(OauthError::invalid_grant("wrong code_verifier"));
         }
@@ -176,10 +168,7 @@ impl Provider {
         if form.one("subject_token_type")? != Some(ACCESS_TOKEN_TYPE) {
             return Err(missing("subject_token_type must be access_token"));
         }
-        if !matches!(
-            form.one("requested_token_type")?,
-            None | Some(ACCESS_TOKEN_TYPE)
-        ) {
+        if !matches!(form.one("requested_token_type")?, None | Some(ACCESS_TOKEN_TYPE)) {
             return Err(missing("requested_token_type must be access_token"));
         }
         let subject = self
@@ -290,25 +279,17 @@ impl Provider {
         set(&mut claims, "client_id", json!(request.client_id));
         set(&mut claims, "scope", json!(request.scope.join(" ")));
         if let Some((_, grant)) = request.grant {
-            set(
-                &mut claims,
-                "auth_time",
-                json!(grant.authentication.auth_time),
-            );
+            set(&mut claims, "auth_time", json!(grant.authentication.auth_time));
             set(&mut claims, "acr", json!(grant.authentication.acr));
         }
-        if let Some(roles) = self
-            .user(request.sub)
-            .and_then(|user| user.claims.get("roles"))
-        {
+        if let Some(roles) = self.user(request.sub).and_then(|user| user.claims.get("roles")) {
             set(&mut claims, "roles", roles.clone());
         }
         let key = self.keys().signing();
         let signature = Signature::Key(&key);
         let token = signature.sign(&signature.header(AccessToken::TYPE), &claims);
         let id = request.grant.map(|(id, _)| id);
-        self.grants()
-            .record_access_token(&jti, id, request.client_id);
+        self.grants().record_access_token(&jti, id, request.client_id);
         self.issued(&token);
         (token, lifetime)
     }

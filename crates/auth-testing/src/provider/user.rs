@@ -75,10 +75,7 @@ impl User {
     }
 
     pub(crate) fn text(&self, claim: &str) -> &str {
-        self.claims
-            .get(claim)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.claims.get(claim).and_then(Value::as_str).unwrap_or_default()
     }
 
     pub(crate) fn display_name(&self) -> &str {

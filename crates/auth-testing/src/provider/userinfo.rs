@@ -33,10 +33,7 @@ impl AccessToken {
     pub(crate) const TYPE: &str = "at+jwt";
 
     pub(crate) fn text(&self, claim: &str) -> &str {
-        self.claims
-            .get(claim)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.claims.get(claim).and_then(Value::as_str).unwrap_or_default()
     }
 
     pub(crate) fn number(&self, claim: &str) -> Option<i64> {
@@ -77,9 +74,7 @@ impl Provider {
             .keys()
             .published(kid)
             .ok_or(refuse("signed with an unknown key"))?;
-        let claims = unverified
-            .verified_by(&key)
-            .ok_or(refuse("wrong signature"))?;
+        let claims = unverified.verified_by(&key).ok_or(refuse("wrong signature"))?;
         let token = AccessToken { claims };
         if token.text("iss") != self.issuer {
             return Err(refuse("from another issuer"));
@@ -101,9 +96,7 @@ impl Provider {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '));
         match header {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                self.access_token(token.trim())
-            }
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.access_token(token.trim()),
             _ => Err(BearerError::NoToken),
         }
     }
@@ -122,10 +115,7 @@ impl Provider {
     }
 }
 
-pub(crate) async fn userinfo(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn userinfo(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
     match provider.userinfo_response(&headers) {
         Ok(claims) => {
             let change = provider.tampering().userinfo.clone();

@@ -63,10 +63,7 @@ async fn refuses_tokens_that_are_not_good_access_tokens_for_it() {
         ("forged", forged),
         ("ID token", tokens.text("id_token")),
         ("wrong typ", control.sign_jwt("JWT", &claims)),
-        (
-            "other audience",
-            with("aud", json!(harness.provider.api2_url())),
-        ),
+        ("other audience", with("aud", json!(harness.provider.api2_url()))),
         ("other issuer", with("iss", json!("http://other.example"))),
         ("expired", with("exp", json!(1))),
         ("no exp", with("exp", Value::Null)),
@@ -113,9 +110,7 @@ async fn step_up_wants_a_fresh_sign_in() {
     harness.clock.advance(Duration::from_secs(61));
     // A refresh is no sign-in.
     let refreshed = harness.refresh(&tokens.text("refresh_token")).await;
-    let stale = harness
-        .api("/step-up", &refreshed.text("access_token"))
-        .await;
+    let stale = harness.api("/step-up", &refreshed.text("access_token")).await;
     assert_eq!(stale.status, 401);
     let challenge = stale.header("www-authenticate");
     assert!(challenge.contains("insufficient_user_authentication"));

@@ -61,10 +61,7 @@ async fn broken_requests_are_told_to_the_client() {
         (("response_mode", "fragment"), "invalid_request"),
         (("prompt", "none login"), "invalid_request"),
         (("max_age", "soon"), "invalid_request"),
-        (
-            ("request", "eyJhbGciOiJub25lIn0.e30."),
-            "request_not_supported",
-        ),
+        (("request", "eyJhbGciOiJub25lIn0.e30."), "request_not_supported"),
         (("prompt", "none"), "login_required"),
     ] {
         let answer = harness.get(&harness.authorization_url(&[change])).await;
@@ -205,10 +202,7 @@ async fn withheld_and_unknown_scopes_are_not_granted() {
     harness.control().grant_all_scopes();
     let approval = harness.approve(&scope).await;
     let code = param(&approval.callback_url, "code").unwrap();
-    assert_eq!(
-        harness.redeem(&code).await.text("scope"),
-        "openid mail.read"
-    );
+    assert_eq!(harness.redeem(&code).await.text("scope"), "openid mail.read");
 }
 
 /// Fills in the sign-in page as a browser does; gives the session cookie and the callback.
@@ -247,13 +241,7 @@ async fn second_sign_in_in_the_same_browser_passes_without_asking() {
     let second = parts(&harness.redeem(&code).await.text("id_token")).1;
     assert_eq!(second["sid"], first["sid"]);
     assert_eq!(second["auth_time"], first["auth_time"]);
-    assert!(
-        param(
-            again(&[("prompt", "none")]).await.header("location"),
-            "code"
-        )
-        .is_some()
-    );
+    assert!(param(again(&[("prompt", "none")]).await.header("location"), "code").is_some());
     assert_eq!(again(&[("max_age", "100")]).await.status, 303);
 
     for asking in [
@@ -309,11 +297,5 @@ async fn pushed_request_serves_once() {
     let approval = harness.provider.approve(start.as_str(), "alice").await;
     let code = param(&approval.unwrap().callback_url, "code").unwrap();
     assert_eq!(harness.redeem(&code).await.status, 200);
-    assert!(
-        harness
-            .provider
-            .approve(start.as_str(), "alice")
-            .await
-            .is_err()
-    );
+    assert!(harness.provider.approve(start.as_str(), "alice").await.is_err());
 }

@@ -25,12 +25,7 @@ const MACHINE: (&str, &str) = ("grant_type", "client_credentials");
 async fn basic_client_gets_in_by_encoded_basic_only() {
     let harness = Harness::start().await;
     let good = basic(CLIENT, SECRET);
-    assert_eq!(
-        token_request(&harness, Some(&good), &[MACHINE])
-            .await
-            .status,
-        200
-    );
+    assert_eq!(token_request(&harness, Some(&good), &[MACHINE]).await.status, 200);
 
     let unencoded = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{SECRET}")));
     let wrong = basic(CLIENT, "wrong");
@@ -191,10 +186,7 @@ async fn exchange_gives_a_token_for_the_other_audience_and_names_the_actor() {
     let exchange = async |token: &str, audience: &str| {
         harness
             .token(&[
-                (
-                    "grant_type",
-                    "urn:ietf:params:oauth:grant-type:token-exchange",
-                ),
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
                 ("subject_token", token),
                 (
                     "subject_token_type",
@@ -224,20 +216,12 @@ async fn exchange_gives_a_token_for_the_other_audience_and_names_the_actor() {
     let refused = exchange(&subject, "http://unknown.example").await;
     assert_eq!(refused.text("error"), "invalid_target");
     harness.control().revoke_user("alice");
-    assert_eq!(
-        exchange(&subject, api2).await.text("error"),
-        "invalid_request"
-    );
+    assert_eq!(exchange(&subject, api2).await.text("error"), "invalid_request");
 }
 
 async fn call(harness: &Harness, path: &str, auth: &str, token: &str) -> Answer {
     let request = harness.http.post(harness.url(path));
-    answer(
-        request
-            .header("authorization", auth)
-            .form(&[("token", token)]),
-    )
-    .await
+    answer(request.header("authorization", auth).form(&[("token", token)])).await
 }
 
 #[tokio::test] // RFC 7009
@@ -259,10 +243,7 @@ async fn revoking_a_refresh_token_ends_everything() {
     let refresh = tokens.text("refresh_token");
     let auth = basic(CLIENT, SECRET);
     assert_eq!(call(&harness, "/revoke", &auth, &refresh).await.status, 200);
-    assert_eq!(
-        harness.refresh(&refresh).await.text("error"),
-        "invalid_grant"
-    );
+    assert_eq!(harness.refresh(&refresh).await.text("error"), "invalid_grant");
     let access = tokens.text("access_token");
     assert_eq!(harness.api("/users/me", &access).await.status, 401);
 }
@@ -276,10 +257,7 @@ async fn revocation_is_for_the_owner() {
     let auth = basic("other", "other-secret");
     assert_eq!(call(&harness, "/revoke", &auth, &refresh).await.status, 400);
     let nobody = basic("other", "wrong");
-    assert_eq!(
-        call(&harness, "/revoke", &nobody, &refresh).await.status,
-        401
-    );
+    assert_eq!(call(&harness, "/revoke", &nobody, &refresh).await.status, 401);
     assert_eq!(harness.refresh(&refresh).await.status, 200);
     let unknown = call(&harness, "/revoke", &auth, "unknown").await;
     assert_eq!(unknown.status, 200);

@@ -37,9 +37,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn text(&self, member: &str) -> String {
@@ -56,9 +54,7 @@ impl Harness {
         Self::start_with(|builder| builder).await
     }
 
-    pub(crate) async fn start_with(
-        set: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder,
-    ) -> Self {
+    pub(crate) async fn start_with(set: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder) -> Self {
         let client = Client::confidential(CLIENT, SECRET)
             .redirect_uri(CALLBACK)
             .post_logout_redirect_uri(HOME);
@@ -94,8 +90,7 @@ impl Harness {
 
     /// An authorization request; `change` replaces or (where empty) removes parameters.
     pub(crate) fn authorization_url(&self, change: &[(&str, &str)]) -> String {
-        let challenge =
-            URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
+        let challenge = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, VERIFIER.as_bytes()));
         let mut params = vec![
             ("response_type", "code"),
             ("client_id", self.provider.client_id()),
@@ -128,12 +123,7 @@ impl Harness {
     /// A token request with the client's Basic credentials.
     pub(crate) async fn token(&self, form: &[(&str, &str)]) -> Answer {
         let request = self.http.post(self.url("/token"));
-        answer(
-            request
-                .header("authorization", basic(CLIENT, SECRET))
-                .form(form),
-        )
-        .await
+        answer(request.header("authorization", basic(CLIENT, SECRET)).form(form)).await
     }
 
     pub(crate) async fn redeem(&self, code: &str) -> Answer {
@@ -179,8 +169,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 /// A Basic header as RFC 6749 §2.3.1 wants it: both parts form-urlencoded.
 pub(crate) fn basic(id: &str, secret: &str) -> String {
-    let encode =
-        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(id), encode(secret));
     let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
     format!("Basic {encoded}")

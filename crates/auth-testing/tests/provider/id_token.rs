@@ -35,13 +35,13 @@ async fn verifies(harness: &Harness, token: &str) -> bool {
     match header["alg"].as_str().unwrap() {
         "RS256" => rsa(&RSA_PKCS1_2048_8192_SHA256),
         "PS256" => rsa(&RSA_PSS_2048_8192_SHA256),
-        "ES256" => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point())
-            .verify(message.as_bytes(), &signature),
-        "ES384" => UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point())
-            .verify(message.as_bytes(), &signature),
-        "EdDSA" => {
-            UnparsedPublicKey::new(&ED25519, member("x")).verify(message.as_bytes(), &signature)
+        "ES256" => {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point()).verify(message.as_bytes(), &signature)
         }
+        "ES384" => {
+            UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point()).verify(message.as_bytes(), &signature)
+        }
+        "EdDSA" => UnparsedPublicKey::new(&ED25519, member("x")).verify(message.as_bytes(), &signature),
         other => panic!("unexpected algorithm {other}"),
     }
     .is_ok()
@@ -209,14 +209,8 @@ async fn metadata_is_complete_and_names_this_issuer() {
         let document = harness.get(&harness.url(path)).await.json();
         let issuer = harness.provider.issuer();
         assert_eq!(document["issuer"], issuer);
-        assert_eq!(
-            document["code_challenge_methods_supported"],
-            json!(["S256"])
-        );
-        assert_eq!(
-            document["authorization_response_iss_parameter_supported"],
-            true
-        );
+        assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
+        assert_eq!(document["authorization_response_iss_parameter_supported"], true);
         for (name, value) in document.as_object().unwrap() {
             if name.ends_with("_endpoint") || name == "jwks_uri" {
                 assert!(value.as_str().unwrap().starts_with(issuer), "{name}");

@@ -44,14 +44,8 @@ async fn goes_nowhere_that_is_not_registered() {
             ("post_logout_redirect_uri", "http://127.0.0.1:3000"),
         ],
         vec![("post_logout_redirect_uri", HOME)],
-        vec![
-            ("id_token_hint", &access),
-            ("post_logout_redirect_uri", HOME),
-        ],
-        vec![
-            ("id_token_hint", &forged),
-            ("post_logout_redirect_uri", HOME),
-        ],
+        vec![("id_token_hint", &access), ("post_logout_redirect_uri", HOME)],
+        vec![("id_token_hint", &forged), ("post_logout_redirect_uri", HOME)],
         vec![("id_token_hint", &token), ("client_id", "somebody-else")],
     ] {
         let refused = harness.get(&end_session(&harness, &params)).await;
@@ -68,12 +62,7 @@ async fn browser_session(harness: &Harness) -> (String, String) {
     let form = [("transaction", transaction), ("user", "alice")];
     let request = harness.http.post(harness.url("/authorize/decision"));
     let done = answer(request.form(&form)).await;
-    let cookie = done
-        .header("set-cookie")
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
+    let cookie = done.header("set-cookie").split(';').next().unwrap().to_owned();
     let code = param(done.header("location"), "code").unwrap();
     (cookie, harness.redeem(&code).await.text("id_token"))
 }

@@ -11,10 +11,7 @@ async fn refuses_to_listen_anywhere_but_on_loopback() {
             .address(address.parse().unwrap())
             .start()
             .await;
-        assert!(
-            matches!(started, Err(StartError::NotLoopback(_))),
-            "{address}"
-        );
+        assert!(matches!(started, Err(StartError::NotLoopback(_))), "{address}");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use example_pages::{
-    Call, Cause, Dashboard, DemoUser, DevProvider, Failure, Home, Organization, Person, Profile,
-    SignedIn, TokenLife,
+    Call, Cause, Dashboard, DemoUser, DevProvider, Failure, Home, Organization, Person, Profile, SignedIn,
+    TokenLife,
 };
 
 /// 2026-11-21T14:03:20Z.

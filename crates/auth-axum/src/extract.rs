@@ -1,0 +1,124 @@
+//! What handlers ask for.
+
+use std::ops::Deref;
+
+use auth_core::Error;
+use auth_core::error::SetupError;
+use auth_core::session::{Claims, FromClaims, Session};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+
+use crate::response::AuthError;
+use crate::session::AuthContext;
+
+/// A signed-in user, whose access token is alive.
+///
+/// Without one, a browser is sent to sign in and comes back, and a script gets 401. As `Option<RequireAuth>` it is
+/// `None` then, so that the handler decides. It derefs to the [`Session`].
+///
+/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`.
+///
+/// ```
+/// use auth_axum::RequireAuth;
+///
+/// async fn hello(user: RequireAuth) -> String {
+///     format!("Hello {}", user.claims.name().unwrap_or("you"))
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Employee { department: String }
+///
+/// async fn department(user: RequireAuth<Employee>) -> String {
+///     user.claims.department.clone()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequireAuth<C = Claims> {
+    /// The user's claims.
+    pub claims: C,
+    /// The session.
+    pub session: Session,
+}
+
+impl<C> Deref for RequireAuth<C> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl<C: FromClaims> RequireAuth<C> {
+    fn of(session: Session) -> Result<Self, AuthError> {
+        let claims = C::from_claims(session.claims()).map_err(|_| AuthError::new(SetupError::ClaimsType))?;
+        Ok(Self { claims, session })
+    }
+}
+
+impl<S: Sync, C: FromClaims> FromRequestParts<S> for RequireAuth<C> {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        Self::of(context(parts)?.session().await?)
+    }
+}
+
+impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for RequireAuth<C> {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
+        match context(parts)?.session().await {
+            Ok(session) => Self::of(session).map(Some),
+            Err(Error::NotSignedIn(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
+/// that everyone may see.
+#[derive(Clone, Debug)]
+pub struct PeekSession(pub Option<Session>);
+
+impl<S: Sync> FromRequestParts<S> for PeekSession {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        match context(parts)?.peek().await {
+            Ok(session) => Ok(Self(Some(session))),
+            Err(Error::NotSignedIn(_)) => Ok(Self(None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
+/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does.
+#[derive(Clone, Debug)]
+pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
+
+impl Deref for AuthenticatedClient {
+    type Target = auth_core::client::AuthenticatedClient;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for AuthenticatedClient {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        let context = context(parts)?;
+        let session = context.session().await?;
+        Ok(Self(context.auth().client(&session)))
+    }
+}
+
+fn context(parts: &Parts) -> Result<AuthContext, AuthError> {
+    parts
+        .extensions
+        .get::<AuthContext>()
+        .cloned()
+        .ok_or_else(AuthError::layer_missing)
+}

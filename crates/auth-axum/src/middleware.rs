@@ -1,0 +1,248 @@
+//! The layer that everything else needs, and the layer that protects a router.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use auth_core::gate::Gate;
+use auth_core::request::RequestHead;
+use auth_core::{Auth, Error};
+use axum::extract::OriginalUri;
+use axum::http::{HeaderValue, Request, Uri, header};
+use axum::response::{IntoResponse, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::response::{self, AuthError};
+use crate::session::{AuthContext, Carrier};
+
+/// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
+///
+/// It reads the session identifier (and does nothing else until something asks for the session), adds
+/// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
+#[derive(Clone, Debug)]
+pub struct AuthLayer {
+    auth: Auth,
+    carrier: Carrier,
+}
+
+impl AuthLayer {
+    pub(crate) fn new(auth: Auth) -> Self {
+        Self {
+            auth,
+            carrier: Carrier::Cookie,
+        }
+    }
+
+    /// Carries the session identifier in the app's own tower-sessions session instead of a cookie of its own. The
+    /// session layer must lie outside of this one: `.layer(auth.layer().in_tower_session()).layer(session_layer)`.
+    ///
+    /// Nothing but the identifier is put there, sealed; tokens and claims stay in the core's store. The session's
+    /// cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
+    #[cfg(feature = "tower-sessions")]
+    #[must_use]
+    pub fn in_tower_session(self) -> Self {
+        Self {
+            carrier: Carrier::TowerSession,
+            ..self
+        }
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// The service that [`AuthLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    layer: AuthLayer,
+}
+
+impl<S, B> Service<Request<B>> for AuthService<S>
+where
+    S: Service<Request<B>, Response = Response>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let AuthLayer { auth, carrier } = &self.layer;
+        let head = Head(&request);
+        let context = AuthContext::new(
+            auth.clone(),
+            auth.incoming(&head),
+            *carrier,
+            auth.session_id(&head),
+            request.extensions(),
+        );
+        request.extensions_mut().insert(context.clone());
+        request.extensions_mut().insert(*carrier);
+        ResponseFuture {
+            inner: self.inner.call(request),
+            context,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`AuthService`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        context: AuthContext,
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response, E>>,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        Poll::Ready(Ok(finish(this.context, response)))
+    }
+}
+
+fn finish(context: &AuthContext, mut response: Response) -> Response {
+    if let Some(AuthError { error, or }) = response.extensions_mut().remove::<AuthError>() {
+        return response::response(context.auth().refuse(&error, context.incoming(), &or));
+    }
+    if context.is_used() {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Protects a router or a route: only requests that the gate lets pass get through.
+///
+/// ```
+/// use auth_axum::{Gate, require};
+/// use axum::{Router, routing::get};
+///
+/// let admin: Router = Router::new()
+///     .route("/admin", get(|| async { "for administrators" }))
+///     .route_layer(require(Gate::signed_in().role("admin")));
+/// ```
+///
+/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+#[must_use]
+pub fn require(gate: Gate) -> RequireLayer {
+    RequireLayer { gate }
+}
+
+/// The layer that [`require`] makes.
+#[derive(Clone, Debug)]
+pub struct RequireLayer {
+    gate: Gate,
+}
+
+impl<S> Layer<S> for RequireLayer {
+    type Service = RequireService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireService {
+            inner,
+            gate: self.gate.clone(),
+        }
+    }
+}
+
+/// The service that [`RequireLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct RequireService<S> {
+    inner: S,
+    gate: Gate,
+}
+
+impl<S, B> Service<Request<B>> for RequireService<S>
+where
+    S: Service<Request<B>, Response = Response> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The instance that was polled ready serves this request; its clone waits for the next.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let gate = self.gate.clone();
+        Box::pin(async move {
+            match check(&gate, request.extensions().get()).await {
+                Ok(()) => inner.call(request).await,
+                Err(error) => Ok(error.into_response()),
+            }
+        })
+    }
+}
+
+async fn check(gate: &Gate, context: Option<&AuthContext>) -> Result<(), AuthError> {
+    let context = context.ok_or_else(AuthError::layer_missing)?;
+    let session = context.session().await;
+    gate.check(session.as_ref().map_err(Error::clone), context.auth().now())
+        .map_err(|error| AuthError {
+            error,
+            or: gate.on_refusal().clone(),
+        })
+}
+
+/// The head of an axum request, with the path that the browser asked for also inside of a nested router.
+pub(crate) struct Head<'a, B>(pub(crate) &'a Request<B>);
+
+impl<B> Head<'_, B> {
+    fn uri(&self) -> &Uri {
+        self.0
+            .extensions()
+            .get::<OriginalUri>()
+            .map_or(self.0.uri(), |OriginalUri(uri)| uri)
+    }
+}
+
+impl<B> RequestHead for Head<'_, B> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri().query()
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        for value in self.0.headers().get_all(name) {
+            if let Ok(value) = value.to_str() {
+                each(value);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! From the core's plain answers to axum's.
+
+use auth_core::Error;
+use auth_core::client::ApiError;
+use auth_core::error::SetupError;
+use auth_core::gate::OnRefusal;
+use auth_core::reply::Reply;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// A request that cannot be answered as asked: nobody is signed in, a right is missing, the provider, the store or a
+/// downstream API failed.
+///
+/// Handlers return it (`?` makes it of [`ApiError`] and [`Error`]), extractors reject with it. The
+/// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json`.
+#[derive(Clone, Debug)]
+pub struct AuthError {
+    pub(crate) error: Error,
+    pub(crate) or: OnRefusal,
+}
+
+impl AuthError {
+    pub(crate) fn new(error: impl Into<Error>) -> Self {
+        Self {
+            error: error.into(),
+            or: OnRefusal::Automatic,
+        }
+    }
+
+    pub(crate) fn layer_missing() -> Self {
+        Self::new(SetupError::LayerMissing)
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+}
+
+impl std::fmt::Display for AuthError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for AuthError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<Error> for AuthError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<ApiError> for AuthError {
+    fn from(error: ApiError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl IntoResponse for AuthError {
+    /// The bare status. The layer, which knows the request, puts the rest in its place.
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Turns the core's answer into axum's. What becomes of the session identifier is the [carrier's](crate::session)
+/// business.
+pub(crate) fn response(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in reply.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response
+                .headers_mut()
+                .append(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}

@@ -1,0 +1,100 @@
+//! The routes under `/auth`.
+
+use auth_core::config::paths;
+use auth_core::reply::{Reply, SessionChange};
+use auth_core::request::RouteRequest;
+use auth_core::{Auth, Error};
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Path, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::middleware::{AuthLayer, Head};
+use crate::response::{AuthError, response};
+use crate::session::{self, AuthContext, Carrier};
+
+/// What axum applications get from an [`Auth`].
+pub trait AuthExt {
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`, to be
+    /// merged into the app's router, inside of [`layer`](Self::layer).
+    fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
+
+    /// The layer that goes around everything that asks who is signed in.
+    fn layer(&self) -> AuthLayer;
+}
+
+impl AuthExt for Auth {
+    fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let errors = format!("{}{{code}}", paths::ERRORS);
+        Router::new()
+            .route(paths::LOGIN, get(login).post(login))
+            .route(paths::CALLBACK, get(callback).post(callback))
+            .route(paths::LOGOUT, post(logout))
+            .route(paths::SESSION, get(session_status))
+            .route(&errors, get(explain_error))
+    }
+
+    fn layer(&self) -> AuthLayer {
+        AuthLayer::new(self.clone())
+    }
+}
+
+async fn login(request: Request) -> Response {
+    run(request, async |auth, request| auth.login(request).await).await
+}
+
+async fn callback(request: Request) -> Response {
+    run(request, async |auth, request| auth.callback(request).await).await
+}
+
+async fn logout(request: Request) -> Response {
+    run(request, async |auth, request| auth.logout(request).await).await
+}
+
+async fn session_status(request: Request) -> Response {
+    run(request, async |auth, request| auth.session_status(request).await).await
+}
+
+async fn explain_error(Path(code): Path<String>, request: Request) -> Response {
+    run(request, async move |auth, _| auth.explain_error(&code)).await
+}
+
+async fn run(request: Request, route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply) -> Response {
+    answer(request, route)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Reads the request, lets the core answer it, and carries out what becomes of the session identifier.
+async fn answer(
+    mut request: Request,
+    route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply,
+) -> Result<Response, AuthError> {
+    let context: AuthContext = request
+        .extensions()
+        .get()
+        .cloned()
+        .ok_or_else(AuthError::layer_missing)?;
+    let carrier: Carrier = request.extensions().get().copied().unwrap_or_default();
+    let auth = context.auth().clone();
+    let id = context.id().await?.cloned();
+    let body = std::mem::take(request.body_mut());
+    let Ok(body) = to_bytes(body, RouteRequest::MAX_BODY).await else {
+        return Ok(response(auth.refuse_body()));
+    };
+    let route_request = auth.route_request(&Head(&request), body.into(), id);
+    let mut reply = route(auth.clone(), route_request).await;
+    let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
+    let mut response = response(reply);
+    session::change(
+        &auth,
+        carrier,
+        &change,
+        request.extensions(),
+        response.headers_mut(),
+    )
+    .await
+    .map_err(|error: Error| AuthError::new(error))?;
+    Ok(response)
+}

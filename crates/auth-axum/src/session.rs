@@ -1,0 +1,174 @@
+//! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use auth_core::error::SetupError;
+use auth_core::reply::SessionChange;
+use auth_core::request::Incoming;
+use auth_core::secret::SessionId;
+use auth_core::session::Session;
+use auth_core::{Auth, Error};
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+use tokio::sync::OnceCell;
+
+/// What carries the session identifier from request to request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    #[default]
+    Cookie,
+    #[cfg(feature = "tower-sessions")]
+    TowerSession,
+}
+
+/// The name under which the identifier lies in a tower-sessions session.
+#[cfg(feature = "tower-sessions")]
+const SESSION_ENTRY: &str = "auth.session";
+
+/// One request's view of who is signed in. Put into its extensions by the layer; the session is looked up when it is
+/// first asked for, once.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    auth: Auth,
+    incoming: Incoming,
+    source: Source,
+    id: OnceCell<Option<SessionId>>,
+    session: OnceCell<Result<Session, Error>>,
+    /// Whether the answer depends on the session.
+    is_used: AtomicBool,
+}
+
+/// Where this request's identifier comes from.
+#[derive(Debug)]
+enum Source {
+    Cookie,
+    #[cfg(feature = "tower-sessions")]
+    TowerSession(Option<tower_sessions::Session>),
+}
+
+impl AuthContext {
+    pub(crate) fn new(
+        auth: Auth,
+        incoming: Incoming,
+        carrier: Carrier,
+        cookie: Option<SessionId>,
+        extensions: &Extensions,
+    ) -> Self {
+        #[cfg(not(feature = "tower-sessions"))]
+        let _ = extensions;
+        let (source, id) = match carrier {
+            Carrier::Cookie => (Source::Cookie, OnceCell::new_with(Some(cookie))),
+            #[cfg(feature = "tower-sessions")]
+            Carrier::TowerSession => (Source::TowerSession(extensions.get().cloned()), OnceCell::new()),
+        };
+        Self(Arc::new(Inner {
+            auth,
+            incoming,
+            source,
+            id,
+            session: OnceCell::new(),
+            is_used: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    pub(crate) fn incoming(&self) -> &Incoming {
+        &self.0.incoming
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.is_used.load(Ordering::Relaxed)
+    }
+
+    /// The session identifier that the request brings.
+    pub(crate) async fn id(&self) -> Result<Option<&SessionId>, Error> {
+        self.0.is_used.store(true, Ordering::Relaxed);
+        let id = self.0.id.get_or_try_init(|| self.read_id()).await?;
+        Ok(id.as_ref())
+    }
+
+    async fn read_id(&self) -> Result<Option<SessionId>, Error> {
+        match &self.0.source {
+            Source::Cookie => Ok(None),
+            #[cfg(feature = "tower-sessions")]
+            Source::TowerSession(session) => {
+                let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
+                let sealed = session.get::<String>(SESSION_ENTRY).await.map_err(store_error)?;
+                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
+            }
+        }
+    }
+
+    /// The signed-in session, its access token alive. A request that would change something and comes from another
+    /// site has none.
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        self.0
+            .session
+            .get_or_init(|| async {
+                if let Some(cross_site) = self.0.incoming.cross_site {
+                    return Err(cross_site.into());
+                }
+                self.0.auth.authenticate(self.id().await?).await
+            })
+            .await
+            .clone()
+    }
+
+    /// The signed-in session as it is.
+    pub(crate) async fn peek(&self) -> Result<Session, Error> {
+        match self.0.session.get() {
+            Some(session) => session.clone(),
+            None => self.0.auth.peek(self.id().await?).await,
+        }
+    }
+}
+
+/// Carries out what a route has decided on the identifier.
+pub(crate) async fn change(
+    auth: &Auth,
+    carrier: Carrier,
+    change: &SessionChange,
+    extensions: &Extensions,
+    headers: &mut HeaderMap,
+) -> Result<(), Error> {
+    #[cfg(feature = "tower-sessions")]
+    {
+        let own = extensions.get::<tower_sessions::Session>();
+        match (change, own) {
+            (SessionChange::Keep, _) => {}
+            // The app's own session gets a new identifier with the user, and ends with them.
+            (SessionChange::Set(id), Some(own)) => {
+                own.cycle_id().await.map_err(store_error)?;
+                if carrier == Carrier::TowerSession {
+                    own.insert(SESSION_ENTRY, auth.seal_session_id(id))
+                        .await
+                        .map_err(store_error)?;
+                }
+            }
+            (SessionChange::Clear, Some(own)) => own.flush().await.map_err(store_error)?,
+            (_, None) if carrier == Carrier::TowerSession => return Err(SetupError::CarrierMissing.into()),
+            (_, None) => {}
+        }
+    }
+    #[cfg(not(feature = "tower-sessions"))]
+    let _ = extensions;
+    if carrier == Carrier::Cookie
+        && let Some(line) = auth.session_cookie(change)
+        && let Ok(mut value) = HeaderValue::try_from(line)
+    {
+        value.set_sensitive(true);
+        headers.append(header::SET_COOKIE, value);
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tower-sessions")]
+fn store_error(error: tower_sessions::session::Error) -> Error {
+    auth_core::store::StoreError::unavailable(error).into()
+}
