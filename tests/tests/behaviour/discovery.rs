@@ -164,3 +164,16 @@ pub(crate) async fn metadata_is_not_fetched_for_every_sign_in(stage: Stage) {
     assert_eq!(world.provider.control().count(Endpoint::Discovery), 1);
     assert_eq!(world.provider.control().count(Endpoint::Jwks), 1);
 }
+
+pub(crate) async fn redirects_of_discovery_are_not_followed(stage: Stage) {
+    let provider = stage.provider().start().await.unwrap();
+    let target = format!("{}/.well-known/openid-configuration", provider.issuer());
+    let there = axum::response::Redirect::temporary(&target);
+    let stub = crate::token_endpoint::serve(axum::Router::new().fallback(move || async move { there })).await;
+    let app = stage
+        .start(&stage.environment(&provider).set("AUTH_ISSUER", stub))
+        .await;
+    let browser = stage.browser(&app, auth_tests::stage::BASE);
+    browser.navigate("/auth/login").await.assert_failure(502..=502);
+    assert_eq!(provider.control().count(Endpoint::Discovery), 0);
+}

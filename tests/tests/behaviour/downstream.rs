@@ -1,10 +1,15 @@
 //! Calls of the protected API on the user's behalf.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use auth_testing::{Endpoint, Fault};
 use auth_tests::{Stage, World};
+use axum::Router;
+use axum::http::HeaderMap;
 use serde_json::json;
+
+use crate::token_endpoint::serve;
 
 const ME: &str = "/scim2/Me";
 
@@ -231,26 +236,17 @@ pub(crate) async fn the_api_s_own_refusals_pass(stage: Stage) {
 }
 
 pub(crate) async fn tokens_do_not_follow_a_redirect_to_another_origin(stage: Stage) {
-    use std::sync::{Arc, Mutex};
-    let seen: Arc<Mutex<Vec<axum::http::HeaderMap>>> = Arc::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let elsewhere = listener.local_addr().unwrap();
+    let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let record = Arc::clone(&seen);
-    let thief = axum::Router::new().fallback(move |headers: axum::http::HeaderMap| async move {
+    let elsewhere = serve(Router::new().fallback(move |headers: HeaderMap| async move {
         record.lock().unwrap().push(headers);
         axum::Json(json!({"id": "x"}))
-    });
-    tokio::spawn(async move { axum::serve(listener, thief).await });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let api = listener.local_addr().unwrap();
-    let redirecting = axum::Router::new().fallback(move || async move {
-        axum::response::Redirect::temporary(&format!("http://{elsewhere}/scim2/Me"))
-    });
-    tokio::spawn(async move { axum::serve(listener, redirecting).await });
+    }))
+    .await;
+    let there = axum::response::Redirect::temporary(&format!("{elsewhere}{ME}"));
+    let api = serve(Router::new().fallback(move || async move { there })).await;
 
-    let world = stage
-        .world_with(|settings| settings.set("API_URL", format!("http://{api}")))
-        .await;
+    let world = stage.world_with(|settings| settings.set("API_URL", api)).await;
     world.sign_in("alice").await;
     let answer = world.browser.fetch("/api/me").await;
     assert!(answer.status >= 300, "{}", answer.describe());

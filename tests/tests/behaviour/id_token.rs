@@ -307,3 +307,39 @@ pub(crate) async fn rotated_keys_are_found(stage: Stage) {
     world.provider.control().rotate_keys(OldKeys::Keep);
     accepted(&world, "after the rotation").await;
 }
+
+pub(crate) async fn keys_that_say_they_are_for_something_else_are_not_used(stage: Stage) {
+    for (name, value) in [
+        ("alg", json!("RS512")),
+        ("alg", json!("ES256")),
+        ("use", json!("enc")),
+        ("kty", json!("XYZ")),
+        ("kid", json!("another")),
+    ] {
+        let world = stage.world().await;
+        let changed = value.clone();
+        world.provider.control().tamper_jwks(move |keys: &mut Claims| {
+            for key in keys["keys"].as_array_mut().unwrap() {
+                key[name] = changed.clone();
+            }
+        });
+        refused(&world, &format!("a key with {name} {value}")).await;
+    }
+}
+
+pub(crate) async fn odd_entries_of_the_key_set_are_passed_over(stage: Stage) {
+    let world = stage.world().await;
+    world.provider.control().tamper_jwks(|keys: &mut Claims| {
+        let keys = keys["keys"].as_array_mut().unwrap();
+        for odd in [
+            json!("text"),
+            json!({}),
+            json!({"kty": "XYZ"}),
+            json!({"kty": "RSA", "n": "AQAB", "e": "AQ"}),
+            json!({"kty": "EC", "crv": "P-256", "x": "", "y": ""}),
+        ] {
+            keys.insert(0, odd);
+        }
+    });
+    accepted(&world, "odd keys beside the right one").await;
+}

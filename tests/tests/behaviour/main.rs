@@ -84,6 +84,7 @@ behaviour! {
             without_keys_nobody_is_signed_in,
             the_first_fetch_of_the_keys_does_not_count_as_a_second,
             metadata_is_not_fetched_for_every_sign_in,
+            redirects_of_discovery_are_not_followed,
         }
         id_token {
             the_issuer_is_ours_to_the_byte,
@@ -103,6 +104,8 @@ behaviour! {
             an_unknown_key_is_looked_for_once_and_refused,
             a_missing_id_token_is_refused,
             rotated_keys_are_found,
+            keys_that_say_they_are_for_something_else_are_not_used,
+            odd_entries_of_the_key_set_are_passed_over,
         }
         token_endpoint {
             answers_that_are_no_token_response_are_refused,
@@ -116,6 +119,9 @@ behaviour! {
             any_other_failure_of_userinfo_does_not,
             userinfo_adds_claims_and_changes_none,
             userinfo_can_be_left_out,
+            a_signed_userinfo_answer_that_does_not_verify_fails_the_sign_in,
+            redirects_of_the_token_endpoint_are_not_followed,
+            an_answer_that_trickles_in_is_given_up,
         }
         modes {
             plain_oauth_needs_no_discovery_and_no_id_token,
@@ -262,6 +268,7 @@ behaviour! {
             the_file_holds_neither_tokens_nor_identifiers,
             without_a_file_a_restart_is_a_sign_out,
             two_instances_on_one_file_share_sessions,
+            a_store_that_fails_is_503_and_signs_nobody_out,
         }
         routes {
             the_home_page_shows_who_is_signed_in_and_how_to_sign_out,

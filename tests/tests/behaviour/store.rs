@@ -2,6 +2,8 @@
 
 use auth_tests::stage::{BASE, SECRET};
 use auth_tests::{App, Stage, World};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
 use tempfile::TempDir;
 
 const OTHER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -150,4 +152,54 @@ pub(crate) async fn two_instances_on_one_file_share_sessions(stage: Stage) {
         .header("cookie", &sent)
         .await
         .assert_status(401);
+}
+
+/// Gives every table of the file another name, or the old one back.
+async fn rename_tables(folder: &TempDir, away: bool) {
+    let mut connection = SqliteConnection::connect(&address(folder)).await.unwrap();
+    let names: Vec<(String,)> =
+        sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert!(!names.is_empty());
+    for (name,) in names {
+        let new = if away {
+            format!("away_{name}")
+        } else {
+            name.trim_start_matches("away_").to_owned()
+        };
+        let rename = sqlx::AssertSqlSafe(format!("ALTER TABLE \"{name}\" RENAME TO \"{new}\""));
+        sqlx::query(rename).execute(&mut connection).await.unwrap();
+    }
+}
+
+pub(crate) async fn a_store_that_fails_is_503_and_signs_nobody_out(stage: Stage) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&stage, &folder).await;
+    world.sign_in("alice").await;
+    let other = world.browser.fresh();
+    let request = world.begin(&other, "/auth/login").await;
+    rename_tables(&folder, true).await;
+    world
+        .browser
+        .fetch("/api/ping")
+        .await
+        .assert_problem(503)
+        .assert_unavailable();
+    world
+        .browser
+        .navigate("/profile")
+        .await
+        .assert_page()
+        .assert_unavailable()
+        .assert_no_cookie();
+    world.browser.fetch("/healthz").await.assert_status(200);
+    world
+        .finish(&other, &request, "bob")
+        .await
+        .assert_page()
+        .assert_unavailable();
+    rename_tables(&folder, false).await;
+    world.browser.assert_signed_in_as("alice").await;
 }

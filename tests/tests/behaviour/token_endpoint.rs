@@ -194,6 +194,21 @@ pub(crate) async fn userinfo_of_somebody_else_fails_the_sign_in(stage: Stage) {
     }
 }
 
+pub(crate) async fn a_signed_userinfo_answer_that_does_not_verify_fails_the_sign_in(stage: Stage) {
+    let world = stage.world().await;
+    let forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.";
+    world
+        .provider
+        .control()
+        .fail(Endpoint::Userinfo, Fault::body(200, "application/jwt", forged));
+    let request = world.begin(&world.browser, "/auth/login").await;
+    world
+        .finish(&world.browser, &request, "alice")
+        .await
+        .assert_failure(400..=599);
+    world.browser.assert_signed_out().await;
+}
+
 pub(crate) async fn any_other_failure_of_userinfo_does_not(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
@@ -265,4 +280,53 @@ pub(crate) async fn userinfo_can_be_left_out(stage: Stage) {
         .await;
     accepted(&world, "without userinfo").await;
     assert_eq!(world.provider.control().count(Endpoint::Userinfo), 0);
+}
+
+/// Serves this router on a free loopback port and gives its origin.
+pub(crate) async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    origin
+}
+
+pub(crate) async fn redirects_of_the_token_endpoint_are_not_followed(stage: Stage) {
+    let world = stage.world().await;
+    let target = format!("{}/token", world.provider.issuer());
+    let there = axum::response::Redirect::temporary(&target);
+    let stub = serve(axum::Router::new().fallback(move || async move { there })).await;
+    world
+        .provider
+        .control()
+        .tamper_discovery(move |document: &mut Claims| {
+            document.insert("token_endpoint".to_owned(), json!(format!("{stub}/token")));
+        });
+    refused(&world, "a redirect").await;
+    assert_eq!(world.provider.control().count(Endpoint::Token), 0);
+}
+
+pub(crate) async fn an_answer_that_trickles_in_is_given_up(stage: Stage) {
+    let world = stage
+        .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
+        .await;
+    let stub = serve(axum::Router::new().fallback(|| async {
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Some((Ok::<_, std::io::Error>(" "), ()))
+        });
+        (
+            [("content-type", "application/json")],
+            axum::body::Body::from_stream(drops),
+        )
+    }))
+    .await;
+    world
+        .provider
+        .control()
+        .tamper_discovery(move |document: &mut Claims| {
+            document.insert("token_endpoint".to_owned(), json!(format!("{stub}/token")));
+        });
+    let start = Instant::now();
+    refused(&world, "a trickle").await;
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
