@@ -479,6 +479,8 @@ impl ApiError {
             Self::BadUrl | Self::NoBaseUrl | Self::BadRequest | Self::OriginNotAllowed { .. } => 500,
             Self::Token(error) => error.status(),
             Self::ShuttingDown => 503,
+            // The API's own 4xx passes on; everything else of it is our 502.
+            Self::Status { status, .. } if status.is_client_error() => status.as_u16(),
             _ => 502,
         }
     }

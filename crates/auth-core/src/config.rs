@@ -461,6 +461,11 @@ impl AuthBuilder {
         self
     }
 
+    /// A further API that may be shown the user's access token, by its base URL. It is never the base of relative URLs.
+    pub fn other_api(self, base: impl Into<String>) -> Self {
+        self.api_from("API2_URL", base.into())
+    }
+
     pub(crate) fn api_from(mut self, variable: &'static str, base: String) -> Self {
         self.apis.push((variable, base));
         self
@@ -593,7 +598,9 @@ impl AuthBuilder {
                 return Err(ConfigError::new(*variable, "must not have a query or a fragment"));
             }
             api_origins.push(url.origin().ascii_serialization());
-            api_base.get_or_insert(url);
+            if *variable == "API_URL" {
+                api_base.get_or_insert(url);
+            }
         }
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
         let api_http = http::client(self.ca.as_deref(), |builder| {

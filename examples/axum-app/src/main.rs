@@ -1,2 +1,176 @@
-//! examples/axum-app
-fn main() {}
+//! The example application on axum: routes, pages and settings. Everything else is the library's.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_axum::{
+    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth, require,
+};
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{Html, IntoResponse};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use example_common::{Carrier, DevInfo, GRACE, Log, PAGE_HEADERS, Setup};
+use serde_json::{Value, json};
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{MemoryStore, SessionManagerLayer};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let log = Log::held_back();
+    let (listener, setup) = match start().await {
+        Ok(started) => started,
+        Err(error) => return example_common::refuse_to_start(&error),
+    };
+    log.release();
+    serve(listener, setup).await
+}
+
+async fn start() -> Result<(TcpListener, Setup), ConfigError> {
+    let listener = example_common::listen("127.0.0.1:3000")?;
+    let setup = example_common::setup(&listener).await?;
+    Ok((listener, setup))
+}
+
+async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
+    let auth = setup.auth.clone();
+    let app = app(&setup);
+    let (address, listener) = match (listener.local_addr(), tokio::net::TcpListener::from_std(listener)) {
+        (Ok(address), Ok(listener)) => (address, listener),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "cannot listen");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("listening on http://{address}");
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        example_common::stop_signal().await;
+        let _ = stopping.send(());
+    });
+    tokio::select! {
+        result = server.into_future() => {
+            if let Err(error) = result {
+                tracing::error!(%error, "the server failed");
+                return ExitCode::FAILURE;
+            }
+        }
+        () = grace_is_over(stopped) => tracing::warn!("requests under way were cut off"),
+    }
+    // Refreshes and revocations under way still get a moment.
+    let _ = tokio::time::timeout(Duration::from_millis(500), auth.shutdown()).await;
+    ExitCode::SUCCESS
+}
+
+async fn grace_is_over(stopped: tokio::sync::oneshot::Receiver<()>) {
+    let _ = stopped.await;
+    tokio::time::sleep(GRACE).await;
+}
+
+#[derive(Clone)]
+struct App {
+    auth: Auth,
+    dev: Option<Arc<DevInfo>>,
+}
+
+fn app(setup: &Setup) -> Router {
+    let auth = &setup.auth;
+    let app = App { auth: auth.clone(), dev: setup.dev.clone().map(Arc::new) };
+    let router = Router::new()
+        .route("/", get(home))
+        .route("/profile", get(profile))
+        .route("/dashboard", get(dashboard))
+        .route("/api/ping", get(ping))
+        .route("/api/me", get(me))
+        .route("/api/dashboard", get(dashboard_data))
+        .route("/api/revoke", post(revoke))
+        .route("/api/admin", get(admin).route_layer(require(Gate::signed_in().role("admin"))))
+        .route("/api/mail", get(mail).route_layer(require(Gate::signed_in().scope("mail.read"))))
+        .route("/api/transfer", get(transfer).route_layer(require(Gate::signed_in().within(Duration::from_secs(300)))))
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .merge(auth.routes())
+        .with_state(app);
+    match setup.carrier {
+        Carrier::Cookie => router.layer(auth.layer()),
+        Carrier::Framework => {
+            let https = auth.base_url().starts_with("https:");
+            let sessions = SessionManagerLayer::new(MemoryStore::default())
+                .with_name("app_session")
+                .with_same_site(SameSite::Lax)
+                .with_secure(https);
+            router.layer(auth.layer().in_tower_session()).layer(sessions)
+        }
+    }
+}
+
+async fn home(State(app): State<App>, PeekSession(session): PeekSession) -> impl IntoResponse {
+    page(example_common::home("axum", &app.auth, session.as_ref(), app.dev.as_deref()))
+}
+
+async fn profile(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {
+    let began = Instant::now();
+    let me = scim_me(&api).await?;
+    Ok(page(example_common::profile(&app.auth, &api.session(), &me, began.elapsed())))
+}
+
+async fn dashboard(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {
+    let began = Instant::now();
+    let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
+    let (user, organizations) = ((&user.0, user.1), (&organizations.0, organizations.1));
+    Ok(page(example_common::dashboard(&app.auth, &api.session(), user, organizations, began.elapsed())))
+}
+
+async fn ping(_: RequireAuth) -> &'static str {
+    "pong"
+}
+
+async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    Ok(Json(scim_me(&api).await?))
+}
+
+async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
+    Ok(Json(json!({ "profile": user.0, "organizations": organizations.0 })))
+}
+
+async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {
+    app.auth.revoke_access_token(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn admin() -> Json<Value> {
+    Json(json!({ "admin": true }))
+}
+
+async fn mail() -> Json<Value> {
+    Json(json!({ "scope": "mail.read" }))
+}
+
+async fn transfer() -> Json<Value> {
+    Json(json!({ "fresh": true }))
+}
+
+async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
+    match app.auth.ready().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the session store does not answer"),
+    }
+}
+
+async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
+    api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await
+}
+
+async fn call(api: &AuthenticatedClient, path: &str) -> Result<(Value, Duration), ApiError> {
+    let began = Instant::now();
+    let value = api.get(path).accept("application/json").send().await?.json().await?;
+    Ok((value, began.elapsed()))
+}
+
+fn page(html: String) -> impl IntoResponse {
+    (PAGE_HEADERS.map(|(name, value)| (HeaderName::from_static(name), value)), Html(html))
+}

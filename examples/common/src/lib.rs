@@ -1,0 +1,34 @@
+//! What the two example applications share besides their pages: settings, the log, signals, and the way from a session
+//! to a page. Nothing in here is protocol.
+
+mod log;
+mod settings;
+mod signals;
+mod views;
+
+pub use log::Log;
+pub use settings::{Carrier, DevInfo, Setup, listen, setup};
+pub use signals::{GRACE, stop_signal};
+pub use views::{dashboard, home, profile};
+
+use std::process::ExitCode;
+
+use auth_core::ConfigError;
+
+/// Headers of every page: nothing is loaded, nothing is run, nobody frames it.
+pub const PAGE_HEADERS: [(&str, &str); 4] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
+
+/// Says on one line what is wrong with the settings, and nothing else.
+#[must_use]
+pub fn refuse_to_start(error: &ConfigError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,115 @@
+//! Settings: the environment, and the development provider where the environment names none.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use auth_core::{Auth, AuthBuilder, ConfigError, env};
+use auth_testing::DevProvider;
+
+/// How long the development provider's access tokens live: short, so that a newcomer sees one being refreshed.
+const DEV_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
+
+/// What an application is made of once its settings are good.
+#[derive(Debug)]
+pub struct Setup {
+    /// Sign-in, sessions and tokens.
+    pub auth: Auth,
+    /// What carries the session identifier.
+    pub carrier: Carrier,
+    /// What the home page says of the development provider, where it runs.
+    pub dev: Option<DevInfo>,
+    /// The development provider itself; it stops when this is dropped.
+    pub provider: Option<DevProvider>,
+}
+
+/// What carries the session identifier: `APP_SESSION_CARRIER`, `cookie` or `framework`. An extra of the examples, so
+/// that their tests run with both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// The library's own cookie.
+    #[default]
+    Cookie,
+    /// The framework's session layer.
+    Framework,
+}
+
+/// The development provider as the home page shows it.
+#[derive(Clone, Debug)]
+pub struct DevInfo {
+    /// Its address.
+    pub address: String,
+    /// The demo users: name, and a few words.
+    pub users: Vec<(String, String)>,
+}
+
+/// Listens on `APP_ADDR`, or on `default`.
+///
+/// # Errors
+///
+/// [`ConfigError`] where that is no address or cannot be listened on.
+pub fn listen(default: &str) -> Result<TcpListener, ConfigError> {
+    let text = env::variable("APP_ADDR")?.unwrap_or_else(|| default.to_owned());
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| ConfigError::new("APP_ADDR", "must be an address and a port, 127.0.0.1:3000"))?;
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen().map_err(|error: std::io::Error| {
+        ConfigError::new("APP_ADDR", format!("cannot listen on {address}: {}; choose another port", error.kind()))
+    })
+}
+
+/// Reads the settings, starts the development provider where they name no other, and makes the [`Auth`].
+///
+/// # Errors
+///
+/// [`ConfigError`] for the first setting that is wrong or missing.
+pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
+    let mut builder = AuthBuilder::from_env()?;
+    let carrier = match env::variable("APP_SESSION_CARRIER")?.as_deref() {
+        None | Some("cookie") => Carrier::Cookie,
+        Some("framework") => Carrier::Framework,
+        Some(_) => return Err(ConfigError::new("APP_SESSION_CARRIER", "must be cookie or framework")),
+    };
+    let base_url = match env::variable("AUTH_BASE_URL")? {
+        Some(url) => url,
+        None => {
+            let address = listener
+                .local_addr()
+                .map_err(|error| ConfigError::new("APP_ADDR", format!("cannot listen: {}", error.kind())))?;
+            let url = format!("http://{address}");
+            builder = builder.base_url(&url);
+            url
+        }
+    };
+    let provider = if env::names_a_provider()? { None } else { Some(start_provider(&base_url).await?) };
+    if let Some(provider) = &provider {
+        builder = builder.issuer(provider.issuer()).client(provider.client_id(), provider.client_secret());
+        if env::variable("API_URL")?.is_none() {
+            builder = builder.api(provider.api_url());
+        }
+        if env::variable("API2_URL")?.is_none() {
+            builder = builder.other_api(provider.api2_url());
+        }
+    }
+    let auth = builder.build().await?;
+    let dev = provider.as_ref().map(|provider| DevInfo {
+        address: provider.issuer().to_owned(),
+        users: provider.users().map(|(name, about)| (name.to_owned(), about.to_owned())).collect(),
+    });
+    Ok(Setup { auth, carrier, dev, provider })
+}
+
+async fn start_provider(base_url: &str) -> Result<DevProvider, ConfigError> {
+    let base_url = base_url.trim_end_matches('/');
+    DevProvider::builder()
+        .redirect_uri(format!("{base_url}/auth/callback"))
+        .post_logout_redirect_uri(format!("{base_url}/"))
+        .access_token_lifetime(DEV_TOKEN_LIFETIME)
+        .start()
+        .await
+        .map_err(|_| ConfigError::new("AUTH_ISSUER", "the development provider cannot start; set it to a provider of your own"))
+}

@@ -1,0 +1,103 @@
+//! From a session and what an API answered to a page.
+
+use std::time::Duration;
+
+use auth_core::Auth;
+use auth_core::clock::Timestamp;
+use auth_core::session::Session;
+use example_pages::{Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife};
+use serde_json::Value;
+
+use crate::DevInfo;
+
+/// `GET /`.
+#[must_use]
+pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option<&DevInfo>) -> String {
+    let users: Vec<DemoUser<'_>> = dev
+        .map(|dev| dev.users.iter().map(|(name, about)| DemoUser { name, about }).collect())
+        .unwrap_or_default();
+    let scopes: Vec<&str> = session.map(|session| session.scopes().iter().collect()).unwrap_or_default();
+    example_pages::home(&Home {
+        framework,
+        notice: None,
+        session: session.map(|session| SignedIn {
+            name: session.claims().name(),
+            email: session.claims().email(),
+            subject: Some(session.subject()).filter(|subject| !subject.is_empty()),
+            issuer: session.issuer().as_str(),
+            scopes: &scopes,
+            token: token(auth, session),
+            session_expires_at: session.expires_at().as_secs(),
+        }),
+        dev_provider: dev.map(|dev| DevProvider { address: &dev.address, users: &users }),
+    })
+}
+
+/// `GET /profile`: `me` is what `/scim2/Me` answered, in `took`.
+#[must_use]
+pub fn profile(auth: &Auth, session: &Session, me: &Value, took: Duration) -> String {
+    example_pages::profile(&Profile {
+        name: session.claims().name(),
+        person: person(me),
+        call: Call { url: "/scim2/Me", took },
+        token: token(auth, session),
+    })
+}
+
+/// `GET /dashboard`: what `/users/me` and `/organizations` answered, each with the time it took, and the time of both.
+#[must_use]
+pub fn dashboard(
+    auth: &Auth,
+    session: &Session,
+    (user, user_took): (&Value, Duration),
+    (organizations, organizations_took): (&Value, Duration),
+    took: Duration,
+) -> String {
+    // A bare list, or a list under a name of its own, as APIs that page their answers have it.
+    let list = match organizations {
+        Value::Array(list) => Some(list),
+        Value::Object(members) => members.values().find_map(Value::as_array),
+        _ => None,
+    };
+    let organizations: Vec<Organization<'_>> = list
+        .into_iter()
+        .flatten()
+        .map(|item| Organization {
+            name: item["name"].as_str().or(item.as_str()).unwrap_or("(no name)"),
+            detail: item["id"].as_str(),
+        })
+        .collect();
+    example_pages::dashboard(&Dashboard {
+        name: session.claims().name(),
+        person: person(user),
+        organizations: &organizations,
+        profile_call: Call { url: "/users/me", took: user_took },
+        organizations_call: Call { url: "/organizations", took: organizations_took },
+        took,
+        token: token(auth, session),
+    })
+}
+
+/// Who an API's answer is about: SCIM's members (RFC 7643 §4.1) or OpenID Connect's names.
+fn person(value: &Value) -> Person<'_> {
+    // SCIM e-mails are objects; some servers send plain strings.
+    let email = match &value["emails"][0] {
+        Value::String(email) => Some(email.as_str()),
+        object => object["value"].as_str(),
+    };
+    Person {
+        email: email.or(value["email"].as_str()),
+        given_name: value["name"]["givenName"].as_str().or(value["given_name"].as_str()),
+        family_name: value["name"]["familyName"].as_str().or(value["family_name"].as_str()),
+    }
+}
+
+fn token(auth: &Auth, session: &Session) -> TokenLife {
+    TokenLife {
+        now: auth.now().as_secs(),
+        expires_at: session.access_token_expires_at().map(Timestamp::as_secs),
+        refresh_count: session.refresh_count(),
+        refreshed_at: session.refreshed_at().map(Timestamp::as_secs),
+        refreshable: session.is_refreshable(),
+    }
+}
