@@ -1,1 +1,68 @@
-//! TODO
+//! Sign-in, protected routes and authenticated calls for [actix-web](actix_web).
+//!
+//! One handle, its routes, a layer and two extractors:
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, web};
+//! use auth_actix::{Auth, AuthError, AuthExt, AuthenticatedClient, RequireAuth};
+//! use serde_json::Value;
+//!
+//! async fn profile(user: RequireAuth, api: AuthenticatedClient) -> Result<web::Json<Value>, AuthError> {
+//!     println!("{} looks at their profile", user.subject());
+//!     Ok(web::Json(api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await?))
+//! }
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let auth = Auth::from_env().await?;
+//!     let handle = auth.clone();
+//!     HttpServer::new(move || {
+//!         App::new()
+//!             .route("/profile", web::get().to(profile))
+//!             .configure(auth.routes())
+//!             .wrap(auth.layer())
+//!     })
+//!     .bind(("127.0.0.1", 3000))?
+//!     .run()
+//!     .await?;
+//!     handle.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! * [`AuthExt::routes`] are `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`.
+//! * [`AuthExt::layer`] goes outside of everything that asks who is signed in. It reads the request's session identifier,
+//!   lets no answer that depends on a session be cached, and turns [`AuthError`]s into redirects, pages or
+//!   `application/problem+json`, as the request is a person's or a program's. It never touches the store by itself.
+//! * [`RequireAuth`] demands a signed-in user, [`MaybeAuth`] asks for one, [`PeekSession`] looks without waiting
+//!   for the provider. However many of them a request uses, the session is looked up once.
+//! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
+//! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
+//!
+//! # Where to build it
+//!
+//! Build the [`Auth`] on actix's main runtime, before `HttpServer::new`, and clone it into the workers, as above: it
+//! refreshes tokens on the runtime that it was built on, which no handler can keep busy. After the server has stopped,
+//! [`Auth::shutdown`] waits for what is still under way, so that no rotated token is lost.
+//!
+//! Everything that is not about actix-web is in `auth-core`, re-exported as [`core`].
+
+mod extract;
+mod middleware;
+mod response;
+mod routes;
+mod session;
+
+pub use auth_core as core;
+pub use auth_core::client::ApiError;
+pub use auth_core::gate::Gate;
+pub use auth_core::session::{Claims, Session, SignIn};
+pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};
+
+pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
+pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};
+pub use response::AuthError;
+pub use routes::AuthExt;
+
+/// A future of one worker's thread, as actix-web's traits want it.
+type LocalFuture<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;

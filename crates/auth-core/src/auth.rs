@@ -356,8 +356,8 @@ impl Auth {
             max_age: step_up.and_then(|asked| asked.max_age),
             login_hint: parameters.get("login_hint").map(str::to_owned),
         };
-        let issuer = parameters.get("iss");
-        let begun = if issuer.is_some_and(|issuer| issuer != self.issuer().as_str()) {
+        let is_ours = !parameters.repeats(&["iss"]) && parameters.get("iss") == Some(self.issuer().as_str());
+        let begun = if parameters.names("iss") && !is_ours {
             Err(LoginError::UnknownIssuer.into())
         } else {
             self.begin_login(options, &request).await
@@ -376,6 +376,10 @@ impl Auth {
         let metadata = self.0.provider.metadata(now).await?;
         if metadata.requires_pushed_requests {
             return Err(LoginError::Unsupported("pushed authorization requests (RFC 9126)").into());
+        }
+        if self.0.provider.is_openid() && self.0.algorithms(&metadata).is_empty() {
+            // `none` and HS* are never taken, and the provider names nothing else.
+            return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
         let begun = login::begin(&self.0.config, &metadata, options, &request.cookies, now);
         let mut reply = Reply::redirect(begun.url.as_str());

@@ -773,7 +773,7 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
 }
 
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
     match scheme {
         "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]

@@ -7,15 +7,17 @@ use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ResponseMode, Us
 use crate::jose::Algorithm;
 use crate::seal::SecretKeys;
 
-/// The value of an environment variable. An empty one counts as unset, save for `AUTH_SECRET`: where a secret was meant
-/// and is empty, a random one in its place would sign everybody out at the next start.
+/// The value of an environment variable. An empty one counts as unset, save for those where something else than was
+/// meant would quietly take its place: the provider, the store, the key.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] for a value that is not UTF-8.
 pub fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
+    const NEVER_EMPTY: [&str; 5] =
+        ["AUTH_ISSUER", "AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL", "AUTH_STORE", "AUTH_SECRET"];
     match std::env::var(name) {
-        Ok(value) if value.is_empty() && name != "AUTH_SECRET" => Ok(None),
+        Ok(value) if value.is_empty() && !NEVER_EMPTY.contains(&name) => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::new(name, "is not UTF-8")),

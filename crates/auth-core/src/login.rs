@@ -255,7 +255,8 @@ impl AuthorizationResponse {
     /// The authorization code, once the response is known to be the provider's and no error.
     pub(crate) fn code(&self, metadata: &Metadata) -> Result<AuthorizationCode, LoginError> {
         // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there.
-        match self.parameters.get("iss") {
+        // A plain OAuth 2.0 provider has no issuer identifier to compare with.
+        match self.parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
             Some(issuer) if issuer == metadata.issuer.as_str() => {}
             Some(_) => return Err(LoginError::IssuerMismatch),
             None if metadata.names_issuer_in_response => return Err(LoginError::IssuerMissing),

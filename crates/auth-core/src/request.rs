@@ -229,6 +229,11 @@ impl Parameters {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether the parameter is there, be its value empty.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|(held, _)| held == name)
+    }
+
     /// Whether any of the names stands there more than once.
     pub(crate) fn repeats(&self, names: &[&str]) -> bool {
         names

@@ -99,7 +99,7 @@ fn app(setup: &Setup) -> Router {
         Carrier::Framework => {
             let https = auth.base_url().starts_with("https:");
             let sessions = SessionManagerLayer::new(MemoryStore::default())
-                .with_name("app_session")
+                .with_name(if https { "__Host-app_session" } else { "app_session" })
                 .with_same_site(SameSite::Lax)
                 .with_secure(https);
             router.layer(auth.layer().in_tower_session()).layer(sessions)

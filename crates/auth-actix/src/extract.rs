@@ -1,0 +1,181 @@
+//! What handlers ask for.
+
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use auth_core::Error;
+use auth_core::error::SetupError;
+use auth_core::session::{Claims, FromClaims, Session};
+
+use crate::LocalFuture;
+use crate::response::AuthError;
+use crate::session::AuthContext;
+
+/// A signed-in user, whose access token is alive.
+///
+/// Without one, a browser is sent to sign in and comes back, and a script gets 401. It derefs to the [`Session`].
+///
+/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`.
+///
+/// ```
+/// use auth_actix::RequireAuth;
+///
+/// async fn hello(user: RequireAuth) -> String {
+///     format!("Hello {}", user.claims.name().unwrap_or("you"))
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Employee { department: String }
+///
+/// async fn department(user: RequireAuth<Employee>) -> String {
+///     user.claims.department.clone()
+/// }
+/// ```
+///
+/// # `Option<RequireAuth>`
+///
+/// Use [`MaybeAuth`] instead. actix-web makes `None` of every error of an extractor, and no library can change that:
+/// `None` would also mean that the store is down, or that the request comes from another site. The handler would run
+/// as if nobody were signed in. The layer then does not send what the handler made of it: whenever this extractor
+/// fails for another reason than that nobody is signed in, the answer is the refusal. `Result<RequireAuth, AuthError>`
+/// is no way around that either.
+#[derive(Clone, Debug)]
+pub struct RequireAuth<C = Claims> {
+    /// The user's claims.
+    pub claims: C,
+    /// The session.
+    pub session: Session,
+}
+
+impl<C> Deref for RequireAuth<C> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl<C: FromClaims> RequireAuth<C> {
+    fn of(session: Session) -> Result<Self, AuthError> {
+        let claims = C::from_claims(session.claims()).map_err(|_| AuthError::new(SetupError::ClaimsType))?;
+        Ok(Self { claims, session })
+    }
+
+    async fn from_context(context: &AuthContext) -> Result<Self, AuthError> {
+        Self::of(context.session().await?)
+    }
+}
+
+impl<C: FromClaims + 'static> FromRequest for RequireAuth<C> {
+    type Error = AuthError;
+    type Future = LocalFuture<Result<Self, AuthError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let context = context(request);
+        Box::pin(async move {
+            let context = context?;
+            let user = Self::from_context(&context).await;
+            if let Err(refusal) = &user
+                && !matches!(refusal.error, Error::NotSignedIn(_))
+            {
+                // Where the handler asked for an `Option`, the error ends in it, and the answer must not.
+                context.insist_on(refusal.clone());
+            }
+            user
+        })
+    }
+}
+
+/// A signed-in user, whose access token is alive, or nobody; the handler decides.
+///
+/// What cannot be known is refused, and the handler does not run: 503 while the store or the provider is down, 403
+/// for a request that would change something and comes from another site.
+///
+/// ```
+/// use auth_actix::MaybeAuth;
+///
+/// async fn greeting(MaybeAuth(user): MaybeAuth) -> String {
+///     match user {
+///         Some(user) => format!("Hello {}", user.claims.name().unwrap_or("you")),
+///         None => "Hello, whoever you are".to_owned(),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct MaybeAuth<C = Claims>(pub Option<RequireAuth<C>>);
+
+impl<C: FromClaims + 'static> FromRequest for MaybeAuth<C> {
+    type Error = AuthError;
+    type Future = LocalFuture<Result<Self, AuthError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let context = context(request);
+        Box::pin(async move {
+            match RequireAuth::from_context(&context?).await {
+                Ok(user) => Ok(Self(Some(user))),
+                Err(AuthError {
+                    error: Error::NotSignedIn(_),
+                    ..
+                }) => Ok(Self(None)),
+                Err(refusal) => Err(refusal),
+            }
+        })
+    }
+}
+
+/// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
+/// that everyone may see.
+#[derive(Clone, Debug)]
+pub struct PeekSession(pub Option<Session>);
+
+impl FromRequest for PeekSession {
+    type Error = AuthError;
+    type Future = LocalFuture<Result<Self, AuthError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let context = context(request);
+        Box::pin(async move {
+            match context?.peek().await {
+                Ok(session) => Ok(Self(Some(session))),
+                Err(Error::NotSignedIn(_)) => Ok(Self(None)),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+}
+
+/// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
+/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does.
+#[derive(Clone, Debug)]
+pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
+
+impl Deref for AuthenticatedClient {
+    type Target = auth_core::client::AuthenticatedClient;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl FromRequest for AuthenticatedClient {
+    type Error = AuthError;
+    type Future = LocalFuture<Result<Self, AuthError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let context = context(request);
+        Box::pin(async move {
+            let context = context?;
+            let session = context.session().await?;
+            Ok(Self(context.auth().client(&session)))
+        })
+    }
+}
+
+fn context(request: &HttpRequest) -> Result<AuthContext, AuthError> {
+    request
+        .extensions()
+        .get::<AuthContext>()
+        .cloned()
+        .ok_or_else(AuthError::layer_missing)
+}

@@ -1,0 +1,243 @@
+//! The layer that everything else needs, and the layer that protects apps, scopes and resources.
+
+use std::future::{Ready, ready};
+use std::rc::Rc;
+
+use actix_web::HttpMessage as _;
+use actix_web::HttpRequest;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::http::header;
+use auth_core::gate::Gate;
+use auth_core::request::RequestHead;
+use auth_core::{Auth, Error};
+
+use crate::LocalFuture;
+use crate::response::{self, AuthError, NO_STORE};
+use crate::session::{AuthContext, Carrier};
+
+/// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
+///
+/// It reads the session identifier (and does nothing else until something asks for the session), adds
+/// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
+#[derive(Clone, Debug)]
+pub struct AuthLayer {
+    auth: Auth,
+    carrier: Carrier,
+}
+
+impl AuthLayer {
+    pub(crate) fn new(auth: Auth) -> Self {
+        Self {
+            auth,
+            carrier: Carrier::Cookie,
+        }
+    }
+
+    /// Carries the session identifier in the app's own actix-session session instead of a cookie of its own. The
+    /// session middleware must lie outside of this layer:
+    /// `.wrap(auth.layer().in_actix_session()).wrap(SessionMiddleware::new(…))`.
+    ///
+    /// Nothing but the identifier is put there, sealed; tokens and claims stay in the core's store. The session's
+    /// cookie must be `SameSite=Lax`, as it is by default: with `Strict`, browsers do not send it after a sign-in
+    /// elsewhere. actix-session loads its session before this layer sees the request, also where nothing asks who is
+    /// signed in; while its store is down, it answers 500 by itself.
+    #[cfg(feature = "actix-session")]
+    #[must_use]
+    pub fn in_actix_session(self) -> Self {
+        Self {
+            carrier: Carrier::ActixSession,
+            ..self
+        }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for AuthLayer
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Transform = AuthService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(AuthService {
+            inner,
+            layer: self.clone(),
+        }))
+    }
+}
+
+/// The service that [`AuthLayer`] makes.
+#[derive(Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    layer: AuthLayer,
+}
+
+impl<S, B> Service<ServiceRequest> for AuthService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Future = LocalFuture<Result<Self::Response, actix_web::Error>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let AuthLayer { auth, carrier } = &self.layer;
+        let context = AuthContext::new(auth.clone(), *carrier, &request);
+        request.extensions_mut().insert(context.clone());
+        let inner = self.inner.call(request);
+        Box::pin(async move {
+            match inner.await {
+                Ok(response) => Ok(finish(&context, response)),
+                Err(error) => Err(finish_error(&context, error)),
+            }
+        })
+    }
+}
+
+fn finish<B: MessageBody>(
+    context: &AuthContext,
+    mut response: ServiceResponse<B>,
+) -> ServiceResponse<EitherBody<B>> {
+    let given = response.response_mut().extensions_mut().remove::<AuthError>();
+    if let Some(AuthError { error, or }) = given.or_else(|| context.refusal()) {
+        let reply = context.auth().refuse(&error, context.incoming(), &or);
+        return response
+            .into_response(response::response(reply))
+            .map_into_right_body();
+    }
+    if context.is_used() {
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    response.map_into_left_body()
+}
+
+/// An inner middleware may fail instead of answering; there is no request left then to make an answer of.
+fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Error {
+    let Some(AuthError { error, or }) = error.as_error() else {
+        return error;
+    };
+    let reply = context.auth().refuse(error, context.incoming(), or);
+    InternalError::from_response(error.clone(), response::response(reply)).into()
+}
+
+/// Protects an app, a scope or a resource: only requests that the gate lets pass get through.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use auth_actix::{Gate, require};
+///
+/// let app = App::new().service(
+///     web::scope("/admin")
+///         .route("/users", web::get().to(async || "for administrators"))
+///         .wrap(require(Gate::signed_in().role("admin"))),
+/// );
+/// ```
+///
+/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+#[must_use]
+pub fn require(gate: Gate) -> RequireLayer {
+    RequireLayer { gate: Rc::new(gate) }
+}
+
+/// The layer that [`require`] makes.
+#[derive(Clone, Debug)]
+pub struct RequireLayer {
+    gate: Rc<Gate>,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RequireLayer
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Transform = RequireService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(RequireService {
+            inner: Rc::new(inner),
+            gate: Rc::clone(&self.gate),
+        }))
+    }
+}
+
+/// The service that [`RequireLayer`] makes.
+#[derive(Debug)]
+pub struct RequireService<S> {
+    inner: Rc<S>,
+    gate: Rc<Gate>,
+}
+
+impl<S, B> Service<ServiceRequest> for RequireService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Future = LocalFuture<Result<Self::Response, actix_web::Error>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let inner = Rc::clone(&self.inner);
+        let gate = Rc::clone(&self.gate);
+        let context = request.extensions().get::<AuthContext>().cloned();
+        Box::pin(async move {
+            match check(&gate, context).await {
+                Ok(()) => Ok(inner.call(request).await?.map_into_left_body()),
+                Err(error) => Ok(request.error_response(error).map_into_right_body()),
+            }
+        })
+    }
+}
+
+async fn check(gate: &Gate, context: Option<AuthContext>) -> Result<(), AuthError> {
+    let context = context.ok_or_else(AuthError::layer_missing)?;
+    let session = context.session().await;
+    gate.check(session.as_ref().map_err(Error::clone), context.auth().now())
+        .map_err(|error| AuthError {
+            error,
+            or: gate.on_refusal().clone(),
+        })
+}
+
+/// The head of an actix-web request, with the whole path also inside of a scope.
+pub(crate) struct Head<'a>(pub(crate) &'a HttpRequest);
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.0.method().as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.0.uri().path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.uri().query()
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        for value in self.0.headers().get_all(name) {
+            if let Ok(value) = value.to_str() {
+                each(value);
+            }
+        }
+    }
+}

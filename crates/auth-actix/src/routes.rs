@@ -1,0 +1,101 @@
+//! The routes under `/auth`.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use auth_core::Auth;
+use auth_core::config::paths;
+use auth_core::reply::{Reply, SessionChange};
+use auth_core::request::RouteRequest;
+
+use crate::middleware::{AuthLayer, Head};
+use crate::response::{AuthError, response};
+use crate::session::{self, AuthContext};
+
+/// What actix-web applications get from an [`Auth`].
+pub trait AuthExt {
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`, for
+    /// [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
+    ///
+    /// They belong on the `App` itself: in a scope they would lie below its path, where the provider does not send
+    /// browsers to.
+    fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<Self>;
+
+    /// The layer that goes around everything that asks who is signed in. What is wrapped last is outermost: it stands
+    /// below every `.wrap(require(…))`.
+    fn layer(&self) -> AuthLayer;
+}
+
+impl AuthExt for Auth {
+    fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        |config| {
+            let errors = format!("{}{{code}}", paths::ERRORS);
+            // The core answers every method that is none of theirs with 405.
+            config
+                .service(web::resource(paths::LOGIN).to(login))
+                .service(web::resource(paths::CALLBACK).to(callback))
+                .service(web::resource(paths::LOGOUT).route(web::post().to(logout)))
+                .service(
+                    web::resource(paths::SESSION)
+                        .route(web::get().to(session_status))
+                        .route(web::head().to(session_status)),
+                )
+                .service(
+                    web::resource(errors)
+                        .route(web::get().to(explain_error))
+                        .route(web::head().to(explain_error)),
+                );
+        }
+    }
+
+    fn layer(&self) -> AuthLayer {
+        AuthLayer::new(self.clone())
+    }
+}
+
+async fn login(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| auth.login(request).await).await
+}
+
+async fn callback(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| auth.callback(request).await).await
+}
+
+async fn logout(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| auth.logout(request).await).await
+}
+
+async fn session_status(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| {
+        auth.session_status(request).await
+    })
+    .await
+}
+
+async fn explain_error(
+    code: web::Path<String>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, _| auth.explain_error(&code)).await
+}
+
+/// Reads the request, lets the core answer it, and carries out what becomes of the session identifier.
+async fn answer(
+    request: HttpRequest,
+    body: web::Payload,
+    route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply,
+) -> Result<HttpResponse, AuthError> {
+    let context = request.extensions().get::<AuthContext>().cloned();
+    let context = context.ok_or_else(AuthError::layer_missing)?;
+    let auth = context.auth();
+    let id = context.id()?.cloned();
+    let Ok(Ok(body)) = body.to_bytes_limited(RouteRequest::MAX_BODY).await else {
+        return Ok(response(auth.refuse_body()));
+    };
+    let route_request = auth.route_request(&Head(&request), body.into(), id);
+    let mut reply = route(auth.clone(), route_request).await;
+    let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
+    let mut response = response(reply);
+    session::change(&context, &change, &request, response.headers_mut())?;
+    Ok(response)
+}

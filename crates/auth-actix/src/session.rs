@@ -1,0 +1,203 @@
+//! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+
+use actix_web::HttpRequest;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use auth_core::error::SetupError;
+use auth_core::reply::SessionChange;
+use auth_core::request::Incoming;
+use auth_core::secret::SessionId;
+use auth_core::session::Session;
+use auth_core::{Auth, Error};
+
+use crate::middleware::Head;
+use crate::response::AuthError;
+
+/// What carries the session identifier from request to request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    #[default]
+    Cookie,
+    #[cfg(feature = "actix-session")]
+    ActixSession,
+}
+
+/// The name under which the identifier lies in an actix-session session.
+#[cfg(feature = "actix-session")]
+const SESSION_ENTRY: &str = "auth.session";
+
+/// One request's view of who is signed in. Put into its extensions by the layer; the session is looked up when it is
+/// first asked for, once.
+#[derive(Clone)]
+pub(crate) struct AuthContext(Rc<Inner>);
+
+struct Inner {
+    auth: Auth,
+    incoming: Incoming,
+    source: Source,
+    id: OnceCell<Result<Option<SessionId>, SetupError>>,
+    session: tokio::sync::OnceCell<Result<Session, Error>>,
+    /// Whether the answer depends on the session.
+    is_used: Cell<bool>,
+    /// The answer, whatever the handler makes of the request.
+    refusal: OnceCell<AuthError>,
+}
+
+/// Where this request's identifier comes from.
+enum Source {
+    Cookie(Option<SessionId>),
+    #[cfg(feature = "actix-session")]
+    ActixSession(Option<actix_session::Session>),
+}
+
+impl AuthContext {
+    pub(crate) fn new(auth: Auth, carrier: Carrier, request: &ServiceRequest) -> Self {
+        let head = Head(request.request());
+        let source = match carrier {
+            Carrier::Cookie => Source::Cookie(auth.session_id(&head)),
+            #[cfg(feature = "actix-session")]
+            Carrier::ActixSession => Source::ActixSession(mounted_session(request)),
+        };
+        Self(Rc::new(Inner {
+            incoming: auth.incoming(&head),
+            auth,
+            source,
+            id: OnceCell::new(),
+            session: tokio::sync::OnceCell::new(),
+            is_used: Cell::new(false),
+            refusal: OnceCell::new(),
+        }))
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    pub(crate) fn incoming(&self) -> &Incoming {
+        &self.0.incoming
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.is_used.get()
+    }
+
+    /// Makes this the answer, whatever the handler says. The first one stands.
+    pub(crate) fn insist_on(&self, refusal: AuthError) {
+        let _ = self.0.refusal.set(refusal);
+    }
+
+    /// The answer that the handler cannot change.
+    pub(crate) fn refusal(&self) -> Option<AuthError> {
+        self.0.refusal.get().cloned()
+    }
+
+    /// The session identifier that the request brings.
+    pub(crate) fn id(&self) -> Result<Option<&SessionId>, Error> {
+        self.0.is_used.set(true);
+        match self.0.id.get_or_init(|| self.read_id()) {
+            Ok(id) => Ok(id.as_ref()),
+            Err(error) => Err((*error).into()),
+        }
+    }
+
+    fn read_id(&self) -> Result<Option<SessionId>, SetupError> {
+        match &self.0.source {
+            Source::Cookie(id) => Ok(id.clone()),
+            #[cfg(feature = "actix-session")]
+            Source::ActixSession(session) => {
+                let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
+                // An entry that is no text was not put there by this library: it is none.
+                let sealed = session.get::<String>(SESSION_ENTRY).ok().flatten();
+                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
+            }
+        }
+    }
+
+    /// The signed-in session, its access token alive. A request that would change something and comes from another
+    /// site has none.
+    pub(crate) async fn session(&self) -> Result<Session, Error> {
+        self.0
+            .session
+            .get_or_init(|| async {
+                if let Some(cross_site) = self.0.incoming.cross_site {
+                    return Err(cross_site.into());
+                }
+                self.0.auth.authenticate(self.id()?).await
+            })
+            .await
+            .clone()
+    }
+
+    /// The signed-in session as it is.
+    pub(crate) async fn peek(&self) -> Result<Session, Error> {
+        match self.0.session.get() {
+            Some(session) => session.clone(),
+            None => self.0.auth.peek(self.id()?).await,
+        }
+    }
+}
+
+/// Carries out what a route has decided on the identifier.
+pub(crate) fn change(
+    context: &AuthContext,
+    change: &SessionChange,
+    request: &HttpRequest,
+    headers: &mut HeaderMap,
+) -> Result<(), Error> {
+    let auth = context.auth();
+    #[cfg(not(feature = "actix-session"))]
+    let _ = request;
+    #[cfg(feature = "actix-session")]
+    {
+        use actix_session::SessionExt as _;
+
+        let is_carrier = matches!(context.0.source, Source::ActixSession(_));
+        // Without a session layer this is an empty session that nobody saves.
+        let own = request.get_session();
+        match change {
+            SessionChange::Keep => {}
+            // The app's own session gets a new identifier with the user, and ends with them.
+            SessionChange::Set(id) => {
+                own.renew();
+                if is_carrier {
+                    own.insert(SESSION_ENTRY, auth.seal_session_id(id))
+                        .map_err(|_| SetupError::CarrierMissing)?;
+                }
+            }
+            SessionChange::Clear => own.purge(),
+        }
+    }
+    if matches!(context.0.source, Source::Cookie(_))
+        && let Some(line) = auth.session_cookie(change)
+        && let Ok(mut value) = HeaderValue::try_from(line)
+    {
+        value.set_sensitive(true);
+        headers.append(header::SET_COOKIE, value);
+    }
+    Ok(())
+}
+
+/// The session that a `SessionMiddleware` has put into the request.
+///
+/// `get_session` does not tell: where there is none, it makes one, which nobody saves. So one is made in empty
+/// extensions, and the request's own are put over it; the one that is there then is the middleware's, or the made one.
+#[cfg(feature = "actix-session")]
+fn mounted_session(request: &ServiceRequest) -> Option<actix_session::Session> {
+    use actix_session::SessionExt as _;
+    use actix_web::HttpMessage as _;
+
+    const MADE: &str = "auth.made";
+    let own = std::mem::take(&mut *request.extensions_mut());
+    let made = request.get_session();
+    made.insert(MADE, true).ok()?;
+    request.extensions_mut().extend(own);
+    let session = request.get_session();
+    if session.contains_key(MADE) {
+        session.clear();
+        return None;
+    }
+    Some(session)
+}

@@ -1,0 +1,158 @@
+//! The application under test.
+
+use std::net::TcpListener;
+
+use actix_session::storage::CookieSessionStore;
+use actix_session::{Session, SessionMiddleware};
+use actix_web::cookie::Key;
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpResponse, HttpServer, middleware};
+use auth_actix::{
+    Auth, AuthError, AuthExt, AuthenticatedClient, Gate, MaybeAuth, PeekSession, RequireAuth, require,
+};
+use serde_json::Value;
+
+use crate::world::{Carrier, Employee, Misfit};
+
+pub(crate) struct Server(ServerHandle);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.stop(false));
+    }
+}
+
+pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Server {
+    let (auth, key) = (auth.clone(), Key::generate());
+    let server = HttpServer::new(move || {
+        let layer = match carrier {
+            Carrier::FrameworkSession => auth.layer().in_actix_session(),
+            Carrier::Cookie | Carrier::CookieBesideSession => auth.layer(),
+        };
+        let session = SessionMiddleware::builder(CookieSessionStore::default(), key.clone())
+            .cookie_secure(false)
+            .build();
+        App::new()
+            .configure(routes)
+            .configure(auth.routes())
+            .wrap(layer)
+            .wrap(middleware::Condition::new(carrier != Carrier::Cookie, session))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)
+    .unwrap()
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    Server(handle)
+}
+
+fn routes(config: &mut ServiceConfig) {
+    let page = || web::to(async || "through");
+    config
+        .route("/", web::get().to(async || "home"))
+        .route("/me", web::get().to(me))
+        .route("/me", web::post().to(me))
+        .route("/employee", web::get().to(employee))
+        .route("/misfit", web::get().to(misfit))
+        .route("/maybe", web::get().to(maybe))
+        .route("/option", web::get().to(option))
+        .route("/peek", web::get().to(peek))
+        .route("/everything", web::get().to(everything))
+        .route("/api", web::get().to(api))
+        .route("/flash", web::post().to(leave_flash))
+        .route("/flash", web::get().to(read_flash))
+        .service(
+            web::scope("/nested").service(
+                web::scope("/deep")
+                    .service(
+                        web::resource("/admin")
+                            .wrap(require(Gate::signed_in().role("admin")))
+                            .route(page()),
+                    )
+                    .service(
+                        web::resource("/auditor")
+                            .wrap(require(Gate::signed_in().role("auditor")))
+                            .route(page()),
+                    )
+                    .route("/page", page())
+                    .wrap(require(Gate::signed_in())),
+            ),
+        )
+        .service(
+            web::resource("/mail")
+                .wrap(require(Gate::signed_in().scope("mail.read")))
+                .route(page()),
+        )
+        .service(
+            web::resource("/guests")
+                .wrap(require(Gate::guests_only("/me")))
+                .route(page()),
+        )
+        .service(
+            web::resource("/redirect")
+                .wrap(require(Gate::signed_in().or_redirect("/welcome")))
+                .route(page()),
+        )
+        .service(
+            web::resource("/redirect-with-return")
+                .wrap(require(
+                    Gate::signed_in().or_redirect_with_return("/welcome", "next"),
+                ))
+                .route(page()),
+        )
+        .service(
+            web::resource("/unauthorized")
+                .wrap(require(Gate::signed_in().or_unauthorized()))
+                .route(page()),
+        );
+}
+
+async fn me(user: RequireAuth) -> String {
+    user.subject().to_owned()
+}
+
+async fn employee(user: RequireAuth<Employee>) -> String {
+    user.claims.department.clone()
+}
+
+async fn misfit(user: RequireAuth<Misfit>) -> String {
+    user.claims.department.to_string()
+}
+
+async fn maybe(MaybeAuth(user): MaybeAuth) -> String {
+    user.map_or("nobody".to_owned(), |user| user.subject().to_owned())
+}
+
+async fn option(user: Option<RequireAuth>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.subject().to_owned())
+}
+
+async fn peek(PeekSession(session): PeekSession) -> String {
+    session.map_or("nobody".to_owned(), |session| session.subject().to_owned())
+}
+
+async fn everything(
+    user: RequireAuth,
+    _: MaybeAuth,
+    _: PeekSession,
+    _: AuthenticatedClient,
+    _: RequireAuth<Employee>,
+) -> String {
+    user.subject().to_owned()
+}
+
+async fn api(api: AuthenticatedClient) -> Result<web::Json<Value>, AuthError> {
+    Ok(web::Json(api.get("/users/me").send().await?.json().await?))
+}
+
+async fn leave_flash(session: Session) -> actix_web::Result<HttpResponse> {
+    session.insert("flash", "saved")?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn read_flash(session: Session) -> actix_web::Result<String> {
+    Ok(session.get("flash")?.unwrap_or_else(|| "none".to_owned()))
+}

@@ -1,0 +1,407 @@
+//! What both adapters do alike.
+
+use std::time::Duration;
+
+use auth_testing::{Endpoint, Fault};
+use reqwest::Method;
+
+use crate::world::{Carrier, World};
+
+const CARRIERS: [Carrier; 3] = [
+    Carrier::Cookie,
+    Carrier::CookieBesideSession,
+    Carrier::FrameworkSession,
+];
+
+#[tokio::test]
+async fn a_user_signs_in_and_out_with_every_carrier() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+
+        let answer = browser.sign_in("/nested/deep/page?tab=2").await;
+        assert_eq!(answer.header("location"), "/nested/deep/page?tab=2");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(browser.script("/me").await.body, "ada", "{carrier:?}");
+        let session = browser.script("/auth/session").await.json();
+        assert_eq!(session["authenticated"], true);
+        assert_eq!(session["user"]["sub"], "ada");
+
+        let old = browser.cookies.clone();
+        let answer = browser.post("/auth/logout").await;
+        assert_eq!(answer.status, 303);
+        assert!(answer.header("location").starts_with(world.provider.issuer()));
+        assert_eq!(
+            browser.script("/auth/session").await.json()["authenticated"],
+            false
+        );
+        // Whoever kept the cookies is signed out, too.
+        browser.cookies = old;
+        assert_eq!(browser.script("/me").await.status, 401, "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_session() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.sign_in("/").await;
+        let old = browser.cookies.clone();
+        browser.sign_in("/").await;
+        assert_eq!(browser.script("/me").await.status, 200);
+        assert_ne!(browser.cookies, old);
+        browser.cookies = old;
+        assert_eq!(browser.script("/me").await.status, 401, "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_cookie_is_http_only_lax_and_of_the_whole_origin() {
+    let world = World::start(Carrier::Cookie).await;
+    let answer = world.browser().sign_in("/").await;
+    let line = answer
+        .set_cookies()
+        .find(|line| !line.contains("Max-Age=0"))
+        .unwrap();
+    for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(line.contains(attribute), "{attribute} is missing");
+    }
+}
+
+#[tokio::test]
+async fn the_apps_own_session_is_renewed_at_sign_in_and_ends_with_the_user() {
+    for carrier in [Carrier::CookieBesideSession, Carrier::FrameworkSession] {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.post("/flash").await;
+        let before = browser.cookies["id"].clone();
+        browser.sign_in("/").await;
+        assert_ne!(browser.cookies["id"], before, "{carrier:?}");
+        assert_eq!(browser.script("/flash").await.body, "saved");
+        browser.post("/auth/logout").await;
+        assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_framework_session_carries_nothing_but_the_identifier() {
+    let world = World::start(Carrier::FrameworkSession).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    let names: Vec<_> = browser.cookies.keys().map(String::as_str).collect();
+    assert_eq!(names, ["id"]);
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_sign_in_and_a_script_gets_401() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        for path in ["/me", "/api", "/employee", "/nested/deep/page"] {
+            let answer = browser.open(path).await;
+            assert_eq!(answer.status, 303, "{path}");
+            let expected = format!("/auth/login?return_to={}", path.replace('/', "%2F"));
+            assert_eq!(answer.header("location"), expected);
+            assert_eq!(answer.header("cache-control"), "no-store");
+
+            let answer = browser.script(path).await;
+            assert_eq!(answer.status, 401, "{path}");
+            assert_eq!(answer.code(), "session.none");
+            assert_eq!(answer.header("cache-control"), "no-store");
+            assert_eq!(answer.set_cookies().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gate_in_a_nested_scope_keeps_the_whole_way_back() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    let answer = browser.open("/nested/deep/admin?page=3&q=a%20b").await;
+    assert_eq!(
+        answer.header("location"),
+        "/auth/login?return_to=%2Fnested%2Fdeep%2Fadmin%3Fpage%3D3%26q%3Da%2520b"
+    );
+    let login = answer.header("location").to_owned();
+    let answer = browser.sign_in_at(&login).await;
+    assert_eq!(answer.header("location"), "/nested/deep/admin?page=3&q=a%20b");
+}
+
+#[tokio::test]
+async fn gates_ask_for_roles_and_scopes() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    assert_eq!(browser.script("/nested/deep/admin").await.body, "through");
+
+    let answer = browser.script("/nested/deep/auditor").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (403, "access.role_missing")
+    );
+    let answer = browser.open("/nested/deep/auditor").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.header("content-type").starts_with("text/html"));
+
+    let answer = browser.script("/mail").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (403, "access.scope_missing")
+    );
+    // A browser signs in again for the scope, and comes back.
+    let answer = browser.open("/mail").await;
+    let login = answer.header("location").to_owned();
+    let answer = browser.sign_in_at(&login).await;
+    assert_eq!(answer.header("location"), "/mail");
+    assert_eq!(browser.open("/mail").await.body, "through");
+}
+
+#[tokio::test]
+async fn guests_only_lets_guests_in_and_sends_users_away() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    assert_eq!(browser.open("/guests").await.body, "through");
+    browser.sign_in("/").await;
+    let answer = browser.open("/guests").await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/me"));
+    world.store.go_down();
+    assert_eq!(browser.open("/guests").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_gate_answers_as_it_was_told() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    for kind in ["browser", "script"] {
+        let mut answers = Vec::new();
+        for path in ["/redirect?a=b", "/redirect-with-return?a=b", "/unauthorized"] {
+            answers.push(match kind {
+                "browser" => browser.open(path).await,
+                _ => browser.script(path).await,
+            });
+        }
+        assert_eq!(answers[0].status, 303);
+        assert_eq!(answers[0].header("location"), "/welcome");
+        assert_eq!(answers[1].status, 303);
+        let back = answers[1]
+            .header("location")
+            .strip_prefix("/welcome?next=")
+            .unwrap();
+        if kind == "browser" {
+            assert_eq!(back, "%2Fredirect-with-return%3Fa%3Db");
+        }
+        assert_eq!(answers[2].status, 401);
+    }
+}
+
+#[tokio::test]
+async fn claims_are_read_as_the_type_that_the_handler_names() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    assert_eq!(browser.script("/employee").await.body, "engines");
+    let answer = browser.script("/misfit").await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (500, "setup.claims_type")
+    );
+}
+
+#[tokio::test]
+async fn pages_for_everyone_know_who_looks() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    for path in ["/maybe", "/peek"] {
+        let answer = browser.open(path).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "nobody"));
+        // It would be wrong for whoever signs in next.
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    browser.sign_in("/").await;
+    for path in ["/maybe", "/peek"] {
+        assert_eq!(browser.open(path).await.body, "ada");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_asks_for_no_session_may_be_cached() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    assert_eq!(browser.open("/").await.header("cache-control"), "");
+    assert_eq!(browser.open("/me").await.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_failed_call_to_an_api_becomes_a_page_or_a_problem() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    assert_eq!(browser.script("/api").await.json()["sub"], "ada");
+
+    let control = world.provider.control();
+    control.fail(Endpoint::Api("/users/me"), Fault::status(500));
+    let answer = browser.open("/api").await;
+    assert_eq!(answer.status, 502);
+    assert!(answer.header("content-type").starts_with("text/html"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let answer = browser.script("/api").await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.code(), "api.status");
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_signs_nobody_out() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.sign_in("/").await;
+        let cookies = browser.cookies.clone();
+        world.store.go_down();
+        for path in ["/me", "/maybe", "/peek", "/nested/deep/page", "/auth/session"] {
+            let answer = browser.script(path).await;
+            assert_eq!(answer.status, 503, "{path}");
+            assert_eq!(answer.code(), "store.unavailable");
+            assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+            assert_eq!(browser.open(path).await.status, 503, "{path}");
+        }
+        assert_eq!(browser.post("/auth/logout").await.status, 503);
+        assert_eq!(browser.cookies, cookies, "{carrier:?}");
+        world.store.come_up();
+        assert_eq!(browser.script("/me").await.body, "ada");
+    }
+}
+
+#[tokio::test]
+async fn a_request_costs_one_store_access_and_an_anonymous_one_none() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        for path in [
+            "/",
+            "/me",
+            "/maybe",
+            "/peek",
+            "/nested/deep/page",
+            "/auth/session",
+        ] {
+            browser.script(path).await;
+        }
+        assert_eq!(world.store.accesses(), 0, "{carrier:?}");
+        browser.sign_in("/").await;
+        let before = world.store.accesses();
+        browser.script("/").await;
+        assert_eq!(world.store.accesses(), before);
+        for (count, path) in (1..).zip(["/me", "/everything", "/nested/deep/admin", "/api"]) {
+            assert_eq!(browser.script(path).await.status, 200, "{path}");
+            assert_eq!(world.store.accesses(), before + count, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_access_token_is_refreshed_before_the_handler_runs() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    world.clock.advance(Duration::from_secs(400));
+    // Looking waits for nobody.
+    assert_eq!(browser.script("/peek").await.body, "ada");
+    assert_eq!(world.provider.control().refresh_count(), 0);
+    assert_eq!(browser.script("/me").await.body, "ada");
+    assert_eq!(world.provider.control().refresh_count(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_signs_nobody_out() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    world.clock.advance(Duration::from_secs(400));
+    let control = world.provider.control();
+    control.fail(Endpoint::Token, Fault::status(503));
+    for path in ["/me", "/maybe", "/nested/deep/page"] {
+        let answer = browser.script(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+    }
+    control.clear_all();
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(browser.script("/me").await.body, "ada");
+}
+
+#[tokio::test]
+async fn a_request_from_another_site_changes_nothing() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    assert_eq!(browser.post("/me").await.body, "ada");
+    for path in ["/me", "/auth/logout"] {
+        let headers = [("origin", "https://evil.example")];
+        let answer = browser.send(Method::POST, path, &headers, "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (403, "request.cross_site")
+        );
+    }
+    assert_eq!(browser.script("/me").await.body, "ada");
+}
+
+#[tokio::test]
+async fn no_other_method_signs_in_or_out() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    for (method, path) in [
+        (Method::HEAD, "/auth/login"),
+        (Method::PUT, "/auth/login"),
+        (Method::HEAD, "/auth/callback"),
+        (Method::DELETE, "/auth/callback"),
+        (Method::GET, "/auth/logout"),
+        (Method::HEAD, "/auth/logout"),
+        (Method::POST, "/auth/session"),
+    ] {
+        let answer = browser.send(method.clone(), path, &[], "").await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_ne!(answer.header("allow"), "", "{method} {path}");
+        assert_eq!(answer.set_cookies().count(), 0);
+    }
+    let answer = browser.send(Method::HEAD, "/auth/session", &[], "").await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("state={}", "a".repeat(64 * 1024));
+    for path in ["/auth/login", "/auth/callback"] {
+        let answer = browser.send(Method::POST, path, &form, body.clone()).await;
+        assert_eq!(answer.status, 413, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_code_is_explained() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    let answer = browser.open("/auth/errors/store.unavailable").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("store.unavailable"));
+    assert_eq!(browser.open("/auth/errors/no.such.code").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_no_identifier_is_none() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    for value in browser.cookies.values_mut() {
+        *value = "not-an-identifier".to_owned();
+    }
+    let before = world.store.accesses();
+    let answer = browser.script("/me").await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "session.none"));
+    assert_eq!(world.store.accesses(), before);
+}

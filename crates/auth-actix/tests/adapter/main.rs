@@ -1,0 +1,117 @@
+//! The adapter over real HTTP, against the development provider.
+//!
+//! `world` and `cases` know nothing of actix-web: the axum adapter's tests include them, and bring an `app` of their
+//! own. What follows here is about actix-web alone.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
+use actix_web::{App, HttpResponse, web};
+use auth_actix::core::error::SetupError;
+use auth_actix::{AuthError, AuthExt, Error, Gate, RequireAuth, require};
+
+mod app;
+mod cases;
+mod world;
+
+use world::{Carrier, World};
+
+async fn me(_: RequireAuth) -> HttpResponse {
+    HttpResponse::Ok().finish()
+}
+
+#[actix_web::test]
+async fn without_the_layer_extractors_and_gates_name_what_is_missing() {
+    let app = init_service(
+        App::new().route("/extractor", web::get().to(me)).service(
+            web::resource("/gate")
+                .wrap(require(Gate::signed_in()))
+                .to(HttpResponse::Ok),
+        ),
+    )
+    .await;
+    for path in ["/extractor", "/gate"] {
+        let response = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+        assert_eq!(response.status(), 500);
+        let error: &AuthError = response.response().error().unwrap().as_error().unwrap();
+        assert!(matches!(error.error(), Error::Setup(SetupError::LayerMissing)));
+        assert_eq!(error.error().code(), "setup.layer_missing");
+    }
+}
+
+#[actix_web::test]
+async fn without_a_session_middleware_the_carrier_is_missed() {
+    let world = World::start(Carrier::Cookie).await;
+    let app = init_service(
+        App::new()
+            .route("/me", web::get().to(me))
+            .wrap(world.auth.layer().in_actix_session()),
+    )
+    .await;
+    let request = TestRequest::get()
+        .uri("/me")
+        .insert_header(("accept", "application/json"));
+    let response = call_service(&app, request.to_request()).await;
+    assert_eq!(response.status(), 500);
+    let problem: serde_json::Value = actix_web::test::read_body_json(response).await;
+    assert_eq!(problem["code"], "setup.carrier_missing");
+}
+
+#[actix_web::test]
+async fn an_inner_middleware_that_fails_with_an_auth_error_gets_its_answer() {
+    let world = World::start(Carrier::Cookie).await;
+    let app = init_service(
+        App::new()
+            .route("/", web::get().to(HttpResponse::Ok))
+            .wrap(from_fn(async |_, _| {
+                Err::<actix_web::dev::ServiceResponse, _>(
+                    AuthError::from(Error::from(SetupError::ClaimsType)).into(),
+                )
+            }))
+            .wrap(world.auth.layer()),
+    )
+    .await;
+    let error = try_call_service(&app, TestRequest::get().to_request())
+        .await
+        .unwrap_err();
+    let response = error.error_response();
+    assert_eq!(response.status(), 500);
+    assert_eq!(
+        response.headers().get("content-type").unwrap(),
+        "application/problem+json"
+    );
+}
+
+#[actix_web::test]
+async fn an_inner_middleware_that_fails_otherwise_passes_unchanged() {
+    let world = World::start(Carrier::Cookie).await;
+    let app = init_service(
+        App::new()
+            .route("/", web::get().to(HttpResponse::Ok))
+            .wrap(from_fn(async |_, _| {
+                Err::<actix_web::dev::ServiceResponse, _>(actix_web::error::ErrorImATeapot("short and stout"))
+            }))
+            .wrap(world.auth.layer()),
+    )
+    .await;
+    let error = try_call_service(&app, TestRequest::get().to_request())
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "short and stout");
+}
+
+/// actix-web makes `None` of an extractor's error, whatever the error.
+#[tokio::test]
+async fn an_option_that_swallowed_an_outage_does_not_become_the_answer() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    assert_eq!(browser.script("/option").await.body, "nobody");
+    browser.sign_in("/").await;
+    assert_eq!(browser.script("/option").await.body, "ada");
+    world.store.go_down();
+    let answer = browser.script("/option").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.code(), "store.unavailable");
+    world.store.come_up();
+    assert_eq!(browser.script("/option").await.body, "ada");
+}

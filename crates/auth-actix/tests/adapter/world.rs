@@ -1,0 +1,363 @@
+//! What both adapters' tests stand on: the provider, a store that counts and fails, and a browser.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::Auth;
+use auth_core::clock::{TestClock, Timestamp};
+use auth_core::secret::SecretKeys;
+use auth_core::store::{
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
+    StoreError, Swapped,
+};
+use auth_testing::{Client, DevProvider, User};
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::app;
+
+/// What carries the session identifier, and whether the framework's own session layer is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Cookie,
+    CookieBesideSession,
+    FrameworkSession,
+}
+
+/// The claims of the user `ada`, typed.
+#[derive(Deserialize)]
+pub(crate) struct Employee {
+    pub(crate) department: String,
+}
+
+/// A type that no user's claims fit.
+#[derive(Deserialize)]
+pub(crate) struct Misfit {
+    pub(crate) department: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) provider: DevProvider,
+    pub(crate) clock: TestClock,
+    pub(crate) store: ProbeStore,
+    pub(crate) auth: Auth,
+    base: Url,
+    _server: app::Server,
+}
+
+const CLIENT: &str = "app";
+const SECRET: &str = "a secret of the app";
+
+impl World {
+    pub(crate) async fn start(carrier: Carrier) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let origin = base.origin().ascii_serialization();
+        let (clock, store) = (TestClock::new(), ProbeStore::default());
+        let client = Client::confidential(CLIENT, SECRET)
+            .redirect_uri(format!("{origin}/auth/callback"))
+            .post_logout_redirect_uri(format!("{origin}/"));
+        let ada = User::new("ada").roles(["admin"]).claim("department", "engines");
+        let provider = DevProvider::builder()
+            .clock(clock.clock())
+            .client(client)
+            .user(ada)
+            .start()
+            .await
+            .unwrap();
+        let auth = Auth::builder()
+            .base_url(&origin)
+            .issuer(provider.issuer())
+            .client(CLIENT, Some(SECRET))
+            .store(store.clone())
+            .secret(SecretKeys::random())
+            .api(provider.api_url())
+            .clock(clock.clock())
+            .build()
+            .await
+            .unwrap();
+        Self {
+            _server: app::serve(listener, &auth, carrier),
+            provider,
+            clock,
+            store,
+            auth,
+            base,
+        }
+    }
+
+    pub(crate) fn browser(&self) -> Browser<'_> {
+        Browser {
+            world: self,
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .tls_certs_only([])
+                .timeout(Duration::from_secs(20))
+                .build()
+                .unwrap(),
+            cookies: BTreeMap::new(),
+        }
+    }
+}
+
+/// A browser with its cookies, which does not follow redirects by itself.
+pub(crate) struct Browser<'a> {
+    world: &'a World,
+    http: reqwest::Client,
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+impl Browser<'_> {
+    /// Opens a page.
+    pub(crate) async fn open(&mut self, target: &str) -> Answer {
+        let headers = [
+            ("accept", "text/html,application/xhtml+xml"),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        self.send(Method::GET, target, &headers, "").await
+    }
+
+    /// A page's script fetches.
+    pub(crate) async fn script(&mut self, target: &str) -> Answer {
+        self.send(Method::GET, target, &[("accept", "application/json")], "")
+            .await
+    }
+
+    /// A form of one of the app's own pages is sent.
+    pub(crate) async fn post(&mut self, target: &str) -> Answer {
+        let origin = self.world.base.origin().ascii_serialization();
+        let headers = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+        self.send(Method::POST, target, &headers, "").await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let url = self.world.base.join(target).unwrap();
+        let mut request = self.http.request(method, url).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !self.cookies.is_empty() {
+            let cookies: Vec<String> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            request = request.header("cookie", cookies.join("; "));
+        }
+        let response = request.send().await.unwrap();
+        let answer = Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.text().await.unwrap(),
+        };
+        for line in answer.set_cookies() {
+            let (name, rest) = line.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if line.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    /// Signs `ada` in from the app's sign-in to its callback, whose answer it gives.
+    pub(crate) async fn sign_in(&mut self, return_to: &str) -> Answer {
+        let mut login = self.world.base.join("/auth/login").unwrap();
+        login.query_pairs_mut().append_pair("return_to", return_to);
+        self.sign_in_at(login.as_str()).await
+    }
+
+    /// The same, beginning with this URL of the app.
+    pub(crate) async fn sign_in_at(&mut self, login: &str) -> Answer {
+        let answer = self.open(login).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let approval = self
+            .world
+            .provider
+            .approve(answer.header("location"), "ada")
+            .await
+            .unwrap();
+        let answer = self.open(&approval.callback_url).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        answer
+    }
+}
+
+/// An answer, read in full.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The header's only value; empty where it is missing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().map_or("", |value| value.to_str().unwrap());
+        assert!(values.next().is_none(), "{name} is there more than once");
+        value
+    }
+
+    pub(crate) fn set_cookies(&self) -> impl Iterator<Item = &str> {
+        self.headers
+            .get_all("set-cookie")
+            .iter()
+            .map(HeaderValue::to_str)
+            .map(Result::unwrap)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+
+    /// The stable code of a refusal to a script.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A store that counts what requests ask of it, and can be down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProbeStore(Arc<Probe>);
+
+#[derive(Debug, Default)]
+struct Probe {
+    store: MemoryStore,
+    accesses: AtomicU64,
+    is_down: AtomicBool,
+}
+
+impl ProbeStore {
+    pub(crate) fn go_down(&self) {
+        self.0.is_down.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.0.is_down.store(false, Ordering::SeqCst);
+    }
+
+    /// How often the store was asked for something, sweeps left out.
+    pub(crate) fn accesses(&self) -> u64 {
+        self.0.accesses.load(Ordering::SeqCst)
+    }
+
+    fn access(&self) -> Result<&MemoryStore, StoreError> {
+        self.0.accesses.fetch_add(1, Ordering::SeqCst);
+        if self.0.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("the test has taken the store down"));
+        }
+        Ok(&self.0.store)
+    }
+}
+
+#[async_trait]
+impl SessionStore for ProbeStore {
+    async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
+        self.access()?.insert(key, record, now).await
+    }
+
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.access()?.load(key, now).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &SessionKey,
+        expected: u64,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Swapped, StoreError> {
+        self.access()?.compare_and_swap(key, expected, record, now).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        last_seen_at: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.access()?.touch(key, last_seen_at, expires_at, now).await
+    }
+
+    async fn delete(
+        &self,
+        key: &SessionKey,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.access()?.delete(key, expected, now).await
+    }
+
+    async fn find_by_subject(
+        &self,
+        subject: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        self.access()?.find_by_subject(subject, now).await
+    }
+
+    async fn find_by_sid(
+        &self,
+        sid: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        self.access()?.find_by_sid(sid, now).await
+    }
+
+    async fn acquire(
+        &self,
+        key: &SessionKey,
+        seen: u64,
+        owner: LeaseOwner,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<Acquired, StoreError> {
+        self.access()?.acquire(key, seen, owner, length, now).await
+    }
+
+    async fn renew(
+        &self,
+        key: &SessionKey,
+        lease: &Lease,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.access()?.renew(key, lease, length, now).await
+    }
+
+    async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.access()?.release(key, lease, now).await
+    }
+
+    async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        self.access()?.claim_once(key, until, now).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.0.store.sweep(now).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.access()?.ping().await
+    }
+}
