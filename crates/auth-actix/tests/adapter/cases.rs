@@ -238,7 +238,7 @@ async fn a_failed_call_to_an_api_becomes_a_page_or_a_problem() {
     let world = World::start(Carrier::Cookie).await;
     let mut browser = world.browser();
     browser.sign_in("/").await;
-    assert_eq!(browser.script("/api").await.json()["sub"], "ada");
+    assert_eq!(browser.script("/api").await.json()["id"], "ada");
 
     let control = world.provider.control();
     control.fail(Endpoint::Api("/users/me"), Fault::status(500));

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auth_core::Auth;
 use auth_core::clock::{TestClock, Timestamp};
-use auth_core::secret::SecretKeys;
 use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
     StoreError, Swapped,
 };
+use auth_core::{Auth, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
