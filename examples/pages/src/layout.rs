@@ -10,7 +10,6 @@ pub(crate) enum Place {
     Home,
     Profile,
     Dashboard,
-    Elsewhere,
 }
 
 /// A whole document. The content of `main` starts with an `h1`.

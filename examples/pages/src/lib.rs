@@ -10,7 +10,6 @@
 //! They are shown in UTC, because the server does not know where the reader is.
 
 mod dashboard;
-mod failure;
 mod home;
 mod layout;
 mod profile;
@@ -18,7 +17,6 @@ mod token;
 mod words;
 
 pub use dashboard::{Dashboard, Organization, dashboard};
-pub use failure::{Cause, Failure, failure};
 pub use home::{DemoUser, DevProvider, Home, LINKS, Link, SIGNED_OUT, SignedIn, home};
 pub use profile::{Call, Person, Profile, profile};
 pub use token::TokenLife;

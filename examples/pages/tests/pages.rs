@@ -5,8 +5,8 @@ mod samples;
 use std::time::Duration;
 
 use example_pages::{
-    Call, Cause, Dashboard, DevProvider, Failure, Home, LINKS, Organization, Person, Profile, SIGNED_OUT,
-    STYLE, SignedIn, TokenLife, dashboard, failure, home, profile,
+    Call, Dashboard, DevProvider, Home, LINKS, Organization, Person, Profile, SIGNED_OUT, STYLE, SignedIn,
+    TokenLife, dashboard, home, profile,
 };
 use samples::{ALICE, LIFE, NOW, Values, pages};
 
@@ -48,7 +48,6 @@ fn every_field_of_a_page_is_shown() {
         notice: "f-notice",
         about: "f-about",
         detail: "f-detail",
-        wanted: "f-wanted",
     };
     let fields: &[(&str, &[&str])] = &[
         ("home-signed-out", &["f-notice", "f-issuer", "f-name", "f-about"]),
@@ -77,7 +76,6 @@ fn every_field_of_a_page_is_shown() {
                 "f-url",
             ],
         ),
-        ("failure", &["f-wanted", "f-url"]),
     ];
     let pages = pages(all);
     for (name, fields) in fields {
@@ -122,11 +120,7 @@ fn pages_have_landmarks_and_one_heading_each() {
             page.contains(r#"name="viewport" content="width=device-width, initial-scale=1""#),
             "{name}"
         );
-        assert_eq!(
-            page.matches("aria-current=\"page\"").count(),
-            usize::from(name != "failure"),
-            "{name}"
-        );
+        assert_eq!(page.matches("aria-current=\"page\"").count(), 1, "{name}");
     }
 }
 
@@ -173,13 +167,6 @@ fn links_lead_to_the_web_or_stay_here() {
             "{address}"
         );
     }
-    let page = failure(&Failure {
-        wanted: "your profile",
-        service: "http://api.example",
-        cause: Cause::TimedOut,
-        retry_path: "javascript:alert(1)",
-    });
-    assert!(!page.contains("javascript:"));
 }
 
 #[test]
@@ -299,54 +286,6 @@ fn dashboard_shows_both_calls_and_how_long_they_took() {
 
     values.organizations = &[];
     assert!(text(&dashboard(&values)).contains("You belong to none."));
-}
-
-#[test]
-fn failures_say_what_failed_and_whose_turn_it_is() {
-    let cases = [
-        (
-            Cause::Unreachable,
-            "could not be reached",
-            "Whoever runs that service",
-        ),
-        (Cause::TimedOut, "took too long", "Whoever runs that service"),
-        (
-            Cause::Status(500),
-            "answered with an error (status 500)",
-            "Whoever runs that service",
-        ),
-        (
-            Cause::Status(403),
-            "did not accept the call (status 403)",
-            "Your account may lack the right",
-        ),
-        (
-            Cause::Status(404),
-            "did not understand the call (status 404)",
-            "Whoever runs this application",
-        ),
-        (Cause::Status(429), "too much to do", "Wait a minute"),
-        (Cause::Unreadable, "cannot read", "Whoever runs this application"),
-    ];
-    for (cause, happened, turn) in cases {
-        let page = failure(&Failure {
-            wanted: "your dashboard",
-            service: "http://api.example",
-            cause,
-            retry_path: "/dashboard",
-        });
-        let shown = text(&page);
-        assert!(shown.contains("We could not load your dashboard"), "{cause:?}");
-        assert!(
-            shown.contains(happened) && shown.contains(turn),
-            "{cause:?}: {shown}"
-        );
-        assert!(
-            page.contains(r#"<a class="button" href="/dashboard">Try again</a>"#),
-            "{cause:?}"
-        );
-        assert!(shown.contains("You are still signed in."), "{cause:?}");
-    }
 }
 
 /// The names of all tags in order, closing ones with their slash. The style sheet is left out.

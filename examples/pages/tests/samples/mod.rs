@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use example_pages::{
-    Call, Cause, Dashboard, DemoUser, DevProvider, Failure, Home, Organization, Person, Profile, SignedIn,
-    TokenLife,
+    Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife,
 };
 
 /// 2026-11-21T14:03:20Z.
@@ -25,7 +24,6 @@ pub(crate) struct Values<'a> {
     pub(crate) notice: &'a str,
     pub(crate) about: &'a str,
     pub(crate) detail: &'a str,
-    pub(crate) wanted: &'a str,
 }
 
 /// What one expects to see.
@@ -42,7 +40,6 @@ pub(crate) const ALICE: Values<'static> = Values {
     notice: "You are signed out.",
     about: "Has the role admin.",
     detail: "Member",
-    wanted: "your profile",
 };
 
 impl<'a> Values<'a> {
@@ -61,7 +58,6 @@ impl<'a> Values<'a> {
             notice: text,
             about: text,
             detail: text,
-            wanted: text,
         }
     }
 }
@@ -84,7 +80,6 @@ pub(crate) fn pages(values: Values<'_>) -> Vec<(&'static str, String)> {
         ("profile", profile(values)),
         ("profile-sparse", profile_sparse(values)),
         ("dashboard", dashboard(values)),
-        ("failure", failure(values)),
     ]
 }
 
@@ -211,14 +206,5 @@ fn dashboard(values: Values<'_>) -> String {
         },
         took: Duration::from_millis(211),
         token: LIFE,
-    })
-}
-
-fn failure(values: Values<'_>) -> String {
-    example_pages::failure(&Failure {
-        wanted: values.wanted,
-        service: values.url,
-        cause: Cause::Status(503),
-        retry_path: "/profile",
     })
 }
