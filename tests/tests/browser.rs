@@ -185,7 +185,7 @@ async fn visit(stage: Stage, script: bool, window: (u32, u32)) {
     let first = driver.session(&base).await["access_token_expires_at"]
         .as_u64()
         .expect("a deadline");
-    wait::until("the access token is dead", Duration::from_secs(10), || async {
+    wait::until("the access token is dead", Duration::from_secs(20), || async {
         auth_tests::jar::unix_now() > first + 1
     })
     .await;
