@@ -71,8 +71,9 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("listening on http://{address}");
-    if let Err(error) = server.await {
+    // Only once the server is polled does it heed the signals.
+    let (served, ()) = tokio::join!(biased; server, async { println!("listening on http://{address}") });
+    if let Err(error) = served {
         tracing::error!(%error, "the server failed");
         return ExitCode::FAILURE;
     }
@@ -91,18 +92,18 @@ fn routes(config: &mut ServiceConfig) {
     let readers = require(Gate::signed_in().scope("mail.read"));
     let recent = require(Gate::signed_in().within(Duration::from_secs(300)));
     config
-        .route("/", web::get().to(home))
-        .route("/profile", web::get().to(profile))
-        .route("/dashboard", web::get().to(dashboard))
-        .route("/api/ping", web::get().to(ping))
-        .route("/api/me", web::get().to(me))
-        .route("/api/dashboard", web::get().to(dashboard_data))
-        .route("/api/revoke", web::post().to(revoke))
-        .route("/api/admin", web::get().to(admin).wrap(admins))
-        .route("/api/mail", web::get().to(mail).wrap(readers))
-        .route("/api/transfer", web::get().to(transfer).wrap(recent))
-        .route("/healthz", web::get().to(async || "ok"))
-        .route("/readyz", web::get().to(ready));
+        .service(web::resource("/").get(home))
+        .service(web::resource("/profile").get(profile))
+        .service(web::resource("/dashboard").get(dashboard))
+        .service(web::resource("/api/ping").get(ping))
+        .service(web::resource("/api/me").get(me))
+        .service(web::resource("/api/dashboard").get(dashboard_data))
+        .service(web::resource("/api/revoke").post(revoke))
+        .service(web::resource("/api/admin").get(admin).wrap(admins))
+        .service(web::resource("/api/mail").get(mail).wrap(readers))
+        .service(web::resource("/api/transfer").get(transfer).wrap(recent))
+        .service(web::resource("/healthz").get(async || "ok"))
+        .service(web::resource("/readyz").get(ready));
 }
 
 fn sessions(auth: &Auth, key: Key) -> SessionMiddleware<CookieSessionStore> {
