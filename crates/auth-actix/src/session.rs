@@ -191,9 +191,9 @@ fn mounted_session(request: &ServiceRequest) -> Option<actix_session::Session> {
 
     const MADE: &str = "auth.made";
     let own = std::mem::take(&mut *request.extensions_mut());
-    let made = request.get_session();
-    made.insert(MADE, true).ok()?;
+    let marked = request.get_session().insert(MADE, true);
     request.extensions_mut().extend(own);
+    marked.ok()?;
     let session = request.get_session();
     if session.contains_key(MADE) {
         session.clear();
