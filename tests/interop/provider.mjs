@@ -14,6 +14,9 @@ import { join } from 'node:path';
 
 import { Provider } from 'oidc-provider';
 
+// Nobody reads on after the first line.
+process.stdout.on('error', () => {});
+
 const settings = JSON.parse(process.env.SETTINGS);
 
 function jwk(type, options, extra) {

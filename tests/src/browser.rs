@@ -63,6 +63,7 @@ impl Browser {
     #[must_use]
     pub fn new(base: &Url, address: SocketAddr, secrets: Arc<Mutex<Vec<String>>>) -> Self {
         let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(60))
             .no_proxy()

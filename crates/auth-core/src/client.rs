@@ -80,38 +80,32 @@ impl AuthenticatedClient {
     }
 
     /// Begins a `GET` request. A URL that begins with `/` is appended to the first API's base URL.
-    #[must_use]
     pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::GET, url)
     }
 
     /// Begins a `POST` request; see [`get`](Self::get) for the URL.
-    #[must_use]
     pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::POST, url)
     }
 
     /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
-    #[must_use]
     pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::PUT, url)
     }
 
     /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
-    #[must_use]
     pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::PATCH, url)
     }
 
     /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
-    #[must_use]
     pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
         self.request(Method::DELETE, url)
     }
 
     /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
     /// [`send`](RequestBuilder::send).
-    #[must_use]
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
         let inner = self
             .resolve(url.as_ref())

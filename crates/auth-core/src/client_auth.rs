@@ -109,7 +109,8 @@ fn assertion(
         .expect("every kind of key has an algorithm");
     let mut header = Map::new();
     header.insert("typ".to_owned(), json!("JWT"));
-    header.insert("kid".to_owned(), json!(key.thumbprint()));
+    // No `kid`: a provider compares it with whatever name the key was registered under, which is not known here, and
+    // finds the client's one key without it.
     let claims = json!({
         "iss": client_id,
         "sub": client_id,

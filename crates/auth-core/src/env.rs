@@ -14,8 +14,13 @@ use crate::seal::SecretKeys;
 ///
 /// [`ConfigError`] for a value that is not UTF-8.
 pub fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    const NEVER_EMPTY: [&str; 5] =
-        ["AUTH_ISSUER", "AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL", "AUTH_STORE", "AUTH_SECRET"];
+    const NEVER_EMPTY: [&str; 5] = [
+        "AUTH_ISSUER",
+        "AUTH_AUTHORIZATION_URL",
+        "AUTH_TOKEN_URL",
+        "AUTH_STORE",
+        "AUTH_SECRET",
+    ];
     match std::env::var(name) {
         Ok(value) if value.is_empty() && !NEVER_EMPTY.contains(&name) => Ok(None),
         Ok(value) => Ok(Some(value)),
@@ -346,18 +351,16 @@ mod tests {
     async fn what_is_required_is_missed_by_name() {
         for missing in GOOD {
             let variables: Vec<_> = GOOD.into_iter().filter(|held| *held != missing).collect();
-            let error = start(&variables).await.err().expect("refused");
+            let error = start(&variables).await.expect_err("refused");
             assert_eq!(error.variable(), missing.0);
         }
         let error = start(&[("AUTH_TOKEN_URL", "https://id.example/t")])
             .await
-            .err()
-            .expect("refused");
+            .expect_err("refused");
         assert_eq!(error.variable(), "AUTH_AUTHORIZATION_URL");
         let error = start(&[GOOD[0], GOOD[1], ("AUTH_CLIENT_SECRET", "s")])
             .await
-            .err()
-            .expect("refused");
+            .expect_err("refused");
         assert_eq!(error.variable(), "AUTH_CLIENT_ID");
     }
 

@@ -16,6 +16,11 @@ use crate::config::ConfigError;
 /// Largest body of a provider's answer that is read, in bytes after decoding.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 
+/// How long an unused connection to the provider is kept. Servers close idle ones (node after 5 s), and a request that
+/// meets a closing connection fails without anyone knowing whether it was carried out: for a refresh, that costs the
+/// session. So none is reused that could be about to close.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Makes requests to the provider.
@@ -88,7 +93,10 @@ impl ProviderHttp {
     /// Builds the client: the system's root certificates and `extra_roots`, a PEM bundle.
     pub(crate) fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, ConfigError> {
         let client = client(extra_roots, |builder| {
-            builder.redirect(Policy::none()).timeout(timeout)
+            builder
+                .redirect(Policy::none())
+                .timeout(timeout)
+                .pool_idle_timeout(POOL_IDLE)
         })?;
         Ok(Self { client, timeout })
     }

@@ -2,7 +2,7 @@
 //!
 //! The scheme, step by step (the record is the lock):
 //!
-//! 1. Requests of this process for one session share one flight ([`Core::refresh`]), a task on the core's runtime
+//! 1. Requests of this process for one session share one flight, a task on the core's runtime
 //!    that no browser going away can cancel.
 //! 2. The flight reads the record again. Where someone else has refreshed it meanwhile, it adopts what it finds.
 //! 3. It takes the record's lease, at the version it has just read. Where another holder is at work, it waits and

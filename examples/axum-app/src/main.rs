@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_axum::{
-    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth, require,
+    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth,
+    require,
 };
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
@@ -78,7 +79,10 @@ struct App {
 
 fn app(setup: &Setup) -> Router {
     let auth = &setup.auth;
-    let app = App { auth: auth.clone(), dev: setup.dev.clone().map(Arc::new) };
+    let app = App {
+        auth: auth.clone(),
+        dev: setup.dev.clone().map(Arc::new),
+    };
     let router = Router::new()
         .route("/", get(home))
         .route("/profile", get(profile))
@@ -87,9 +91,18 @@ fn app(setup: &Setup) -> Router {
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
         .route("/api/revoke", post(revoke))
-        .route("/api/admin", get(admin).route_layer(require(Gate::signed_in().role("admin"))))
-        .route("/api/mail", get(mail).route_layer(require(Gate::signed_in().scope("mail.read"))))
-        .route("/api/transfer", get(transfer).route_layer(require(Gate::signed_in().within(Duration::from_secs(300)))))
+        .route(
+            "/api/admin",
+            get(admin).route_layer(require(Gate::signed_in().role("admin"))),
+        )
+        .route(
+            "/api/mail",
+            get(mail).route_layer(require(Gate::signed_in().scope("mail.read"))),
+        )
+        .route(
+            "/api/transfer",
+            get(transfer).route_layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
+        )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .merge(auth.routes())
@@ -99,7 +112,11 @@ fn app(setup: &Setup) -> Router {
         Carrier::Framework => {
             let https = auth.base_url().starts_with("https:");
             let sessions = SessionManagerLayer::new(MemoryStore::default())
-                .with_name(if https { "__Host-app_session" } else { "app_session" })
+                .with_name(if https {
+                    "__Host-app_session"
+                } else {
+                    "app_session"
+                })
                 .with_same_site(SameSite::Lax)
                 .with_secure(https);
             router.layer(auth.layer().in_tower_session()).layer(sessions)
@@ -108,20 +125,36 @@ fn app(setup: &Setup) -> Router {
 }
 
 async fn home(State(app): State<App>, PeekSession(session): PeekSession) -> impl IntoResponse {
-    page(example_common::home("axum", &app.auth, session.as_ref(), app.dev.as_deref()))
+    page(example_common::home(
+        "axum",
+        &app.auth,
+        session.as_ref(),
+        app.dev.as_deref(),
+    ))
 }
 
 async fn profile(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {
     let began = Instant::now();
     let me = scim_me(&api).await?;
-    Ok(page(example_common::profile(&app.auth, &api.session(), &me, began.elapsed())))
+    Ok(page(example_common::profile(
+        &app.auth,
+        &api.session(),
+        &me,
+        began.elapsed(),
+    )))
 }
 
 async fn dashboard(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {
     let began = Instant::now();
     let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
     let (user, organizations) = ((&user.0, user.1), (&organizations.0, organizations.1));
-    Ok(page(example_common::dashboard(&app.auth, &api.session(), user, organizations, began.elapsed())))
+    Ok(page(example_common::dashboard(
+        &app.auth,
+        &api.session(),
+        user,
+        organizations,
+        began.elapsed(),
+    )))
 }
 
 async fn ping(_: RequireAuth) -> &'static str {
@@ -134,7 +167,9 @@ async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
 
 async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
-    Ok(Json(json!({ "profile": user.0, "organizations": organizations.0 })))
+    Ok(Json(
+        json!({ "profile": user.0, "organizations": organizations.0 }),
+    ))
 }
 
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {
@@ -157,20 +192,37 @@ async fn transfer() -> Json<Value> {
 async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     match app.auth.ready().await {
         Ok(()) => (StatusCode::OK, "ok"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the session store does not answer"),
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the session store does not answer",
+        ),
     }
 }
 
 async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
-    api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await
+    api.get("/scim2/Me")
+        .accept("application/scim+json")
+        .send()
+        .await?
+        .json()
+        .await
 }
 
 async fn call(api: &AuthenticatedClient, path: &str) -> Result<(Value, Duration), ApiError> {
     let began = Instant::now();
-    let value = api.get(path).accept("application/json").send().await?.json().await?;
+    let value = api
+        .get(path)
+        .accept("application/json")
+        .send()
+        .await?
+        .json()
+        .await?;
     Ok((value, began.elapsed()))
 }
 
 fn page(html: String) -> impl IntoResponse {
-    (PAGE_HEADERS.map(|(name, value)| (HeaderName::from_static(name), value)), Html(html))
+    (
+        PAGE_HEADERS.map(|(name, value)| (HeaderName::from_static(name), value)),
+        Html(html),
+    )
 }

@@ -58,7 +58,13 @@ pub fn listen(default: &str) -> Result<TcpListener, ConfigError> {
         Ok(listener)
     };
     listen().map_err(|error: std::io::Error| {
-        ConfigError::new("APP_ADDR", format!("cannot listen on {address}: {}; choose another port", error.kind()))
+        ConfigError::new(
+            "APP_ADDR",
+            format!(
+                "cannot listen on {address}: {}; choose another port",
+                error.kind()
+            ),
+        )
     })
 }
 
@@ -72,7 +78,12 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     let carrier = match env::variable("APP_SESSION_CARRIER")?.as_deref() {
         None | Some("cookie") => Carrier::Cookie,
         Some("framework") => Carrier::Framework,
-        Some(_) => return Err(ConfigError::new("APP_SESSION_CARRIER", "must be cookie or framework")),
+        Some(_) => {
+            return Err(ConfigError::new(
+                "APP_SESSION_CARRIER",
+                "must be cookie or framework",
+            ));
+        }
     };
     let base_url = match env::variable("AUTH_BASE_URL")? {
         Some(url) => url,
@@ -85,9 +96,15 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
             url
         }
     };
-    let provider = if env::names_a_provider()? { None } else { Some(start_provider(&base_url).await?) };
+    let provider = if env::names_a_provider()? {
+        None
+    } else {
+        Some(start_provider(&base_url).await?)
+    };
     if let Some(provider) = &provider {
-        builder = builder.issuer(provider.issuer()).client(provider.client_id(), provider.client_secret());
+        builder = builder
+            .issuer(provider.issuer())
+            .client(provider.client_id(), provider.client_secret());
         if env::variable("API_URL")?.is_none() {
             builder = builder.api(provider.api_url());
         }
@@ -98,9 +115,17 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     let auth = builder.build().await?;
     let dev = provider.as_ref().map(|provider| DevInfo {
         address: provider.issuer().to_owned(),
-        users: provider.users().map(|(name, about)| (name.to_owned(), about.to_owned())).collect(),
+        users: provider
+            .users()
+            .map(|(name, about)| (name.to_owned(), about.to_owned()))
+            .collect(),
     });
-    Ok(Setup { auth, carrier, dev, provider })
+    Ok(Setup {
+        auth,
+        carrier,
+        dev,
+        provider,
+    })
 }
 
 async fn start_provider(base_url: &str) -> Result<DevProvider, ConfigError> {
@@ -111,5 +136,10 @@ async fn start_provider(base_url: &str) -> Result<DevProvider, ConfigError> {
         .access_token_lifetime(DEV_TOKEN_LIFETIME)
         .start()
         .await
-        .map_err(|_| ConfigError::new("AUTH_ISSUER", "the development provider cannot start; set it to a provider of your own"))
+        .map_err(|_| {
+            ConfigError::new(
+                "AUTH_ISSUER",
+                "the development provider cannot start; set it to a provider of your own",
+            )
+        })
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use auth_core::Auth;
 use auth_core::clock::Timestamp;
 use auth_core::session::Session;
-use example_pages::{Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife};
+use example_pages::{
+    Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife,
+};
 use serde_json::Value;
 
 use crate::DevInfo;
@@ -14,9 +16,16 @@ use crate::DevInfo;
 #[must_use]
 pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option<&DevInfo>) -> String {
     let users: Vec<DemoUser<'_>> = dev
-        .map(|dev| dev.users.iter().map(|(name, about)| DemoUser { name, about }).collect())
+        .map(|dev| {
+            dev.users
+                .iter()
+                .map(|(name, about)| DemoUser { name, about })
+                .collect()
+        })
         .unwrap_or_default();
-    let scopes: Vec<&str> = session.map(|session| session.scopes().iter().collect()).unwrap_or_default();
+    let scopes: Vec<&str> = session
+        .map(|session| session.scopes().iter().collect())
+        .unwrap_or_default();
     example_pages::home(&Home {
         framework,
         notice: None,
@@ -29,7 +38,10 @@ pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option
             token: token(auth, session),
             session_expires_at: session.expires_at().as_secs(),
         }),
-        dev_provider: dev.map(|dev| DevProvider { address: &dev.address, users: &users }),
+        dev_provider: dev.map(|dev| DevProvider {
+            address: &dev.address,
+            users: &users,
+        }),
     })
 }
 
@@ -39,7 +51,10 @@ pub fn profile(auth: &Auth, session: &Session, me: &Value, took: Duration) -> St
     example_pages::profile(&Profile {
         name: session.claims().name(),
         person: person(me),
-        call: Call { url: "/scim2/Me", took },
+        call: Call {
+            url: "/scim2/Me",
+            took,
+        },
         token: token(auth, session),
     })
 }
@@ -71,8 +86,14 @@ pub fn dashboard(
         name: session.claims().name(),
         person: person(user),
         organizations: &organizations,
-        profile_call: Call { url: "/users/me", took: user_took },
-        organizations_call: Call { url: "/organizations", took: organizations_took },
+        profile_call: Call {
+            url: "/users/me",
+            took: user_took,
+        },
+        organizations_call: Call {
+            url: "/organizations",
+            took: organizations_took,
+        },
         took,
         token: token(auth, session),
     })
@@ -87,8 +108,12 @@ fn person(value: &Value) -> Person<'_> {
     };
     Person {
         email: email.or(value["email"].as_str()),
-        given_name: value["name"]["givenName"].as_str().or(value["given_name"].as_str()),
-        family_name: value["name"]["familyName"].as_str().or(value["family_name"].as_str()),
+        given_name: value["name"]["givenName"]
+            .as_str()
+            .or(value["given_name"].as_str()),
+        family_name: value["name"]["familyName"]
+            .as_str()
+            .or(value["family_name"].as_str()),
     }
 }
 

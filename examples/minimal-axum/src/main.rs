@@ -6,13 +6,23 @@ use serde_json::Value;
 
 async fn profile(user: RequireAuth, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     println!("{} opens the profile", user.subject());
-    Ok(Json(api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await?))
+    Ok(Json(
+        api.get("/scim2/Me")
+            .accept("application/scim+json")
+            .send()
+            .await?
+            .json()
+            .await?,
+    ))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let auth = Auth::from_env().await?;
-    let app = Router::new().route("/profile", get(profile)).merge(auth.routes()).layer(auth.layer());
+    let app = Router::new()
+        .route("/profile", get(profile))
+        .merge(auth.routes())
+        .layer(auth.layer());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     Ok(axum::serve(listener, app).await?)
 }
