@@ -75,6 +75,21 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for RequireAuth<C> {
     }
 }
 
+/// A signed-in user, if there is one, as `Option<RequireAuth>`; the same name as in `auth-actix`, where an `Option` of
+/// an extractor would take an outage of the store for a guest.
+#[derive(Clone, Debug)]
+pub struct MaybeAuth<C = Claims>(pub Option<RequireAuth<C>>);
+
+impl<S: Sync, C: FromClaims> FromRequestParts<S> for MaybeAuth<C> {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AuthError> {
+        <RequireAuth<C> as OptionalFromRequestParts<S>>::from_request_parts(parts, state)
+            .await
+            .map(Self)
+    }
+}
+
 /// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
 /// that everyone may see.
 #[derive(Clone, Debug)]

@@ -45,7 +45,7 @@ pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};
 
-pub use extract::{AuthenticatedClient, PeekSession, RequireAuth};
+pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, ResponseFuture, require};
 pub use response::AuthError;
 pub use routes::AuthExt;

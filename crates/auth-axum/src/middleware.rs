@@ -145,7 +145,8 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 ///     .route_layer(require(Gate::signed_in().role("admin")));
 /// ```
 ///
-/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it. As with every `route_layer`, only routes that were
+/// added before it are protected.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer { gate }

@@ -29,6 +29,8 @@ impl AuthError {
     }
 
     pub(crate) fn layer_missing() -> Self {
+        // Without the layer nobody else will say it.
+        tracing::error!(code = "setup.layer_missing", "{}", SetupError::LayerMissing);
         Self::new(SetupError::LayerMissing)
     }
 

@@ -71,9 +71,8 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Only once the server is polled does it heed the signals.
-    let (served, ()) = tokio::join!(biased; server, async { println!("listening on http://{address}") });
-    if let Err(error) = served {
+    println!("listening on http://{address}");
+    if let Err(error) = server.await {
         tracing::error!(%error, "the server failed");
         return ExitCode::FAILURE;
     }

@@ -46,10 +46,11 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let stop = example_common::stop_signal();
     println!("listening on http://{address}");
     let (stopping, stopped) = tokio::sync::oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        example_common::stop_signal().await;
+        stop.await;
         let _ = stopping.send(());
     });
     tokio::select! {

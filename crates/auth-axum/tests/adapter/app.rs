@@ -1,0 +1,123 @@
+//! The application under test.
+
+use std::net::TcpListener;
+
+use auth_axum::{Auth, AuthError, AuthExt, AuthenticatedClient, Gate, PeekSession, RequireAuth, require};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
+
+use crate::world::{Carrier, Employee, Misfit};
+
+pub(crate) struct Server(tokio::task::JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Server {
+    let router = router().merge(auth.routes());
+    let session = SessionManagerLayer::new(MemoryStore::default())
+        .with_same_site(SameSite::Lax)
+        .with_secure(false);
+    let router = match carrier {
+        Carrier::Cookie => router.layer(auth.layer()),
+        Carrier::CookieBesideSession => router.layer(auth.layer()).layer(session),
+        Carrier::FrameworkSession => router.layer(auth.layer().in_tower_session()).layer(session),
+    };
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    Server(tokio::spawn(async move {
+        axum::serve(listener, router).await.unwrap();
+    }))
+}
+
+fn router() -> Router {
+    let page = || get(async || "through");
+    let deep = Router::new()
+        .route(
+            "/admin",
+            page().route_layer(require(Gate::signed_in().role("admin"))),
+        )
+        .route(
+            "/auditor",
+            page().route_layer(require(Gate::signed_in().role("auditor"))),
+        )
+        .route("/page", page())
+        .route_layer(require(Gate::signed_in()));
+    let to_welcome = Gate::signed_in().or_redirect("/welcome");
+    let to_welcome_and_back = Gate::signed_in().or_redirect_with_return("/welcome", "next");
+    Router::new()
+        .route("/", get(async || "home"))
+        .route("/me", get(me).post(me))
+        .route("/employee", get(employee))
+        .route("/misfit", get(misfit))
+        .route("/maybe", get(maybe))
+        .route("/peek", get(peek))
+        .route("/everything", get(everything))
+        .route("/api", get(api))
+        .route("/flash", get(read_flash).post(leave_flash))
+        .nest("/nested", Router::new().nest("/deep", deep))
+        .route(
+            "/mail",
+            page().route_layer(require(Gate::signed_in().scope("mail.read"))),
+        )
+        .route("/guests", page().route_layer(require(Gate::guests_only("/me"))))
+        .route("/redirect", page().route_layer(require(to_welcome)))
+        .route(
+            "/redirect-with-return",
+            page().route_layer(require(to_welcome_and_back)),
+        )
+        .route(
+            "/unauthorized",
+            page().route_layer(require(Gate::signed_in().or_unauthorized())),
+        )
+}
+
+async fn me(user: RequireAuth) -> String {
+    user.subject().to_owned()
+}
+
+async fn employee(user: RequireAuth<Employee>) -> String {
+    user.claims.department.clone()
+}
+
+async fn misfit(user: RequireAuth<Misfit>) -> String {
+    user.claims.department.to_string()
+}
+
+async fn maybe(user: Option<RequireAuth>) -> String {
+    user.map_or("nobody".to_owned(), |user| user.subject().to_owned())
+}
+
+async fn peek(PeekSession(session): PeekSession) -> String {
+    session.map_or("nobody".to_owned(), |session| session.subject().to_owned())
+}
+
+async fn everything(
+    user: RequireAuth,
+    _: Option<RequireAuth>,
+    _: PeekSession,
+    _: AuthenticatedClient,
+    _: RequireAuth<Employee>,
+) -> String {
+    user.subject().to_owned()
+}
+
+async fn api(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    Ok(Json(api.get("/users/me").send().await?.json().await?))
+}
+
+async fn leave_flash(session: Session) -> StatusCode {
+    session.insert("flash", "saved").await.unwrap();
+    StatusCode::NO_CONTENT
+}
+
+async fn read_flash(session: Session) -> String {
+    let flash = session.get("flash").await.unwrap();
+    flash.unwrap_or_else(|| "none".to_owned())
+}
