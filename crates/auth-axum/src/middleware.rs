@@ -91,7 +91,6 @@ where
             request.extensions(),
         );
         request.extensions_mut().insert(context.clone());
-        request.extensions_mut().insert(*carrier);
         ResponseFuture {
             inner: self.inner.call(request),
             context,

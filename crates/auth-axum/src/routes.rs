@@ -1,9 +1,9 @@
 //! The routes under `/auth`.
 
+use auth_core::Auth;
 use auth_core::config::paths;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
-use auth_core::{Auth, Error};
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request};
@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 
 use crate::middleware::{AuthLayer, Head};
 use crate::response::{AuthError, response};
-use crate::session::{self, AuthContext, Carrier};
+use crate::session::{self, AuthContext};
 
 /// What axum applications get from an [`Auth`].
 pub trait AuthExt {
@@ -76,7 +76,6 @@ async fn answer(
         .get()
         .cloned()
         .ok_or_else(AuthError::layer_missing)?;
-    let carrier: Carrier = request.extensions().get().copied().unwrap_or_default();
     let auth = context.auth().clone();
     let id = context.id().await?.cloned();
     let body = std::mem::take(request.body_mut());
@@ -87,14 +86,6 @@ async fn answer(
     let mut reply = route(auth.clone(), route_request).await;
     let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
     let mut response = response(reply);
-    session::change(
-        &auth,
-        carrier,
-        &change,
-        request.extensions(),
-        response.headers_mut(),
-    )
-    .await
-    .map_err(|error: Error| AuthError::new(error))?;
+    session::change(&context, &change, request.extensions(), response.headers_mut()).await?;
     Ok(response)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "tower-sessions")]
 use auth_core::error::SetupError;
 use auth_core::reply::SessionChange;
 use auth_core::request::Incoming;
@@ -131,34 +132,34 @@ impl AuthContext {
 
 /// Carries out what a route has decided on the identifier.
 pub(crate) async fn change(
-    auth: &Auth,
-    carrier: Carrier,
+    context: &AuthContext,
     change: &SessionChange,
     extensions: &Extensions,
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
+    let auth = context.auth();
+    #[cfg(not(feature = "tower-sessions"))]
+    let _ = extensions;
     #[cfg(feature = "tower-sessions")]
     {
-        let own = extensions.get::<tower_sessions::Session>();
-        match (change, own) {
+        let is_carrier = matches!(context.0.source, Source::TowerSession(_));
+        match (change, extensions.get::<tower_sessions::Session>()) {
             (SessionChange::Keep, _) => {}
             // The app's own session gets a new identifier with the user, and ends with them.
             (SessionChange::Set(id), Some(own)) => {
                 own.cycle_id().await.map_err(store_error)?;
-                if carrier == Carrier::TowerSession {
+                if is_carrier {
                     own.insert(SESSION_ENTRY, auth.seal_session_id(id))
                         .await
                         .map_err(store_error)?;
                 }
             }
             (SessionChange::Clear, Some(own)) => own.flush().await.map_err(store_error)?,
-            (_, None) if carrier == Carrier::TowerSession => return Err(SetupError::CarrierMissing.into()),
+            (_, None) if is_carrier => return Err(SetupError::CarrierMissing.into()),
             (_, None) => {}
         }
     }
-    #[cfg(not(feature = "tower-sessions"))]
-    let _ = extensions;
-    if carrier == Carrier::Cookie
+    if matches!(context.0.source, Source::Cookie)
         && let Some(line) = auth.session_cookie(change)
         && let Ok(mut value) = HeaderValue::try_from(line)
     {
