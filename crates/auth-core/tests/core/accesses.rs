@@ -1,0 +1,121 @@
+//! What a request costs: store operations, and nothing else.
+
+use auth_core::Error;
+use auth_core::error::NotSignedIn;
+use serde_json::Value;
+
+use crate::store::{Failure, Op};
+use crate::world::{World, eventually, secs};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_anonymous_request_costs_nothing() {
+    let world = World::start().await;
+    let browser = world.browser();
+    let error = world.auth.authenticate(None).await.unwrap_err();
+    assert!(matches!(error, Error::NotSignedIn(NotSignedIn::NoSession)));
+    let reply = world
+        .auth
+        .session_status(browser.request("GET", "/auth/session"))
+        .await;
+    assert_eq!(reply.body, r#"{"authenticated":false}"#);
+    let mut corrupt = world.browser();
+    corrupt
+        .cookies
+        .insert("auth_session".into(), "not an identifier".into());
+    assert!(corrupt.session().is_none());
+    world.browser().begin("/").await;
+    assert_eq!(world.store.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authenticated_request_costs_one_load() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let id = browser.sign_in("/").await;
+    let before = (
+        world.store.total(),
+        world.control().count(auth_testing::Endpoint::Token),
+    );
+    let session = world.auth.authenticate(Some(&id)).await.unwrap();
+    assert_eq!(session.subject(), "ada");
+    world.token(&session).await;
+    let reply = world
+        .auth
+        .session_status(browser.request("GET", "/auth/session"))
+        .await;
+    let shown: Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(shown["user"]["sub"], "ada");
+    assert_eq!(world.store.count(Op::Load), 2, "one for each request");
+    assert_eq!(world.store.total(), before.0 + 2, "nothing else");
+    assert_eq!(world.control().count(auth_testing::Endpoint::Token), before.1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn use_is_written_down_after_a_thirty_second_part_of_the_idle_period() {
+    let world = World::start().await;
+    world.control().set_access_token_lifetime(secs(24 * 3600));
+    let id = world.sign_in().await;
+    let first_end = world.session(&id).await.expires_at();
+    world.clock.advance(secs(8 * 3600 / 32 - 1));
+    world.session(&id).await;
+    world.clock.advance(secs(1));
+    assert_eq!(world.store.count(Op::Touch), 0);
+
+    // In the background: the request does not wait for it, and does not fail with it.
+    let hold = world.store.hold(Op::Touch);
+    world.store.fail_next(Op::Touch, Failure::Lost);
+    world.session(&id).await;
+    hold.waiting(1).await;
+    drop(hold);
+    world.session(&id).await;
+    eventually("the touch", || world.store.count(Op::Touch) >= 2).await;
+    world.auth.shutdown().await;
+    let moved = world.session(&id).await.expires_at();
+    assert_eq!(moved.since(first_end), secs(8 * 3600 / 32));
+    let touches = world.store.count(Op::Touch);
+    world.session(&id).await;
+    assert_eq!(
+        world.store.count(Op::Touch),
+        touches,
+        "it was written down a moment ago"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_ends_when_idle_and_in_any_case_after_its_longest_life() {
+    let world = World::with(|builder| builder.session_idle(secs(3600)).session_max(secs(7200))).await;
+    world.control().set_access_token_lifetime(secs(24 * 3600));
+    let idle = world.sign_in().await;
+    let used = world.sign_in().await;
+    for _ in 0..3 {
+        world.clock.advance(secs(1799));
+        let touches = world.store.count(Op::Touch);
+        world.session(&used).await;
+        eventually("the touch", || world.store.count(Op::Touch) > touches).await;
+    }
+    let error = world.auth.authenticate(Some(&idle)).await.unwrap_err();
+    assert!(matches!(error, Error::NotSignedIn(NotSignedIn::Ended)));
+    world.clock.advance(secs(1802));
+    world.session(&used).await;
+    world.clock.advance(secs(1));
+    let error = world.auth.authenticate(Some(&used)).await.unwrap_err();
+    assert!(matches!(error, Error::NotSignedIn(NotSignedIn::Ended)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_down_signs_nobody_out() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let id = browser.sign_in("/").await;
+    world.store.breaks(Op::Load);
+    let error = world.auth.authenticate(Some(&id)).await.unwrap_err();
+    assert!(matches!(error, Error::Store(_)));
+    assert_eq!((error.status(), error.retry_after().is_some()), (503, true));
+    let reply = world
+        .auth
+        .session_status(browser.request("GET", "/auth/session"))
+        .await;
+    assert_eq!(reply.status, 503);
+    world.store.mend();
+    world.session(&id).await;
+}

@@ -1,0 +1,336 @@
+//! Calls to APIs: the token goes where it may go, is alive, and is replaced once where an API refuses it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use auth_core::client::{ApiError, AuthenticatedClient};
+use auth_testing::{Endpoint, Fault};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use wiremock::matchers::{any, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::world::{LIFE, World};
+
+const ECHO: Endpoint = Endpoint::Api("/echo");
+
+async fn client(world: &World) -> AuthenticatedClient {
+    let id = world.sign_in().await;
+    world.auth.client(&world.session(&id).await)
+}
+
+async fn server(template: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(template).mount(&server).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_goes_to_the_configured_apis_only() {
+    let stranger = server(ResponseTemplate::new(200)).await;
+    let world = World::start().await;
+    let api = client(&world).await;
+    let me: Value = api.get("/users/me").send().await.unwrap().json().await.unwrap();
+    assert_eq!(me["id"], "ada");
+    let host = world.provider.api_url().replace("http://", "");
+    for url in [
+        format!("{}/x", stranger.uri()),
+        world.provider.issuer().to_owned(),
+        format!("https://{host}/users/me"),
+        format!("http://{host}@{}/", stranger.uri().replace("http://", "")),
+        format!(
+            "http://localhost:{}/users/me",
+            host.split(':').next_back().unwrap()
+        ),
+    ] {
+        let error = api.get(&url).send().await.unwrap_err();
+        assert!(
+            matches!(error, ApiError::OriginNotAllowed { .. }),
+            "{url}: {error}"
+        );
+    }
+    // What looks like another host is a path of the API.
+    let answer = api
+        .get(format!("//{}/x", stranger.uri().replace("http://", "")))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 404);
+    assert!(stranger.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_follows_no_redirect_to_another_origin() {
+    let stranger = server(ResponseTemplate::new(200)).await;
+    let other_api = server(ResponseTemplate::new(200)).await;
+    let api = MockServer::start().await;
+    for (from, to) in [
+        ("/away", stranger.uri()),
+        ("/other", other_api.uri()),
+        ("/here", "/there".to_owned()),
+        ("/circle", "/circle".to_owned()),
+    ] {
+        let redirect = ResponseTemplate::new(307).insert_header("location", to.as_str());
+        Mock::given(path(from)).respond_with(redirect).mount(&api).await;
+    }
+    Mock::given(path("/there"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&api)
+        .await;
+    let (first, second) = (api.uri(), other_api.uri());
+    let world = World::with(|builder| builder.other_api(first).other_api(second)).await;
+    let client = client(&world).await;
+    let get = |path: &str| client.get(format!("{}{path}", api.uri())).send();
+    for from in ["/away", "/other", "/circle"] {
+        assert_eq!(get(from).await.unwrap().status(), 307, "{from}");
+    }
+    assert!(stranger.received_requests().await.unwrap().is_empty());
+    assert!(other_api.received_requests().await.unwrap().is_empty());
+    assert_eq!(get("/here").await.unwrap().status(), 200);
+    let last = api.received_requests().await.unwrap().pop().unwrap();
+    assert_eq!(last.url.path(), "/there");
+    assert!(
+        last.headers.contains_key("authorization"),
+        "within the origin it goes along"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_users_token_replaces_any_other() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    let answer = api
+        .get("/users/me")
+        .header("Authorization", "Bearer mine")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let request = world
+        .control()
+        .requests(Endpoint::Api("/users/me"))
+        .pop()
+        .unwrap();
+    let sent = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "authorization")
+        .count();
+    assert_eq!(sent, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_token_is_replaced_once_and_the_call_repeated_once() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    let control = world.control();
+    control.reject_next(1);
+    assert_eq!(api.get("/echo").send().await.unwrap().status(), 200);
+    assert_eq!((control.refresh_count(), control.count(ECHO)), (1, 2));
+    control.reject_next(2);
+    assert_eq!(
+        api.get("/echo").send().await.unwrap().status(),
+        401,
+        "no second time"
+    );
+    assert_eq!((control.refresh_count(), control.count(ECHO)), (2, 4));
+    assert_eq!(api.get("/echo").send().await.unwrap().status(), 200);
+    assert_eq!(
+        control.refresh_count(),
+        2,
+        "the new token is kept for the next call"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_is_sent_again_if_it_can_be() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    world.control().reject_next(1);
+    let body = json!({"name": "Ada"});
+    let echoed: Value = api
+        .post("/echo")
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(echoed, body);
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (1, 2)
+    );
+
+    world.control().reject_next(1);
+    let stream = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
+    let answer = api
+        .post("/echo")
+        .body(reqwest::Body::wrap_stream(stream))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (1, 3)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_at_the_same_time_share_one_refresh() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    world.clock.advance(LIFE);
+    let all = join_all((0..10).map(|_| api.get("/echo").send())).await;
+    assert!(all.into_iter().all(|answer| answer.unwrap().status() == 200));
+    assert_eq!(world.control().refresh_count(), 1, "a dead token");
+
+    let hold = world.control().hold_answer(ECHO);
+    world.control().reject_next(10);
+    let calls = join_all((0..10).map(|_| api.get("/echo").send()));
+    let release = async {
+        hold.waiting(10).await.unwrap();
+        hold.release();
+    };
+    let (all, ()) = tokio::join!(calls, release);
+    assert!(all.into_iter().all(|answer| answer.unwrap().status() == 200));
+    assert_eq!(
+        (world.control().refresh_count(), world.control().reuse_count()),
+        (2, 0),
+        "a refused token"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_of_one_session_share_one_refresh_of_a_refused_token() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let session = world.session(&id).await;
+    let clients: Vec<_> = (0..6).map(|_| world.auth.client(&session)).collect();
+    let hold = world.control().hold_answer(ECHO);
+    world.control().reject_next(6);
+    let calls = join_all(clients.iter().map(|api| api.get("/echo").send()));
+    let release = async {
+        hold.waiting(6).await.unwrap();
+        hold.release();
+    };
+    let (all, ()) = tokio::join!(calls, release);
+    assert!(all.into_iter().all(|answer| answer.unwrap().status() == 200));
+    assert_eq!(
+        (world.control().refresh_count(), world.control().reuse_count()),
+        (1, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_refresh_token_the_apis_refusal_is_the_answer() {
+    let world = World::with(|builder| builder.scopes("openid")).await;
+    let api = client(&world).await;
+    world.control().reject_next(1);
+    assert_eq!(api.get("/echo").send().await.unwrap().status(), 401);
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (0, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_that_fails_is_told_as_what_it_is() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    world.clock.advance(LIFE);
+    world.control().fail_next(Endpoint::Token, 1, Fault::status(503));
+    let error: auth_core::Error = api.get("/echo").send().await.unwrap_err().into();
+    assert!(matches!(error, auth_core::Error::Refresh(_)), "{error:?}");
+    world.control().kill_refresh_tokens();
+    let error: auth_core::Error = api.get("/echo").send().await.unwrap_err().into();
+    assert!(matches!(error, auth_core::Error::NotSignedIn(_)), "{error:?}");
+    assert_eq!(world.control().count(ECHO), 0, "a dead token is sent nowhere");
+}
+
+/// An error's text, its debug text and all its causes.
+fn everything(error: &ApiError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(" {error} {error:?}");
+        cause = error.source();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_shows_neither_body_nor_url() {
+    let api = server(ResponseTemplate::new(500).set_body_string("BODY of the API")).await;
+    let uri = api.uri();
+    let world = World::with(|builder| builder.other_api(uri)).await;
+    let client = client(&world).await;
+    let url = format!("{}/PATH?q=QUERY", api.uri());
+    let refused = client.get(&url).send().await.unwrap().bytes().await.unwrap_err();
+    assert!(
+        matches!(&refused, ApiError::Status { status, body, .. } if *status == 500 && body == "BODY of the API")
+    );
+    api.reset().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_string("BODY"))
+        .mount(&api)
+        .await;
+    let malformed = client
+        .get(&url)
+        .send()
+        .await
+        .unwrap()
+        .json::<Value>()
+        .await
+        .unwrap_err();
+    world.control().fail(ECHO, Fault::Hang);
+    let slow = client
+        .get("/echo/PATH?q=QUERY")
+        .timeout(Duration::from_millis(200))
+        .send()
+        .await
+        .unwrap_err();
+    assert!(matches!(slow, ApiError::Timeout));
+    world.control().apis_go_down().await;
+    let gone = client.get("/echo/PATH?q=QUERY").send().await.unwrap_err();
+    assert!(matches!(gone, ApiError::Unreachable(_)));
+    let foreign = client
+        .get("https://other.example/PATH?q=QUERY")
+        .send()
+        .await
+        .unwrap_err();
+    let bad = client.get("PATH QUERY").send().await.unwrap_err();
+    for error in [refused, malformed, slow, gone, foreign, bad] {
+        let text = everything(&error);
+        for word in ["BODY", "PATH", "QUERY"] {
+            assert!(!text.contains(word), "{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_too_large_is_refused_and_can_be_streamed() {
+    let api =
+        server(ResponseTemplate::new(200).set_body_bytes(vec![b'x'; auth_core::client::MAX_BODY + 1])).await;
+    let uri = api.uri();
+    let world = World::with(|builder| builder.other_api(uri)).await;
+    let client = client(&world).await;
+    let error = client
+        .get(api.uri())
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ApiError::TooLarge));
+    let mut answer = client.get(api.uri()).send().await.unwrap().into_inner();
+    let mut length = 0;
+    while let Some(chunk) = answer.chunk().await.unwrap() {
+        length += chunk.len();
+    }
+    assert_eq!(length, auth_core::client::MAX_BODY + 1);
+}

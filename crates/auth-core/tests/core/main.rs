@@ -1,0 +1,14 @@
+//! The core's public API against the development provider: what a session costs, how it is refreshed, signed in and
+//! ended, and what happens when the provider or the store fails at the worst moment.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod accesses;
+mod answers;
+mod client;
+mod keys;
+mod login;
+mod logout;
+mod refresh;
+mod secrets;
+mod store;
+mod world;

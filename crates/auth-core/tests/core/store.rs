@@ -1,0 +1,268 @@
+//! A memory store that counts, waits and fails on demand.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use auth_core::clock::Timestamp;
+use auth_core::store::{
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
+    StoreError, Swapped,
+};
+use tokio::sync::watch;
+
+use crate::world::WAIT;
+
+/// An operation of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    Insert,
+    Load,
+    Swap,
+    Touch,
+    Delete,
+    Acquire,
+    Renew,
+    Release,
+    Claim,
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It is not carried out.
+    Lost,
+    /// It is carried out, and its answer is lost.
+    AnswerLost,
+    /// It panics.
+    Panic,
+}
+
+/// Clones are one store, as several instances share one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProbeStore(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    memory: MemoryStore,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    counts: HashMap<Op, usize>,
+    failures: HashMap<Op, VecDeque<Failure>>,
+    broken: HashMap<Op, ()>,
+    gates: HashMap<Op, Arc<Gate>>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    waiting: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+}
+
+/// Operations of one kind wait while this exists.
+pub(crate) struct Hold(Arc<Gate>);
+
+impl Hold {
+    /// Waits until `n` operations in all have come here.
+    pub(crate) async fn waiting(&self, n: usize) {
+        let mut waiting = self.0.waiting.subscribe();
+        let arrived = waiting.wait_for(|waiting| *waiting >= n);
+        drop(tokio::time::timeout(WAIT, arrived).await.expect("they come"));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.open.send_replace(true);
+    }
+}
+
+impl ProbeStore {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often an operation was asked for.
+    pub(crate) fn count(&self, op: Op) -> usize {
+        self.plan().counts.get(&op).copied().unwrap_or_default()
+    }
+
+    /// How many operations of any kind were asked for.
+    pub(crate) fn total(&self) -> usize {
+        self.plan().counts.values().sum()
+    }
+
+    /// How many sessions there are, expired ones included.
+    pub(crate) fn sessions(&self) -> usize {
+        self.0.memory.len()
+    }
+
+    /// Lets the next operation of this kind fail.
+    pub(crate) fn fail_next(&self, op: Op, failure: Failure) {
+        self.plan().failures.entry(op).or_default().push_back(failure);
+    }
+
+    /// Lets every operation of this kind fail until [`mend`](Self::mend).
+    pub(crate) fn breaks(&self, op: Op) {
+        self.plan().broken.insert(op, ());
+    }
+
+    /// All is well again.
+    pub(crate) fn mend(&self) {
+        self.plan().broken.clear();
+    }
+
+    /// Makes operations of this kind wait before they are carried out.
+    pub(crate) fn hold(&self, op: Op) -> Hold {
+        let gate = Arc::new(Gate {
+            waiting: watch::Sender::new(0),
+            open: watch::Sender::new(false),
+        });
+        self.plan().gates.insert(op, Arc::clone(&gate));
+        Hold(gate)
+    }
+
+    /// What is to become of an operation; waits where it is held.
+    async fn begin(&self, op: Op) -> Result<Option<Failure>, StoreError> {
+        let (gate, failure) = {
+            let mut plan = self.plan();
+            *plan.counts.entry(op).or_default() += 1;
+            let failure = plan
+                .failures
+                .get_mut(&op)
+                .and_then(VecDeque::pop_front)
+                .or_else(|| plan.broken.get(&op).map(|()| Failure::Lost));
+            (plan.gates.get(&op).cloned(), failure)
+        };
+        if let Some(gate) = gate {
+            gate.waiting.send_modify(|waiting| *waiting += 1);
+            drop(gate.open.subscribe().wait_for(|open| *open).await);
+        }
+        match failure {
+            Some(Failure::Lost) => Err(down()),
+            Some(Failure::Panic) => panic!("the store panics on demand"),
+            other => Ok(other),
+        }
+    }
+
+    async fn run<T>(
+        &self,
+        op: Op,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let failure = self.begin(op).await?;
+        let result = call.await;
+        if failure == Some(Failure::AnswerLost) {
+            return Err(down());
+        }
+        result
+    }
+}
+
+fn down() -> StoreError {
+    StoreError::unavailable("down on demand")
+}
+
+#[async_trait]
+impl SessionStore for ProbeStore {
+    async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
+        self.run(Op::Insert, self.0.memory.insert(key, record, now)).await
+    }
+
+    async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        self.run(Op::Load, self.0.memory.load(key, now)).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &SessionKey,
+        expected: u64,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Swapped, StoreError> {
+        let call = self.0.memory.compare_and_swap(key, expected, record, now);
+        self.run(Op::Swap, call).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        last_seen_at: Timestamp,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let call = self.0.memory.touch(key, last_seen_at, expires_at, now);
+        self.run(Op::Touch, call).await
+    }
+
+    async fn delete(
+        &self,
+        key: &SessionKey,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.run(Op::Delete, self.0.memory.delete(key, expected, now))
+            .await
+    }
+
+    async fn find_by_subject(
+        &self,
+        subject: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        self.0.memory.find_by_subject(subject, now).await
+    }
+
+    async fn find_by_sid(
+        &self,
+        sid: &IndexKey,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        self.0.memory.find_by_sid(sid, now).await
+    }
+
+    async fn acquire(
+        &self,
+        key: &SessionKey,
+        seen: u64,
+        owner: LeaseOwner,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<Acquired, StoreError> {
+        let call = self.0.memory.acquire(key, seen, owner, length, now);
+        self.run(Op::Acquire, call).await
+    }
+
+    async fn renew(
+        &self,
+        key: &SessionKey,
+        lease: &Lease,
+        length: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.run(Op::Renew, self.0.memory.renew(key, lease, length, now))
+            .await
+    }
+
+    async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        self.run(Op::Release, self.0.memory.release(key, lease, now))
+            .await
+    }
+
+    async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        self.run(Op::Claim, self.0.memory.claim_once(key, until, now))
+            .await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.0.memory.sweep(now).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.0.memory.ping().await
+    }
+}
