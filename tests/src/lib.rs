@@ -22,3 +22,8 @@ pub use answer::Answer;
 pub use app::{App, Framework};
 pub use browser::{Ask, Browser, Site};
 pub use stage::{Carrier, Stage, World};
+
+/// The README's code, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -1,0 +1,78 @@
+//! What the README says of the code is so. That its code compiles is seen by the documentation tests of this crate.
+
+const README: &str = include_str!("../../README.md");
+
+/// The README shows this program and nothing else; only the program's own introduction is left out.
+fn shows(program: &str) {
+    let code: String = program
+        .lines()
+        .skip_while(|line| line.starts_with("//!") || line.is_empty())
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(!code.is_empty());
+    assert!(
+        README.contains(&format!("```rust,no_run\n{code}```\n")),
+        "the README shows other code than:\n{code}"
+    );
+}
+
+#[test]
+fn the_readme_shows_the_minimal_applications_to_the_letter() {
+    shows(include_str!("../../examples/minimal-axum/src/main.rs"));
+    shows(include_str!("../../examples/minimal-actix/src/main.rs"));
+}
+
+#[test]
+fn the_readme_names_every_environment_variable_that_is_read() {
+    let source = include_str!("../../crates/auth-core/src/env.rs");
+    let read: Vec<&str> = source
+        .split("#[cfg(test)]")
+        .next()
+        .expect("text before the tests")
+        .split('"')
+        .filter(|text| {
+            ["AUTH_", "API", "HTTP_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        })
+        .collect();
+    assert!(read.contains(&"AUTH_ISSUER"), "found only {read:?}");
+    for variable in read {
+        assert!(
+            README.contains(&format!("`{variable}")),
+            "the README does not name {variable}"
+        );
+    }
+}
+
+#[test]
+fn links_within_the_readme_lead_to_its_headings() {
+    // As the usual Markdown hosts make them of a heading.
+    let anchors: Vec<String> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")))
+        .map(|heading| {
+            heading
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect();
+    let links: Vec<&str> = README
+        .split("](#")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .collect();
+    assert!(!links.is_empty());
+    for link in links {
+        assert!(
+            anchors.iter().any(|anchor| anchor == link),
+            "no heading for #{link}"
+        );
+    }
+}
