@@ -1,7 +1,8 @@
 //! What a request costs: store operations, and nothing else.
 
-use auth_core::Error;
 use auth_core::error::NotSignedIn;
+use auth_core::store::{Inserted, Record, SessionKey, SessionStore};
+use auth_core::{Error, SecretKeys};
 use serde_json::Value;
 
 use crate::store::{Failure, Op};
@@ -58,8 +59,9 @@ async fn use_is_written_down_after_a_thirty_second_part_of_the_idle_period() {
     let first_end = world.session(&id).await.expires_at();
     world.clock.advance(secs(8 * 3600 / 32 - 1));
     world.session(&id).await;
-    world.clock.advance(secs(1));
+    world.settle().await;
     assert_eq!(world.store.count(Op::Touch), 0);
+    world.clock.advance(secs(1));
 
     // In the background: the request does not wait for it, and does not fail with it.
     let hold = world.store.hold(Op::Touch);
@@ -69,11 +71,12 @@ async fn use_is_written_down_after_a_thirty_second_part_of_the_idle_period() {
     drop(hold);
     world.session(&id).await;
     eventually("the touch", || world.store.count(Op::Touch) >= 2).await;
-    world.auth.shutdown().await;
+    world.settle().await;
     let moved = world.session(&id).await.expires_at();
     assert_eq!(moved.since(first_end), secs(8 * 3600 / 32));
     let touches = world.store.count(Op::Touch);
     world.session(&id).await;
+    world.settle().await;
     assert_eq!(
         world.store.count(Op::Touch),
         touches,
@@ -118,4 +121,75 @@ async fn a_store_that_is_down_signs_nobody_out() {
     assert_eq!(reply.status, 503);
     world.store.mend();
     world.session(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_in_the_store_lets_nobody_in() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let token = world.token(&world.session(&id).await).await;
+    let now = world.auth.now();
+    let record = world.store.load(&id.key(), now).await.unwrap().unwrap();
+    let holds = |text: &str| {
+        record
+            .sealed
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for text in [&token, "ada", "alice@example.com", &id.expose()] {
+        assert!(!holds(text), "{text} lies open");
+    }
+
+    // A record is bound to its key: under another one it opens nothing.
+    let other = SessionKey::from_bytes([7; 32]);
+    let copy = Record {
+        opened: Default::default(),
+        ..Record::clone(&record)
+    };
+    assert_eq!(
+        world.store.insert(&other, copy, now).await.unwrap(),
+        Inserted::Yes
+    );
+    assert!(world.auth.session(&other).await.unwrap().is_none());
+    assert!(world.auth.session(&id.key()).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_key_is_gone_has_ended_and_one_with_an_old_key_goes_on() {
+    let world = World::start().await;
+    let (old, new) = ("11".repeat(32), "22".repeat(32));
+    let first = world
+        .instance_with(|builder| builder.secret(SecretKeys::from_hex(&old).unwrap()))
+        .await;
+    let id = world.browser_of(&first).sign_in("/").await;
+    let record = world.store.load(&id.key(), first.now()).await.unwrap().unwrap();
+    let key = SessionKey::from_bytes(*id.key().as_bytes());
+    // Another process would read the record from outside, and have to open it itself.
+    world.store.delete(&key, None, first.now()).await.unwrap();
+    for (keys, opens) in [
+        (new.clone(), false),
+        (format!("{new},{old}"), true),
+        (old.clone(), true),
+    ] {
+        let unopened = Record {
+            opened: Default::default(),
+            ..Record::clone(&record)
+        };
+        assert_eq!(
+            world.store.insert(&key, unopened, first.now()).await.unwrap(),
+            Inserted::Yes
+        );
+        let auth = world
+            .instance_with(|builder| builder.secret(SecretKeys::from_hex(&keys).unwrap()))
+            .await;
+        let session = auth.authenticate(Some(&id)).await;
+        match session {
+            Ok(_) => assert!(opens),
+            Err(error) => assert!(
+                !opens && matches!(error, Error::NotSignedIn(NotSignedIn::Ended)),
+                "{error:?}"
+            ),
+        }
+        world.store.delete(&key, None, first.now()).await.unwrap();
+    }
 }

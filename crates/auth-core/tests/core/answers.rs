@@ -65,6 +65,7 @@ async fn a_provider_that_is_down_or_talks_nonsense_signs_nobody_out() {
         ),
         ("invalid_request", Fault::oauth(400, "invalid_request")),
         ("invalid_grant with 500", Fault::oauth(500, "invalid_grant")),
+        ("invalid_grant with 429", Fault::oauth(429, "invalid_grant")),
     ];
     for (round, (what, fault)) in faults.into_iter().enumerate() {
         world.clock.advance(LIFE);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use auth_core::config::ResponseMode;
 use auth_core::reply::SessionChange;
 use auth_core::{Refused, SecretKeys};
 use auth_testing::{Endpoint, Fault};
@@ -19,9 +20,11 @@ async fn of_fifty_callbacks_at_once_one_redeems_the_code() {
     let url = browser.begin("/here").await;
     let target = browser.approve(&url).await;
     let hold = world.control().hold(Endpoint::Token);
+    let instances = [world.auth.clone(), world.instance().await];
     let mut tasks = JoinSet::new();
-    for _ in 0..50 {
-        let (auth, request) = (world.auth.clone(), browser.request("GET", &target));
+    for number in 0..50 {
+        let auth = instances[number % 2].clone();
+        let request = browser.request("GET", &target);
         tasks.spawn(async move { auth.callback(request).await });
     }
     hold.waiting(1).await.unwrap();
@@ -379,7 +382,7 @@ async fn a_callback_that_is_not_good_leaves_the_session_alone() {
 async fn a_sign_in_that_comes_to_nothing_leaves_no_token_behind() {
     let world = World::with(|builder| builder.on_sign_in(|_| async { Err(Refused::because("no")) })).await;
     let _ = world.browser().try_sign_in("/").await;
-    world.auth.shutdown().await;
+    world.settle().await;
     assert_eq!(world.revoked().len(), 2, "refresh and access token");
 }
 
@@ -405,4 +408,81 @@ async fn the_authorization_request_is_what_the_specifications_ask_for() {
         assert_eq!(get(random).unwrap().len(), 43, "{random} has 256 bits");
     }
     assert_eq!(get("return_to"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_posted_is_read_from_the_body_only() {
+    let world = World::with(|builder| builder.response_mode(ResponseMode::FormPost)).await;
+    let mut browser = world.browser();
+    let url = browser.begin("/here").await;
+    let form = world.provider.approve(&url, "ada").await.unwrap().form.unwrap();
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let post = |target: String, content_type: &str, body: &str| {
+        let mut head = browser.head("POST", &target);
+        head.headers.push(("content-type", content_type.to_owned()));
+        // It comes from the provider's page: another site.
+        head.headers.push(("origin", world.provider.issuer().to_owned()));
+        let session = world.auth.session_id(&head);
+        let request = world.auth.route_request(&head, body.as_bytes().to_vec(), session);
+        world.auth.callback(request)
+    };
+    let (path, form_type) = ("/auth/callback", "application/x-www-form-urlencoded");
+    let in_query = post(format!("{path}?{body}"), form_type, "").await;
+    assert_page(&in_query, 400, "login.state_missing");
+    let no_form = post(path.into(), "text/plain", &body).await;
+    assert_page(&no_form, 400, "login.state_missing");
+    let good = post(
+        path.into(),
+        "application/x-www-form-urlencoded;charset=UTF-8",
+        &body,
+    )
+    .await;
+    assert_eq!(location(&good), "/here");
+    assert!(matches!(good.session, SessionChange::Set(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_leads_to_a_page_of_this_app_and_not_in_circles() {
+    let world = World::start().await;
+    for (asked, leads_to) in [
+        ("/a?b=c%26d", "/a?b=c&d"),
+        ("%2Fa%3Fb%3Dc", "/a?b=c"),
+        ("//evil.example/", "/"),
+        ("/%5Cevil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/auth/login", "/"),
+        ("/auth/callback?code=a", "/"),
+        ("/auth/logout", "/"),
+        ("", "/"),
+    ] {
+        let reply = world.browser().try_sign_in(asked).await;
+        assert_eq!(location(&reply), leads_to, "{asked}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_third_party_can_ask_for_a_sign_in_here_and_nowhere_else() {
+    let world = World::start().await;
+    let issuer = world.provider.issuer();
+    let ask = |query: String| {
+        let head = world.browser().request("GET", &format!("/auth/login?{query}"));
+        world.auth.login(head)
+    };
+    let reply = ask(format!("iss={issuer}&login_hint=ada&target_link_uri={BASE}/here")).await;
+    assert!(
+        location(&reply).contains("login_hint=ada"),
+        "{}",
+        location(&reply)
+    );
+    for query in [
+        "iss=https://id.example".to_owned(),
+        "iss=".to_owned(),
+        format!("iss={issuer}&iss={issuer}"),
+        format!("iss={issuer}/"),
+    ] {
+        assert_page(&ask(query).await, 400, "login.unknown_issuer");
+    }
 }

@@ -57,7 +57,7 @@ async fn a_sign_out_waits_two_seconds_for_the_provider_at_most() {
     assert_eq!(world.store.sessions(), 0);
     // It goes on in the background.
     world.control().clear_all();
-    world.auth.shutdown().await;
+    world.settle().await;
     assert_eq!(world.revoked().len(), 2);
 }
 

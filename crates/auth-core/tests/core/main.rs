@@ -5,6 +5,7 @@
 mod accesses;
 mod answers;
 mod client;
+mod gates;
 mod keys;
 mod login;
 mod logout;

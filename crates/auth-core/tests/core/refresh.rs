@@ -41,6 +41,11 @@ async fn two_hundred_requests_at_once_make_one_token_request() {
         (world.control().refresh_count(), world.control().reuse_count()),
         (1, 0)
     );
+    assert_eq!(
+        world.store.count(Op::Acquire),
+        1,
+        "in one process, one task asks for the lease"
+    );
     assert_eq!(world.session(&id).await.refresh_count(), 1);
 }
 
@@ -74,6 +79,7 @@ async fn the_leeway_is_at_most_a_quarter_of_the_tokens_life() {
     let id = world.sign_in().await;
     world.clock.advance(secs(30));
     world.session(&id).await;
+    world.settle().await;
     assert_eq!(world.store.count(Op::Acquire), 0);
     world.clock.advance(secs(1));
     world.session(&id).await;
@@ -325,7 +331,7 @@ async fn a_refresh_during_the_sign_out_leaves_no_token_behind() {
     };
     let (reply, token) = tokio::join!(sign_out, refresh);
     assert_eq!((reply.status, world.store.sessions()), (303, 0));
-    world.auth.shutdown().await;
+    world.settle().await;
     assert!(
         world.revoked().contains(&token),
         "the newest access token was revoked"
@@ -341,7 +347,7 @@ async fn ending_a_session_revokes_its_tokens_as_they_are_now() {
     world.clock.advance(LIFE);
     let token = world.token(&world.session(&id).await).await;
     world.auth.end_session(&seen).await.unwrap();
-    world.auth.shutdown().await;
+    world.settle().await;
     assert!(
         world.revoked().contains(&token),
         "the newest access token was revoked"

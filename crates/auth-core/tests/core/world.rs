@@ -102,6 +102,11 @@ impl World {
         self.auth.access_token(session).await.unwrap().expose().to_owned()
     }
 
+    /// Waits for all that runs in the background.
+    pub(crate) async fn settle(&self) {
+        self.auth.shutdown().await;
+    }
+
     pub(crate) fn browser(&self) -> Browser<'_> {
         self.browser_of(&self.auth)
     }
