@@ -76,8 +76,7 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
         tracing::error!(%error, "the server failed");
         return ExitCode::FAILURE;
     }
-    // Refreshes and revocations under way still get a moment.
-    let _ = tokio::time::timeout(Duration::from_millis(500), auth.shutdown()).await;
+    example_common::drain(&auth).await;
     ExitCode::SUCCESS
 }
 

@@ -62,8 +62,7 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
         }
         () = grace_is_over(stopped) => tracing::warn!("requests under way were cut off"),
     }
-    // Refreshes and revocations under way still get a moment.
-    let _ = tokio::time::timeout(Duration::from_millis(500), auth.shutdown()).await;
+    example_common::drain(&auth).await;
     ExitCode::SUCCESS
 }
 

@@ -8,7 +8,7 @@ mod views;
 
 pub use log::Log;
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
-pub use signals::{GRACE, stop_signal};
+pub use signals::{GRACE, drain, stop_signal};
 pub use views::{dashboard, home, profile};
 
 use std::process::ExitCode;

@@ -1,11 +1,31 @@
 //! When to stop.
 
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use auth_core::Auth;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long requests under way may take once the application is told to stop.
 pub const GRACE: Duration = Duration::from_secs(4);
+
+/// How long the process may live in all once it is told to stop.
+const WHOLE: Duration = Duration::from_millis(4700);
+
+/// When the process was told to stop.
+static STOPPING_SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// Gives refreshes, sign-ins and revocations under way what is left of the time, once the server has stopped.
+pub async fn drain(auth: &Auth) {
+    let spent = STOPPING_SINCE.get().map_or(Duration::ZERO, Instant::elapsed);
+    if tokio::time::timeout(WHOLE.saturating_sub(spent), auth.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("tasks under way were cut off");
+    }
+}
 
 /// Waits for SIGTERM or Ctrl-C. They are heeded from this call on, not only once the future is polled.
 pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
@@ -20,6 +40,7 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        STOPPING_SINCE.get_or_init(Instant::now);
         tracing::info!("stopping");
     }
 }

@@ -6,14 +6,8 @@ use serde_json::Value;
 
 async fn profile(user: RequireAuth, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     println!("{} opens the profile", user.subject());
-    Ok(Json(
-        api.get("/scim2/Me")
-            .accept("application/scim+json")
-            .send()
-            .await?
-            .json()
-            .await?,
-    ))
+    let request = api.get("/scim2/Me").accept("application/scim+json");
+    Ok(Json(request.send().await?.json().await?))
 }
 
 #[tokio::main]
