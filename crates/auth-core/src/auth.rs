@@ -285,7 +285,7 @@ impl Auth {
         self.0
             .spawn(async move { core.revoke_access_token(session).await })
             .await
-            .unwrap_or_else(|_| Err(RefreshError::ShuttingDown.into()))
+            .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))
     }
 
     /// Ends the session here and revokes its tokens in the background.
@@ -294,7 +294,7 @@ impl Auth {
     ///
     /// [`Error::Store`].
     pub async fn end_session(&self, session: &Session) -> Result<(), Error> {
-        self.0.store.delete(&session.key, None, self.now()).await?;
+        let session = self.0.remove(session.clone()).await?;
         let tokens = &session.data.tokens;
         self.0
             .revoke_in_background(tokens.refresh.clone(), tokens.access.clone());
@@ -400,7 +400,7 @@ impl Auth {
         self.0
             .spawn(async move { auth.finish_login(request).await })
             .await
-            .unwrap_or_else(|_| self.page(&RefreshError::ShuttingDown.into(), ReturnTo::default()))
+            .unwrap_or_else(|_| self.page(&RefreshError::Interrupted.into(), ReturnTo::default()))
     }
 
     async fn finish_login(&self, request: RouteRequest) -> Reply {
@@ -464,8 +464,8 @@ impl Auth {
             return self.refuse(&cross_site.into(), &request.incoming, &OnRefusal::Automatic);
         }
         let next = match self.find(request.session.as_ref()).await {
-            Ok(session) => match self.0.store.delete(&session.key, None, self.now()).await {
-                Ok(_) => {
+            Ok(session) => match self.0.remove(session).await {
+                Ok(session) => {
                     tracing::info!(session = ?session.key, "the user has signed out");
                     self.0.leave_provider(&session).await
                 }
@@ -537,6 +537,25 @@ impl Core {
         })
     }
 
+    /// Takes the session out of the store, and gives it as it was last: a refresh that has just been saved has brought
+    /// other tokens than the ones that the caller saw, and those are the ones to revoke.
+    async fn remove(&self, mut session: Session) -> Result<Session, StoreError> {
+        loop {
+            let version = session.record.version;
+            if self
+                .store
+                .delete(&session.key, Some(version), self.clock.now())
+                .await?
+            {
+                return Ok(session);
+            }
+            match self.load(&session.key).await? {
+                Some(newer) => session = newer,
+                None => return Ok(session),
+            }
+        }
+    }
+
     /// Writes down that the session is in use: now and then, in the background, and never beyond its absolute end.
     fn note_use(self: &Arc<Self>, session: &Session) {
         let now = self.clock.now();
@@ -561,6 +580,9 @@ impl Core {
     }
 
     /// From the provider's answer to a new session.
+    ///
+    /// Where it fails after the code was redeemed, the tokens are dropped and not revoked: many providers end the whole
+    /// grant with them, and with it a session of the same user that is alive in another browser.
     async fn sign_in(
         self: &Arc<Self>,
         response: &AuthorizationResponse,

@@ -1,10 +1,11 @@
 //! A value fetched from the provider, kept, and fetched again: one fetch at a time, the last good one kept.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, ready};
 use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
@@ -17,6 +18,9 @@ type Flight<T> = Shared<BoxFuture<'static, Fetched<T>>>;
 const FAILURE_KEPT: Duration = Duration::from_secs(1);
 /// How often a value that has gone stale is tried to be fetched again.
 const REVALIDATE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a fetch comes to that was broken off.
+const GIVEN_UP: ProviderError = ProviderError::DiscoveryInsufficient("the fetch was given up");
 
 #[derive(Debug)]
 pub(crate) struct Cache<T> {
@@ -89,7 +93,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.lock().value.as_ref().map(|(value, _)| Arc::clone(value))
     }
 
-    /// Fetches the value again, at most once in `interval`; `None` when it is too soon. Joins a fetch under way.
+    /// Fetches the value again, at most once in `interval`. Joins a fetch under way. When it is too soon, there is what
+    /// the last such fetch came to if it failed, and else `None`: the value is as new as it can be.
     pub(crate) fn again<F>(
         &self,
         now: Timestamp,
@@ -108,7 +113,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
             .again_at
             .is_some_and(|at| at <= now && now.since(at) < interval)
         {
-            return None;
+            let (error, _) = state.failure.clone()?;
+            return Some(ready(Err(error)).boxed().shared());
         }
         state.again_at = Some(now);
         Some(self.start(&mut state, now, runtime, fetch))
@@ -121,7 +127,12 @@ impl<T: Send + Sync + 'static> Cache<T> {
         let shared = Arc::clone(&self.state);
         let fetch = fetch();
         let task = runtime.spawn(async move {
-            let result = fetch.await.map(Arc::new);
+            // Whatever happens in it, the fetch comes to an end, and the next one can begin.
+            let result = AssertUnwindSafe(fetch)
+                .catch_unwind()
+                .await
+                .unwrap_or(Err(GIVEN_UP))
+                .map(Arc::new);
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
             state.flight = None;
             match &result {
@@ -134,10 +145,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
             result
         });
         let flight = async move {
-            task.await.unwrap_or_else(|_| {
-                // The runtime is shutting down, and with it whoever waits.
-                Err(ProviderError::DiscoveryInsufficient("the fetch was given up"))
-            })
+            // The runtime is shutting down, and with it whoever waits.
+            task.await.unwrap_or(Err(GIVEN_UP))
         }
         .boxed()
         .shared();

@@ -238,7 +238,8 @@ impl RequestBuilder {
         let again = request.try_clone();
         let token = client.token().await?;
         let response = client.execute(authorized(request, &token)).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        // RFC 9470 §3: another token of the same sign-in would not do.
+        if response.status() != StatusCode::UNAUTHORIZED || asks_for_step_up(response.headers()) {
             return Ok(ApiResponse(response));
         }
         let Some(again) = again else {
@@ -255,6 +256,14 @@ impl RequestBuilder {
             Err(error) => Err(error),
         }
     }
+}
+
+fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
+    headers
+        .get_all(http::header::WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|challenge| challenge.contains("insufficient_user_authentication"))
 }
 
 fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {

@@ -276,8 +276,8 @@ static CODES: &[(&str, &str, &str)] = &[
         "Try again in a moment.",
     ),
     (
-        "refresh.shutting_down",
-        "The application is being restarted.",
+        "refresh.interrupted",
+        "The application broke off what it was doing: it is being restarted, or something in it has failed.",
         "Try again in a moment.",
     ),
     (

