@@ -61,8 +61,8 @@ impl Reply {
         Self::new(status, "application/json", value.to_string())
     }
 
-    pub(crate) fn problem(status: u16, value: &serde_json::Value) -> Self {
-        Self::new(status, "application/problem+json", value.to_string())
+    pub(crate) fn problem(status: u16, body: String) -> Self {
+        Self::new(status, "application/problem+json", body)
     }
 
     pub(crate) fn raw(status: u16, content_type: Option<&str>, body: String) -> Self {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::client::ApiError;
 use crate::codes;
@@ -83,20 +83,26 @@ fn with_return(page: &str, parameter: &str, return_to: &ReturnTo) -> String {
     format!("{page}{joint}{query}")
 }
 
-/// RFC 9457.
+/// RFC 9457 §3.1, with the stable code as a member of its own.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+}
+
 fn problem(config: &Config, error: &Error) -> Reply {
     let (status, code) = (error.status(), error.code());
-    let explanation = codes::explain(code);
-    let mut reply = Reply::problem(
+    let body = serde_json::to_string(&Problem {
+        r#type: &format!("{}{}{code}", config.base_url.origin(), paths::ERRORS),
+        title: title(error.fault(), code),
         status,
-        &json!({
-            "type": config.base_url.join(&format!("{}{code}", paths::ERRORS)),
-            "title": title(error.fault(), code),
-            "status": status,
-            "detail": explanation.map(|explanation| explanation.cause),
-            "code": code,
-        }),
-    );
+        detail: codes::explain(code).map_or("", |explanation| explanation.cause),
+        code,
+    });
+    let mut reply = Reply::problem(status, body.unwrap_or_default());
     if let Some(challenge) = challenge(error) {
         reply = reply.with("www-authenticate", &challenge);
     }
