@@ -76,13 +76,7 @@ impl<C: FromClaims + 'static> FromRequest for RequireAuth<C> {
         Box::pin(async move {
             let context = context?;
             let user = Self::from_context(&context).await;
-            if let Err(refusal) = &user
-                && !matches!(refusal.error, Error::NotSignedIn(_))
-            {
-                // Where the handler asked for an `Option`, the error ends in it, and the answer must not.
-                context.insist_on(refusal.clone());
-            }
-            user
+            insisted(&context, user)
         })
     }
 }
@@ -136,11 +130,13 @@ impl FromRequest for PeekSession {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let context = context(request);
         Box::pin(async move {
-            match context?.peek().await {
+            let context = context?;
+            let peeked = match context.peek().await {
                 Ok(session) => Ok(Self(Some(session))),
                 Err(Error::NotSignedIn(_)) => Ok(Self(None)),
                 Err(error) => Err(error.into()),
-            }
+            };
+            insisted(&context, peeked)
         })
     }
 }
@@ -166,10 +162,24 @@ impl FromRequest for AuthenticatedClient {
         let context = context(request);
         Box::pin(async move {
             let context = context?;
-            let session = context.session().await?;
-            Ok(Self(context.auth().client(&session)))
+            let session = context.session().await.map_err(AuthError::from);
+            insisted(
+                &context,
+                session.map(|session| Self(context.auth().client(&session))),
+            )
         })
     }
+}
+
+/// Where a handler asks for an `Option` of an extractor, the error ends in it; but an outage is not "nobody", and the
+/// answer must not say so.
+fn insisted<T>(context: &AuthContext, extracted: Result<T, AuthError>) -> Result<T, AuthError> {
+    if let Err(refusal) = &extracted
+        && !matches!(refusal.error, Error::NotSignedIn(_))
+    {
+        context.insist_on(refusal.clone());
+    }
+    extracted
 }
 
 fn context(request: &HttpRequest) -> Result<AuthContext, AuthError> {

@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::HttpMessage as _;
 use actix_web::HttpRequest;
@@ -148,13 +149,13 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
-    RequireLayer { gate: Rc::new(gate) }
+    RequireLayer { gate: Arc::new(gate) }
 }
 
 /// The layer that [`require`] makes.
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
-    gate: Rc<Gate>,
+    gate: Arc<Gate>,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for RequireLayer
@@ -171,7 +172,7 @@ where
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(RequireService {
             inner: Rc::new(inner),
-            gate: Rc::clone(&self.gate),
+            gate: Arc::clone(&self.gate),
         }))
     }
 }
@@ -180,7 +181,7 @@ where
 #[derive(Debug)]
 pub struct RequireService<S> {
     inner: Rc<S>,
-    gate: Rc<Gate>,
+    gate: Arc<Gate>,
 }
 
 impl<S, B> Service<ServiceRequest> for RequireService<S>
@@ -196,7 +197,7 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let inner = Rc::clone(&self.inner);
-        let gate = Rc::clone(&self.gate);
+        let gate = Arc::clone(&self.gate);
         let context = request.extensions().get::<AuthContext>().cloned();
         Box::pin(async move {
             match check(&gate, context).await {
@@ -235,9 +236,7 @@ impl RequestHead for Head<'_> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            if let Ok(value) = value.to_str() {
-                each(value);
-            }
+            each(&String::from_utf8_lossy(value.as_bytes()));
         }
     }
 }

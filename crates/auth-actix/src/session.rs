@@ -131,8 +131,11 @@ impl AuthContext {
             .clone()
     }
 
-    /// The signed-in session as it is.
+    /// The signed-in session as it is. As above, a request of another site that would change something has none.
     pub(crate) async fn peek(&self) -> Result<Session, Error> {
+        if let Some(cross_site) = self.0.incoming.cross_site {
+            return Err(cross_site.into());
+        }
         match self.0.session.get() {
             Some(session) => session.clone(),
             None => self.0.auth.peek(self.id()?).await,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use auth_core::gate::Gate;
@@ -148,13 +149,13 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 /// added before it are protected.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
-    RequireLayer { gate }
+    RequireLayer { gate: Arc::new(gate) }
 }
 
 /// The layer that [`require`] makes.
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl<S> Layer<S> for RequireLayer {
@@ -163,7 +164,7 @@ impl<S> Layer<S> for RequireLayer {
     fn layer(&self, inner: S) -> Self::Service {
         RequireService {
             inner,
-            gate: self.gate.clone(),
+            gate: Arc::clone(&self.gate),
         }
     }
 }
@@ -172,7 +173,7 @@ impl<S> Layer<S> for RequireLayer {
 #[derive(Clone, Debug)]
 pub struct RequireService<S> {
     inner: S,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl<S, B> Service<Request<B>> for RequireService<S>
@@ -193,7 +194,7 @@ where
         // The instance that was polled ready serves this request; its clone waits for the next.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let gate = self.gate.clone();
+        let gate = Arc::clone(&self.gate);
         Box::pin(async move {
             match check(&gate, request.extensions().get()).await {
                 Ok(()) => inner.call(request).await,
@@ -240,9 +241,7 @@ impl<B> RequestHead for Head<'_, B> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            if let Ok(value) = value.to_str() {
-                each(value);
-            }
+            each(&String::from_utf8_lossy(value.as_bytes()));
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use crate::middleware::{AuthLayer, Head};
 use crate::response::{AuthError, response};
@@ -28,8 +28,9 @@ impl AuthExt for Auth {
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let errors = format!("{}{{code}}", paths::ERRORS);
         Router::new()
-            .route(paths::LOGIN, get(login).post(login))
-            .route(paths::CALLBACK, get(callback).post(callback))
+            // The core answers every method that is none of theirs with 405.
+            .route(paths::LOGIN, any(login))
+            .route(paths::CALLBACK, any(callback))
             .route(paths::LOGOUT, post(logout))
             .route(paths::SESSION, get(session_status))
             .route(&errors, get(explain_error))

@@ -1,40 +1,38 @@
 //! [`Auth`]: what an adapter holds. One method per route, from request values to an answer.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::client::AuthenticatedClient;
 use crate::clock::{Clock, Timestamp};
-use crate::config::{AuthBuilder, CLOCK_TOLERANCE, Config, UserinfoPolicy, paths};
+use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
 use crate::error::{Error, NotSignedIn};
 use crate::gate::OnRefusal;
 use crate::http::ProviderHttp;
-use crate::id_token::{self, IdTokenClaims, IdTokenError};
-use crate::jose::{Algorithm, KeySet};
-use crate::login::{self, AuthorizationResponse, LoginError, LoginOptions, StepUp};
-use crate::metadata::{Metadata, Outage, Provider, ProviderError};
-use crate::refresh::{Flight, Freshness, RefreshError};
+use crate::jose::Algorithm;
+use crate::login::{self, LoginError, LoginOptions, StepUp};
+use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
 use crate::respond;
 use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
-use crate::session::{Claims, Session, SessionData, SignIn, Tokens};
-use crate::store::{Inserted, Record, SessionKey, SessionStore, StoreError, Swapped};
-use crate::token::{Registration, TokenError, TokenRequest, TokenResponse};
-use crate::types::{Issuer, ReturnTo, Scopes};
-use crate::userinfo::{self, UserinfoError};
+use crate::session::{Session, SessionData};
+use crate::store::{Record, SessionKey, SessionStore, StoreError};
+use crate::token::{Registration, TokenError};
+use crate::types::{Issuer, ReturnTo};
 
 /// Sign-in, sessions and tokens of one application. Cheap to clone; all clones are one.
 ///
@@ -56,15 +54,13 @@ pub(crate) struct Core {
     /// Everything that is under way and must not be cut off.
     tasks: TaskTracker,
     /// The refreshes of this process.
-    pub(crate) flights: Mutex<HashMap<SessionKey, Flight>>,
+    pub(crate) flights: Mutex<Flights>,
 }
 
 /// How often expired sessions are swept out of the store.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's use is written down at most this many times per idle period.
 const TOUCHES_PER_IDLE_PERIOD: u32 = 32;
-/// Claims that belong to the protocol message, not to the user.
-const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +104,7 @@ impl Auth {
             clock,
             runtime,
             tasks: TaskTracker::new(),
-            flights: Mutex::new(HashMap::new()),
+            flights: Mutex::new(Flights::default()),
         });
         core.runtime.spawn(sweep(Arc::downgrade(&core)));
         Self(core)
@@ -207,8 +203,8 @@ impl Auth {
     /// [`Error::Store`].
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let session = self.find(id).await?;
-        let tokens = &session.data.tokens;
-        if tokens.freshness(self.now()) == Freshness::Dead && tokens.refresh.is_none() {
+        self.0.note_use(&session);
+        if session.data.freshness(self.now()) == Freshness::Dead && session.data.tokens.refresh.is_none() {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
@@ -329,16 +325,11 @@ impl Auth {
         } else {
             request.query_parameters()
         };
-        let target = parameters
-            .get("return_to")
-            .or_else(|| parameters.get("target_link_uri"))
-            .unwrap_or("/");
         // A third party names the target as a whole URL (§4).
-        let target = target
-            .strip_prefix(self.base_url())
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(target);
-        let mut return_to = ReturnTo::parse(target);
+        let target = parameters
+            .get("target_link_uri")
+            .map(|target| target.strip_prefix(self.base_url()).unwrap_or(target));
+        let mut return_to = ReturnTo::parse(parameters.get("return_to").or(target).unwrap_or("/"));
         if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path()) {
             // Coming back to one of these would go in circles.
             return_to = ReturnTo::default();
@@ -353,7 +344,8 @@ impl Auth {
                 .as_ref()
                 .map(|asked| asked.scopes.clone())
                 .unwrap_or_default(),
-            max_age: step_up.and_then(|asked| asked.max_age),
+            max_age: step_up.as_ref().and_then(|asked| asked.max_age),
+            demanded_scopes: step_up.map(|asked| asked.demanded_scopes).unwrap_or_default(),
             login_hint: parameters.get("login_hint").map(str::to_owned),
         };
         let is_ours = !parameters.repeats(&["iss"]) && parameters.get("iss") == Some(self.issuer().as_str());
@@ -371,7 +363,7 @@ impl Auth {
     ///
     /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the provider demands
     /// something that this version cannot do.
-    pub async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
+    async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
         let now = self.now();
         let metadata = self.0.provider.metadata(now).await?;
         if metadata.requires_pushed_requests {
@@ -562,13 +554,23 @@ impl Core {
         if now.since(session.record.last_seen_at) < self.config.session_idle / TOUCHES_PER_IDLE_PERIOD {
             return;
         }
-        let expires_at = now.plus(self.config.session_idle).min(session.data.ends_at);
-        let (core, key) = (Arc::clone(self), session.key);
+        let key = session.key;
+        if !self.lock_flights().touches.insert(key) {
+            return;
+        }
+        let expires_at = now.plus(self.config.session_idle).min(session.data.last_end());
+        let core = Arc::clone(self);
         drop(self.spawn(async move {
-            if let Err(error) = core.store.touch(&key, now, expires_at, now).await {
+            let touched = core.store.touch(&key, now, expires_at, now).await;
+            core.lock_flights().touches.remove(&key);
+            if let Err(error) = touched {
                 tracing::warn!(session = ?key, cause = crate::error::chain(&error), "a session's use could not be written down");
             }
         }));
+    }
+
+    pub(crate) fn lock_flights(&self) -> std::sync::MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The algorithms that an ID token may be signed with.
@@ -577,276 +579,6 @@ impl Core {
             .algorithms
             .as_deref()
             .unwrap_or(&metadata.id_token_algorithms)
-    }
-
-    /// From the provider's answer to a new session.
-    ///
-    /// Where it fails after the code was redeemed, the tokens are dropped and not revoked: many providers end the whole
-    /// grant with them, and with it a session of the same user that is alive in another browser.
-    async fn sign_in(
-        self: &Arc<Self>,
-        response: &AuthorizationResponse,
-        previous: Option<&SessionId>,
-    ) -> Result<SessionId, LoginError> {
-        let metadata = self.provider.metadata(self.clock.now()).await?;
-        let code = response.code(&metadata)?;
-        let redirect_uri = self.config.redirect_uri();
-        let attempt = &response.attempt;
-        let mut parameters = vec![
-            ("code", code.expose()),
-            ("redirect_uri", redirect_uri.as_str()),
-            ("code_verifier", attempt.verifier.expose()),
-        ];
-        parameters.extend(
-            self.config
-                .resources
-                .iter()
-                .map(|resource| ("resource", resource.as_str())),
-        );
-        let request = TokenRequest {
-            grant_type: "authorization_code",
-            parameters,
-        };
-        let tokens = self
-            .registration
-            .tokens(&metadata, request, self.clock.now())
-            .await
-            .map_err(LoginError::Token)?;
-        if !tokens
-            .token_type
-            .as_ref()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
-        {
-            return Err(LoginError::TokenType);
-        }
-        let identity = if self.provider.is_openid() {
-            self.identity_of_id_token(&metadata, &tokens, response).await?
-        } else {
-            self.identity_of_plain_oauth(&metadata, &tokens).await?
-        };
-        // RFC 6749 §5.1: what is not named is what was asked for.
-        let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
-        let sign_in = self.shape(&metadata, &tokens, &identity, scopes.clone()).await?;
-        let now = self.clock.now();
-        let data = SessionData {
-            issuer: metadata.issuer.clone(),
-            subject: identity.subject,
-            sid: identity.sid,
-            claims: sign_in.claims,
-            app: sign_in.app,
-            id_token: tokens.id_token.clone(),
-            auth_time: identity.auth_time,
-            tokens: Tokens {
-                access: Some(tokens.access_token.clone()),
-                access_issued_at: tokens.requested_at,
-                access_expires_at: tokens.expires_at(),
-                refresh: tokens.refresh_token.clone(),
-                scopes,
-            },
-            asked: attempt.scopes.clone(),
-            ends_at: now.plus(self.config.session_max),
-            refreshes: 0,
-            refreshed_at: None,
-        };
-        self.replace(data, previous, now).await
-    }
-
-    /// Puts the new session in and takes the one that was there out.
-    async fn replace(
-        &self,
-        data: SessionData,
-        previous: Option<&SessionId>,
-        now: Timestamp,
-    ) -> Result<SessionId, LoginError> {
-        let id = SessionId::random();
-        let key = id.key();
-        let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
-        match self.store.insert(&key, record, now).await? {
-            Inserted::Yes => {}
-            // 256 random bits do not meet by chance.
-            Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
-        }
-        if let Some(previous) = previous
-            && let Err(error) = self.store.delete(&previous.key(), None, now).await
-        {
-            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
-            let _ = self.store.delete(&key, None, now).await;
-            return Err(error.into());
-        }
-        tracing::info!(session = ?key, "a user has signed in");
-        Ok(id)
-    }
-
-    async fn identity_of_id_token(
-        &self,
-        metadata: &Metadata,
-        tokens: &TokenResponse,
-        response: &AuthorizationResponse,
-    ) -> Result<Identity, LoginError> {
-        let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
-        let attempt = &response.attempt;
-        let verify = |keys: &KeySet| {
-            let expected = id_token::Expected {
-                issuer: metadata.issuer.as_str(),
-                client_id: &self.config.client_id,
-                nonce: Some(&attempt.nonce),
-                access_token: Some(tokens.access_token.expose()),
-                algorithms: self.algorithms(metadata),
-                tolerance: CLOCK_TOLERANCE,
-                max_age: attempt.max_age,
-            };
-            id_token::verify(token.expose(), keys, &expected, self.clock.now())
-        };
-        let mut keys = self.provider.keys(metadata, self.clock.now()).await?;
-        let mut verified = verify(&keys);
-        if verified == Err(IdTokenError::UnknownKey)
-            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
-        {
-            keys = again?;
-            verified = verify(&keys);
-        }
-        let verified = verified.map_err(LoginError::IdToken)?;
-        let userinfo = match self
-            .userinfo(metadata, tokens, verified.subject(), Some(&keys))
-            .await
-        {
-            Ok(userinfo) => userinfo,
-            Err(UserinfoFailure::Refused(error)) if error.fails_sign_in() => {
-                return Err(LoginError::Userinfo(error));
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    cause = crate::error::chain(&failure),
-                    "userinfo is left out of this sign-in"
-                );
-                None
-            }
-        };
-        Ok(Identity::of_id_token(verified, userinfo))
-    }
-
-    /// Who the user is where there are no ID tokens: what userinfo says, or introspection, or nobody knows.
-    async fn identity_of_plain_oauth(
-        &self,
-        metadata: &Metadata,
-        tokens: &TokenResponse,
-    ) -> Result<Identity, LoginError> {
-        if metadata.userinfo_endpoint.is_some() && self.config.userinfo == UserinfoPolicy::Always {
-            return match self.userinfo(metadata, tokens, "", None).await {
-                Ok(userinfo) => Ok(Identity::of_claims(userinfo.unwrap_or_default(), true)),
-                Err(UserinfoFailure::Refused(error)) => Err(LoginError::Userinfo(error)),
-                Err(UserinfoFailure::Outage { retry_after, cause }) => {
-                    Err(LoginError::Provider(ProviderError::Unavailable {
-                        document: "userinfo",
-                        retry_after,
-                        cause: Arc::new(cause),
-                    }))
-                }
-            };
-        }
-        match &metadata.introspection_endpoint {
-            Some(endpoint) => self
-                .registration
-                .introspect(metadata, endpoint, &tokens.access_token, self.clock.now())
-                .await
-                .map_err(LoginError::Token)?
-                .map(|claims| Identity::of_claims(claims, false))
-                .ok_or(LoginError::Inactive),
-            None => Ok(Identity::of_claims(Map::new(), false)),
-        }
-    }
-
-    /// Asks the userinfo endpoint, once. `None` where there is none or it is not to be asked.
-    async fn userinfo(
-        &self,
-        metadata: &Metadata,
-        tokens: &TokenResponse,
-        subject: &str,
-        keys: Option<&KeySet>,
-    ) -> Result<Option<Map<String, Value>>, UserinfoFailure> {
-        let Some(endpoint) = &metadata.userinfo_endpoint else {
-            return Ok(None);
-        };
-        if self.config.userinfo == UserinfoPolicy::Never {
-            return Ok(None);
-        }
-        let http = &self.registration.http;
-        let request = http
-            .get(endpoint)
-            .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
-            .bearer_auth(tokens.access_token.expose());
-        let answer = http
-            .send(request)
-            .await
-            .map_err(|error| UserinfoFailure::Outage {
-                retry_after: None,
-                cause: error.into(),
-            })?;
-        if answer.is_outage() {
-            return Err(UserinfoFailure::Outage {
-                retry_after: answer.retry_after(),
-                cause: Outage::Status(answer.status.as_u16()),
-            });
-        }
-        let media_type = answer.media_type();
-        let read = userinfo::Answer {
-            status: answer.status,
-            content_type: media_type.as_deref(),
-            body: &answer.body,
-        };
-        let claims = match keys {
-            Some(keys) => userinfo::parse(
-                &read,
-                &userinfo::Expected {
-                    subject,
-                    issuer: metadata.issuer.as_str(),
-                    client_id: &self.config.client_id,
-                    keys,
-                    algorithms: self.algorithms(metadata),
-                },
-            )?,
-            // Plain OAuth 2.0: any JSON object, for there is nothing to compare it with.
-            None if answer.status == ::http::StatusCode::OK => {
-                serde_json::from_slice(&answer.body).map_err(|_| UserinfoError::NotJson)?
-            }
-            None => {
-                return Err(UserinfoError::Refused {
-                    status: answer.status.as_u16(),
-                }
-                .into());
-            }
-        };
-        Ok(Some(claims))
-    }
-
-    /// Lets the app's hook see the sign-in, change it, or refuse it.
-    async fn shape(
-        &self,
-        metadata: &Metadata,
-        tokens: &TokenResponse,
-        identity: &Identity,
-        scopes: Scopes,
-    ) -> Result<SignIn, LoginError> {
-        let sign_in = SignIn {
-            issuer: metadata.issuer.clone(),
-            subject: identity.subject.clone(),
-            claims: identity.claims.clone().into(),
-            id_token_claims: identity.id_token_claims.clone().map(Claims::from),
-            userinfo: identity.userinfo.clone().map(Claims::from),
-            token_response: tokens.extra.clone(),
-            access_token: tokens.access_token.clone(),
-            scopes,
-            app: Value::Null,
-        };
-        let Some(hook) = &self.config.on_sign_in else {
-            return Ok(sign_in);
-        };
-        let mut shaped = hook(sign_in).await.map_err(LoginError::ByApp)?;
-        // Whatever the hook did: who the user is stays what the provider says.
-        for name in ["iss", "sub"] {
-            shaped.restore_claim(name, identity.claims.get(name));
-        }
-        Ok(shaped)
     }
 
     async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {
@@ -871,6 +603,8 @@ impl Core {
             }
             Err(error) => return Err(RefreshError::ClientRefused(Arc::new(error)).into()),
         }
+        let deadline = Instant::now() + WAIT_FOR_HOLDER;
+        let mut pause = POLL.0;
         let mut current = session;
         loop {
             if current.data.tokens.access.as_ref() != Some(&token) {
@@ -879,94 +613,21 @@ impl Core {
             }
             let mut data = SessionData::clone(&current.data);
             data.tokens.access = None;
-            let now = self.clock.now();
-            let record = data.record(
-                &self.config.keys,
-                &current.key,
-                current.record.created_at,
-                now,
-                self.config.session_idle,
-            );
-            match self
-                .store
-                .compare_and_swap(&current.key, current.record.version, record, now)
-                .await?
-            {
-                Swapped::Yes | Swapped::Gone => return Ok(()),
-                Swapped::Newer(record) => match self.view(&current.key, record) {
-                    Some(newer) => current = newer,
-                    None => return Ok(()),
-                },
+            if self.change_with_lease(&current, data).await?.is_some() {
+                return Ok(());
             }
+            // Changed or gone since, or being refreshed, which brings another token.
+            match self.load(&current.key).await? {
+                None => return Ok(()),
+                Some(newer) => current = newer,
+            }
+            if Instant::now() + pause > deadline {
+                return Err(RefreshError::Busy.into());
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(POLL.1);
         }
     }
-}
-
-/// Who has signed in, and how that is known.
-struct Identity {
-    subject: String,
-    sid: Option<String>,
-    auth_time: Option<Timestamp>,
-    claims: Map<String, Value>,
-    id_token_claims: Option<Map<String, Value>>,
-    userinfo: Option<Map<String, Value>>,
-}
-
-impl Identity {
-    fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
-        let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
-        let auth_time = verified.authenticated_at();
-        let all = verified.into_all();
-        let mut claims = all.clone();
-        for name in MESSAGE_CLAIMS {
-            claims.remove(name);
-        }
-        if let Some(userinfo) = &userinfo {
-            userinfo::merge(&mut claims, userinfo.clone());
-        }
-        Self {
-            subject,
-            sid,
-            auth_time,
-            claims,
-            id_token_claims: Some(all),
-            userinfo,
-        }
-    }
-
-    /// `sub`, or `id` as providers without OpenID Connect call it; nobody where there is neither.
-    fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
-        let subject = ["sub", "id"]
-            .iter()
-            .find_map(|name| match claims.get(*name)? {
-                Value::String(text) if !text.is_empty() => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            })
-            .unwrap_or_default();
-        let userinfo = is_userinfo.then(|| claims.clone());
-        Self {
-            subject,
-            sid: None,
-            auth_time: None,
-            claims,
-            id_token_claims: None,
-            userinfo,
-        }
-    }
-}
-
-/// Why there is no userinfo.
-#[derive(Debug, thiserror::Error)]
-enum UserinfoFailure {
-    #[error("the userinfo endpoint cannot be used at present")]
-    Outage {
-        retry_after: Option<Duration>,
-        #[source]
-        cause: Outage,
-    },
-    #[error(transparent)]
-    Refused(#[from] UserinfoError),
 }
 
 /// Removes expired sessions for as long as the app lives.

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, Shared, ready};
 use tokio::runtime::Handle;
 
 use crate::clock::Timestamp;
-use crate::metadata::ProviderError;
+use crate::metadata::{Outage, ProviderError};
 
 type Fetched<T> = Result<Arc<T>, ProviderError>;
 type Flight<T> = Shared<BoxFuture<'static, Fetched<T>>>;
@@ -20,7 +20,13 @@ const FAILURE_KEPT: Duration = Duration::from_secs(1);
 const REVALIDATE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a fetch comes to that was broken off.
-const GIVEN_UP: ProviderError = ProviderError::DiscoveryInsufficient("the fetch was given up");
+fn broken_off() -> ProviderError {
+    ProviderError::Unavailable {
+        document: "metadata",
+        retry_after: None,
+        cause: Arc::new(Outage::Interrupted),
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Cache<T> {
@@ -131,7 +137,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
             let result = AssertUnwindSafe(fetch)
                 .catch_unwind()
                 .await
-                .unwrap_or(Err(GIVEN_UP))
+                .unwrap_or_else(|_| Err(broken_off()))
                 .map(Arc::new);
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
             state.flight = None;
@@ -146,7 +152,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
         });
         let flight = async move {
             // The runtime is shutting down, and with it whoever waits.
-            task.await.unwrap_or(Err(GIVEN_UP))
+            task.await.unwrap_or_else(|_| Err(broken_off()))
         }
         .boxed()
         .shared();

@@ -133,8 +133,13 @@ impl AuthenticatedClient {
         }
     }
 
-    /// The access token, alive: refreshed first where it is not.
-    async fn token(&self) -> Result<AccessToken, ApiError> {
+    /// The access token, alive: refreshed first where it is not. For a client of one's own; never log it, and never send
+    /// it to a browser.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Token`] where there is none that is alive.
+    pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
         let session = self.core.fresh(self.session()).await?;
         self.keep(session)
     }
@@ -236,7 +241,7 @@ impl RequestBuilder {
         let client = self.client;
         let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
         let again = request.try_clone();
-        let token = client.token().await?;
+        let token = client.access_token().await?;
         let response = client.execute(authorized(request, &token)).await?;
         // RFC 9470 §3: another token of the same sign-in would not do.
         if response.status() != StatusCode::UNAUTHORIZED || asks_for_step_up(response.headers()) {
@@ -421,6 +426,16 @@ pub enum ApiError {
         /// The body; empty where it could not be read or has more than [`MAX_ERROR_BODY`] bytes.
         body: Bytes,
     },
+    /// The API answered with a 4xx, and the handler passes it on ([`passed_on`](Self::passed_on)).
+    #[error("the API answered with status {status}, which is passed on")]
+    PassedOn {
+        /// The status.
+        status: StatusCode,
+        /// The body's type.
+        content_type: Option<String>,
+        /// The body; empty where it could not be read or has more than [`MAX_ERROR_BODY`] bytes.
+        body: Bytes,
+    },
     /// The body is not the JSON that was asked for.
     #[error("the API's answer is not the JSON that was asked for")]
     NotJson,
@@ -446,6 +461,33 @@ impl From<RefreshError> for ApiError {
 }
 
 impl ApiError {
+    /// Lets an API's own 4xx be this app's answer to a script: status, and the body where it is JSON. Any other failure
+    /// stays what it is, and is answered with 502.
+    ///
+    /// ```
+    /// # use auth_core::client::{ApiError, AuthenticatedClient};
+    /// # async fn handler(api: AuthenticatedClient) -> Result<(), ApiError> {
+    /// let me: serde_json::Value =
+    ///     api.get("/me").send().await?.json().await.map_err(ApiError::passed_on)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn passed_on(self) -> Self {
+        match self {
+            Self::Status {
+                status,
+                content_type,
+                body,
+            } if status.is_client_error() => Self::PassedOn {
+                status,
+                content_type,
+                body,
+            },
+            other => other,
+        }
+    }
+
     fn of_call(error: reqwest::Error) -> Self {
         if error.is_timeout() {
             Self::Timeout
@@ -461,7 +503,7 @@ impl ApiError {
             Self::Token(error) => error.code(),
             Self::Unreachable(_) => "api.unreachable",
             Self::Timeout => "api.timeout",
-            Self::Status { .. } => "api.status",
+            Self::Status { .. } | Self::PassedOn { .. } => "api.status",
             Self::NotJson | Self::TooLarge => "api.malformed",
             Self::ShuttingDown => "api.shutting_down",
         }
@@ -482,8 +524,7 @@ impl ApiError {
             Self::BadUrl | Self::NoBaseUrl | Self::BadRequest | Self::OriginNotAllowed { .. } => 500,
             Self::Token(error) => error.status(),
             Self::ShuttingDown => 503,
-            // The API's own 4xx passes on; everything else of it is our 502.
-            Self::Status { status, .. } if status.is_client_error() => status.as_u16(),
+            Self::PassedOn { status, .. } => status.as_u16(),
             _ => 502,
         }
     }

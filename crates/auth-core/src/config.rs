@@ -326,19 +326,19 @@ impl AuthBuilder {
         self
     }
 
-    /// The userinfo endpoint (OpenID Connect Core §5.3), where discovery does not name it.
+    /// The userinfo endpoint (OpenID Connect Core §5.3), in the place of discovery's.
     pub fn userinfo_url(mut self, url: impl Into<String>) -> Self {
         self.userinfo_url = Some(url.into());
         self
     }
 
-    /// The revocation endpoint (RFC 7009), where discovery does not name it.
+    /// The revocation endpoint (RFC 7009), in the place of discovery's.
     pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
         self.revocation_url = Some(url.into());
         self
     }
 
-    /// The introspection endpoint (RFC 7662), where discovery does not name it.
+    /// The introspection endpoint (RFC 7662), in the place of discovery's.
     pub fn introspection_url(mut self, url: impl Into<String>) -> Self {
         self.introspection_url = Some(url.into());
         self
@@ -684,6 +684,9 @@ impl AuthBuilder {
             .client_secret
             .clone()
             .filter(|secret| !secret.expose().is_empty());
+        if let Some(Err(error)) = &self.client_key {
+            return Err(error.clone());
+        }
         let method = self.client_auth.unwrap_or(if secret.is_some() {
             ClientAuthMethod::ClientSecretBasic
         } else {
@@ -710,10 +713,7 @@ impl AuthBuilder {
                     ))
                 })
                 .map(ClientAuthentication::PrivateKeyJwt),
-            ClientAuthMethod::None => match &self.client_key {
-                Some(Err(error)) => Err(error.clone()),
-                _ => Ok(ClientAuthentication::None),
-            },
+            ClientAuthMethod::None => Ok(ClientAuthentication::None),
         }
     }
 }

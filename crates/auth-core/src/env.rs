@@ -29,11 +29,13 @@ pub fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// Whether the environment names a provider: `AUTH_ISSUER`, `AUTH_AUTHORIZATION_URL` or `AUTH_TOKEN_URL` is set.
+/// Whether the environment names a provider: `AUTH_ISSUER`, `AUTH_AUTHORIZATION_URL`, `AUTH_TOKEN_URL` or
+/// `AUTH_PROVIDERS` is set.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] for a value that is not UTF-8.
+/// [`ConfigError`] for a value that is not UTF-8, and where settings of a provider are there without the provider
+/// itself: better no start than one with another provider than was meant.
 pub fn names_a_provider() -> Result<bool, ConfigError> {
     for name in [
         "AUTH_ISSUER",
@@ -43,6 +45,20 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
     ] {
         if variable(name)?.is_some() {
             return Ok(true);
+        }
+    }
+    for name in [
+        "AUTH_CLIENT_ID",
+        "AUTH_CLIENT_SECRET",
+        "AUTH_USERINFO_URL",
+        "AUTH_REVOCATION_URL",
+        "AUTH_INTROSPECTION_URL",
+    ] {
+        if variable(name)?.is_some() {
+            return Err(ConfigError::new(
+                "AUTH_ISSUER",
+                format!("must be set together with {name}"),
+            ));
         }
     }
     Ok(false)

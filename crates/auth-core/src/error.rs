@@ -113,7 +113,12 @@ pub enum NotAllowed {
     Claim,
     /// A scope was not granted; signing in again may ask for it (RFC 6750 §3.1, `insufficient_scope`).
     #[error("the scope was not granted")]
-    Scope(Scopes),
+    Scope {
+        /// What is missing.
+        missing: Scopes,
+        /// What to ask for: what was asked for at sign-in, and what is missing.
+        ask: Scopes,
+    },
     /// A scope was asked for at sign-in and not granted.
     #[error("the scope was asked for and not granted")]
     ScopeDenied(Scopes),
@@ -140,7 +145,7 @@ pub enum SetupError {
     ClaimsType,
 }
 
-/// Who has to act on a failure. Adapters map it to a status; it is exhaustive on purpose.
+/// Who has to act on a failure. Exhaustive on purpose: there is nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The user: sign in.
@@ -171,7 +176,7 @@ impl Error {
             Self::NotSignedIn(NotSignedIn::IdTokenRefused) => "session.id_token_refused",
             Self::NotAllowed(NotAllowed::Role) => "access.role_missing",
             Self::NotAllowed(NotAllowed::Claim) => "access.claim_missing",
-            Self::NotAllowed(NotAllowed::Scope(_)) => "access.scope_missing",
+            Self::NotAllowed(NotAllowed::Scope { .. }) => "access.scope_missing",
             Self::NotAllowed(NotAllowed::ScopeDenied(_)) => "access.scope_denied",
             Self::NotAllowed(NotAllowed::NotFresh(_)) => "access.not_fresh",
             Self::NotAllowed(NotAllowed::OnlyGuests(_)) => "access.only_guests",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Error, NotAllowed};
 use crate::session::Session;
 use crate::types::Scopes;
@@ -116,8 +115,7 @@ impl Gate {
     }
 
     /// Asks for the user to have proved who they are within this time (`auth_time`). Else a browser is sent to sign
-    /// in again with `max_age`, and a script gets 401 `insufficient_user_authentication` (RFC 9470). As everywhere,
-    /// clocks may be 60 s apart.
+    /// in again with `max_age`, and a script gets 401 `insufficient_user_authentication` (RFC 9470).
     pub fn within(self, length: Duration) -> Self {
         self.and(Requirement::Within(length))
     }
@@ -196,11 +194,13 @@ impl Requirement {
                     .collect();
                 if missing.is_empty() {
                     Ok(())
-                } else if missing.iter().all(|scope| session.data.asked.contains(scope)) {
-                    // It was asked for at this very sign-in, and not given: asking once more would go in circles.
+                } else if missing.iter().all(|scope| session.data.demanded.contains(scope)) {
+                    // This very sign-in was for its sake, and it was not given: asking once more would go in circles.
                     Err(NotAllowed::ScopeDenied(missing))
                 } else {
-                    Err(NotAllowed::Scope(missing))
+                    let mut ask = session.data.asked.clone();
+                    ask.insert(&missing.to_string());
+                    Err(NotAllowed::Scope { missing, ask })
                 }
             }
             Self::Within(length) => {
@@ -211,7 +211,7 @@ impl Requirement {
                     None => None,
                 };
                 match since {
-                    Some(at) if now.since(at) <= length.saturating_add(CLOCK_TOLERANCE) => Ok(()),
+                    Some(at) if now.since(at) <= *length => Ok(()),
                     _ => Err(NotAllowed::NotFresh(*length)),
                 }
             }

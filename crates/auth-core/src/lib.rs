@@ -42,6 +42,7 @@ mod respond;
 mod seal;
 pub mod secret;
 pub mod session;
+mod sign_in;
 pub mod store;
 mod token;
 pub mod types;

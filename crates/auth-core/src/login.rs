@@ -27,28 +27,19 @@ use crate::types::{Issuer, ReturnTo, Scopes};
 use crate::userinfo::UserinfoError;
 
 /// How to sign in, where that differs from the configuration.
-///
-/// ```
-/// use std::time::Duration;
-/// use auth_core::login::LoginOptions;
-/// use auth_core::types::ReturnTo;
-///
-/// let options = LoginOptions {
-///     return_to: ReturnTo::parse("/transfer"),
-///     max_age: Some(Duration::from_secs(300)),
-///     ..LoginOptions::default()
-/// };
-/// ```
 #[derive(Clone, Debug, Default)]
-pub struct LoginOptions {
+pub(crate) struct LoginOptions {
     /// Where to go afterwards.
-    pub return_to: ReturnTo,
+    pub(crate) return_to: ReturnTo,
     /// Scopes to ask for besides the configured ones.
-    pub scopes: Scopes,
+    pub(crate) scopes: Scopes,
+    /// Those of them that the user cannot go on without: if they are not granted, a gate refuses instead of asking
+    /// again.
+    pub(crate) demanded_scopes: Scopes,
     /// The user must have proved who they are within this time (OpenID Connect Core §3.1.2.1, `max_age`).
-    pub max_age: Option<Duration>,
+    pub(crate) max_age: Option<Duration>,
     /// Who is likely to sign in (`login_hint`).
-    pub login_hint: Option<String>,
+    pub(crate) login_hint: Option<String>,
 }
 
 /// A sign-in under way, as its cookie keeps it.
@@ -62,6 +53,7 @@ pub(crate) struct Attempt {
     pub(crate) began_at: Timestamp,
     pub(crate) max_age: Option<Duration>,
     pub(crate) scopes: Scopes,
+    pub(crate) demanded_scopes: Scopes,
 }
 
 /// An authorization request that is ready to be sent: where the browser goes, and the cookies that it takes along.
@@ -69,6 +61,11 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) url: Url,
     pub(crate) cookies: Vec<String>,
 }
+
+/// Name and value of a cookie that every browser keeps: 4,096 bytes with the attributes (RFC 6265 §6.1).
+const MAX_COOKIE: usize = 3_900;
+/// How many cookies of earlier attempts are taken away at once: an answer's headers have limits too.
+const MAX_REMOVALS: usize = 10;
 
 /// Makes the authorization request.
 pub(crate) fn begin(
@@ -120,13 +117,14 @@ pub(crate) fn begin(
         query.append_pair("login_hint", hint);
     }
     for (name, value) in &config.authorize_params {
-        if name != "max_age" {
+        let is_set_already = name == "max_age" || (name == "login_hint" && options.login_hint.is_some());
+        if !is_set_already {
             query.append_pair(name, value);
         }
     }
     drop(query);
 
-    let attempt = Attempt {
+    let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
         nonce,
         issuer: metadata.issuer.clone(),
@@ -134,10 +132,15 @@ pub(crate) fn begin(
         began_at: now,
         max_age,
         scopes,
+        demanded_scopes: options.demanded_scopes,
     };
     let name = cookie_name(config.cookies, &state);
-    let plain = serde_json::to_vec(&attempt).expect("an attempt has string keys and finite numbers only");
-    let value = URL_SAFE_NO_PAD.encode(config.keys.seal(Purpose::Attempt, name.as_bytes(), &plain));
+    let mut value = attempt.seal(&config.keys, &name);
+    if name.len() + value.len() > MAX_COOKIE {
+        // Browsers drop a cookie that is too long, and with it the sign-in; rather forget the way back.
+        attempt.return_to = ReturnTo::default();
+        value = attempt.seal(&config.keys, &name);
+    }
     let mut cookies = crowded_out(config, open, now)
         .iter()
         .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config)))
@@ -173,11 +176,24 @@ fn crowded_out(config: &Config, open: &[(String, String)], now: Timestamp) -> Ve
     }
     alive.sort();
     let keep = MAX_ATTEMPTS - 1;
-    gone.extend(alive.iter().rev().skip(keep).map(|(_, name)| name.clone()));
-    gone
+    // Those that are alive and too many come first: that rule is kept at once, the rest is tidied up bit by bit.
+    let mut removed: Vec<String> = alive
+        .iter()
+        .rev()
+        .skip(keep)
+        .map(|(_, name)| name.clone())
+        .collect();
+    removed.extend(gone);
+    removed.truncate(MAX_REMOVALS);
+    removed
 }
 
 impl Attempt {
+    fn seal(&self, keys: &SecretKeys, name: &str) -> String {
+        let plain = serde_json::to_vec(self).expect("an attempt has string keys and finite numbers only");
+        URL_SAFE_NO_PAD.encode(keys.seal(Purpose::Attempt, name.as_bytes(), &plain))
+    }
+
     fn open(keys: &SecretKeys, name: &str, value: &str) -> Option<Self> {
         let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
         let plain = keys.open(Purpose::Attempt, name.as_bytes(), &sealed).ok()?;
@@ -217,7 +233,7 @@ pub(crate) fn receive(
     } else {
         request.query_parameters()
     };
-    if parameters.repeats(&["code", "state", "iss", "error"]) {
+    if parameters.repeats(&["state"]) {
         return Err(LoginError::ParameterRepeated);
     }
     let state = parameters.get("state").ok_or(LoginError::StateMissing)?;
@@ -254,6 +270,9 @@ pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnT
 impl AuthorizationResponse {
     /// The authorization code, once the response is known to be the provider's and no error.
     pub(crate) fn code(&self, metadata: &Metadata) -> Result<AuthorizationCode, LoginError> {
+        if self.parameters.repeats(&["code", "iss", "error"]) {
+            return Err(LoginError::ParameterRepeated);
+        }
         // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there.
         // A plain OAuth 2.0 provider has no issuer identifier to compare with.
         match self.parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
@@ -280,6 +299,7 @@ impl AuthorizationResponse {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StepUp {
     pub(crate) scopes: Scopes,
+    pub(crate) demanded_scopes: Scopes,
     pub(crate) max_age: Option<Duration>,
     pub(crate) asked_at: Timestamp,
 }
@@ -506,11 +526,7 @@ impl LoginError {
     pub(crate) fn is_stale(&self) -> bool {
         matches!(
             self,
-            Self::StateMissing
-                | Self::StateCookieMissing
-                | Self::AttemptUnreadable
-                | Self::AttemptExpired
-                | Self::StateReplayed
+            Self::StateCookieMissing | Self::AttemptUnreadable | Self::AttemptExpired | Self::StateReplayed
         )
     }
 }

@@ -10,6 +10,7 @@ use openidconnect::core::{
 };
 use openidconnect::{AdditionalProviderMetadata, ProviderMetadata};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::cache::Cache;
@@ -93,8 +94,8 @@ pub enum ProviderError {
         status: u16,
     },
     /// The discovery document is not what it has to be (OpenID Connect Discovery §3).
-    #[error("the discovery document is malformed")]
-    DiscoveryMalformed(#[source] Arc<serde_json::Error>),
+    #[error("the discovery document is malformed: {0}")]
+    DiscoveryMalformed(&'static str),
     /// The discovery document is for another issuer (OpenID Connect Discovery §4.3).
     #[error("the discovery document names another issuer than the configured one")]
     IssuerMismatch,
@@ -116,6 +117,9 @@ pub enum Outage {
     /// A status that says so.
     #[error("the provider answered with status {0}")]
     Status(u16),
+    /// The app broke the request off: it is shutting down, or something in it has failed.
+    #[error("the request was broken off")]
+    Interrupted,
 }
 
 impl ProviderError {
@@ -289,8 +293,7 @@ async fn discover(
             status: answer.status.as_u16(),
         });
     }
-    let document: Document = serde_json::from_slice(&answer.body)
-        .map_err(|error| ProviderError::DiscoveryMalformed(Arc::new(error)))?;
+    let document = read(&answer.body)?;
     // §4.3: to the byte.
     if document.issuer().as_str() != issuer.as_str() {
         return Err(ProviderError::IssuerMismatch);
@@ -352,6 +355,39 @@ async fn discover(
         names_issuer_in_response: additional.authorization_response_iss_parameter_supported,
         requires_pushed_requests: additional.require_pushed_authorization_requests,
     })
+}
+
+/// Reads the document. Members that are empty or null count as missing, and one that is not used fails nothing. What is
+/// wrong is named in our words: the parser's would quote the provider.
+fn read(body: &[u8]) -> Result<Document, ProviderError> {
+    /// Optional members that nothing here depends on.
+    const UNUSED: [&str; 8] = [
+        "registration_endpoint",
+        "scopes_supported",
+        "acr_values_supported",
+        "claims_supported",
+        "service_documentation",
+        "op_policy_uri",
+        "op_tos_uri",
+        "ui_locales_supported",
+    ];
+    let mut members: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|_| ProviderError::DiscoveryMalformed("it is no JSON object"))?;
+    members.retain(|name, value| {
+        !UNUSED.contains(&name.as_str()) && !value.is_null() && value.as_str() != Some("")
+    });
+    for required in [
+        "issuer",
+        "authorization_endpoint",
+        "jwks_uri",
+        "id_token_signing_alg_values_supported",
+    ] {
+        if !members.contains_key(required) {
+            return Err(ProviderError::DiscoveryInsufficient(required));
+        }
+    }
+    serde_json::from_value(Value::Object(members))
+        .map_err(|_| ProviderError::DiscoveryMalformed("a member is missing or not of its type"))
 }
 
 /// An endpoint's URL: https, or http to loopback where the issuer is there too.

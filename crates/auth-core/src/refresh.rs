@@ -14,8 +14,9 @@
 //! 6. A refusal ends the session only if it is `invalid_grant` and the record, read again, still holds the refresh
 //!    token that was refused. Everything else leaves the session as it was.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -31,6 +32,7 @@ use crate::jose::KeySet;
 use crate::metadata::{Metadata, ProviderError};
 use crate::secret::{AccessToken, IdToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
+use crate::sign_in::sorted_audience;
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
 use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse};
 
@@ -39,13 +41,31 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a lease lasts unless it is renewed; it is renewed at a third of that.
 const LEASE: Duration = Duration::from_secs(10);
 /// How long a flight waits for another instance's.
-const WAIT_FOR_HOLDER: Duration = Duration::from_secs(10);
+pub(crate) const WAIT_FOR_HOLDER: Duration = Duration::from_secs(10);
 /// How the waiting begins and how it slows down.
-const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
+pub(crate) const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
+/// How long a refresh in the background waits after one that failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How long new tokens are tried to be saved in a store that fails.
 const SAVE_FOR: Duration = Duration::from_secs(10);
 
-pub(crate) type Flight = Shared<BoxFuture<'static, Result<Session, RefreshError>>>;
+/// The refreshes of this process.
+#[derive(Default)]
+pub(crate) struct Flights {
+    under_way: HashMap<SessionKey, Flight>,
+    /// When a refresh failed that left its session alive.
+    failed_at: HashMap<SessionKey, Timestamp>,
+    /// The sessions whose use is being written down.
+    pub(crate) touches: HashSet<SessionKey>,
+}
+
+/// A flight, and whether the call that asked for it started it.
+struct Joined {
+    flight: Flight,
+    is_new: bool,
+}
+
+type Flight = Shared<BoxFuture<'static, Result<Session, RefreshError>>>;
 
 /// No fresh access token.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -125,7 +145,8 @@ pub(crate) enum Freshness {
 }
 
 impl Tokens {
-    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
+    /// `jitter`, the same for every look at one session, makes instances begin at different moments for different ones.
+    pub(crate) fn freshness(&self, jitter: u8, now: Timestamp) -> Freshness {
         let Some(expires_at) = self.access.as_ref().map(|_| self.access_expires_at) else {
             return Freshness::Dead;
         };
@@ -135,6 +156,7 @@ impl Tokens {
         };
         let left = expires_at.since(now);
         let leeway = LEEWAY.min(expires_at.since(self.access_issued_at) / 4);
+        let leeway = leeway - leeway / 5 * u32::from(jitter) / 255;
         if left.is_zero() {
             Freshness::Dead
         } else if left < leeway {
@@ -142,6 +164,13 @@ impl Tokens {
         } else {
             Freshness::Good
         }
+    }
+}
+
+impl SessionData {
+    /// What the session's access token is worth.
+    pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
+        self.tokens.freshness(self.jitter, now)
     }
 }
 
@@ -158,9 +187,9 @@ impl Wanted {
     /// Whether what is in the record now is what was wanted.
     fn is_met_by(&self, data: &SessionData, now: Timestamp) -> bool {
         match self {
-            Self::Expiring => data.tokens.freshness(now) == Freshness::Good,
+            Self::Expiring => data.freshness(now) == Freshness::Good,
             Self::Instead(refused) => {
-                data.tokens.access.as_ref() != Some(refused) && data.tokens.freshness(now) != Freshness::Dead
+                data.tokens.access.as_ref() != Some(refused) && data.freshness(now) != Freshness::Dead
             }
         }
     }
@@ -171,14 +200,16 @@ impl Core {
     /// refreshed in the background.
     pub(crate) async fn fresh(self: &Arc<Self>, session: Session) -> Result<Session, RefreshError> {
         let tokens = &session.data.tokens;
-        match (tokens.freshness(self.clock.now()), tokens.refresh.is_some()) {
+        match (session.data.freshness(self.clock.now()), tokens.refresh.is_some()) {
             (Freshness::Good, _) | (Freshness::Soft, false) => Ok(session),
             (Freshness::Soft, true) => {
-                // Not awaited: it runs on its own, and says in the log how it ended.
-                drop(self.refresh(&session, Wanted::Expiring));
+                if !self.has_failed_lately(&session.key) {
+                    // Not awaited: it runs on its own, and says in the log how it ended.
+                    drop(self.refresh(&session, Wanted::Expiring));
+                }
                 Ok(session)
             }
-            (Freshness::Dead, true) => self.refresh(&session, Wanted::Expiring).await,
+            (Freshness::Dead, true) => self.refresh(&session, Wanted::Expiring).flight.await,
             (Freshness::Dead, false) => Err(RefreshError::Ended(NotSignedIn::TokenExpired)),
         }
     }
@@ -193,20 +224,33 @@ impl Core {
             return Err(RefreshError::Ended(NotSignedIn::TokenExpired));
         }
         let wanted = Wanted::Instead(refused.clone());
-        let refreshed = self.refresh(session, wanted.clone()).await?;
-        if wanted.is_met_by(&refreshed.data, self.clock.now()) {
+        let joined = self.refresh(session, wanted.clone());
+        let refreshed = joined.flight.await?;
+        if joined.is_new || wanted.is_met_by(&refreshed.data, self.clock.now()) {
             return Ok(refreshed);
         }
-        // The flight that this call joined was under way already, for another reason; now there is room.
-        self.refresh(session, wanted).await
+        // The flight was under way already, for another reason, and has brought nothing new; now there is room.
+        self.refresh(session, wanted).flight.await
+    }
+
+    /// Whether a refresh of this session failed a moment ago: one that nobody waits for can wait then.
+    fn has_failed_lately(&self, key: &SessionKey) -> bool {
+        let flights = self.lock_flights();
+        flights
+            .failed_at
+            .get(key)
+            .is_some_and(|at| self.clock.now().since(*at) < PAUSE_AFTER_FAILURE)
     }
 
     /// Joins the flight that refreshes this session, or starts it.
-    fn refresh(self: &Arc<Self>, session: &Session, wanted: Wanted) -> Flight {
+    fn refresh(self: &Arc<Self>, session: &Session, wanted: Wanted) -> Joined {
         let key = session.key;
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(&key) {
-            return flight.clone();
+        let mut flights = self.lock_flights();
+        if let Some(flight) = flights.under_way.get(&key) {
+            return Joined {
+                flight: flight.clone(),
+                is_new: false,
+            };
         }
         let core = Arc::clone(self);
         let task = self.spawn(async move {
@@ -215,18 +259,31 @@ impl Core {
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(RefreshError::Interrupted));
-            core.flights
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&key);
+            core.land(&key, &result);
             log(&key, &result);
             result
         });
         let flight = async move { task.await.unwrap_or(Err(RefreshError::Interrupted)) }
             .boxed()
             .shared();
-        flights.insert(key, flight.clone());
-        flight
+        flights.under_way.insert(key, flight.clone());
+        Joined { flight, is_new: true }
+    }
+
+    fn land(&self, key: &SessionKey, result: &Result<Session, RefreshError>) {
+        let now = self.clock.now();
+        let mut flights = self.lock_flights();
+        flights.under_way.remove(key);
+        match result {
+            Ok(_) | Err(RefreshError::Ended(_)) => drop(flights.failed_at.remove(key)),
+            Err(_) => {
+                // What was noted longer ago means nothing any more.
+                flights
+                    .failed_at
+                    .retain(|_, at| now.since(*at) < PAUSE_AFTER_FAILURE);
+                flights.failed_at.insert(*key, now);
+            }
+        }
     }
 
     /// Steps 2 to 6 of the scheme.
@@ -384,16 +441,16 @@ impl Core {
         held: Session,
         response: TokenResponse,
     ) -> Result<Session, RefreshError> {
-        if !response.is_bearer_or_silent() {
-            // The access token is of no use, but the refresh token in the record may be used up.
+        let Some(access_token) = response.usable_access_token().cloned() else {
+            // There is no access token, or one of another type; but the refresh token in the record may be used up.
             self.save(held, &response, false).await?;
             return Err(RefreshError::Unavailable(Arc::new(TokenError::Malformed(
-                "token_type is not Bearer",
+                "there is no access token of the session's type in it",
             ))));
-        }
+        };
         let id_token = response.id_token.clone().filter(|_| self.provider.is_openid());
         let checked = match (&id_token, self.provider.keys_at_hand()) {
-            (Some(token), Some(keys)) => self.check(metadata, &held.data, token, &response, &keys),
+            (Some(token), Some(keys)) => self.check(metadata, &held.data, token, &access_token, &keys),
             (Some(_), None) => Checked::NeedsKeys,
             (None, _) => Checked::Good,
         };
@@ -404,7 +461,9 @@ impl Core {
             .save(held, &response, matches!(checked, Checked::Good))
             .await?;
         if let (Checked::NeedsKeys, Some(token)) = (checked, &id_token) {
-            return self.check_later(metadata, saved, token, &response).await;
+            return self
+                .check_later(metadata, saved, token, &response, &access_token)
+                .await;
         }
         Ok(saved)
     }
@@ -414,7 +473,7 @@ impl Core {
         metadata: &Metadata,
         data: &SessionData,
         token: &IdToken,
-        response: &TokenResponse,
+        access_token: &AccessToken,
         keys: &KeySet,
     ) -> Checked {
         let now = self.clock.now();
@@ -422,14 +481,17 @@ impl Core {
             issuer: metadata.issuer.as_str(),
             client_id: &self.config.client_id,
             nonce: None,
-            access_token: Some(response.access_token.expose()),
+            access_token: Some(access_token.expose()),
             algorithms: self.algorithms(metadata),
             tolerance: CLOCK_TOLERANCE,
             max_age: None,
         };
         match id_token::verify(token.expose(), keys, &expected, now) {
-            Ok(claims) if claims.subject() == data.subject => Checked::Good,
-            Ok(_) => Checked::Refused(RefusedIdToken::OtherSubject),
+            Ok(claims) if claims.subject() != data.subject => Checked::Refused(RefusedIdToken::OtherSubject),
+            Ok(claims) if sorted_audience(&claims) != data.audience => {
+                Checked::Refused(RefusedIdToken::OtherAudience)
+            }
+            Ok(_) => Checked::Good,
             Err(IdTokenError::UnknownKey) => Checked::NeedsKeys,
             Err(error) => Checked::Refused(RefusedIdToken::Invalid(error)),
         }
@@ -442,6 +504,7 @@ impl Core {
         saved: Session,
         token: &IdToken,
         response: &TokenResponse,
+        access_token: &AccessToken,
     ) -> Result<Session, RefreshError> {
         let now = self.clock.now();
         let keys = match self.provider.keys_at_hand() {
@@ -449,7 +512,7 @@ impl Core {
             Some(_) => self.provider.keys_again(metadata, now).await,
         };
         let checked = match keys {
-            Some(Ok(keys)) => self.check(metadata, &saved.data, token, response, &keys),
+            Some(Ok(keys)) => self.check(metadata, &saved.data, token, access_token, &keys),
             // The keys cannot be had: the old ID token stays, and the next refresh brings another.
             Some(Err(error)) => {
                 tracing::warn!(session = ?saved.key, cause = crate::error::chain(&error), "a refreshed ID token could not be checked");
@@ -473,26 +536,47 @@ impl Core {
     async fn keep_id_token(&self, saved: Session, token: &IdToken) -> Session {
         let mut data = SessionData::clone(&saved.data);
         data.id_token = Some(token.clone());
-        let now = self.clock.now();
+        match self.change_with_lease(&saved, data).await {
+            Ok(Some(changed)) => changed,
+            _ => saved,
+        }
+    }
+
+    /// Changes a session's data outside of a refresh: with the lease, for a swap would take it from whoever is
+    /// refreshing. `None` where the record has moved on, is being refreshed, or is gone.
+    pub(crate) async fn change_with_lease(
+        &self,
+        session: &Session,
+        data: SessionData,
+    ) -> Result<Option<Session>, StoreError> {
+        let (key, version, now) = (&session.key, session.record.version, self.clock.now());
+        let owner = LeaseOwner::from_u128(u128::from_ne_bytes(random_bytes()));
+        if !matches!(
+            self.store.acquire(key, version, owner, LEASE, now).await?,
+            Acquired::Got(_)
+        ) {
+            return Ok(None);
+        }
         let record = data.record(
             &self.config.keys,
-            &saved.key,
-            saved.record.created_at,
+            key,
+            session.record.created_at,
             now,
             self.config.session_idle,
         );
-        let swap = self
+        match self
             .store
-            .compare_and_swap(&saved.key, saved.record.version, record.clone(), now);
-        match swap.await {
-            Ok(Swapped::Yes) => {
-                let record = Arc::new(Record {
-                    version: saved.record.version + 1,
+            .compare_and_swap(key, version, record.clone(), now)
+            .await?
+        {
+            Swapped::Yes => Ok(self.view(
+                key,
+                Arc::new(Record {
+                    version: version + 1,
                     ..record
-                });
-                self.view(&saved.key, record).unwrap_or(saved)
-            }
-            _ => saved,
+                }),
+            )),
+            Swapped::Newer(_) | Swapped::Gone => Ok(None),
         }
     }
 
@@ -504,10 +588,7 @@ impl Core {
         error: &RefusedIdToken,
     ) -> RefreshError {
         tracing::warn!(session = ?session.key, cause = crate::error::chain(error), "a refreshed ID token was refused; the session ends");
-        self.revoke_in_background(
-            response.refresh_token.clone(),
-            Some(response.access_token.clone()),
-        );
+        self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
         match self.store.delete(&session.key, None, self.clock.now()).await {
             Ok(_) => RefreshError::Ended(NotSignedIn::IdTokenRefused),
             Err(error) => error.into(),
@@ -546,10 +627,7 @@ impl Core {
                 }
                 Ok(Swapped::Gone) => {
                     // Somebody signed out meanwhile, and that wins.
-                    self.revoke_in_background(
-                        response.refresh_token.clone(),
-                        Some(response.access_token.clone()),
-                    );
+                    self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
                     return Err(RefreshError::Ended(NotSignedIn::Ended));
                 }
                 Ok(Swapped::Newer(record)) => {
@@ -557,7 +635,8 @@ impl Core {
                         return Err(RefreshError::Ended(NotSignedIn::Ended));
                     };
                     if current.data.tokens.refresh != presented
-                        || current.data.tokens.access.as_ref() == Some(&response.access_token)
+                        || (response.access_token.is_some()
+                            && current.data.tokens.access == response.access_token)
                     {
                         // An earlier try that got no answer was carried out after all, or another holder was
                         // given the lease and saved.
@@ -587,12 +666,14 @@ impl Core {
         let old = &base.data.tokens;
         let mut data = SessionData::clone(&base.data);
         data.tokens = Tokens {
-            access: response
-                .is_bearer_or_silent()
-                .then(|| response.access_token.clone()),
+            access: response.usable_access_token().cloned(),
             access_issued_at: response.requested_at,
             access_expires_at: response.expires_at(),
             refresh: response.refresh_token.clone().or_else(|| old.refresh.clone()),
+            refresh_expires_at: match (&response.refresh_token, response.refresh_expires_at()) {
+                (None, None) => old.refresh_expires_at,
+                (_, expires_at) => expires_at,
+            },
             scopes: response.scope.clone().unwrap_or_else(|| old.scopes.clone()),
         };
         if keep_id_token && let Some(token) = &response.id_token {
@@ -620,6 +701,8 @@ enum Checked {
 enum RefusedIdToken {
     #[error("it is another user's")]
     OtherSubject,
+    #[error("it is for another audience")]
+    OtherAudience,
     #[error("it does not verify")]
     Invalid(#[source] IdTokenError),
 }

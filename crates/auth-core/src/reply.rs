@@ -65,13 +65,12 @@ impl Reply {
         Self::new(status, "application/problem+json", body)
     }
 
-    pub(crate) fn raw(status: u16, content_type: Option<&str>, body: String) -> Self {
-        let mut reply = Self::empty(status);
-        if let Some(content_type) = content_type {
-            reply = reply.with("content-type", content_type);
-        }
+    pub(crate) fn raw(status: u16, content_type: &str, body: String) -> Self {
+        let mut reply = Self::empty(status)
+            .with("content-type", content_type)
+            .with("x-content-type-options", "nosniff");
         reply.body = body.into();
-        reply.with("x-content-type-options", "nosniff")
+        reply
     }
 
     /// 303 See Other: whatever the method was, the browser goes on with `GET`.

@@ -16,7 +16,8 @@ pub trait RequestHead {
     /// The query as it came, without the `?`.
     fn query(&self) -> Option<&str>;
 
-    /// Calls `each` with every value of the header, in order. Values that are not visible ASCII are left out.
+    /// Calls `each` with every value of the header, in order. Bytes that are not UTF-8 become U+FFFD: a value that is
+    /// odd in one place still counts.
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str));
 
     /// The first value of the header.
@@ -65,18 +66,22 @@ impl RequestKind {
     pub fn of(head: &impl RequestHead) -> Self {
         let navigation = head.method() == "GET"
             && head.header_is("accept", accepts_html)
-            && !(head.header_is("sec-fetch-mode", |mode| mode != "navigate")
+            && !(head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
                 || head.has_header("hx-request")
                 || head.has_header("x-requested-with")
-                || head.header_is("sec-purpose", |purpose| purpose.contains("prefetch"))
-                || head.header_is("purpose", |purpose| purpose.contains("prefetch"))
-                || head.header_is("x-moz", |purpose| purpose.contains("prefetch")));
+                || head.header_is("sec-purpose", is_prefetch)
+                || head.header_is("purpose", is_prefetch)
+                || head.header_is("x-moz", is_prefetch));
         if navigation {
             Self::Navigation
         } else {
             Self::Script
         }
     }
+}
+
+fn is_prefetch(purpose: &str) -> bool {
+    purpose.to_ascii_lowercase().contains("prefetch")
 }
 
 fn accepts_html(accept: &str) -> bool {
@@ -87,8 +92,8 @@ fn accepts_html(accept: &str) -> bool {
             .is_some_and(|media| media.eq_ignore_ascii_case("text/html"))
             && !parts.any(|parameter| {
                 parameter
-                    .strip_prefix("q=")
-                    .is_some_and(|q| q.parse() == Ok(0.0_f32))
+                    .split_once('=')
+                    .is_some_and(|(name, q)| name.eq_ignore_ascii_case("q") && q.parse() == Ok(0.0_f32))
             })
     })
 }
@@ -110,7 +115,7 @@ impl Incoming {
         let kind = RequestKind::of(head);
         Self {
             kind,
-            // Only a navigation is ever sent to sign in and comes back.
+            // Only a navigation comes back; a script that is sent to a page of the app's own begins anew.
             return_to: match kind {
                 RequestKind::Navigation => ReturnTo::of_request(head.path(), head.query()),
                 RequestKind::Script => ReturnTo::default(),

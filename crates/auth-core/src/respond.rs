@@ -26,11 +26,23 @@ pub(crate) fn refuse(
     match (error, incoming.kind) {
         (Error::NotSignedIn(_), kind) => not_signed_in(config, error, incoming, or, kind),
         (Error::NotAllowed(NotAllowed::OnlyGuests(elsewhere)), _) => Reply::redirect(elsewhere),
-        (Error::NotAllowed(NotAllowed::Scope(scopes)), RequestKind::Navigation) => {
-            step_up(config, incoming, scopes.clone(), None, now)
+        (Error::NotAllowed(NotAllowed::Scope { missing, ask }), RequestKind::Navigation) => {
+            let asked = StepUp {
+                scopes: ask.clone(),
+                demanded_scopes: missing.clone(),
+                max_age: None,
+                asked_at: now,
+            };
+            step_up(config, incoming, &asked)
         }
         (Error::NotAllowed(NotAllowed::NotFresh(max_age)), RequestKind::Navigation) => {
-            step_up(config, incoming, Scopes::default(), Some(*max_age), now)
+            let asked = StepUp {
+                scopes: Scopes::default(),
+                demanded_scopes: Scopes::default(),
+                max_age: Some(*max_age),
+                asked_at: now,
+            };
+            step_up(config, incoming, &asked)
         }
         (_, RequestKind::Navigation) => page(error, &incoming.return_to),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error),
@@ -58,21 +70,9 @@ fn not_signed_in(
     }
 }
 
-fn step_up(
-    config: &Config,
-    incoming: &Incoming,
-    scopes: Scopes,
-    max_age: Option<std::time::Duration>,
-    now: crate::clock::Timestamp,
-) -> Reply {
-    let sealed = StepUp {
-        scopes,
-        max_age,
-        asked_at: now,
-    }
-    .seal(&config.keys);
+fn step_up(config: &Config, incoming: &Incoming, asked: &StepUp) -> Reply {
     let login = with_return(paths::LOGIN, "return_to", &incoming.return_to);
-    Reply::redirect(&format!("{login}&step_up={sealed}"))
+    Reply::redirect(&format!("{login}&step_up={}", asked.seal(&config.keys)))
 }
 
 fn with_return(page: &str, parameter: &str, return_to: &ReturnTo) -> String {
@@ -91,6 +91,9 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
+    /// The OAuth 2.0 error code (RFC 6750 §3.1, RFC 9470 §3), where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 fn problem(config: &Config, error: &Error) -> Reply {
@@ -101,6 +104,7 @@ fn problem(config: &Config, error: &Error) -> Reply {
         status,
         detail: codes::explain(code).map_or("", |explanation| explanation.cause),
         code,
+        error: oauth_error(error),
     });
     let mut reply = Reply::problem(status, body.unwrap_or_default());
     if let Some(challenge) = challenge(error) {
@@ -116,9 +120,11 @@ fn problem(config: &Config, error: &Error) -> Reply {
 fn challenge(error: &Error) -> Option<Cow<'static, str>> {
     match error {
         Error::NotSignedIn(_) => Some(Cow::Borrowed("Session")),
-        Error::NotAllowed(NotAllowed::Scope(scopes) | NotAllowed::ScopeDenied(scopes)) => Some(Cow::Owned(
-            format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\""),
-        )),
+        Error::NotAllowed(NotAllowed::Scope { missing: scopes, .. } | NotAllowed::ScopeDenied(scopes)) => {
+            Some(Cow::Owned(format!(
+                "Bearer error=\"insufficient_scope\", scope=\"{scopes}\""
+            )))
+        }
         Error::NotAllowed(NotAllowed::NotFresh(max_age)) => Some(Cow::Owned(format!(
             "Bearer error=\"insufficient_user_authentication\", max_age=\"{}\"",
             max_age.as_secs()
@@ -127,20 +133,41 @@ fn challenge(error: &Error) -> Option<Cow<'static, str>> {
     }
 }
 
-/// The downstream's own 4xx passes on; everything else of it is our 502.
+fn oauth_error(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::NotAllowed(NotAllowed::Scope { .. } | NotAllowed::ScopeDenied(_)) => {
+            Some("insufficient_scope")
+        }
+        Error::NotAllowed(NotAllowed::NotFresh(_)) => Some("insufficient_user_authentication"),
+        _ => None,
+    }
+}
+
+/// An API's own 4xx that the handler passes on goes with its body, if that is JSON: anything else would be foreign
+/// content on the app's own origin.
 fn api_failure(config: &Config, error: &std::sync::Arc<ApiError>) -> Reply {
     match error.as_ref() {
-        ApiError::Status {
+        ApiError::PassedOn {
             status,
-            content_type,
+            content_type: Some(content_type),
             body,
-        } if status.is_client_error() => Reply::raw(
+        } if is_json(content_type) => Reply::raw(
             status.as_u16(),
-            content_type.as_deref(),
+            content_type,
             String::from_utf8_lossy(body).into_owned(),
         ),
         _ => problem(config, &Error::Api(std::sync::Arc::clone(error))),
     }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
 fn with_retry(reply: Reply, error: &Error) -> Reply {
@@ -271,7 +298,12 @@ fn escape(text: &str) -> String {
 fn note(error: &Error) {
     let code = error.code();
     match error.fault() {
-        Fault::NotSignedIn if matches!(error, Error::NotSignedIn(NotSignedIn::NoSession)) => {
+        Fault::NotSignedIn
+            if matches!(
+                error,
+                Error::NotSignedIn(NotSignedIn::NoSession | NotSignedIn::Ended)
+            ) =>
+        {
             tracing::debug!(code, "nobody is signed in");
         }
         Fault::NotSignedIn | Fault::NotAllowed => {

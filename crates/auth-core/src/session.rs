@@ -29,8 +29,14 @@ pub(crate) struct SessionData {
     pub(crate) tokens: Tokens,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,
+    /// Those of them that the sign-in was for: a gate had sent the user there.
+    pub(crate) demanded: Scopes,
+    /// The audience of the ID token, sorted; empty without one.
+    pub(crate) audience: Vec<String>,
     /// When the session ends in any case.
     pub(crate) ends_at: Timestamp,
+    /// Chosen at sign-in: see [`Tokens::freshness`].
+    pub(crate) jitter: u8,
     /// How often, and when last, the tokens were refreshed.
     pub(crate) refreshes: u64,
     pub(crate) refreshed_at: Option<Timestamp>,
@@ -47,6 +53,8 @@ pub(crate) struct Tokens {
     pub(crate) access_expires_at: Option<Timestamp>,
     #[serde(with = "secret::sealed::option")]
     pub(crate) refresh: Option<RefreshToken>,
+    /// When the refresh token dies, where the provider says so (`refresh_expires_in`).
+    pub(crate) refresh_expires_at: Option<Timestamp>,
     pub(crate) scopes: Scopes,
 }
 
@@ -69,6 +77,18 @@ impl SessionData {
         Some(data)
     }
 
+    /// When the session ends however busy it is: its own end, or once neither token is good any more.
+    pub(crate) fn last_end(&self) -> Timestamp {
+        match (
+            &self.tokens.refresh,
+            self.tokens.refresh_expires_at,
+            self.tokens.access_expires_at,
+        ) {
+            (Some(_), Some(refresh), Some(access)) => self.ends_at.min(refresh.max(access)),
+            _ => self.ends_at,
+        }
+    }
+
     /// The record that keeps this data.
     pub(crate) fn record(
         self,
@@ -81,11 +101,15 @@ impl SessionData {
         let opened = Opened::default();
         let record = Record {
             version: 1,
-            subject: index_key(b"sub", &self.issuer, &self.subject),
+            subject: match self.subject.as_str() {
+                // Nobody knows who this is, so it is nobody else's session either.
+                "" => IndexKey::from_bytes(sha256(&[b"nobody\0", key.as_bytes()])),
+                subject => index_key(b"sub", &self.issuer, subject),
+            },
             sid: self.sid.as_ref().map(|sid| index_key(b"sid", &self.issuer, sid)),
             created_at,
             last_seen_at: now,
-            expires_at: now.plus(idle).min(self.ends_at),
+            expires_at: now.plus(idle).min(self.last_end()),
             lease: None,
             sealed: self.seal(keys, key),
             opened: opened.clone(),

@@ -4,10 +4,12 @@
 //! RFC 7009 §2.1, RFC 7662 §2.1). Answers are read leniently where leniency loses nothing, because a refresh token
 //! that was rotated and not kept is a session lost.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -41,11 +43,14 @@ impl fmt::Debug for TokenRequest<'_> {
 /// A successful token response (RFC 6749 §5.1), as it came: nothing in it is verified yet.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenResponse {
-    pub(crate) access_token: AccessToken,
+    /// `None` where it is missing or could not be sent in a header.
+    pub(crate) access_token: Option<AccessToken>,
     pub(crate) token_type: Option<String>,
     /// `expires_in`; `None` where it is missing or nonsense.
     pub(crate) expires_in: Option<Duration>,
     pub(crate) refresh_token: Option<RefreshToken>,
+    /// How long the refresh token lives, as some providers say; zero means for ever there.
+    pub(crate) refresh_expires_in: Option<Duration>,
     pub(crate) id_token: Option<IdToken>,
     pub(crate) scope: Option<Scopes>,
     /// All further members.
@@ -234,50 +239,66 @@ fn error_code(answer: &Answer) -> Option<String> {
 
 impl TokenResponse {
     fn read(answer: &Answer, requested_at: Timestamp) -> Result<Self, TokenError> {
-        let mut members: Map<String, Value> = serde_json::from_slice(&answer.body)
+        // Member by member, so that one which makes no sense costs no other.
+        let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&answer.body)
             .map_err(|_| TokenError::Malformed("it is no JSON object"))?;
+        let mut take = |name: &str| -> Option<Value> {
+            members
+                .remove(name)
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        };
         // An error is an error, whatever the status is and whatever stands beside it.
-        match members.get("error") {
+        match take("error") {
             None | Some(Value::Null) => {}
-            Some(Value::String(code)) => return Err(TokenError::Refused(TokenErrorCode::of(code))),
+            Some(Value::String(code)) => return Err(TokenError::Refused(TokenErrorCode::of(&code))),
             Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
         }
         if !answer.status.is_success() {
             return Err(TokenError::Malformed("its status says error, its body does not"));
         }
-        let mut text = |name: &str| match members.remove(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text),
+        let expires_in = take("expires_in").as_ref().and_then(seconds);
+        let refresh_expires_in = take("refresh_expires_in").as_ref().and_then(seconds);
+        let mut text = |name: &str| match take(name) {
+            Some(Value::String(text)) => Some(text),
             _ => None,
         };
-        let access_token = text("access_token").ok_or(TokenError::Malformed("access_token is missing"))?;
-        if !access_token.bytes().all(|b| b.is_ascii_graphic()) {
-            // It could not be sent in a header (RFC 6750 §2.1).
-            return Err(TokenError::Malformed(
-                "access_token holds characters that no header can carry",
-            ));
-        }
-        let token_type = text("token_type");
-        let refresh_token = text("refresh_token").map(RefreshToken::new);
-        let id_token = text("id_token").map(IdToken::new);
-        let scope = text("scope").map(|scope| Scopes::parse(&scope));
-        let mut seconds = |name: &str| members.remove(name).as_ref().and_then(seconds);
-        Ok(Self {
-            access_token: AccessToken::new(access_token),
-            token_type,
-            expires_in: seconds("expires_in"),
-            refresh_token,
-            id_token,
-            scope,
-            extra: members,
+        let is_there = |text: &String| !text.is_empty();
+        // RFC 6750 §2.1: a token that is no visible ASCII cannot be sent.
+        let can_be_sent = |text: &String| is_there(text) && text.bytes().all(|b| b.is_ascii_graphic());
+        let response = Self {
+            access_token: text("access_token").filter(can_be_sent).map(AccessToken::new),
+            token_type: text("token_type").filter(is_there),
+            refresh_token: text("refresh_token").filter(is_there).map(RefreshToken::new),
+            id_token: text("id_token").filter(is_there).map(IdToken::new),
+            // Empty is not missing: nothing was granted.
+            scope: text("scope").map(|scope| Scopes::parse(&scope)),
+            expires_in,
+            refresh_expires_in: refresh_expires_in.filter(|length| !length.is_zero()),
+            extra: members
+                .into_iter()
+                .filter_map(|(name, raw)| Some((name, serde_json::from_str(raw.get()).ok()?)))
+                .collect(),
             requested_at,
-        })
+        };
+        if response.access_token.is_none() && response.refresh_token.is_none() {
+            return Err(TokenError::Malformed("there is no token in it that can be used"));
+        }
+        Ok(response)
     }
 
-    /// Whether the token is a bearer token, or its type is not named: at a refresh that means the session's type.
-    pub(crate) fn is_bearer_or_silent(&self) -> bool {
-        self.token_type
+    /// The access token of a refresh, if it is a bearer token: a missing type means the session's.
+    pub(crate) fn usable_access_token(&self) -> Option<&AccessToken> {
+        let is_bearer = self
+            .token_type
             .as_ref()
-            .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"))
+            .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+        self.access_token.as_ref().filter(|_| is_bearer)
+    }
+
+    /// When the refresh token dies, where the provider says so.
+    pub(crate) fn refresh_expires_at(&self) -> Option<Timestamp> {
+        self.refresh_expires_in
+            .map(|length| self.requested_at.plus(length))
     }
 
     /// When the access token dies, where the provider says so.
@@ -323,7 +344,8 @@ mod tests {
                 "scope":"openid mail","session_expiry":7,"refresh_expires_in":1800}"#,
         )
         .expect("good");
-        assert_eq!(response.access_token.expose(), "a");
+        assert_eq!(response.access_token.as_ref().expect("given").expose(), "a");
+        assert_eq!(response.refresh_expires_at(), Some(Timestamp::from_secs(2800)));
         assert_eq!(response.expires_at(), Some(Timestamp::from_secs(4600)));
         assert_eq!(response.refresh_token.expect("given").expose(), "r");
         assert_eq!(response.scope.expect("given").to_string(), "openid mail");
@@ -346,20 +368,39 @@ mod tests {
         ] {
             let body =
                 format!(r#"{{"access_token":"a","refresh_token":"r","id_token":7,"expires_in":{lifetime}}}"#);
-            match read(201, &body) {
-                Ok(response) => {
-                    assert_eq!(
-                        response.expires_in,
-                        seconds.map(Duration::from_secs),
-                        "{lifetime}"
-                    );
-                    assert_eq!(response.refresh_token.expect("kept").expose(), "r");
-                    assert!(response.id_token.is_none());
-                }
-                // JSON itself has no such number.
-                Err(error) => assert!(lifetime == "1e400", "{lifetime}: {error}"),
-            }
+            let response = read(201, &body).expect("good");
+            assert_eq!(
+                response.expires_in,
+                seconds.map(Duration::from_secs),
+                "{lifetime}"
+            );
+            assert_eq!(response.refresh_token.expect("kept").expose(), "r");
+            assert!(response.id_token.is_none());
         }
+    }
+
+    #[test]
+    fn a_refresh_token_is_kept_without_an_access_token() {
+        for body in [
+            r#"{"refresh_token":"r"}"#,
+            r#"{"refresh_token":"r","access_token":"a b"}"#,
+        ] {
+            let response = read(200, body).expect("good");
+            assert!(response.usable_access_token().is_none());
+            assert_eq!(response.refresh_token.expect("kept").expose(), "r");
+        }
+        let other = read(200, r#"{"access_token":"a","token_type":"mac"}"#).expect("good");
+        assert!(other.usable_access_token().is_none());
+    }
+
+    #[test]
+    fn an_empty_scope_grants_nothing() {
+        let scope = |body| read(200, body).expect("good").scope;
+        assert_eq!(
+            scope(r#"{"access_token":"a","scope":""}"#),
+            Some(Scopes::default())
+        );
+        assert_eq!(scope(r#"{"access_token":"a"}"#), None);
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub enum UrlError {
 
 /// An absolute `https` URL, or an `http` one to a loopback address, without credentials.
 pub(crate) fn secure_url(text: &str) -> Result<Url, UrlError> {
+    // The parser forgives spaces around a URL; whoever compares it to the byte does not.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(UrlError::NotAUrl);
+    }
     let url = Url::parse(text).map_err(|_| UrlError::NotAUrl)?;
     let host = url.host().ok_or(UrlError::NotAUrl)?;
     match url.scheme() {
@@ -352,6 +356,7 @@ mod tests {
             ("http://127.0.0.1.evil.example", UrlError::NotSecure),
             ("http://localhost.evil.example", UrlError::NotSecure),
             ("ftp://id.example", UrlError::NotAUrl),
+            (" https://id.example", UrlError::NotAUrl),
             ("id.example", UrlError::NotAUrl),
             ("", UrlError::NotAUrl),
             ("https://a:b@id.example", UrlError::HasCredentials),

@@ -90,18 +90,27 @@ fn routes(config: &mut ServiceConfig) {
     let readers = require(Gate::signed_in().scope("mail.read"));
     let recent = require(Gate::signed_in().within(Duration::from_secs(300)));
     config
-        .service(web::resource("/").get(home))
-        .service(web::resource("/profile").get(profile))
-        .service(web::resource("/dashboard").get(dashboard))
-        .service(web::resource("/api/ping").get(ping))
-        .service(web::resource("/api/me").get(me))
-        .service(web::resource("/api/dashboard").get(dashboard_data))
+        .service(web::resource("/").get(home).head(home))
+        .service(web::resource("/profile").get(profile).head(profile))
+        .service(web::resource("/dashboard").get(dashboard).head(dashboard))
+        .service(web::resource("/api/ping").get(ping).head(ping))
+        .service(web::resource("/api/me").get(me).head(me))
+        .service(
+            web::resource("/api/dashboard")
+                .get(dashboard_data)
+                .head(dashboard_data),
+        )
         .service(web::resource("/api/revoke").post(revoke))
-        .service(web::resource("/api/admin").get(admin).wrap(admins))
-        .service(web::resource("/api/mail").get(mail).wrap(readers))
-        .service(web::resource("/api/transfer").get(transfer).wrap(recent))
-        .service(web::resource("/healthz").get(async || "ok"))
-        .service(web::resource("/readyz").get(ready));
+        .service(web::resource("/api/admin").get(admin).head(admin).wrap(admins))
+        .service(web::resource("/api/mail").get(mail).head(mail).wrap(readers))
+        .service(
+            web::resource("/api/transfer")
+                .get(transfer)
+                .head(transfer)
+                .wrap(recent),
+        )
+        .service(web::resource("/healthz").get(async || "ok").head(async || "ok"))
+        .service(web::resource("/readyz").get(ready).head(ready));
 }
 
 fn sessions(auth: &Auth, key: Key) -> SessionMiddleware<CookieSessionStore> {
@@ -146,11 +155,12 @@ async fn ping(_: RequireAuth) -> &'static str {
 }
 
 async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    Ok(Json(scim_me(&api).await?))
+    Ok(Json(scim_me(&api).await.map_err(ApiError::passed_on)?))
 }
 
 async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
+    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
+    let (user, organizations) = both.map_err(ApiError::passed_on)?;
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))

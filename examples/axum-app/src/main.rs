@@ -93,15 +93,15 @@ fn app(setup: &Setup) -> Router {
         .route("/api/revoke", post(revoke))
         .route(
             "/api/admin",
-            get(admin).route_layer(require(Gate::signed_in().role("admin"))),
+            get(admin).layer(require(Gate::signed_in().role("admin"))),
         )
         .route(
             "/api/mail",
-            get(mail).route_layer(require(Gate::signed_in().scope("mail.read"))),
+            get(mail).layer(require(Gate::signed_in().scope("mail.read"))),
         )
         .route(
             "/api/transfer",
-            get(transfer).route_layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
+            get(transfer).layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
         )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
@@ -162,11 +162,12 @@ async fn ping(_: RequireAuth) -> &'static str {
 }
 
 async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    Ok(Json(scim_me(&api).await?))
+    Ok(Json(scim_me(&api).await.map_err(ApiError::passed_on)?))
 }
 
 async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    let (user, organizations) = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"))?;
+    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
+    let (user, organizations) = both.map_err(ApiError::passed_on)?;
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))

@@ -399,8 +399,8 @@ fn refuses_a_token_from_the_future() {
 #[test] // step 10
 fn refuses_a_token_issued_more_than_an_hour_ago() {
     let issued_ago = |seconds: i64| IdTokenFixture::valid().claim("iat", NOW - seconds);
-    issued_ago(HOUR + TOLERANCE).accepted();
-    let too_old = issued_ago(HOUR + TOLERANCE + 1);
+    issued_ago(HOUR).accepted();
+    let too_old = issued_ago(HOUR + 1);
     assert_eq!(too_old.refused(), IdTokenError::IssuedTooLongAgo);
     assert_eq!(too_old.at_refresh().refused(), IdTokenError::IssuedTooLongAgo);
 }
@@ -447,8 +447,8 @@ fn max_age_demands_a_recent_authentication() {
             .max_age(300)
     };
     authenticated_ago(0).accepted();
-    authenticated_ago(300 + TOLERANCE).accepted();
-    let too_old = authenticated_ago(300 + TOLERANCE + 1);
+    authenticated_ago(300).accepted();
+    let too_old = authenticated_ago(301);
     assert_eq!(too_old.refused(), IdTokenError::AuthTimeTooOld);
 }
 

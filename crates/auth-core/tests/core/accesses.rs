@@ -68,7 +68,11 @@ async fn use_is_written_down_after_a_thirty_second_part_of_the_idle_period() {
     world.store.fail_next(Op::Touch, Failure::Lost);
     world.session(&id).await;
     hold.waiting(1).await;
+    // One at a time, however many requests there are.
+    world.session(&id).await;
+    assert_eq!(world.store.count(Op::Touch), 1);
     drop(hold);
+    world.settle().await;
     world.session(&id).await;
     eventually("the touch", || world.store.count(Op::Touch) >= 2).await;
     world.settle().await;

@@ -50,7 +50,7 @@ async fn a_provider_that_is_down_or_talks_nonsense_signs_nobody_out() {
         ),
         (
             "no access token",
-            Fault::body(200, json, r#"{"token_type":"Bearer","refresh_token":"x"}"#),
+            Fault::body(200, json, r#"{"token_type":"Bearer","expires_in":60}"#),
         ),
         (
             "an error without a code",

@@ -2,13 +2,13 @@
 
 use auth_core::Error;
 use auth_core::error::NotAllowed;
-use auth_core::gate::Gate;
+use auth_core::gate::{Gate, OnRefusal};
 use auth_core::secret::SessionId;
 use auth_core::session::Session;
 use serde_json::json;
 
 use crate::store::Op;
-use crate::world::{World, secs};
+use crate::world::{World, location, secs};
 
 /// Why the session does not pass, if it does not.
 fn refusal(world: &World, session: &Session, gate: Gate) -> Option<NotAllowed> {
@@ -62,27 +62,51 @@ async fn roles_and_claims_are_compared_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_scope_that_was_asked_for_and_withheld_is_not_asked_for_again() {
-    let world = World::with(|builder| builder.scopes("openid mail.read")).await;
-    let (_, session) = someone(&world).await;
-    assert_eq!(
-        refusal(&world, &session, Gate::signed_in().scope("mail.read")),
-        None
-    );
+async fn a_scope_that_is_missing_is_asked_for_once() {
+    let world = World::with(|builder| builder.scopes("openid mail")).await;
     world.control().withhold_scope("mail.read");
-    let (_, session) = someone(&world).await;
-    let why = |scope: &str| refusal(&world, &session, Gate::signed_in().scope(scope));
-    assert!(matches!(why("mail.read"), Some(NotAllowed::ScopeDenied(_))));
-    assert!(matches!(why("mail"), Some(NotAllowed::Scope(_))));
-    assert!(matches!(why("mail mail.read"), Some(NotAllowed::Scope(_))));
+    let mut browser = world.browser();
+    let id = browser.sign_in("/").await;
+    let session = world.session(&id).await;
+    let gate = || Gate::signed_in().scope("mail.read");
+    let why = refusal(&world, &session, gate()).unwrap();
+    let NotAllowed::Scope { missing, ask } = &why else {
+        panic!("{why:?}");
+    };
+    assert_eq!(
+        (missing.to_string(), ask.to_string()),
+        ("mail.read".into(), "openid mail mail.read".into())
+    );
+
+    // The gate sends the browser to sign in for its sake, and the provider does not give it.
+    let head = browser.head("GET", "/mail");
+    let reply = world
+        .auth
+        .refuse(&why.into(), &world.auth.incoming(&head), &OnRefusal::Automatic);
+    let step_up = location(&reply).split_once("return_to=").unwrap().1.to_owned();
+    let url = browser.begin(&step_up).await;
+    assert!(url.contains("scope=openid+mail+mail.read&"), "{url}");
+    let target = browser.approve(&url).await;
+    let reply = browser.callback(&target).await;
+    assert_eq!(location(&reply), "/mail");
+    let session = world.session(&browser.session().unwrap()).await;
+    assert!(matches!(
+        refusal(&world, &session, gate()),
+        Some(NotAllowed::ScopeDenied(_))
+    ));
+    let other = Gate::signed_in().scope("mail.send");
+    assert!(matches!(
+        refusal(&world, &session, other),
+        Some(NotAllowed::Scope { .. })
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sign_in_is_fresh_for_so_long_give_or_take_a_minute() {
+async fn a_sign_in_is_fresh_for_so_long_and_no_longer() {
     let world = World::start().await;
     let (_, session) = someone(&world).await;
     let gate = || Gate::signed_in().within(secs(300));
-    world.clock.advance(secs(359));
+    world.clock.advance(secs(299));
     assert_eq!(refusal(&world, &session, gate()), None);
     world.clock.advance(secs(2));
     assert_eq!(

@@ -110,12 +110,20 @@ async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
     );
     let path = "/auth/callback";
     assert_page(&browser.callback(path).await, 400, "login.state_missing");
-    for name in ["code", "state", "iss", "error"] {
-        let doubled = format!("{target}&{name}=x&{name}=x");
-        assert_page(&browser.callback(&doubled).await, 400, "login.parameter_repeated");
-    }
+    let doubled = format!("{target}&state=x");
+    assert_page(&browser.callback(&doubled).await, 400, "login.parameter_repeated");
     world.clock.advance(secs(15 * 60));
     assert_page(&browser.callback(&target).await, 400, "login.attempt_expired");
+    for name in ["code", "iss", "error"] {
+        let url = browser.begin("/").await;
+        let target = browser.approve(&url).await;
+        let kept = browser.cookies.clone();
+        let doubled = format!("{target}&{name}=x&{name}=x");
+        assert_page(&browser.callback(&doubled).await, 400, "login.parameter_repeated");
+        // The state is used up all the same.
+        browser.cookies = kept;
+        assert_page(&browser.callback(&target).await, 400, "login.state_replayed");
+    }
     assert_eq!(
         (world.control().count(Endpoint::Token), world.store.sessions()),
         (0, 0)

@@ -58,7 +58,8 @@ async fn a_token_about_to_die_is_served_while_it_is_refreshed_in_the_background(
     world.session(&id).await;
     assert_eq!(world.store.count(Op::Acquire), 0, "60 s are left: not yet");
 
-    world.clock.advance(secs(1));
+    // The sessions of many begin at different moments: up to a fifth of the leeway later.
+    world.clock.advance(secs(13));
     let hold = world.control().hold(Endpoint::Token);
     for _ in 0..5 {
         assert_eq!(world.token(&world.session(&id).await).await, old);
@@ -81,7 +82,7 @@ async fn the_leeway_is_at_most_a_quarter_of_the_tokens_life() {
     world.session(&id).await;
     world.settle().await;
     assert_eq!(world.store.count(Op::Acquire), 0);
-    world.clock.advance(secs(1));
+    world.clock.advance(secs(3));
     world.session(&id).await;
     eventually("the refresh", || world.store.count(Op::Swap) == 1).await;
 }
@@ -470,4 +471,41 @@ async fn a_revoked_access_token_is_dropped_and_replaced_when_next_needed() {
     );
     assert_ne!(world.token(&world.session(&id).await).await, old);
     assert_eq!(world.control().refresh_count(), 1);
+}
+
+/// The record's lease is the right to present the refresh token; nothing else that changes the record may take it away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_during_a_refresh_leaves_the_lease_alone() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let snapshot = world.session(&id).await;
+    let (second, third) = (world.instance().await, world.instance().await);
+    world.clock.advance(LIFE);
+    let hold = world.control().hold(Endpoint::Token);
+    let first = tokio::spawn({
+        let (auth, id) = (world.auth.clone(), id.clone());
+        async move { auth.authenticate(Some(&id)).await }
+    });
+    hold.waiting(1).await.unwrap();
+    let revocation = tokio::spawn(async move { second.revoke_access_token(&snapshot).await });
+    eventually("the revocation at the provider", || {
+        world.control().count(Endpoint::Revoke) == 1
+    })
+    .await;
+    let other = tokio::spawn({
+        let id = id.clone();
+        async move { third.authenticate(Some(&id)).await }
+    });
+    eventually("three that want the lease", || {
+        world.store.count(Op::Acquire) >= 3
+    })
+    .await;
+    hold.release();
+    first.await.unwrap().unwrap();
+    other.await.unwrap().unwrap();
+    revocation.await.unwrap().unwrap();
+    assert_eq!(
+        (world.control().refresh_count(), world.control().reuse_count()),
+        (1, 0)
+    );
 }

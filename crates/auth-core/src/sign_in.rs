@@ -1,0 +1,411 @@
+//! From the provider's answer to a session: the code is redeemed, the user is identified, the app's hook is heard, and
+//! the record is written (OpenID Connect Core §3.1.3, §5.3).
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::auth::Core;
+use crate::clock::Timestamp;
+use crate::config::{CLOCK_TOLERANCE, UserinfoPolicy};
+use crate::http::Answer;
+use crate::id_token::{self, IdTokenClaims, IdTokenError};
+use crate::jose::{self, JwsError, KeySet};
+use crate::login::{AuthorizationResponse, LoginError};
+use crate::metadata::{Metadata, Outage};
+use crate::secret::{AccessToken, SessionId, random_bytes};
+use crate::session::{Claims, SessionData, SignIn, Tokens};
+use crate::store::{Inserted, StoreError};
+use crate::token::{TokenError, TokenRequest, TokenResponse};
+use crate::types::Scopes;
+use crate::userinfo::{self, UserinfoError};
+
+impl Core {
+    /// From the provider's answer to a new session.
+    ///
+    /// Where it fails after the code was redeemed, the tokens are dropped and not revoked: many providers end the whole
+    /// grant with them, and with it a session of the same user that is alive in another browser.
+    pub(crate) async fn sign_in(
+        self: &Arc<Self>,
+        response: &AuthorizationResponse,
+        previous: Option<&SessionId>,
+    ) -> Result<SessionId, LoginError> {
+        let metadata = self.provider.metadata(self.clock.now()).await?;
+        let code = response.code(&metadata)?;
+        let redirect_uri = self.config.redirect_uri();
+        let attempt = &response.attempt;
+        let mut parameters = vec![
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri.as_str()),
+            ("code_verifier", attempt.verifier.expose()),
+        ];
+        parameters.extend(
+            self.config
+                .resources
+                .iter()
+                .map(|resource| ("resource", resource.as_str())),
+        );
+        let request = TokenRequest {
+            grant_type: "authorization_code",
+            parameters,
+        };
+        let tokens = self
+            .registration
+            .tokens(&metadata, request, self.clock.now())
+            .await
+            .map_err(LoginError::Token)?;
+        if !tokens
+            .token_type
+            .as_ref()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
+        {
+            return Err(LoginError::TokenType);
+        }
+        let access_token = tokens
+            .access_token
+            .clone()
+            .ok_or(LoginError::Token(TokenError::Malformed(
+                "access_token is missing",
+            )))?;
+        let identity = if self.provider.is_openid() {
+            self.identity_of_id_token(&metadata, &tokens, &access_token, response)
+                .await?
+        } else {
+            self.identity_of_plain_oauth(&metadata, &access_token).await?
+        };
+        // RFC 6749 §5.1: what is not named is what was asked for.
+        let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
+        let sign_in = self
+            .shape(&metadata, &tokens, &access_token, &identity, scopes.clone())
+            .await?;
+        let now = self.clock.now();
+        // OpenID Connect Enterprise Extensions: the provider's own end of the session, as a claim.
+        let provider_end = identity.session_expiry.unwrap_or(Timestamp::from_secs(i64::MAX));
+        let ends_at = now.plus(self.config.session_max).min(provider_end);
+        let data = SessionData {
+            issuer: metadata.issuer.clone(),
+            subject: identity.subject,
+            sid: identity.sid,
+            claims: sign_in.claims,
+            app: sign_in.app,
+            id_token: tokens.id_token.clone(),
+            auth_time: identity.auth_time,
+            tokens: Tokens {
+                access: Some(access_token),
+                access_issued_at: tokens.requested_at,
+                access_expires_at: tokens.expires_at(),
+                refresh: tokens.refresh_token.clone(),
+                refresh_expires_at: tokens.refresh_expires_at(),
+                scopes,
+            },
+            asked: attempt.scopes.clone(),
+            demanded: attempt.demanded_scopes.clone(),
+            audience: identity.audience,
+            ends_at,
+            jitter: random_bytes::<1>()[0],
+            refreshes: 0,
+            refreshed_at: None,
+        };
+        self.replace(data, previous, now).await
+    }
+
+    /// Puts the new session in and takes the one that was there out.
+    async fn replace(
+        &self,
+        data: SessionData,
+        previous: Option<&SessionId>,
+        now: Timestamp,
+    ) -> Result<SessionId, LoginError> {
+        let id = SessionId::random();
+        let key = id.key();
+        let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
+        match self.store.insert(&key, record, now).await? {
+            Inserted::Yes => {}
+            // 256 random bits do not meet by chance.
+            Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
+        }
+        if let Some(previous) = previous
+            && let Err(error) = self.store.delete(&previous.key(), None, now).await
+        {
+            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
+            let _ = self.store.delete(&key, None, now).await;
+            return Err(error.into());
+        }
+        tracing::info!(session = ?key, "a user has signed in");
+        Ok(id)
+    }
+
+    async fn identity_of_id_token(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+        access_token: &AccessToken,
+        response: &AuthorizationResponse,
+    ) -> Result<Identity, LoginError> {
+        let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
+        let verify = |keys: &KeySet| {
+            let expected = id_token::Expected {
+                issuer: metadata.issuer.as_str(),
+                client_id: &self.config.client_id,
+                nonce: Some(&response.attempt.nonce),
+                access_token: Some(access_token.expose()),
+                algorithms: self.algorithms(metadata),
+                tolerance: CLOCK_TOLERANCE,
+                max_age: response.attempt.max_age,
+            };
+            id_token::verify(token.expose(), keys, &expected, self.clock.now())
+        };
+        let mut keys = self.provider.keys(metadata, self.clock.now()).await?;
+        let mut verified = verify(&keys);
+        if verified == Err(IdTokenError::UnknownKey)
+            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
+        {
+            keys = again?;
+            verified = verify(&keys);
+        }
+        let verified = verified.map_err(LoginError::IdToken)?;
+        let userinfo = match self
+            .userinfo(metadata, access_token, verified.subject(), &keys)
+            .await
+        {
+            Ok(userinfo) => userinfo,
+            Err(UserinfoFailure::Refused(error)) if error.fails_sign_in() => {
+                return Err(LoginError::Userinfo(error));
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    cause = crate::error::chain(&failure),
+                    "userinfo is left out of this sign-in"
+                );
+                None
+            }
+        };
+        Ok(Identity::of_id_token(verified, userinfo))
+    }
+
+    /// Who the user is where there are no ID tokens: what userinfo says, or else introspection, or nobody knows. What
+    /// cannot be had does not fail the sign-in; the app sees an empty subject.
+    async fn identity_of_plain_oauth(
+        &self,
+        metadata: &Metadata,
+        access_token: &AccessToken,
+    ) -> Result<Identity, LoginError> {
+        match self.ask_userinfo(metadata, access_token).await {
+            Ok(None) => {}
+            Ok(Some(answer)) if answer.status == ::http::StatusCode::OK => {
+                // Any JSON object, for there is nothing to compare it with.
+                match serde_json::from_slice(&answer.body) {
+                    Ok(claims) => return Ok(Identity::of_claims(claims, true)),
+                    Err(_) => tracing::warn!(
+                        "the userinfo answer is no JSON object; it is left out of this sign-in"
+                    ),
+                }
+            }
+            Ok(Some(answer)) => {
+                let status = answer.status.as_u16();
+                tracing::warn!(status, "userinfo was refused; it is left out of this sign-in");
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    cause = crate::error::chain(&failure),
+                    "userinfo is left out of this sign-in"
+                );
+            }
+        }
+        let Some(endpoint) = &metadata.introspection_endpoint else {
+            return Ok(Identity::of_claims(Map::new(), false));
+        };
+        match self
+            .registration
+            .introspect(metadata, endpoint, access_token, self.clock.now())
+            .await
+        {
+            Ok(Some(claims)) => Ok(Identity::of_claims(claims, false)),
+            Ok(None) => Err(LoginError::Inactive),
+            Err(error) => {
+                tracing::warn!(
+                    cause = crate::error::chain(&error),
+                    "introspection is left out of this sign-in"
+                );
+                Ok(Identity::of_claims(Map::new(), false))
+            }
+        }
+    }
+
+    /// Asks userinfo and checks the answer against the ID token's subject. `None` where it is not to be asked.
+    async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        access_token: &AccessToken,
+        subject: &str,
+        keys: &KeySet,
+    ) -> Result<Option<Map<String, Value>>, UserinfoFailure> {
+        let Some(answer) = self.ask_userinfo(metadata, access_token).await? else {
+            return Ok(None);
+        };
+        let media_type = answer.media_type();
+        let parse = |keys: &KeySet| {
+            userinfo::parse(
+                &userinfo::Answer {
+                    status: answer.status,
+                    content_type: media_type.as_deref(),
+                    body: &answer.body,
+                },
+                &userinfo::Expected {
+                    subject,
+                    issuer: metadata.issuer.as_str(),
+                    client_id: &self.config.client_id,
+                    keys,
+                    algorithms: self.algorithms(metadata),
+                },
+            )
+        };
+        let mut parsed = parse(keys);
+        if parsed == Err(UserinfoError::SignatureInvalid(JwsError::UnknownKey))
+            && let Some(Ok(keys)) = self.provider.keys_again(metadata, self.clock.now()).await
+        {
+            parsed = parse(&keys);
+        }
+        Ok(Some(parsed?))
+    }
+
+    /// Asks the userinfo endpoint, once. `None` where there is none or it is not to be asked.
+    async fn ask_userinfo(
+        &self,
+        metadata: &Metadata,
+        access_token: &AccessToken,
+    ) -> Result<Option<Answer>, UserinfoFailure> {
+        let Some(endpoint) = &metadata.userinfo_endpoint else {
+            return Ok(None);
+        };
+        if self.config.userinfo == UserinfoPolicy::Never {
+            return Ok(None);
+        }
+        let http = &self.registration.http;
+        let request = http
+            .get(endpoint)
+            .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
+            .bearer_auth(access_token.expose());
+        match http.send(request).await.map_err(Outage::from) {
+            Ok(answer) if answer.is_outage() => {
+                Err(UserinfoFailure::Outage(Outage::Status(answer.status.as_u16())))
+            }
+            Ok(answer) => Ok(Some(answer)),
+            Err(cause) => Err(UserinfoFailure::Outage(cause)),
+        }
+    }
+
+    /// Lets the app's hook see the sign-in, change it, or refuse it.
+    async fn shape(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenResponse,
+        access_token: &AccessToken,
+        identity: &Identity,
+        scopes: Scopes,
+    ) -> Result<SignIn, LoginError> {
+        let sign_in = SignIn {
+            issuer: metadata.issuer.clone(),
+            subject: identity.subject.clone(),
+            claims: identity.claims.clone().into(),
+            id_token_claims: identity.id_token_claims.clone().map(Claims::from),
+            userinfo: identity.userinfo.clone().map(Claims::from),
+            token_response: tokens.extra.clone(),
+            access_token: access_token.clone(),
+            scopes,
+            app: Value::Null,
+        };
+        let Some(hook) = &self.config.on_sign_in else {
+            return Ok(sign_in);
+        };
+        let mut shaped = hook(sign_in).await.map_err(LoginError::ByApp)?;
+        // Whatever the hook did: who the user is stays what the provider says.
+        for name in ["iss", "sub"] {
+            shaped.restore_claim(name, identity.claims.get(name));
+        }
+        Ok(shaped)
+    }
+}
+
+/// Claims that belong to the protocol message, not to the user.
+const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+
+/// Who has signed in, and how that is known.
+struct Identity {
+    subject: String,
+    sid: Option<String>,
+    auth_time: Option<Timestamp>,
+    audience: Vec<String>,
+    /// When the provider ends its session (`session_expiry`).
+    session_expiry: Option<Timestamp>,
+    claims: Map<String, Value>,
+    id_token_claims: Option<Map<String, Value>>,
+    userinfo: Option<Map<String, Value>>,
+}
+
+/// The audience as a set: in order, each once.
+pub(crate) fn sorted_audience(claims: &IdTokenClaims) -> Vec<String> {
+    let mut audience = claims.audience().to_vec();
+    audience.sort_unstable();
+    audience.dedup();
+    audience
+}
+
+impl Identity {
+    fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
+        let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
+        let auth_time = verified.authenticated_at();
+        let audience = sorted_audience(&verified);
+        let session_expiry = verified.all().get("session_expiry").and_then(jose::instant);
+        let all = verified.into_all();
+        let mut claims = all.clone();
+        for name in MESSAGE_CLAIMS {
+            claims.remove(name);
+        }
+        if let Some(userinfo) = &userinfo {
+            userinfo::merge(&mut claims, userinfo.clone());
+        }
+        Self {
+            subject,
+            sid,
+            auth_time,
+            audience,
+            session_expiry,
+            claims,
+            id_token_claims: Some(all),
+            userinfo,
+        }
+    }
+
+    /// `sub`, or `id` as providers without OpenID Connect call it; nobody where there is neither.
+    fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
+        let subject = ["sub", "id"]
+            .iter()
+            .find_map(|name| match claims.get(*name)? {
+                Value::String(text) if !text.is_empty() => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        let userinfo = is_userinfo.then(|| claims.clone());
+        Self {
+            subject,
+            sid: None,
+            auth_time: None,
+            audience: Vec::new(),
+            session_expiry: None,
+            claims,
+            id_token_claims: None,
+            userinfo,
+        }
+    }
+}
+
+/// Why there is no userinfo.
+#[derive(Debug, thiserror::Error)]
+enum UserinfoFailure {
+    #[error("the userinfo endpoint cannot be used at present")]
+    Outage(#[source] Outage),
+    #[error(transparent)]
+    Refused(#[from] UserinfoError),
+}
