@@ -46,6 +46,13 @@ pub(crate) async fn a_provider_needs_a_client_id(stage: Stage) {
     refused(&stage, &["AUTH_CLIENT_ID"], plain).await;
 }
 
+pub(crate) async fn a_client_needs_a_provider(stage: Stage) {
+    for alone in ["AUTH_CLIENT_ID", "AUTH_USERINFO_URL", "AUTH_REVOCATION_URL"] {
+        let settings = stage.bare_environment().set(alone, "http://127.0.0.1:1/x");
+        refused(&stage, &["AUTH_ISSUER"], settings).await;
+    }
+}
+
 pub(crate) async fn authorization_and_token_url_belong_together(stage: Stage) {
     for alone in ["AUTH_AUTHORIZATION_URL", "AUTH_TOKEN_URL"] {
         let settings = complete(&stage)

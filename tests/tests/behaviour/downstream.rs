@@ -235,6 +235,21 @@ pub(crate) async fn the_api_s_own_refusals_pass(stage: Stage) {
     assert_eq!(world.provider.control().refresh_count(), 0);
 }
 
+pub(crate) async fn the_api_s_own_refusals_are_a_502_on_pages(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    for status in [400, 403, 404] {
+        world.provider.control().clear(me());
+        let page = Fault::body(status, "text/html", "<script>alert(1)</script>");
+        world.provider.control().fail(me(), page);
+        let answer = world.browser.navigate("/profile").await;
+        answer.assert_failure(502..=502);
+        // What the API says that is no JSON never is a page of this origin.
+        let answer = world.browser.fetch("/api/me").await;
+        answer.assert_problem(status);
+        assert!(!answer.text().contains("alert(1)"), "{}", answer.describe());
+    }
+}
+
 pub(crate) async fn tokens_do_not_follow_a_redirect_to_another_origin(stage: Stage) {
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let record = Arc::clone(&seen);

@@ -154,6 +154,7 @@ pub(crate) async fn comes_back_to_a_path_of_this_origin_and_nowhere_else(stage: 
         ("\\\\evil.example", Some("/")),
         ("/a\\..\\..\\evil.example", Some("/")),
         ("https://evil.example/", Some("/")),
+        ("http://127.0.0.1:3000/profile", Some("/")),
         ("https:evil.example", Some("/")),
         ("javascript:alert(1)", Some("/")),
         ("data:text/html,x", Some("/")),

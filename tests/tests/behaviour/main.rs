@@ -54,6 +54,7 @@ behaviour! {
     per_application {
         config {
             a_provider_needs_a_client_id,
+            a_client_needs_a_provider,
             authorization_and_token_url_belong_together,
             a_secret_method_needs_a_secret,
             private_key_jwt_needs_a_readable_key_that_is_long_enough,
@@ -188,6 +189,7 @@ behaviour! {
             sign_out_makes_the_identifier_useless,
             a_corrupt_cookie_is_no_cookie,
             other_cookies_and_doubled_ones_do_no_harm,
+            a_cookie_of_another_alphabet_beside_it_does_no_harm,
             anonymous_requests_set_no_cookie,
             the_session_document_has_claims_scopes_and_deadlines_and_no_token,
             the_session_document_neither_refreshes_nor_waits,
@@ -202,6 +204,7 @@ behaviour! {
             other_methods_are_never_redirected,
             sign_out_is_refused_from_other_origins,
             revocation_is_refused_from_other_origins,
+            an_origin_that_cannot_be_read_is_another_one,
             requests_of_our_own_pass,
             what_depends_on_the_session_is_not_stored,
         }
@@ -241,6 +244,7 @@ behaviour! {
             an_api_that_nobody_serves_is_a_502,
             half_a_dashboard_is_a_502,
             the_api_s_own_refusals_pass,
+            the_api_s_own_refusals_are_a_502_on_pages,
             tokens_do_not_follow_a_redirect_to_another_origin,
         }
         gates {
@@ -280,6 +284,7 @@ behaviour! {
             health_depends_on_nothing_and_readiness_on_the_store,
             every_failure_code_is_explained,
             unknown_paths_and_methods_are_4xx,
+            head_is_answered_as_get_without_a_body,
             ping_calls_nothing,
         }
         modes {

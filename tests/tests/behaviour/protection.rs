@@ -224,6 +224,22 @@ pub(crate) async fn sign_out_is_refused_from_other_origins(stage: Stage) {
     world.browser.assert_signed_in_as("alice").await;
 }
 
+pub(crate) async fn an_origin_that_cannot_be_read_is_another_one(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    for (name, value) in [
+        ("origin", &b"https://ev\xefl.example"[..]),
+        ("sec-fetch-site", b"same-s\xeete"),
+    ] {
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        let ask = world
+            .browser
+            .script(Method::POST, "/auth/logout")
+            .without_metadata();
+        ask.raw_header(name, value).await.assert_status(403);
+    }
+    world.browser.assert_signed_in_as("alice").await;
+}
+
 pub(crate) async fn revocation_is_refused_from_other_origins(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let cookie = world.browser.session_cookie().await;

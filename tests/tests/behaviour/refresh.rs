@@ -290,6 +290,7 @@ pub(crate) async fn a_refreshed_id_token_of_somebody_else_ends_the_session(stage
         ("sub", Value::Null),
         ("iss", json!("https://evil.example")),
         ("aud", json!("someone-else")),
+        ("aud", json!(["behaviour-tests", "someone-else"])),
         ("exp", json!(1)),
     ] {
         let world = with_a_dead_token(&stage).await;

@@ -84,6 +84,35 @@ pub(crate) async fn every_failure_code_is_explained(stage: Stage) {
     }
 }
 
+pub(crate) async fn head_is_answered_as_get_without_a_body(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/api/ping",
+        "/profile",
+        "/auth/session",
+    ] {
+        let answer = world.browser.script(Method::HEAD, path).await;
+        answer.assert_status(200);
+        assert!(answer.body.is_empty(), "{path}");
+    }
+    let stranger = world.browser.fresh();
+    stranger
+        .script(Method::HEAD, "/api/ping")
+        .await
+        .assert_status(401);
+    for path in ["/auth/login", "/auth/callback"] {
+        // They begin and spend something, which HEAD must not.
+        let answer = stranger.script(Method::HEAD, path).await;
+        answer.assert_status(405).assert_no_cookie();
+    }
+    for method in [Method::POST, Method::PUT, Method::DELETE] {
+        stranger.script(method, "/api/admin").await.assert_status(401);
+    }
+}
+
 pub(crate) async fn unknown_paths_and_methods_are_4xx(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for path in [

@@ -248,6 +248,35 @@ pub(crate) async fn other_cookies_and_doubled_ones_do_no_harm(stage: Stage) {
     }
 }
 
+pub(crate) async fn a_cookie_of_another_alphabet_beside_it_does_no_harm(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    let browser = world.browser.fresh();
+    let request = world.begin(&browser, "/auth/login?return_to=/profile").await;
+    let callback = world.approve(&request, "alice").await;
+    let beside = |cookies: &str| {
+        http::HeaderValue::from_bytes(format!("n=Jürgen; {cookies}; m=é").as_bytes()).unwrap()
+    };
+    let attempt: Vec<_> = browser
+        .cookies()
+        .iter()
+        .map(|c| format!("{}={}", c.name, c.value))
+        .collect();
+    let answer = browser
+        .navigate(callback.as_str())
+        .raw_header("cookie", beside(&attempt.join("; ")))
+        .await;
+    assert_eq!(answer.location().path(), "/profile", "{}", answer.describe());
+
+    let cookie = world.browser.session_cookie().await;
+    let header = beside(&format!("{}={}", cookie.name, cookie.value));
+    let ping = browser
+        .fresh()
+        .fetch("/api/ping")
+        .raw_header("cookie", header)
+        .await;
+    ping.assert_status(200);
+}
+
 pub(crate) async fn anonymous_requests_set_no_cookie(stage: Stage) {
     let world = stage.world().await;
     for path in [
