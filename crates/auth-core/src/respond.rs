@@ -227,9 +227,9 @@ fn page(error: &Error, return_to: &ReturnTo) -> Reply {
     let body = format!(
         "<h1>{heading}</h1><p class=\"lead\">{cause}</p><p>{turn}</p><p>{mend}</p><p class=\"actions\">{button}<a href=\"/\">Home</a></p>\
          <footer><p>Code: <a href=\"{errors}{code}\"><code>{code}</code></a></p></footer>",
-        cause = escape(explanation.map_or("", |e| e.cause)),
+        cause = prose(explanation.map_or("", |e| e.cause)),
         turn = whose_turn(error),
-        mend = escape(explanation.map_or("", |e| e.mend)),
+        mend = prose(explanation.map_or("", |e| e.mend)),
         button = action.map_or_else(String::new, |(to, label)| format!(
             "<a class=\"button\" href=\"{}\">{label}</a>",
             escape(to)
@@ -247,8 +247,8 @@ pub(crate) fn explain(code: &str) -> Reply {
                 "<h1><code>{}</code></h1><dl><dt>What it means</dt><dd>{}</dd><dt>What to do</dt><dd>{}</dd></dl>\
                  <p class=\"actions\"><a href=\"/\">Home</a></p>",
                 found.code,
-                escape(found.cause),
-                escape(found.mend)
+                prose(found.cause),
+                prose(found.mend)
             );
             Reply::page(200, document(found.code, &body))
         }
@@ -263,8 +263,8 @@ pub(crate) fn simple_page(status: u16, code: &'static str) -> Reply {
     let body = format!(
         "<h1>{heading}</h1><p class=\"lead\">{}</p><p>{}</p><p class=\"actions\"><a href=\"/\">Home</a></p>\
          <footer><p>Code: <code>{code}</code></p></footer>",
-        escape(explanation.map_or("", |e| e.cause)),
-        escape(explanation.map_or("", |e| e.mend)),
+        prose(explanation.map_or("", |e| e.cause)),
+        prose(explanation.map_or("", |e| e.mend)),
     );
     Reply::page(status, document(heading, &body))
 }
@@ -277,6 +277,15 @@ fn document(title: &str, body: &str) -> String {
          <body><main>{body}</main></body></html>",
         include_str!("page.css")
     )
+}
+
+/// Our own words as HTML: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(index, part)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    parts.collect()
 }
 
 fn escape(text: &str) -> String {
@@ -337,6 +346,11 @@ mod tests {
             escape("<a href=\"x\" title='y'>&"),
             "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;"
         );
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        assert_eq!(prose("set `A<B` to 1"), "set <code>A&lt;B</code> to 1");
     }
 
     #[test]
