@@ -444,7 +444,7 @@ impl Auth {
     fn page(&self, error: &Error, return_to: ReturnTo) -> Reply {
         let incoming = Incoming {
             kind: RequestKind::Navigation,
-            return_to,
+            target: return_to.as_str().to_owned(),
             cross_site: None,
         };
         self.refuse(error, &incoming, &OnRefusal::Unauthorized)

@@ -104,8 +104,8 @@ fn accepts_html(accept: &str) -> bool {
 pub struct Incoming {
     /// Who waits for the answer.
     pub kind: RequestKind,
-    /// Where to come back to after signing in.
-    pub return_to: ReturnTo,
+    /// The path and query to come back to after signing in, as they came; empty where nobody comes back.
+    pub(crate) target: String,
     /// Why the request may not change anything, if it comes from another site.
     pub cross_site: Option<CrossSite>,
 }
@@ -116,12 +116,20 @@ impl Incoming {
         Self {
             kind,
             // Only a navigation comes back; a script that is sent to a page of the app's own begins anew.
-            return_to: match kind {
-                RequestKind::Navigation => ReturnTo::of_request(head.path(), head.query()),
-                RequestKind::Script => ReturnTo::default(),
+            target: match (kind, head.query()) {
+                (RequestKind::Navigation, Some(query)) => format!("{}?{query}", head.path()),
+                (RequestKind::Navigation, None) => head.path().to_owned(),
+                (RequestKind::Script, _) => String::new(),
             },
             cross_site: csrf::check(head, base).err(),
         }
+    }
+}
+
+impl Incoming {
+    /// Where to come back to after signing in.
+    pub(crate) fn return_to(&self) -> ReturnTo {
+        ReturnTo::parse(&self.target)
     }
 }
 

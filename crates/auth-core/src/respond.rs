@@ -44,7 +44,7 @@ pub(crate) fn refuse(
             };
             step_up(config, incoming, &asked)
         }
-        (_, RequestKind::Navigation) => page(error, &incoming.return_to),
+        (_, RequestKind::Navigation) => page(error, &incoming.return_to()),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error),
         (_, RequestKind::Script) => problem(config, error),
     }
@@ -59,19 +59,19 @@ fn not_signed_in(
 ) -> Reply {
     match (or, kind) {
         (OnRefusal::Automatic, RequestKind::Navigation) => {
-            Reply::redirect(&with_return(paths::LOGIN, "return_to", &incoming.return_to))
+            Reply::redirect(&with_return(paths::LOGIN, "return_to", &incoming.return_to()))
         }
         (OnRefusal::Redirect(page), _) => Reply::redirect(page),
         (OnRefusal::RedirectWithReturn { page, parameter }, _) => {
-            Reply::redirect(&with_return(page, parameter, &incoming.return_to))
+            Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
-        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(error, &incoming.return_to),
+        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(error, &incoming.return_to()),
         (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => problem(config, error),
     }
 }
 
 fn step_up(config: &Config, incoming: &Incoming, asked: &StepUp) -> Reply {
-    let login = with_return(paths::LOGIN, "return_to", &incoming.return_to);
+    let login = with_return(paths::LOGIN, "return_to", &incoming.return_to());
     Reply::redirect(&format!("{login}&step_up={}", asked.seal(&config.keys)))
 }
 

@@ -90,7 +90,9 @@ impl SecretKeys {
     /// Seals `plain` with the newest key.
     pub(crate) fn seal(&self, purpose: Purpose, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let key = &self.0[0];
-        let mut body = plain.to_vec();
+        // Room for the tag from the start: a vector that has to grow leaves a copy of the plain text behind.
+        let mut body = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len());
+        body.extend_from_slice(plain);
         let header = header(key.id);
         let nonce = key
             .aead(purpose, context)

@@ -193,15 +193,6 @@ impl ReturnTo {
         Some(Self(Cow::Owned(kept.to_owned())))
     }
 
-    /// Takes the path and query of a request to this app.
-    #[must_use]
-    pub fn of_request(path: &str, query: Option<&str>) -> Self {
-        match query {
-            Some(query) => Self::parse(&format!("{path}?{query}")),
-            None => Self::parse(path),
-        }
-    }
-
     /// The path and query.
     #[must_use]
     pub fn as_str(&self) -> &str {
