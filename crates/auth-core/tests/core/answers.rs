@@ -295,6 +295,14 @@ async fn a_refreshed_id_token_that_is_not_good_ends_the_session() {
             .tamper_id_token(|_, claims| drop(claims.insert("aud".into(), json!("another"))));
     })
     .await;
+    assert_refused("a wider audience, with us as the authorized party", |world| {
+        world.control().tamper_id_token(|_, claims| {
+            let client = claims["aud"].clone();
+            claims.insert("azp".into(), client.clone());
+            claims.insert("aud".into(), json!([client, "another"]));
+        });
+    })
+    .await;
     assert_refused("the hash of another access token", |world| {
         world.control().tamper_id_token(|_, claims| {
             drop(claims.insert("at_hash".into(), json!("AAAAAAAAAAAAAAAAAAAAAA")))
