@@ -61,10 +61,6 @@ impl<C: FromClaims> RequireAuth<C> {
         let claims = C::from_claims(session.claims()).map_err(|_| AuthError::new(SetupError::ClaimsType))?;
         Ok(Self { claims, session })
     }
-
-    async fn from_context(context: &AuthContext) -> Result<Self, AuthError> {
-        Self::of(context.session().await?)
-    }
 }
 
 impl<C: FromClaims + 'static> FromRequest for RequireAuth<C> {
@@ -75,7 +71,11 @@ impl<C: FromClaims + 'static> FromRequest for RequireAuth<C> {
         let context = context(request);
         Box::pin(async move {
             let context = context?;
-            let user = Self::from_context(&context).await;
+            let user = context
+                .session()
+                .await
+                .map_err(AuthError::from)
+                .and_then(Self::of);
             insisted(&context, user)
         })
     }
@@ -106,14 +106,8 @@ impl<C: FromClaims + 'static> FromRequest for MaybeAuth<C> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let context = context(request);
         Box::pin(async move {
-            match RequireAuth::from_context(&context?).await {
-                Ok(user) => Ok(Self(Some(user))),
-                Err(AuthError {
-                    error: Error::NotSignedIn(_),
-                    ..
-                }) => Ok(Self(None)),
-                Err(refusal) => Err(refusal),
-            }
+            let session = context?.session().await.map(Some).or_else(Error::unless_nobody)?;
+            session.map(RequireAuth::of).transpose().map(Self)
         })
     }
 }
@@ -131,12 +125,8 @@ impl FromRequest for PeekSession {
         let context = context(request);
         Box::pin(async move {
             let context = context?;
-            let peeked = match context.peek().await {
-                Ok(session) => Ok(Self(Some(session))),
-                Err(Error::NotSignedIn(_)) => Ok(Self(None)),
-                Err(error) => Err(error.into()),
-            };
-            insisted(&context, peeked)
+            let peeked = context.peek().await.map(Some).or_else(Error::unless_nobody);
+            insisted(&context, peeked.map(Self).map_err(AuthError::from))
         })
     }
 }

@@ -122,9 +122,7 @@ impl AuthContext {
         self.0
             .session
             .get_or_init(|| async {
-                if let Some(cross_site) = self.0.incoming.cross_site {
-                    return Err(cross_site.into());
-                }
+                self.0.incoming.same_site()?;
                 self.0.auth.authenticate(self.id()?).await
             })
             .await
@@ -133,9 +131,7 @@ impl AuthContext {
 
     /// The signed-in session as it is. As above, a request of another site that would change something has none.
     pub(crate) async fn peek(&self) -> Result<Session, Error> {
-        if let Some(cross_site) = self.0.incoming.cross_site {
-            return Err(cross_site.into());
-        }
+        self.0.incoming.same_site()?;
         match self.0.session.get() {
             Some(session) => session.clone(),
             None => self.0.auth.peek(self.id()?).await,

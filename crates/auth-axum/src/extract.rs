@@ -67,11 +67,12 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for RequireAuth<C> {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
-        match context(parts)?.session().await {
-            Ok(session) => Self::of(session).map(Some),
-            Err(Error::NotSignedIn(_)) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let session = context(parts)?
+            .session()
+            .await
+            .map(Some)
+            .or_else(Error::unless_nobody)?;
+        session.map(Self::of).transpose()
     }
 }
 
@@ -99,11 +100,13 @@ impl<S: Sync> FromRequestParts<S> for PeekSession {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
-        match context(parts)?.peek().await {
-            Ok(session) => Ok(Self(Some(session))),
-            Err(Error::NotSignedIn(_)) => Ok(Self(None)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Self(
+            context(parts)?
+                .peek()
+                .await
+                .map(Some)
+                .or_else(Error::unless_nobody)?,
+        ))
     }
 }
 

@@ -452,8 +452,8 @@ impl Auth {
 
     /// `POST /auth/logout`: ends the session here, revokes its tokens, and goes on to the provider's sign-out.
     pub async fn logout(&self, request: RouteRequest) -> Reply {
-        if let Some(cross_site) = request.incoming.cross_site {
-            return self.refuse(&cross_site.into(), &request.incoming, &OnRefusal::Automatic);
+        if let Err(error) = request.incoming.same_site() {
+            return self.refuse(&error, &request.incoming, &OnRefusal::Automatic);
         }
         let next = match self.find(request.session.as_ref()).await {
             Ok(session) => match self.0.remove(session).await {

@@ -192,6 +192,19 @@ impl Error {
         }
     }
 
+    /// Nobody, where nobody is signed in; any other failure stays one. For `or_else`, wherever a guest is welcome and an
+    /// outage is not to be taken for one.
+    ///
+    /// # Errors
+    ///
+    /// The failure itself.
+    pub fn unless_nobody<T>(self) -> Result<Option<T>, Self> {
+        match self {
+            Self::NotSignedIn(_) => Ok(None),
+            error => Err(error),
+        }
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn fault(&self) -> Fault {

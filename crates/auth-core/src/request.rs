@@ -107,7 +107,7 @@ pub struct Incoming {
     /// The path and query to come back to after signing in, as they came; empty where nobody comes back.
     pub(crate) target: String,
     /// Why the request may not change anything, if it comes from another site.
-    pub cross_site: Option<CrossSite>,
+    pub(crate) cross_site: Option<CrossSite>,
 }
 
 impl Incoming {
@@ -127,6 +127,16 @@ impl Incoming {
 }
 
 impl Incoming {
+    /// Refuses a request that comes from another site and would change something: it may not use the session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CrossSite`](crate::Error::CrossSite).
+    pub fn same_site(&self) -> Result<(), crate::Error> {
+        self.cross_site
+            .map_or(Ok(()), |cross_site| Err(cross_site.into()))
+    }
+
     /// Where to come back to after signing in.
     pub(crate) fn return_to(&self) -> ReturnTo {
         ReturnTo::parse(&self.target)
