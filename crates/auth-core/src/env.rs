@@ -1,5 +1,6 @@
 //! Settings from the environment.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::auth::Auth;
@@ -212,6 +213,11 @@ fn refuse_unsupported(
             return Err(not_yet(name, &value, others));
         }
     }
+    if let Some(list) = get("AUTH_TRUSTED_PROXIES")? {
+        // Nothing shows addresses yet; but what is written there is to be right when something does.
+        list.split(',')
+            .try_for_each(|network| trusted_proxy(network.trim()))?;
+    }
     if get("AUTH_PROVIDERS")?.is_some() {
         return Err(ConfigError::new(
             "AUTH_PROVIDERS",
@@ -219,6 +225,24 @@ fn refuse_unsupported(
         ));
     }
     Ok(())
+}
+
+/// An address, or a network in CIDR notation.
+fn trusted_proxy(text: &str) -> Result<(), ConfigError> {
+    let (address, length) = text
+        .split_once('/')
+        .map_or((text, None), |(address, length)| (address, Some(length)));
+    let bits = address
+        .parse::<IpAddr>()
+        .map(|address| if address.is_ipv4() { 32 } else { 128 });
+    match (bits, length.map(str::parse::<u8>)) {
+        (Ok(_), None) => Ok(()),
+        (Ok(bits), Some(Ok(length))) if length <= bits => Ok(()),
+        _ => Err(ConfigError::new(
+            "AUTH_TRUSTED_PROXIES",
+            "must be addresses or networks separated by commas, 10.0.0.1,192.168.0.0/16",
+        )),
+    }
 }
 
 fn not_yet(name: &'static str, value: &str, others: &str) -> ConfigError {
@@ -339,6 +363,8 @@ mod tests {
             ("AUTH_DPOP", "true", "AUTH_DPOP"),
             ("AUTH_REQUEST_OBJECT", "signed", "AUTH_REQUEST_OBJECT"),
             ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),
+            ("AUTH_TRUSTED_PROXIES", "10.0.0.1,proxy", "AUTH_TRUSTED_PROXIES"),
+            ("AUTH_TRUSTED_PROXIES", "10.0.0.0/33", "AUTH_TRUSTED_PROXIES"),
             ("AUTH_CA_FILE", "/nonexistent/ca.pem", "AUTH_CA_FILE"),
             ("AUTH_STORE", "mysql://x", "AUTH_STORE"),
             ("AUTH_STORE", "sqlite:/nonexistent/folder/file", "AUTH_STORE"),
@@ -378,6 +404,13 @@ mod tests {
             .await
             .expect_err("refused");
         assert_eq!(error.variable(), "AUTH_CLIENT_ID");
+    }
+
+    #[tokio::test]
+    async fn proxies_are_addresses_or_networks() {
+        let mut variables = GOOD.to_vec();
+        variables.push(("AUTH_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1,fd00::/8"));
+        start(&variables).await.expect("starts");
     }
 
     #[tokio::test]
