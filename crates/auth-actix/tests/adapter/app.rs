@@ -60,6 +60,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/maybe", web::get().to(maybe))
         .route("/option", web::get().to(option))
         .route("/peek", web::get().to(peek))
+        .route("/peek", web::post().to(peek))
         .route("/everything", web::get().to(everything))
         .route("/api", web::get().to(api))
         .route("/flash", web::post().to(leave_flash))

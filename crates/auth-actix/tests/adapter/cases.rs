@@ -337,7 +337,7 @@ async fn a_request_from_another_site_changes_nothing() {
     let mut browser = world.browser();
     browser.sign_in("/").await;
     assert_eq!(browser.post("/me").await.body, "ada");
-    for path in ["/me", "/auth/logout"] {
+    for path in ["/me", "/peek", "/auth/logout"] {
         let headers = [("origin", "https://evil.example")];
         let answer = browser.send(Method::POST, path, &headers, "").await;
         assert_eq!(

@@ -57,7 +57,7 @@ fn router() -> Router {
         .route("/employee", get(employee))
         .route("/misfit", get(misfit))
         .route("/maybe", get(maybe))
-        .route("/peek", get(peek))
+        .route("/peek", get(peek).post(peek))
         .route("/everything", get(everything))
         .route("/api", get(api))
         .route("/flash", get(read_flash).post(leave_flash))
