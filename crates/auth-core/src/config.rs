@@ -423,7 +423,8 @@ impl AuthBuilder {
         self
     }
 
-    /// Where sessions are kept, as a URL: `memory:` or `sqlite:PATH`. Opened by [`build`](Self::build).
+    /// Where sessions are kept, as a URL: `memory:`, `sqlite:PATH`, `redis://…`, `rediss://…` or `postgres://…`, each
+    /// with the feature of its name. Opened by [`build`](Self::build).
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.store = StoreChoice::Url(url.into());
         self
@@ -773,28 +774,49 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
 }
 
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
+    const SUPPORTED: &str = "use memory:, sqlite:PATH, redis://HOST or postgres://HOST/DATABASE";
     let (scheme, rest) = url.split_once(':').unwrap_or_default();
     match scheme {
         "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
-        "sqlite" if !rest.is_empty() => match crate::store::SqliteStore::open(rest).await {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(ConfigError::new(
-                "AUTH_STORE",
-                format!("cannot open the SQLite file: {}", one_line(&error)),
-            )),
-        },
+        "sqlite" if !rest.is_empty() => opened("SQLite file", crate::store::SqliteStore::open(rest).await),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" => opened("Redis store", crate::store::RedisStore::open(url).await),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            opened("PostgreSQL store", crate::store::PostgresStore::open(url).await)
+        }
         #[cfg(not(feature = "sqlite"))]
-        "sqlite" => Err(ConfigError::new(
-            "AUTH_STORE",
-            "sqlite: needs the crate's feature `sqlite`",
-        )),
-        "redis" | "rediss" | "postgres" | "postgresql" => Err(ConfigError::new(
-            "AUTH_STORE",
-            format!("{scheme} is not supported by this version; use memory: or sqlite:PATH"),
-        )),
-        _ => Err(ConfigError::new("AUTH_STORE", "use memory: or sqlite:PATH")),
+        "sqlite" => Err(needs_feature("sqlite")),
+        #[cfg(not(feature = "redis"))]
+        "redis" | "rediss" | "redis+unix" => Err(needs_feature("redis")),
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(needs_feature("postgres")),
+        _ => Err(ConfigError::new("AUTH_STORE", SUPPORTED)),
     }
+}
+
+/// A store's error holds no URL, for that may hold a password.
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
+fn opened<S: SessionStore>(
+    what: &str,
+    store: Result<S, crate::store::StoreError>,
+) -> Result<Arc<dyn SessionStore>, ConfigError> {
+    match store {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(ConfigError::new(
+            "AUTH_STORE",
+            format!("cannot open the {what}: {}", one_line(&error)),
+        )),
+    }
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "redis", feature = "postgres")))]
+fn needs_feature(feature: &str) -> ConfigError {
+    ConfigError::new(
+        "AUTH_STORE",
+        format!("needs the feature `{feature}` of the crate auth-core"),
+    )
 }
 
 /// An error and its causes on one line.

@@ -28,13 +28,23 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::session::SessionData;
 
+pub mod app_data;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+use app_data::{AppDataKey, AppDataStore};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -99,12 +109,12 @@ macro_rules! short_debug {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({:02x}{:02x}{:02x}{:02x}…)"), self.0[0], self.0[1], self.0[2], self.0[3])
+                write!(f, concat!(stringify!($name), "({:02x}{:02x}{:02x}{:02x}…)"), self.as_bytes()[0], self.as_bytes()[1], self.as_bytes()[2], self.as_bytes()[3])
             }
         }
     )*};
 }
-short_debug!(SessionKey, IndexKey, OnceKey);
+short_debug!(SessionKey, IndexKey, OnceKey, AppDataKey);
 
 /// Names one holder of a lease: a random number per attempt to refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -150,7 +160,9 @@ pub struct Record {
     pub last_seen_at: Timestamp,
     /// When the session ends: the earlier of its idle and its absolute end.
     pub expires_at: Timestamp,
-    /// Who is refreshing the tokens, if anyone. A lease whose `until` has passed counts as none.
+    /// Who is refreshing the tokens, if anyone. A lease whose `until` has passed may be taken by anyone; until then, or
+    /// until it is given back or cleared by a swap, it stays visible: that tells a holder that was killed from one that
+    /// gave up.
     pub lease: Option<Lease>,
     /// Tokens, claims and deadlines, sealed by the core.
     pub sealed: Arc<[u8]>,
@@ -378,6 +390,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when it does not.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The same store for the data of the app's own sessions, if it is one. All stores of this crate are.
+    fn app_data(&self) -> Option<&dyn AppDataStore> {
+        None
+    }
 }
 
 /// A store did not do what it was asked. Whether the session exists is not known; it counts neither as signed in
