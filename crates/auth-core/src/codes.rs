@@ -266,6 +266,16 @@ static CODES: &[(&str, &str, &str)] = &[
         "Try again in a while.",
     ),
     (
+        "refresh.unanswered",
+        "Your access has to be renewed, and the provider gave no answer in time. You stay signed in, unless it turns out that it has done its part: then you sign in again.",
+        "Try again in a while. Operators: the provider is slow, or connections to it break; compare its times with `HTTP_TIMEOUT_SECS`.",
+    ),
+    (
+        "refresh.failed_elsewhere",
+        "Your access has to be renewed, and another server of this application has just tried that in vain. You stay signed in.",
+        "Try again in a moment. Operators: the other server's log has the cause.",
+    ),
+    (
         "refresh.client_refused",
         "Your access has to be renewed, and the provider does not accept this application any more. You stay signed in.",
         "Operators: compare `AUTH_CLIENT_ID`, `AUTH_CLIENT_SECRET` and `AUTH_CLIENT_AUTH` with the client's registration.",

@@ -4,11 +4,16 @@
 //! request may have left (a refresh token must not be presented twice).
 
 use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
+use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::config::ConfigError;
@@ -87,6 +92,106 @@ pub enum HttpError {
     /// The body is larger than 1 MiB.
     #[error("the answer is larger than {MAX_BODY} bytes")]
     TooLarge,
+    /// The right to send the request ended before the request could leave. It was not sent.
+    #[error("the right to send the request ended before it could leave")]
+    NotSent,
+}
+
+/// The right to send the body of one request, for a while; and the knowledge of whether it left.
+///
+/// A refresh token must leave only while its sender holds the session's lease. The connection is made first, and that
+/// takes its time, so what counts is the moment when the body goes: then the guard is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct SendGuard(Arc<Mutex<Sending>>);
+
+#[derive(Debug)]
+struct Sending {
+    until: Option<Instant>,
+    body: BodyIs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyIs {
+    Waiting,
+    Gone,
+    HeldBack,
+}
+
+impl SendGuard {
+    /// Allows the body to go before `until`.
+    pub(crate) fn until(until: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Sending {
+            until: Some(until),
+            body: BodyIs::Waiting,
+        })))
+    }
+
+    /// Allows the body to go before `until`, if it may go at all still.
+    pub(crate) fn prolong(&self, until: Instant) {
+        let mut sending = self.lock();
+        if sending.until.is_some() {
+            sending.until = Some(until);
+        }
+    }
+
+    /// Takes the right away for good.
+    pub(crate) fn revoke(&self) {
+        self.lock().until = None;
+    }
+
+    /// Asked when the body is about to go.
+    fn lets_go(&self) -> bool {
+        let mut sending = self.lock();
+        let may = sending.until.is_some_and(|until| Instant::now() < until);
+        sending.body = if may { BodyIs::Gone } else { BodyIs::HeldBack };
+        may
+    }
+
+    fn body(&self) -> BodyIs {
+        self.lock().body
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body that asks its guard when it is about to go. One that is held back fails, and the request with it.
+struct Guarded {
+    guard: SendGuard,
+    bytes: Option<Bytes>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("held back")]
+struct HeldBack;
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = HeldBack;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HeldBack>>> {
+        let Some(bytes) = self.bytes.take() else {
+            return Poll::Ready(None);
+        };
+        if self.guard.lets_go() {
+            Poll::Ready(Some(Ok(Frame::data(bytes))))
+        } else {
+            Poll::Ready(Some(Err(HeldBack)))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    /// Exact, so that the request has a length and is not sent in chunks, which some token endpoints do not take.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
 }
 
 impl ProviderHttp {
@@ -105,14 +210,26 @@ impl ProviderHttp {
         self.client.get(url.clone())
     }
 
-    pub(crate) fn post_form(&self, url: &Url, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let body = url::form_urlencoded::Serializer::new(String::new())
+    /// A form; with a guard, one that leaves only while that allows it.
+    pub(crate) fn post_form(
+        &self,
+        url: &Url,
+        form: &[(&str, &str)],
+        guard: Option<&SendGuard>,
+    ) -> reqwest::RequestBuilder {
+        let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
         self.client
             .post(url.clone())
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body)
+            .body(match guard {
+                None => form.into(),
+                Some(guard) => reqwest::Body::wrap(Guarded {
+                    guard: guard.clone(),
+                    bytes: Some(form.into()),
+                }),
+            })
     }
 
     /// Sends the request and reads the answer.
@@ -122,6 +239,27 @@ impl ProviderHttp {
             .await
             .unwrap_or(Err(HttpError::Timeout))
     }
+
+    /// Sends a request that was made with this guard, and reads the answer; and says whether it left.
+    pub(crate) async fn send_guarded(
+        &self,
+        request: reqwest::RequestBuilder,
+        guard: &SendGuard,
+    ) -> (Result<Answer, HttpError>, Left) {
+        let result = self.send(request).await;
+        match (result, guard.body()) {
+            (Err(_), BodyIs::HeldBack) => (Err(HttpError::NotSent), Left::No),
+            (Err(error), BodyIs::Waiting) => (Err(error), Left::No),
+            (result, _) => (result, Left::Yes),
+        }
+    }
+}
+
+/// Whether the body of a request left, so that it may have been carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Yes,
+    No,
 }
 
 async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
@@ -183,4 +321,109 @@ pub(crate) fn client(
         // loopback over http.
         .or_else(|_| builder().tls_certs_only(roots.iter().cloned()).build())
         .map_err(|_| ConfigError::new("AUTH_CA_FILE", "these certificates cannot be used for TLS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const FORM: [(&str, &str); 1] = [("refresh_token", "secret")];
+
+    fn http() -> ProviderHttp {
+        ProviderHttp::new(Duration::from_secs(5), None).expect("a client")
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// A server that takes one connection, reads until `until` is in what came or the connection ends, and answers.
+    async fn server(until: &'static str, answer: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let url = Url::parse(&format!("http://{address}/token")).expect("a URL");
+        let task = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            let mut came = Vec::new();
+            let mut buffer = [0; 4096];
+            while !String::from_utf8_lossy(&came).contains(until) {
+                match connection.read(&mut buffer).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => came.extend_from_slice(&buffer[..n]),
+                }
+            }
+            let _ = connection.write_all(answer.as_bytes()).await;
+            String::from_utf8_lossy(&came).into_owned()
+        });
+        (url, task)
+    }
+
+    #[tokio::test]
+    async fn a_guarded_form_has_a_length_and_leaves() {
+        let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let guard = SendGuard::until(soon());
+        let http = http();
+        let request = http.post_form(&url, &FORM, Some(&guard));
+        let (answer, left) = http.send_guarded(request, &guard).await;
+        assert_eq!(
+            (answer.expect("an answer").status, left),
+            (StatusCode::OK, Left::Yes)
+        );
+        let came = came.await.expect("the server ends").to_ascii_lowercase();
+        assert!(came.contains("content-length: 20\r\n"), "{came}");
+        assert!(!came.contains("chunked"), "{came}");
+    }
+
+    #[tokio::test]
+    async fn a_form_whose_right_has_ended_does_not_leave() {
+        let revoked = SendGuard::until(soon());
+        revoked.revoke();
+        revoked.prolong(soon());
+        for guard in [revoked, SendGuard::until(Instant::now())] {
+            let (url, came) = server("secret", "").await;
+            let http = http();
+            let request = http.post_form(&url, &FORM, Some(&guard));
+            let (answer, left) = http.send_guarded(request, &guard).await;
+            assert!(matches!(answer, Err(HttpError::NotSent)), "{answer:?}");
+            assert_eq!(left, Left::No);
+            assert!(!came.await.expect("the server ends").contains("secret"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_right_that_is_prolonged_lasts() {
+        let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let guard = SendGuard::until(Instant::now());
+        guard.prolong(soon());
+        let http = http();
+        let (answer, _) = http
+            .send_guarded(http.post_form(&url, &FORM, Some(&guard)), &guard)
+            .await;
+        assert!(answer.is_ok());
+        assert!(came.await.expect("the server ends").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn whether_a_form_left_is_known_when_no_answer_comes() {
+        let guard = SendGuard::until(soon());
+        let (url, _came) = server("secret", "").await;
+        let http = http();
+        let request = http.post_form(&url, &FORM, Some(&guard));
+        let (answer, left) = http.send_guarded(request, &guard).await;
+        assert!(answer.is_err());
+        assert_eq!(left, Left::Yes, "it may have been carried out");
+
+        let guard = SendGuard::until(soon());
+        let port = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", port.local_addr().expect("an address"));
+        drop(port);
+        let url = Url::parse(&url).expect("a URL");
+        let request = http.post_form(&url, &FORM, Some(&guard));
+        let (answer, left) = http.send_guarded(request, &guard).await;
+        assert!(matches!(answer, Err(HttpError::Connect(_))), "{answer:?}");
+        assert_eq!(left, Left::No, "nobody was there to take it");
+    }
 }

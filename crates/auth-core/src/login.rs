@@ -450,7 +450,9 @@ impl LoginError {
             Self::Refused(AuthorizationErrorCode::InvalidScope) => "login.scope_refused",
             Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.client_refused",
             Self::Refused(AuthorizationErrorCode::Other) => "login.refused",
-            Self::Token(TokenError::Unavailable { .. }) => "login.token_unavailable",
+            Self::Token(
+                TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
+            ) => "login.token_unavailable",
             Self::Token(TokenError::Malformed(_)) => "login.token_malformed",
             Self::Token(TokenError::Refused(code)) if code.is_about_the_client() => "login.client_refused",
             Self::Token(TokenError::Refused(TokenErrorCode::InvalidGrant)) => "login.code_refused",
@@ -482,7 +484,9 @@ impl LoginError {
             | Self::UnknownIssuer => 400,
             Self::Refused(AuthorizationErrorCode::AccessDenied) | Self::ByApp(_) => 403,
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable)
-            | Self::Token(TokenError::Unavailable { .. })
+            | Self::Token(
+                TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
+            )
             | Self::Store(_) => 503,
             Self::Refused(AuthorizationErrorCode::ServerError) => 502,
             Self::Refused(_) => 400,

@@ -6,13 +6,22 @@
 //!    that no browser going away can cancel.
 //! 2. The flight reads the record again. Where someone else has refreshed it meanwhile, it adopts what it finds.
 //! 3. It takes the record's lease, at the version it has just read. Where another holder is at work, it waits and
-//!    goes back to 2.
-//! 4. With the lease, and only then, it presents the refresh token, once, renewing the lease as long as that takes.
+//!    goes back to 2. Where that holder gives up, it gives up as well: a moment later it would fare no better.
+//! 4. With the lease, and only then, it presents the refresh token, once, renewing the lease as long as that takes. Who
+//!    loses the lease before the token leaves does not send it.
 //! 5. It saves what came with a compare-and-swap on the version: first of all, for a rotated refresh token that is
 //!    not saved is a session lost. Where the session is gone by then, somebody has signed out: the new tokens are
 //!    revoked.
 //! 6. A refusal ends the session only if it is `invalid_grant` and the record, read again, still holds the refresh
 //!    token that was refused. Everything else leaves the session as it was.
+//!
+//! Steps 2 to 6 are decided in `protocol.rs` and carried out in here. `model.rs` puts the same decisions under a model
+//! checker. `breaker.rs` keeps requests from waiting for a provider that has just failed others.
+
+mod breaker;
+#[cfg(test)]
+mod model;
+mod protocol;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -27,25 +36,32 @@ use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
+use crate::http::SendGuard;
 use crate::id_token::{self, Expected, IdTokenError};
 use crate::jose::KeySet;
 use crate::metadata::{Metadata, ProviderError};
-use crate::secret::{AccessToken, IdToken, random_bytes};
+use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
-use crate::sign_in::sorted_audience;
+use crate::sign_in::{session_expiry, sorted_audience};
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
 use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse};
+use breaker::Breaker;
+use protocol::{Answer, Outcome, Refresh, Saved, Seen, Step};
 
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
 const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a lease lasts unless it is renewed; it is renewed at a third of that.
 const LEASE: Duration = Duration::from_secs(10);
+/// How long a holder believes in its lease, from before it asked for it: less than the store keeps it, by more than
+/// clocks can differ in speed. It is measured without a wall clock, for that may jump.
+const SEND_WITHIN: Duration = Duration::from_secs(8);
+/// The same for a change of the record that is no refresh: its swap is to be done, not only on its way, before the
+/// lease ends.
+const CHANGE_WITHIN: Duration = Duration::from_secs(4);
 /// How long a flight waits for another instance's.
 pub(crate) const WAIT_FOR_HOLDER: Duration = Duration::from_secs(10);
 /// How the waiting begins and how it slows down.
 pub(crate) const POLL: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
-/// How long a refresh in the background waits after one that failed.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// How long new tokens are tried to be saved in a store that fails.
 const SAVE_FOR: Duration = Duration::from_secs(10);
 
@@ -53,8 +69,7 @@ const SAVE_FOR: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Flights {
     under_way: HashMap<SessionKey, Flight>,
-    /// When a refresh failed that left its session alive.
-    failed_at: HashMap<SessionKey, Timestamp>,
+    breaker: Breaker,
     /// The sessions whose use is being written down.
     pub(crate) touches: HashSet<SessionKey>,
 }
@@ -77,6 +92,11 @@ pub enum RefreshError {
     /// The provider is down, slow, or does not make sense. The session is kept.
     #[error("the provider cannot refresh the tokens at present")]
     Unavailable(#[source] Arc<TokenError>),
+    /// The request was sent and no answer came: the provider is slow, or the connection broke. Whether the refresh token
+    /// is used up is not known. The session is kept; the next refresh presents the token again, and where it is used up
+    /// the session ends then.
+    #[error("the provider gave no answer, and may have used the refresh token up")]
+    Unanswered(#[source] Arc<TokenError>),
     /// The provider does not accept this client: a matter of configuration. The session is kept.
     #[error("the provider refuses this client")]
     ClientRefused(#[source] Arc<TokenError>),
@@ -86,6 +106,9 @@ pub enum RefreshError {
     /// Another instance is refreshing this session and takes too long. The session is kept.
     #[error("another instance is refreshing this session and takes too long")]
     Busy,
+    /// Another instance has just tried to refresh this session, and failed. The session is kept.
+    #[error("another instance has just failed to refresh this session")]
+    HolderGaveUp,
     /// The store failed. The session is kept.
     #[error("the session store failed")]
     Store(#[source] Arc<StoreError>),
@@ -105,9 +128,11 @@ impl RefreshError {
         match self {
             Self::Ended(_) => "session.ended",
             Self::Unavailable(_) => "refresh.unavailable",
+            Self::Unanswered(_) => "refresh.unanswered",
             Self::ClientRefused(_) => "refresh.client_refused",
             Self::Provider(error) => error.code(),
             Self::Busy => "refresh.busy",
+            Self::HolderGaveUp => "refresh.failed_elsewhere",
             Self::Store(_) => "store.unavailable",
             Self::Interrupted => "refresh.interrupted",
         }
@@ -116,7 +141,12 @@ impl RefreshError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Ended(_) => Fault::NotSignedIn,
-            Self::Unavailable(_) | Self::Provider(_) | Self::Busy | Self::Interrupted => Fault::Provider,
+            Self::Unavailable(_)
+            | Self::Unanswered(_)
+            | Self::Provider(_)
+            | Self::Busy
+            | Self::HolderGaveUp
+            | Self::Interrupted => Fault::Provider,
             Self::ClientRefused(_) => Fault::Configuration,
             Self::Store(_) => Fault::Store,
         }
@@ -203,7 +233,11 @@ impl Core {
         match (session.data.freshness(self.clock.now()), tokens.refresh.is_some()) {
             (Freshness::Good, _) | (Freshness::Soft, false) => Ok(session),
             (Freshness::Soft, true) => {
-                if !self.has_failed_lately(&session.key) {
+                let failed_lately = self
+                    .lock_flights()
+                    .breaker
+                    .failed_lately(&session.key, self.clock.now());
+                if !failed_lately {
                     // Not awaited: it runs on its own, and says in the log how it ended.
                     drop(self.refresh(&session, Wanted::Expiring));
                 }
@@ -231,15 +265,6 @@ impl Core {
         }
         // The flight was under way already, for another reason, and has brought nothing new; now there is room.
         self.refresh(session, wanted).flight.await
-    }
-
-    /// Whether a refresh of this session failed a moment ago: one that nobody waits for can wait then.
-    fn has_failed_lately(&self, key: &SessionKey) -> bool {
-        let flights = self.lock_flights();
-        flights
-            .failed_at
-            .get(key)
-            .is_some_and(|at| self.clock.now().since(*at) < PAUSE_AFTER_FAILURE)
     }
 
     /// Joins the flight that refreshes this session, or starts it.
@@ -271,96 +296,181 @@ impl Core {
     }
 
     fn land(&self, key: &SessionKey, result: &Result<Session, RefreshError>) {
-        let now = self.clock.now();
         let mut flights = self.lock_flights();
         flights.under_way.remove(key);
         match result {
-            Ok(_) | Err(RefreshError::Ended(_)) => drop(flights.failed_at.remove(key)),
-            Err(_) => {
-                // What was noted longer ago means nothing any more.
-                flights
-                    .failed_at
-                    .retain(|_, at| now.since(*at) < PAUSE_AFTER_FAILURE);
-                flights.failed_at.insert(*key, now);
-            }
+            // Whoever it was that the provider gave its answer to.
+            Ok(_) | Err(RefreshError::Ended(_)) => flights.breaker.succeeded(key),
+            Err(_) => flights.breaker.finished(key),
         }
     }
 
-    /// Steps 2 to 6 of the scheme.
+    /// Notes that the provider has failed this refresh, so that others need not find out one by one. One that refuses
+    /// this client is up and answers; nobody waits for that.
+    fn provider_failed(&self, key: &SessionKey, error: RefreshError) -> RefreshError {
+        if !matches!(error, RefreshError::ClientRefused(_)) {
+            let now = self.clock.now();
+            self.lock_flights().breaker.failed(key, &error, now);
+        }
+        error
+    }
+
+    /// Steps 2 to 6 of the scheme: carries out what the protocol decides.
     async fn refresh_now(
         self: &Arc<Self>,
         key: &SessionKey,
         wanted: &Wanted,
     ) -> Result<Session, RefreshError> {
-        // Before the lease is taken, so that nothing slow lies between taking it and sending.
-        let metadata = self.provider.metadata(self.clock.now()).await?;
-        let deadline = Instant::now() + WAIT_FOR_HOLDER;
+        let give_up_waiting_at = Instant::now() + WAIT_FOR_HOLDER;
         let mut pause = POLL.0;
+        let (mut refresh, mut step) = Refresh::begin();
+        // The record as it was read last, and what came for its refresh token.
+        let mut current: Option<Session> = None;
+        let mut taken: Option<(Arc<Metadata>, Instant)> = None;
+        let mut came: Option<Came> = None;
         loop {
-            let session = self.reread(key).await?;
-            if wanted.is_met_by(&session.data, self.clock.now()) {
-                return Ok(session);
-            }
-            if session.data.tokens.refresh.is_none() {
-                return Err(RefreshError::Ended(NotSignedIn::TokenExpired));
-            }
-            let owner = LeaseOwner::from_u128(u128::from_ne_bytes(random_bytes()));
-            let now = self.clock.now();
-            match self
-                .store
-                .acquire(key, session.record.version, owner, LEASE, now)
-                .await?
-            {
-                Acquired::Got(record) => {
-                    let Some(data) = SessionData::open(&self.config.keys, key, &record) else {
-                        return Err(RefreshError::Ended(NotSignedIn::Ended));
-                    };
-                    let held = Session {
-                        key: *key,
-                        record,
-                        data,
-                    };
-                    if let Some(result) = self.refresh_with_lease(&metadata, held).await {
-                        return result;
-                    }
-                    // The record changed under the refused token: see what it holds now.
+            step = match step {
+                Step::Load => {
+                    current = self.load(key).await?;
+                    refresh.loaded(current.as_ref().map(|session| self.seen(session, wanted)))
                 }
-                Acquired::Newer(_) => {}
-                Acquired::Gone => return Err(RefreshError::Ended(NotSignedIn::Ended)),
-                Acquired::Held(_) => {
-                    if Instant::now() + pause > deadline {
+                Step::Wait => {
+                    if Instant::now() + pause > give_up_waiting_at {
                         return Err(RefreshError::Busy);
                     }
                     sleep(pause).await;
                     pause = (pause * 2).min(POLL.1);
-                    continue;
+                    Step::Load
                 }
-            }
-            if Instant::now() > deadline {
-                return Err(RefreshError::Busy);
+                Step::Acquire { seen } => {
+                    if Instant::now() > give_up_waiting_at {
+                        return Err(RefreshError::Busy);
+                    }
+                    // Before the lease is taken, so that nothing slow lies between taking it and sending.
+                    let metadata = self.may_ask(key).await?;
+                    let asked_at = Instant::now();
+                    let acquired = self.acquire(key, seen).await?;
+                    taken = Some((metadata, asked_at));
+                    let (record, lease): (_, fn(_) -> _) = match acquired {
+                        Acquired::Got(record) => (Some(record), protocol::Lease::Got),
+                        Acquired::Held(record) => (Some(record), protocol::Lease::Held),
+                        Acquired::Newer(record) => (Some(record), protocol::Lease::Newer),
+                        Acquired::Gone => (None, protocol::Lease::Newer),
+                    };
+                    // A record that no key opens counts as none.
+                    current = record.and_then(|record| self.view(key, record));
+                    refresh.acquired(match &current {
+                        Some(session) => lease(self.seen(session, wanted)),
+                        None => protocol::Lease::Gone,
+                    })
+                }
+                Step::Present { token } => {
+                    let (Some(held), Some((metadata, asked_at))) = (&current, &taken) else {
+                        return Err(RefreshError::Interrupted);
+                    };
+                    match self.present(metadata, held, &token, *asked_at).await {
+                        Ok(response) => {
+                            came = Some(self.judge(metadata, held, response).await?);
+                            refresh.answered(Answer::Tokens)
+                        }
+                        Err(TokenError::Refused(TokenErrorCode::InvalidGrant)) => {
+                            refresh.answered(Answer::Refused)
+                        }
+                        Err(TokenError::HeldBack) => refresh.answered(Answer::NotSent),
+                        Err(error) => {
+                            let error = self.provider_failed(key, error.into());
+                            refresh.answered(Answer::Failed(error))
+                        }
+                    }
+                }
+                Step::Save { expected } => {
+                    let (Some(base), Some(came)) = (&current, &mut came) else {
+                        return Err(RefreshError::Interrupted);
+                    };
+                    match self.save(base, expected, came).await? {
+                        (Swapped::Yes, record) => {
+                            came.is_saved = true;
+                            current = self.view(key, record);
+                            refresh.saved(Saved::Yes)
+                        }
+                        (Swapped::Gone, _) => refresh.saved(Saved::Gone),
+                        (Swapped::Newer(record), _) => {
+                            current = self.view(key, record);
+                            match &current {
+                                None => refresh.saved(Saved::Gone),
+                                Some(session) => {
+                                    came.is_saved = came.is_in(&session.data.tokens);
+                                    refresh.saved(Saved::Newer {
+                                        seen: self.seen(session, wanted),
+                                        is_ours: came.is_saved,
+                                    })
+                                }
+                            }
+                        }
+                    }
+                }
+                Step::End { expected } => {
+                    let now = self.clock.now();
+                    refresh.ended(self.store.delete(key, Some(expected), now).await?)
+                }
+                Step::Release(error) => {
+                    if let Some(lease) = current.as_ref().and_then(|held| held.record.lease) {
+                        // A lease that cannot be given back ends by itself.
+                        let _ = self.store.release(key, &lease, self.clock.now()).await;
+                    }
+                    refresh.released(error)
+                }
+                Step::Revoke => {
+                    if let Some(Came { response, .. }) = &came {
+                        self.revoke_in_background(
+                            response.refresh_token.clone(),
+                            response.access_token.clone(),
+                        );
+                    }
+                    refresh.revoked()
+                }
+                Step::Done(outcome) => return self.finish(outcome, current, taken, came).await,
             }
         }
     }
 
-    async fn reread(&self, key: &SessionKey) -> Result<Session, RefreshError> {
-        self.load(key)
-            .await?
-            .ok_or(RefreshError::Ended(NotSignedIn::Ended))
+    /// What the protocol looks at.
+    fn seen(&self, session: &Session, wanted: &Wanted) -> Seen<RefreshToken> {
+        Seen {
+            version: session.record.version,
+            token: session.data.tokens.refresh.clone(),
+            is_fresh: wanted.is_met_by(&session.data, self.clock.now()),
+            is_leased: session.record.lease.is_some(),
+        }
     }
 
-    /// Steps 4 to 6. `None` when the refresh token was refused but the record holds another one by now.
-    async fn refresh_with_lease(
-        self: &Arc<Self>,
+    /// Whether the provider may be asked now, and where.
+    async fn may_ask(&self, key: &SessionKey) -> Result<Arc<Metadata>, RefreshError> {
+        let now = self.clock.now();
+        self.lock_flights().breaker.admit(key, now)?;
+        let metadata = self.provider.metadata(now).await;
+        metadata.map_err(|error| self.provider_failed(key, error.into()))
+    }
+
+    async fn acquire(&self, key: &SessionKey, seen: u64) -> Result<Acquired, StoreError> {
+        let owner = LeaseOwner::from_u128(u128::from_ne_bytes(random_bytes()));
+        let now = self.clock.now();
+        self.store.acquire(key, seen, owner, LEASE, now).await
+    }
+
+    /// Step 4: presents the refresh token, while the lease lasts that was asked for at `asked_at`.
+    async fn present(
+        &self,
         metadata: &Metadata,
-        held: Session,
-    ) -> Option<Result<Session, RefreshError>> {
-        let lease = held.record.lease?;
-        let refresh_token = held.data.tokens.refresh.clone()?;
-        if lease.until <= self.clock.now() {
-            // A lost lease sends nothing.
-            return None;
-        }
-        let mut parameters = vec![("refresh_token", refresh_token.expose())];
+        held: &Session,
+        token: &RefreshToken,
+        asked_at: Instant,
+    ) -> Result<TokenResponse, TokenError> {
+        let Some(lease) = held.record.lease else {
+            return Err(TokenError::HeldBack);
+        };
+        let guard = SendGuard::until(asked_at + SEND_WITHIN);
+        let mut parameters = vec![("refresh_token", token.expose())];
         parameters.extend(
             self.config
                 .resources
@@ -371,38 +481,25 @@ impl Core {
             grant_type: "refresh_token",
             parameters,
         };
-        let response = tokio::select! {
-            response = self.registration.tokens(metadata, request, self.clock.now()) => response,
-            () = self.keep_lease(&held.key, &lease) => unreachable!("a lease is kept for ever"),
-        };
-        match response {
-            Ok(response) => Some(self.adopt(metadata, held, response).await),
-            Err(TokenError::Refused(TokenErrorCode::InvalidGrant)) => {
-                self.end_if_current(&held, &lease).await
-            }
-            Err(error) => {
-                // The session stays as it was. A lease that cannot be given back ends by itself.
-                let _ = self.store.release(&held.key, &lease, self.clock.now()).await;
-                let about_the_client =
-                    matches!(&error, TokenError::Refused(code) if code.is_about_the_client());
-                let error = Arc::new(error);
-                Some(Err(if about_the_client {
-                    RefreshError::ClientRefused(error)
-                } else {
-                    RefreshError::Unavailable(error)
-                }))
-            }
+        let now = self.clock.now();
+        tokio::select! {
+            response = self.registration.tokens(metadata, request, Some(&guard), now) => response,
+            () = self.keep_lease(&held.key, &lease, &guard) => unreachable!("a lease is kept for ever"),
         }
     }
 
-    /// Renews the lease for as long as it is polled. Losing it changes nothing any more: the request is on its way,
-    /// and the compare-and-swap decides.
-    async fn keep_lease(&self, key: &SessionKey, lease: &Lease) {
+    /// Renews the lease for as long as it is polled. Once the token has left, losing the lease changes nothing any more:
+    /// the compare-and-swap decides.
+    async fn keep_lease(&self, key: &SessionKey, lease: &Lease, guard: &SendGuard) {
         loop {
             sleep(LEASE / 3).await;
+            let asked_at = Instant::now();
             match self.store.renew(key, lease, LEASE, self.clock.now()).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!(session = ?key, "the lease of a refresh under way was lost"),
+                Ok(true) => guard.prolong(asked_at + SEND_WITHIN),
+                Ok(false) => {
+                    guard.revoke();
+                    tracing::warn!(session = ?key, "the lease of a refresh under way was lost");
+                }
                 Err(error) => {
                     tracing::warn!(session = ?key, cause = crate::error::chain(&error), "a lease could not be renewed");
                 }
@@ -410,62 +507,103 @@ impl Core {
         }
     }
 
-    /// Step 6: ends the session if the refused refresh token is still the one in the record.
-    async fn end_if_current(&self, held: &Session, lease: &Lease) -> Option<Result<Session, RefreshError>> {
-        let ended = Some(Err(RefreshError::Ended(NotSignedIn::GrantEnded)));
-        let current = match self.load(&held.key).await {
-            Ok(Some(current)) => current,
-            Ok(None) => return ended,
-            Err(error) => return Some(Err(error.into())),
+    /// Checks of new tokens what can be checked without asking anyone, before they are saved.
+    async fn judge(
+        self: &Arc<Self>,
+        metadata: &Metadata,
+        held: &Session,
+        response: TokenResponse,
+    ) -> Result<Came, RefreshError> {
+        let access_token = response.usable_access_token().cloned();
+        let id_token = response.id_token.clone().filter(|_| self.provider.is_openid());
+        let checked = match (&access_token, &id_token, self.provider.keys_at_hand()) {
+            (Some(access), Some(token), Some(keys)) => self.check(metadata, &held.data, token, access, &keys),
+            (Some(_), Some(_), None) => Checked::NeedsKeys,
+            // There is none, or none that can be checked without the access token: the old one stays.
+            _ => Checked::None,
         };
-        if current.data.tokens.refresh != held.data.tokens.refresh {
-            let _ = self.store.release(&held.key, lease, self.clock.now()).await;
-            return None;
+        if let Checked::Refused(error) = checked {
+            return Err(self.end_refused(held, &response, &error).await);
         }
-        match self
-            .store
-            .delete(&held.key, Some(current.record.version), self.clock.now())
-            .await
-        {
-            Ok(true) => ended,
-            // Changed or gone since it was read a moment ago.
-            Ok(false) => None,
-            Err(error) => Some(Err(error.into())),
+        Ok(Came {
+            response,
+            unchecked: id_token.filter(|_| matches!(checked, Checked::NeedsKeys)),
+            checked,
+            save_until: Instant::now() + SAVE_FOR,
+            is_saved: false,
+        })
+    }
+
+    /// Step 5: saves new tokens, and keeps at it while the store fails: the refresh token in the record is used up.
+    async fn save(
+        &self,
+        base: &Session,
+        expected: u64,
+        came: &Came,
+    ) -> Result<(Swapped, Arc<Record>), StoreError> {
+        let mut pause = POLL.0;
+        loop {
+            let record = self.refreshed(base, came);
+            let saved = Arc::new(Record {
+                version: expected + 1,
+                ..record.clone()
+            });
+            let swap = self
+                .store
+                .compare_and_swap(&base.key, expected, record, self.clock.now());
+            match timeout_at(came.save_until, swap)
+                .await
+                .unwrap_or(Err(StoreError::Timeout))
+            {
+                Err(error) if Instant::now() + pause > came.save_until => {
+                    tracing::error!(
+                        session = ?base.key,
+                        cause = crate::error::chain(&error),
+                        "refreshed tokens could not be saved; this session will have to sign in again"
+                    );
+                    return Err(error);
+                }
+                Err(_) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(POLL.1);
+                }
+                Ok(swapped) => return Ok((swapped, saved)),
+            }
         }
     }
 
-    /// Step 5: checks what can be checked without asking anyone, saves, then checks the rest.
-    async fn adopt(
+    /// What a refresh has come to.
+    async fn finish(
         self: &Arc<Self>,
-        metadata: &Metadata,
-        held: Session,
-        response: TokenResponse,
+        outcome: Outcome<RefreshError>,
+        current: Option<Session>,
+        taken: Option<(Arc<Metadata>, Instant)>,
+        came: Option<Came>,
     ) -> Result<Session, RefreshError> {
-        let Some(access_token) = response.usable_access_token().cloned() else {
-            // There is no access token, or one of another type; but the refresh token in the record may be used up.
-            self.save(held, &response, false).await?;
-            return Err(RefreshError::Unavailable(Arc::new(TokenError::Malformed(
-                "there is no access token of the session's type in it",
-            ))));
-        };
-        let id_token = response.id_token.clone().filter(|_| self.provider.is_openid());
-        let checked = match (&id_token, self.provider.keys_at_hand()) {
-            (Some(token), Some(keys)) => self.check(metadata, &held.data, token, &access_token, &keys),
-            (Some(_), None) => Checked::NeedsKeys,
-            (None, _) => Checked::Good,
-        };
-        if let Checked::Refused(error) = checked {
-            return Err(self.end_refused(&held, &response, &error).await);
+        match outcome {
+            Outcome::Fresh => {}
+            Outcome::Gone => return Err(RefreshError::Ended(NotSignedIn::Ended)),
+            Outcome::GrantEnded => return Err(RefreshError::Ended(NotSignedIn::GrantEnded)),
+            Outcome::NotRefreshable => return Err(RefreshError::Ended(NotSignedIn::TokenExpired)),
+            Outcome::Kept(error) => return Err(error),
+            Outcome::HolderGaveUp => return Err(RefreshError::HolderGaveUp),
         }
-        let saved = self
-            .save(held, &response, matches!(checked, Checked::Good))
-            .await?;
-        if let (Checked::NeedsKeys, Some(token)) = (checked, &id_token) {
-            return self
-                .check_later(metadata, saved, token, &response, &access_token)
-                .await;
+        let session = current.ok_or(RefreshError::Ended(NotSignedIn::Ended))?;
+        let (Some(came), Some((metadata, _))) = (came.filter(|came| came.is_saved), taken) else {
+            return Ok(session);
+        };
+        let Some(access_token) = came.response.usable_access_token() else {
+            // Its refresh token is kept; but there is no access token in it, or one of another type.
+            let error = TokenError::Malformed("there is no access token of the session's type in it");
+            return Err(self.provider_failed(&session.key, error.into()));
+        };
+        match &came.unchecked {
+            None => Ok(session),
+            Some(token) => {
+                self.check_later(&metadata, session, token, &came.response, access_token)
+                    .await
+            }
         }
-        Ok(saved)
     }
 
     fn check(
@@ -491,7 +629,9 @@ impl Core {
             Ok(claims) if sorted_audience(&claims) != data.audience => {
                 Checked::Refused(RefusedIdToken::OtherAudience)
             }
-            Ok(_) => Checked::Good,
+            Ok(claims) => Checked::Good {
+                session_expiry: session_expiry(&claims),
+            },
             Err(IdTokenError::UnknownKey) => Checked::NeedsKeys,
             Err(error) => Checked::Refused(RefusedIdToken::Invalid(error)),
         }
@@ -522,7 +662,8 @@ impl Core {
             None => Checked::NeedsKeys,
         };
         match checked {
-            Checked::Good => Ok(self.keep_id_token(saved, token).await),
+            Checked::Good { session_expiry } => Ok(self.keep_id_token(saved, token, session_expiry).await),
+            Checked::None => Ok(saved),
             Checked::NeedsKeys => {
                 let error = RefusedIdToken::Invalid(IdTokenError::UnknownKey);
                 Err(self.end_refused(&saved, response, &error).await)
@@ -531,14 +672,33 @@ impl Core {
         }
     }
 
-    /// Puts an ID token that was found good after the tokens were saved in the place of the old one. It is only shown to
-    /// the provider at sign-out, so a record that has moved on meanwhile keeps what it has.
-    async fn keep_id_token(&self, saved: Session, token: &IdToken) -> Session {
+    /// Puts an ID token that was found good after the tokens were saved in the place of the old one. A record that has
+    /// moved on meanwhile keeps what it has.
+    async fn keep_id_token(
+        &self,
+        saved: Session,
+        token: &IdToken,
+        session_expiry: Option<Timestamp>,
+    ) -> Session {
         let mut data = SessionData::clone(&saved.data);
-        data.id_token = Some(token.clone());
+        self.keep(&mut data, token, session_expiry, saved.record.created_at);
         match self.change_with_lease(&saved, data).await {
             Ok(Some(changed)) => changed,
             _ => saved,
+        }
+    }
+
+    /// A refreshed ID token is the one to show at sign-out, and says anew when the provider's own session ends.
+    fn keep(
+        &self,
+        data: &mut SessionData,
+        token: &IdToken,
+        session_expiry: Option<Timestamp>,
+        created_at: Timestamp,
+    ) {
+        data.id_token = Some(token.clone());
+        if let Some(session_expiry) = session_expiry {
+            data.ends_at = created_at.plus(self.config.session_max).min(session_expiry);
         }
     }
 
@@ -549,12 +709,17 @@ impl Core {
         session: &Session,
         data: SessionData,
     ) -> Result<Option<Session>, StoreError> {
-        let (key, version, now) = (&session.key, session.record.version, self.clock.now());
-        let owner = LeaseOwner::from_u128(u128::from_ne_bytes(random_bytes()));
-        if !matches!(
-            self.store.acquire(key, version, owner, LEASE, now).await?,
-            Acquired::Got(_)
-        ) {
+        let (key, version) = (&session.key, session.record.version);
+        let asked_at = Instant::now();
+        let Acquired::Got(held) = self.acquire(key, version).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        if asked_at.elapsed() >= CHANGE_WITHIN {
+            // Late, the swap could take the lease from whoever has it by now.
+            if let Some(lease) = &held.lease {
+                let _ = self.store.release(key, lease, now).await;
+            }
             return Ok(None);
         }
         let record = data.record(
@@ -595,74 +760,9 @@ impl Core {
         }
     }
 
-    /// Saves new tokens, and keeps at it while the store fails: the refresh token in the record is used up.
-    async fn save(
-        self: &Arc<Self>,
-        held: Session,
-        response: &TokenResponse,
-        keep_id_token: bool,
-    ) -> Result<Session, RefreshError> {
-        let deadline = Instant::now() + SAVE_FOR;
-        let mut pause = POLL.0;
-        let mut base = held;
-        let presented = base.data.tokens.refresh.clone();
-        loop {
-            let record = self.refreshed(&base, response, keep_id_token);
-            let now = self.clock.now();
-            let swap = self
-                .store
-                .compare_and_swap(&base.key, base.record.version, record.clone(), now);
-            match timeout_at(deadline, swap)
-                .await
-                .unwrap_or(Err(StoreError::Timeout))
-            {
-                Ok(Swapped::Yes) => {
-                    let record = Arc::new(Record {
-                        version: base.record.version + 1,
-                        ..record
-                    });
-                    return self
-                        .view(&base.key, record)
-                        .ok_or(RefreshError::Ended(NotSignedIn::Ended));
-                }
-                Ok(Swapped::Gone) => {
-                    // Somebody signed out meanwhile, and that wins.
-                    self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
-                    return Err(RefreshError::Ended(NotSignedIn::Ended));
-                }
-                Ok(Swapped::Newer(record)) => {
-                    let Some(current) = self.view(&base.key, record) else {
-                        return Err(RefreshError::Ended(NotSignedIn::Ended));
-                    };
-                    if current.data.tokens.refresh != presented
-                        || (response.access_token.is_some()
-                            && current.data.tokens.access == response.access_token)
-                    {
-                        // An earlier try that got no answer was carried out after all, or another holder was
-                        // given the lease and saved.
-                        return Ok(current);
-                    }
-                    base = current;
-                }
-                Err(error) => {
-                    if Instant::now() + pause > deadline {
-                        tracing::error!(
-                            session = ?base.key,
-                            cause = crate::error::chain(&error),
-                            "refreshed tokens could not be saved; this session will have to sign in again"
-                        );
-                        return Err(error.into());
-                    }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(POLL.1);
-                }
-            }
-        }
-    }
-
     /// The record with the new tokens. What the answer lacks stays: the refresh token, the scopes, the ID token.
-    fn refreshed(&self, base: &Session, response: &TokenResponse, keep_id_token: bool) -> Record {
-        let now = self.clock.now();
+    fn refreshed(&self, base: &Session, came: &Came) -> Record {
+        let (now, response) = (self.clock.now(), &came.response);
         let old = &base.data.tokens;
         let mut data = SessionData::clone(&base.data);
         data.tokens = Tokens {
@@ -676,8 +776,8 @@ impl Core {
             },
             scopes: response.scope.clone().unwrap_or_else(|| old.scopes.clone()),
         };
-        if keep_id_token && let Some(token) = &response.id_token {
-            data.id_token = Some(token.clone());
+        if let (Checked::Good { session_expiry }, Some(token)) = (&came.checked, &response.id_token) {
+            self.keep(&mut data, token, *session_expiry, base.record.created_at);
         }
         data.refreshes += 1;
         data.refreshed_at = Some(now);
@@ -691,8 +791,43 @@ impl Core {
     }
 }
 
+/// New tokens, and what is still to be done with them.
+struct Came {
+    response: TokenResponse,
+    checked: Checked,
+    /// The ID token, where the keys have to be fetched to check it.
+    unchecked: Option<IdToken>,
+    save_until: Instant,
+    is_saved: bool,
+}
+
+impl Came {
+    /// Whether these tokens hold what came.
+    fn is_in(&self, tokens: &Tokens) -> bool {
+        let TokenResponse {
+            access_token,
+            refresh_token,
+            ..
+        } = &self.response;
+        (access_token.is_some() && *access_token == tokens.access)
+            || (refresh_token.is_some() && *refresh_token == tokens.refresh)
+    }
+}
+
+impl From<TokenError> for RefreshError {
+    fn from(error: TokenError) -> Self {
+        match &error {
+            TokenError::Unanswered(_) => Self::Unanswered(Arc::new(error)),
+            TokenError::Refused(code) if code.is_about_the_client() => Self::ClientRefused(Arc::new(error)),
+            _ => Self::Unavailable(Arc::new(error)),
+        }
+    }
+}
+
+/// What an ID token is worth.
 enum Checked {
-    Good,
+    None,
+    Good { session_expiry: Option<Timestamp> },
     NeedsKeys,
     Refused(RefusedIdToken),
 }

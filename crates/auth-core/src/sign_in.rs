@@ -51,7 +51,7 @@ impl Core {
         };
         let tokens = self
             .registration
-            .tokens(&metadata, request, self.clock.now())
+            .tokens(&metadata, request, None, self.clock.now())
             .await
             .map_err(LoginError::Token)?;
         if !tokens
@@ -351,12 +351,17 @@ pub(crate) fn sorted_audience(claims: &IdTokenClaims) -> Vec<String> {
     audience
 }
 
+/// When the provider's own session ends (`session_expiry`), where it says so.
+pub(crate) fn session_expiry(claims: &IdTokenClaims) -> Option<Timestamp> {
+    claims.all().get("session_expiry").and_then(jose::instant)
+}
+
 impl Identity {
     fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
         let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
         let auth_time = verified.authenticated_at();
         let audience = sorted_audience(&verified);
-        let session_expiry = verified.all().get("session_expiry").and_then(jose::instant);
+        let session_expiry = session_expiry(&verified);
         let all = verified.into_all();
         let mut claims = all.clone();
         for name in MESSAGE_CLAIMS {

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
-use crate::http::{Answer, HttpError, ProviderHttp};
+use crate::http::{Answer, HttpError, Left, ProviderHttp, SendGuard};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::types::Scopes;
@@ -72,6 +72,13 @@ pub enum TokenError {
         #[source]
         cause: Outage,
     },
+    /// The request was sent, and no complete answer came. Whether the provider has carried it out is not known: a
+    /// refresh token may be used up.
+    #[error("the provider's token endpoint gave no answer, and may have carried the request out")]
+    Unanswered(#[source] Outage),
+    /// The request was held back: whoever wanted to send it lost the right to. It was not sent.
+    #[error("the token request was held back")]
+    HeldBack,
     /// The provider answered with an error (RFC 6749 §5.2).
     #[error("the provider refused the token request: {0}")]
     Refused(TokenErrorCode),
@@ -130,16 +137,19 @@ impl TokenErrorCode {
 }
 
 impl Registration {
-    /// Asks for tokens.
+    /// Asks for tokens. With a guard, the request leaves only while that allows it.
     pub(crate) async fn tokens(
         &self,
         metadata: &Metadata,
         request: TokenRequest<'_>,
+        guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
         let mut form = vec![("grant_type", request.grant_type)];
         form.extend(request.parameters);
-        let answer = self.post(metadata, &metadata.token_endpoint, &form, now).await?;
+        let answer = self
+            .post(metadata, &metadata.token_endpoint, &form, guard, now)
+            .await?;
         TokenResponse::read(&answer, now)
     }
 
@@ -156,7 +166,7 @@ impl Registration {
             return Ok(());
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
-        let answer = self.post(metadata, endpoint, &form, now).await?;
+        let answer = self.post(metadata, endpoint, &form, None, now).await?;
         if answer.status.is_success() {
             return Ok(());
         }
@@ -177,7 +187,7 @@ impl Registration {
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
-        let answer = self.post(metadata, endpoint, &form, now).await?;
+        let answer = self.post(metadata, endpoint, &form, None, now).await?;
         if !answer.status.is_success() {
             return Err(match error_code(&answer) {
                 Some(code) => TokenError::Refused(TokenErrorCode::of(&code)),
@@ -195,6 +205,7 @@ impl Registration {
         metadata: &Metadata,
         endpoint: &Url,
         form: &[(&str, &str)],
+        guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<Answer, TokenError> {
         let credentials = self.authentication.credentials(
@@ -212,18 +223,24 @@ impl Registration {
         );
         let mut request = self
             .http
-            .post_form(endpoint, &form)
+            .post_form(endpoint, &form, guard)
             .header(ACCEPT, "application/json");
         if let Some(value) = credentials.authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        match self.http.send(request).await {
+        let (result, left) = match guard {
+            None => (self.http.send(request).await, Left::No),
+            Some(guard) => self.http.send_guarded(request, guard).await,
+        };
+        match result {
             Ok(answer) if answer.is_outage() => Err(TokenError::Unavailable {
                 retry_after: answer.retry_after(),
                 cause: Outage::Status(answer.status.as_u16()),
             }),
             Ok(answer) => Ok(answer),
             Err(HttpError::TooLarge) => Err(TokenError::Malformed("it is larger than 1 MiB")),
+            Err(HttpError::NotSent) => Err(TokenError::HeldBack),
+            Err(error) if left == Left::Yes => Err(TokenError::Unanswered(error.into())),
             Err(error) => Err(TokenError::Unavailable {
                 retry_after: None,
                 cause: error.into(),
@@ -257,7 +274,10 @@ impl TokenResponse {
             return Err(TokenError::Malformed("its status says error, its body does not"));
         }
         let expires_in = take("expires_in").as_ref().and_then(seconds);
-        let refresh_expires_in = take("refresh_expires_in").as_ref().and_then(seconds);
+        // Keycloak's name, and the one of Microsoft, GitHub and others.
+        let refresh_expires_in = ["refresh_expires_in", "refresh_token_expires_in"]
+            .into_iter()
+            .find_map(|name| take(name).as_ref().and_then(seconds));
         let mut text = |name: &str| match take(name) {
             Some(Value::String(text)) => Some(text),
             _ => None,
