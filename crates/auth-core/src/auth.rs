@@ -516,8 +516,11 @@ impl Core {
 
     /// The session with this key. `None` where there is none, it has expired, or no key opens it.
     pub(crate) async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
-        let record = self.store.load(key, self.clock.now()).await?;
-        Ok(record.and_then(|record| self.view(key, record)))
+        let now = self.clock.now();
+        let record = self.store.load(key, now).await?;
+        let session = record.and_then(|record| self.view(key, record));
+        // A touch by someone who had seen an older record may have moved the record's end beyond what the tokens allow.
+        Ok(session.filter(|session| session.data.last_end() > now))
     }
 
     pub(crate) fn view(&self, key: &SessionKey, record: Arc<Record>) -> Option<Session> {

@@ -9,6 +9,7 @@ mod gates;
 mod keys;
 mod login;
 mod logout;
+mod outcomes;
 mod refresh;
 mod secrets;
 mod store;
