@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod app;
 pub mod browser;
+pub mod fleet;
 pub mod html;
 pub mod jar;
 pub mod stage;

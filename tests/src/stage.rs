@@ -1,6 +1,7 @@
 //! A stage for one test: the development provider in this process, an application as another, and browsers.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub struct World {
 
 /// An application's environment.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(Vec<(String, String)>);
+pub struct Environment(pub(crate) Vec<(String, String)>);
 
 impl Environment {
     /// Sets a variable, in place of an earlier value.
@@ -95,15 +96,21 @@ impl Stage {
         carrier: Carrier,
         case: impl FnOnce(Self) -> F,
     ) {
-        let stage = Self {
+        let stage = Self::new(framework, carrier);
+        case(stage.clone()).await;
+        stage.assert_no_secret_was_printed();
+    }
+
+    /// A stage without a case of its own.
+    #[must_use]
+    pub fn new(framework: Framework, carrier: Carrier) -> Self {
+        Self {
             framework,
             carrier,
             secrets: Arc::default(),
             outputs: Arc::default(),
             controls: Arc::default(),
-        };
-        case(stage.clone()).await;
-        stage.assert_no_secret_was_printed();
+        }
     }
 
     /// Adds a value that must never be printed.
@@ -177,6 +184,12 @@ impl Stage {
             app.address(),
             Arc::clone(&self.secrets),
         )
+    }
+
+    /// A browser for whatever listens there under this public origin.
+    #[must_use]
+    pub fn browser_at(&self, address: SocketAddr, base: &Url) -> Browser {
+        Browser::new(base, address, Arc::clone(&self.secrets))
     }
 
     /// The usual world.

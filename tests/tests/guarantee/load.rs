@@ -1,0 +1,88 @@
+//! Many requests, many expiries, nothing broken: one token request per expiry, and nothing lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use auth_tests::fleet::{End, Fleet, Report, Tally};
+use auth_tests::wait;
+
+use crate::stores::Backend;
+
+pub(crate) async fn two_hundred_requests_over_two_instances_make_one_refresh(backend: Backend) {
+    herd(backend, 2).await;
+}
+
+pub(crate) async fn two_hundred_requests_over_four_instances_make_one_refresh(backend: Backend) {
+    herd(backend, 4).await;
+}
+
+/// Whole bursts on a dead token, five times over.
+async fn herd(backend: Backend, instances: usize) {
+    const ROUNDS: u64 = 5;
+    let report = Report::of(format!(
+        "{backend:?}, {instances} instances, 200 requests at once, {ROUNDS} times"
+    ));
+    let store = backend.start();
+    let fleet = Fleet::start(&store.url, instances).await;
+    let control = fleet.control();
+    control.set_access_token_lifetime(Duration::from_secs(2));
+    let visitor = fleet.sign_in("alice").await;
+    let mut tally = Tally::default();
+    for round in 1..=ROUNDS {
+        fleet.until_expired(&visitor).await;
+        tally.join(fleet.agent().herd(200, &visitor, "/api/ping").await);
+        assert_eq!(control.refresh_count(), round, "one token request per expiry");
+    }
+    assert_eq!(tally.of(End::Status(200)), tally.all(), "{tally:?}");
+    assert_eq!((fleet.reuses(), fleet.presented_again()), (0, 0));
+    assert_eq!(fleet.lost(&[visitor]).await, 0);
+    report.say(&format!(
+        "{} requests, {ROUNDS} expiries, {ROUNDS} token requests, 0 tokens presented twice, 0 refused requests, \
+         0 sessions lost",
+        tally.all()
+    ));
+}
+
+/// Four instances under steady requests while a token lives for a second.
+pub(crate) async fn a_hundred_expiries_in_a_row_lose_nothing(backend: Backend) {
+    const EXPIRIES: u64 = 100;
+    let report = Report::of(format!(
+        "{backend:?}, 4 instances, {EXPIRIES} expiries in a row under load"
+    ));
+    let store = backend.start();
+    let fleet = Fleet::start(&store.url, 4).await;
+    let control = fleet.control();
+    control.set_access_token_lifetime(Duration::from_secs(1));
+    let visitor = fleet.sign_in("alice").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let askers: Vec<_> = (0..8)
+        .map(|n| {
+            let (agent, visitor, stop) = (fleet.agent(), visitor.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut tally = Tally::default();
+                while !stop.load(Ordering::Relaxed) {
+                    tally.add(agent.ask(n % 4, &visitor, "/api/ping").await);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                tally
+            })
+        })
+        .collect();
+    wait::until("a hundred refreshes", Duration::from_secs(300), || async {
+        control.refresh_count() >= EXPIRIES
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    let mut tally = Tally::default();
+    for asker in askers {
+        tally.join(asker.await.unwrap());
+    }
+    tally.assert_only(&[End::Status(200)]);
+    assert_eq!((fleet.reuses(), fleet.presented_again()), (0, 0));
+    assert_eq!(fleet.lost(&[visitor]).await, 0);
+    report.say(&format!(
+        "{} requests, {EXPIRIES} expiries, 0 tokens presented twice, 0 refused requests, 0 sessions lost",
+        tally.all()
+    ));
+}
