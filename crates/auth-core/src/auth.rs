@@ -13,11 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
+use crate::app_sessions::AppSessions;
 use crate::client::AuthenticatedClient;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
-use crate::error::{Error, NotSignedIn};
+use crate::error::{Error, NotSignedIn, SetupError};
 use crate::gate::OnRefusal;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
@@ -239,6 +240,15 @@ impl Auth {
         )
     }
 
+    /// The app's own sessions, in the same store: what the adapters' session layers are made of.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::AppDataUnsupported`] where the store is one of the app's own that keeps sessions only.
+    pub fn app_sessions(&self) -> Result<AppSessions, SetupError> {
+        AppSessions::new(&self.0)
+    }
+
     // ---- what code outside of requests needs ----------------------------------------------------------------
 
     /// The session with this key, for a background job. `None` where it has ended.
@@ -416,9 +426,10 @@ impl Auth {
         }
         let return_to = response.attempt.return_to.clone();
         let reply = match self.0.sign_in(&response, request.session.as_ref()).await {
-            Ok(id) => {
+            Ok((id, user)) => {
                 let mut reply = Reply::redirect(return_to.as_str());
                 reply.session = SessionChange::Set(id);
+                reply.owner = Some(URL_SAFE_NO_PAD.encode(user.as_bytes()));
                 reply
             }
             Err(error) => self.page(&error.into(), return_to),

@@ -341,6 +341,16 @@ static CODES: &[(&str, &str, &str)] = &[
         "Developers: add the session layer outside of `auth.layer()`, and look into its log.",
     ),
     (
+        "setup.app_data_unsupported",
+        "The application is put together wrongly: its session layer is to use the session store, which keeps sessions only.",
+        "Developers: use one of the library's stores, or implement `AppDataStore` and return it from `SessionStore::app_data`.",
+    ),
+    (
+        "setup.app_data_type",
+        "What the application's own session holds does not fit the type that the application asks for.",
+        "Developers: use one type for an entry, or another name for another type; JSON has to be able to hold it.",
+    ),
+    (
         "setup.claims_type",
         "The provider's claims do not fit the type that the application asks for.",
         "Developers: make the fields that may be missing optional, or ask for the scopes that bring them.",

@@ -140,6 +140,14 @@ pub enum SetupError {
     /// The app's own session layer was chosen to carry the session identifier, and is not there or failed.
     #[error("the app's session layer, chosen to carry the session identifier, is missing or failed")]
     CarrierMissing,
+    /// The app's session layer is to use the session store, which keeps sessions only.
+    #[error(
+        "the session store keeps no data of the app's own sessions: implement `AppDataStore` for it and return it from `SessionStore::app_data`, or use a store of this crate"
+    )]
+    AppDataUnsupported,
+    /// What lies in the app's own session does not fit the type that a handler asks for, or cannot be put there.
+    #[error("what the app's own session holds does not fit the type that the handler asks for")]
+    AppDataType,
     /// The claims of the user do not fit the type that a handler asks for.
     #[error("the user's claims do not fit the type that the handler asks for")]
     ClaimsType,
@@ -188,6 +196,8 @@ impl Error {
             Self::Api(error) => error.code(),
             Self::Setup(SetupError::LayerMissing) => "setup.layer_missing",
             Self::Setup(SetupError::CarrierMissing) => "setup.carrier_missing",
+            Self::Setup(SetupError::AppDataUnsupported) => "setup.app_data_unsupported",
+            Self::Setup(SetupError::AppDataType) => "setup.app_data_type",
             Self::Setup(SetupError::ClaimsType) => "setup.claims_type",
         }
     }

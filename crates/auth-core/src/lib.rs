@@ -17,6 +17,7 @@
 //! 9. Whatever fails becomes an [`Error`] that knows who has to act, and a stable code with its mend ([`codes`]).
 //! 10. `POST /auth/logout` deletes the record, revokes the tokens and goes on to the provider's own sign-out.
 
+pub mod app_sessions;
 mod auth;
 mod cache;
 pub mod client;
@@ -48,6 +49,7 @@ mod token;
 pub mod types;
 pub mod userinfo;
 
+pub use app_sessions::AppSessions;
 pub use auth::Auth;
 pub use config::{AuthBuilder, ConfigError, Refused};
 pub use error::{Error, Fault};

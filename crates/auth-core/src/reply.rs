@@ -16,6 +16,9 @@ pub struct Reply {
     pub body: Cow<'static, str>,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
+    /// Whose the app's own session is from now on, with [`SessionChange::Set`]: a hash, the same at each sign-in of one
+    /// user. What another user has left there must not be shown to this one.
+    pub owner: Option<String>,
 }
 
 /// What becomes of the session identifier that the browser holds.
@@ -43,6 +46,7 @@ impl Reply {
             ],
             body: body.into(),
             session: SessionChange::Keep,
+            owner: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl Reply {
             headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
             body: Cow::Borrowed(""),
             session: SessionChange::Keep,
+            owner: None,
         }
     }
 

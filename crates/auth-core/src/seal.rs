@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     StepUp,
     /// A session identifier in the app's own session layer.
     Carrier,
+    /// What the app's own session holds; the context is its key in the store.
+    AppData,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Attempt => b"auth-core sign-in attempt 1",
             Self::StepUp => b"auth-core step-up 1",
             Self::Carrier => b"auth-core session carrier 1",
+            Self::AppData => b"auth-core app session 1",
         }
     }
 }

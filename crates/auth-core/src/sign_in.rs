@@ -15,13 +15,13 @@ use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
-use crate::store::{Inserted, StoreError};
+use crate::store::{IndexKey, Inserted, StoreError};
 use crate::token::{TokenError, TokenRequest, TokenResponse};
 use crate::types::Scopes;
 use crate::userinfo::{self, UserinfoError};
 
 impl Core {
-    /// From the provider's answer to a new session.
+    /// From the provider's answer to a new session: its identifier, and the index key of its user.
     ///
     /// Where it fails after the code was redeemed, the tokens are dropped and not revoked: many providers end the whole
     /// grant with them, and with it a session of the same user that is alive in another browser.
@@ -29,7 +29,7 @@ impl Core {
         self: &Arc<Self>,
         response: &AuthorizationResponse,
         previous: Option<&SessionId>,
-    ) -> Result<SessionId, LoginError> {
+    ) -> Result<(SessionId, IndexKey), LoginError> {
         let metadata = self.provider.metadata(self.clock.now()).await?;
         let code = response.code(&metadata)?;
         let redirect_uri = self.config.redirect_uri();
@@ -115,10 +115,11 @@ impl Core {
         data: SessionData,
         previous: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<SessionId, LoginError> {
+    ) -> Result<(SessionId, IndexKey), LoginError> {
         let id = SessionId::random();
         let key = id.key();
         let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
+        let user = record.subject;
         match self.store.insert(&key, record, now).await? {
             Inserted::Yes => {}
             // 256 random bits do not meet by chance.
@@ -132,7 +133,7 @@ impl Core {
             return Err(error.into());
         }
         tracing::info!(session = ?key, "a user has signed in");
-        Ok(id)
+        Ok((id, user))
     }
 
     async fn identity_of_id_token(

@@ -14,6 +14,7 @@ mod memory {
     }
 
     auth_core::contract_tests!(fresh);
+    auth_core::app_data_contract_tests!(fresh);
 
     #[test]
     fn the_callers_clock_ends_a_lease() {
@@ -24,7 +25,10 @@ mod memory {
 
     #[test]
     fn run_checks_all_rules() {
-        contract::block_on(contract::run(fresh));
+        contract::block_on(async {
+            contract::run(fresh).await;
+            contract::run_app_data(fresh).await;
+        });
     }
 }
 
@@ -39,6 +43,7 @@ mod sqlite {
 
     use async_trait::async_trait;
     use auth_core::clock::{Clock, Timestamp};
+    use auth_core::store::app_data::{AppDataKey, AppDataStore};
     use auth_core::store::{
         Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
         SqliteStore, StoreError, Swapped,
@@ -53,6 +58,7 @@ mod sqlite {
     }
 
     auth_core::contract_tests!(fresh);
+    auth_core::app_data_contract_tests!(fresh);
 
     mod in_memory {
         use super::SqliteStore;
@@ -62,6 +68,7 @@ mod sqlite {
         }
 
         auth_core::contract_tests!(fresh);
+    auth_core::app_data_contract_tests!(fresh);
     }
 
     /// Two stores on one file, called in turn: what one does the other sees at once.
@@ -83,6 +90,7 @@ mod sqlite {
         }
 
         auth_core::contract_tests!(fresh);
+    auth_core::app_data_contract_tests!(fresh);
 
         impl InTurn {
             fn next(&self) -> &SqliteStore {
@@ -193,6 +201,54 @@ mod sqlite {
 
             async fn ping(&self) -> Result<(), StoreError> {
                 self.next().ping().await
+            }
+
+            fn app_data(&self) -> Option<&dyn AppDataStore> {
+                Some(self)
+            }
+        }
+
+        #[async_trait]
+        impl AppDataStore for InTurn {
+            async fn insert_app_data(
+                &self,
+                key: &AppDataKey,
+                data: Arc<[u8]>,
+                expires_at: Timestamp,
+                now: Timestamp,
+            ) -> Result<Inserted, StoreError> {
+                self.next().insert_app_data(key, data, expires_at, now).await
+            }
+
+            async fn load_app_data(
+                &self,
+                key: &AppDataKey,
+                now: Timestamp,
+            ) -> Result<Option<Arc<[u8]>>, StoreError> {
+                self.next().load_app_data(key, now).await
+            }
+
+            async fn update_app_data(
+                &self,
+                key: &AppDataKey,
+                data: Arc<[u8]>,
+                expires_at: Timestamp,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.next().update_app_data(key, data, expires_at, now).await
+            }
+
+            async fn touch_app_data(
+                &self,
+                key: &AppDataKey,
+                expires_at: Timestamp,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.next().touch_app_data(key, expires_at, now).await
+            }
+
+            async fn delete_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<bool, StoreError> {
+                self.next().delete_app_data(key, now).await
             }
         }
     }
@@ -442,8 +498,65 @@ mod sqlite {
                 .expect("the database is ours");
             assert_eq!(
                 refusal(&path).await,
-                "the database has the layout 99, this version knows 1"
+                "the database has the layout 99, this version knows 2"
             );
+        });
+    }
+
+    /// The layout that version 1 of the file had, to the letter.
+    const VERSION_1: &str = "
+        CREATE TABLE session (
+            key          BLOB PRIMARY KEY NOT NULL,
+            version      INTEGER NOT NULL,
+            subject      BLOB NOT NULL,
+            sid          BLOB,
+            created_at   INTEGER NOT NULL,
+            last_seen_at INTEGER NOT NULL,
+            expires_at   INTEGER NOT NULL,
+            fence        INTEGER NOT NULL DEFAULT 0,
+            lease_owner  BLOB,
+            lease_until  INTEGER,
+            sealed       BLOB NOT NULL,
+            CHECK ((lease_owner IS NULL) = (lease_until IS NULL))
+        ) STRICT;
+        CREATE INDEX session_subject ON session (subject);
+        CREATE INDEX session_sid ON session (sid) WHERE sid IS NOT NULL;
+        CREATE INDEX session_expires_at ON session (expires_at);
+        CREATE TABLE once (key BLOB PRIMARY KEY NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE INDEX once_until ON once (until);
+        PRAGMA application_id = 0x61757468;
+        PRAGMA user_version = 1;
+        PRAGMA journal_mode = WAL;
+        INSERT INTO session (key, version, subject, created_at, last_seen_at, expires_at, sealed)
+            VALUES (unhex(replace(hex(zeroblob(32)), '00', '01')), 7,
+                    unhex(replace(hex(zeroblob(32)), '00', '02')), 1, 2, 9000000000000, x'73');
+        INSERT INTO once VALUES (unhex(replace(hex(zeroblob(32)), '00', '03')), 9000000000000);
+    ";
+
+    #[test]
+    fn a_file_of_version_1_opens_and_keeps_its_sessions() {
+        contract::block_on(async {
+            let path = fresh_path();
+            std::fs::write(&path, []).expect("a file");
+            let mut old = connect(&path).await;
+            old.execute(VERSION_1).await.expect("the layout of version 1");
+            old.close().await.expect("the file closes");
+            for _ in 0..2 {
+                let store = open(&path).await;
+                let record = store.load(&key(1), now()).await.expect("the store answers");
+                let record = record.expect("the session is kept");
+                assert_eq!((record.version, &record.sealed[..]), (7, &b"s"[..]));
+                let once = OnceKey::from_bytes([3; 32]);
+                let claimed = store.claim_once(&once, now().plus(HOUR), now()).await;
+                assert!(!claimed.expect("the store answers"), "claims are kept");
+                let data = AppDataKey::from_bytes([4; 32]);
+                let _ = store
+                    .insert_app_data(&data, b"data"[..].into(), now().plus(HOUR), now())
+                    .await
+                    .expect("the table is there");
+                let loaded = store.load_app_data(&data, now()).await.expect("the store answers");
+                assert_eq!(loaded.as_deref(), Some(&b"data"[..]));
+            }
         });
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::app_data::{AppDataKey, AppDataStore};
 use super::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SessionKey, SessionStore, StoreError,
     Swapped,
@@ -31,6 +32,8 @@ pub struct MemoryStore {
     /// reading throughout, so that a search sees a session that moves to another key at least once.
     indexes: RwLock<Indexes>,
     once: [Mutex<Claims>; SHARDS],
+    /// The data of the app's own sessions, spread as sessions are.
+    app_data: [Mutex<AppData>; SHARDS],
 }
 
 impl MemoryStore {
@@ -41,6 +44,7 @@ impl MemoryStore {
             sessions: std::array::from_fn(|_| RwLock::default()),
             indexes: RwLock::default(),
             once: std::array::from_fn(|_| Mutex::default()),
+            app_data: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -58,6 +62,10 @@ impl MemoryStore {
 
     fn shard(&self, key: &SessionKey) -> &RwLock<Sessions> {
         &self.sessions[shard_of(key.as_bytes())]
+    }
+
+    fn app_data(&self, key: &AppDataKey) -> MutexGuard<'_, AppData> {
+        lock(&self.app_data[shard_of(key.as_bytes())])
     }
 
     fn find(
@@ -270,9 +278,10 @@ impl SessionStore for MemoryStore {
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
-        for (sessions, once) in self.sessions.iter().zip(&self.once) {
+        for ((sessions, once), app_data) in self.sessions.iter().zip(&self.once).zip(&self.app_data) {
             removed += self.sweep_shard(sessions, now);
             lock(once).remove_expired(now);
+            lock(app_data).remove_expired(now);
             // A store of a million sessions takes a while; requests on this thread go first.
             tokio::task::yield_now().await;
         }
@@ -281,6 +290,60 @@ impl SessionStore for MemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn app_data(&self) -> Option<&dyn AppDataStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl AppDataStore for MemoryStore {
+    async fn insert_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Inserted, StoreError> {
+        Ok(self.app_data(key).insert(key, AppDatum { data, expires_at }, now))
+    }
+
+    async fn load_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<Option<Arc<[u8]>>, StoreError> {
+        let mut shard = self.app_data(key);
+        Ok(shard.live(key, now).map(|datum| Arc::clone(&datum.data)))
+    }
+
+    async fn update_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut shard = self.app_data(key);
+        let found = shard.live(key, now);
+        Ok(found
+            .map(|datum| *datum = AppDatum { data, expires_at })
+            .is_some())
+    }
+
+    async fn touch_app_data(
+        &self,
+        key: &AppDataKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut shard = self.app_data(key);
+        let found = shard.live(key, now);
+        Ok(found.map(|datum| datum.expires_at = expires_at).is_some())
+    }
+
+    async fn delete_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<bool, StoreError> {
+        let mut shard = self.app_data(key);
+        let was_alive = shard.live(key, now).is_some();
+        shard.entries.remove(key);
+        Ok(was_alive)
     }
 }
 
@@ -382,6 +445,41 @@ impl Claims {
     }
 }
 
+/// What the app's own sessions hold.
+#[derive(Default)]
+struct AppData {
+    entries: HashMap<AppDataKey, AppDatum>,
+    /// As with [`Claims`]: what has expired is removed when there is this much, swept or not.
+    crowded_at: usize,
+}
+
+struct AppDatum {
+    data: Arc<[u8]>,
+    expires_at: Timestamp,
+}
+
+impl AppData {
+    fn live(&mut self, key: &AppDataKey, now: Timestamp) -> Option<&mut AppDatum> {
+        self.entries.get_mut(key).filter(|datum| datum.expires_at > now)
+    }
+
+    fn insert(&mut self, key: &AppDataKey, datum: AppDatum, now: Timestamp) -> Inserted {
+        if self.live(key, now).is_some() {
+            return Inserted::Taken;
+        }
+        if self.entries.len() >= self.crowded_at {
+            self.remove_expired(now);
+        }
+        self.entries.insert(*key, datum);
+        Inserted::Yes
+    }
+
+    fn remove_expired(&mut self, now: Timestamp) {
+        self.entries.retain(|_, datum| datum.expires_at > now);
+        self.crowded_at = (self.entries.len() * 2).max(64);
+    }
+}
+
 // No lock is held over code that can panic halfway through a change, so a poisoned one guards sound data.
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -415,6 +513,21 @@ mod tests {
             assert!(claims.claim(&once_key(n), until, now));
         }
         assert!(claims.until.len() <= 64);
+    }
+
+    #[test]
+    fn app_data_that_expired_makes_room_without_a_sweep() {
+        let mut app_data = AppData::default();
+        for n in 0..10_000 {
+            let now = Timestamp::from_secs(i64::from(n));
+            let datum = AppDatum {
+                data: Arc::default(),
+                expires_at: now.plus(Duration::from_secs(10)),
+            };
+            let key = AppDataKey::from_bytes(*once_key(n).as_bytes());
+            assert_eq!(app_data.insert(&key, datum, now), Inserted::Yes);
+        }
+        assert!(app_data.entries.len() <= 64);
     }
 
     #[test]

@@ -377,7 +377,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be reached or does not answer in time; the key may or may not be taken.
     async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Removes what has expired and says how many sessions that were. Called now and then by the core.
+    /// Removes what has expired, claims and [app data](AppDataStore) included, and says how many sessions that were
+    /// (nothing else counts). Called now and then by the core.
     ///
     /// # Errors
     ///

@@ -28,6 +28,7 @@ use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::app_data::{AppDataKey, AppDataStore};
 use super::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
     StoreError, Swapped,
@@ -384,6 +385,11 @@ impl SessionStore for SqliteStore {
         )
         .await?;
         self.delete_in_batches(
+            "DELETE FROM app_data WHERE key IN (SELECT key FROM app_data WHERE expires_at <= ?1 LIMIT ?2)",
+            now,
+        )
+        .await?;
+        self.delete_in_batches(
             "DELETE FROM session WHERE key IN (SELECT key FROM session WHERE expires_at <= ?1 LIMIT ?2)",
             now,
         )
@@ -400,6 +406,118 @@ impl SessionStore for SqliteStore {
         })
         .await?;
         Ok(())
+    }
+
+    fn app_data(&self) -> Option<&dyn AppDataStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl AppDataStore for SqliteStore {
+    async fn insert_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Inserted, StoreError> {
+        let key = *key;
+        let done = self
+            .run(async move |pools: Pools| {
+                sqlx::query(
+                    "INSERT INTO app_data (key, data, expires_at) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (key) DO UPDATE SET data = ?2, expires_at = ?3 WHERE app_data.expires_at <= ?4",
+                )
+                .bind(&key.as_bytes()[..])
+                .bind(&data[..])
+                .bind(expires_at.as_millis())
+                .bind(now.as_millis())
+                .execute(&pools.write)
+                .await
+                .map_err(failed)
+            })
+            .await?;
+        Ok(match done.rows_affected() {
+            0 => Inserted::Taken,
+            _ => Inserted::Yes,
+        })
+    }
+
+    async fn load_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<Option<Arc<[u8]>>, StoreError> {
+        let key = *key;
+        self.run(async move |pools: Pools| {
+            let row = sqlx::query("SELECT data FROM app_data WHERE key = ?1 AND expires_at > ?2")
+                .bind(&key.as_bytes()[..])
+                .bind(now.as_millis())
+                .fetch_optional(&pools.read)
+                .await
+                .map_err(failed)?;
+            row.map(|row| read::<&[u8]>(&row, "data").map(Arc::from))
+                .transpose()
+        })
+        .await
+    }
+
+    async fn update_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = *key;
+        let done = self
+            .run(async move |pools: Pools| {
+                sqlx::query(
+                    "UPDATE app_data SET data = ?1, expires_at = ?2 WHERE key = ?3 AND expires_at > ?4",
+                )
+                .bind(&data[..])
+                .bind(expires_at.as_millis())
+                .bind(&key.as_bytes()[..])
+                .bind(now.as_millis())
+                .execute(&pools.write)
+                .await
+                .map_err(failed)
+            })
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn touch_app_data(
+        &self,
+        key: &AppDataKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = *key;
+        let done = self
+            .run(async move |pools: Pools| {
+                sqlx::query("UPDATE app_data SET expires_at = ?1 WHERE key = ?2 AND expires_at > ?3")
+                    .bind(expires_at.as_millis())
+                    .bind(&key.as_bytes()[..])
+                    .bind(now.as_millis())
+                    .execute(&pools.write)
+                    .await
+                    .map_err(failed)
+            })
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn delete_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<bool, StoreError> {
+        let key = *key;
+        let done = self
+            .run(async move |pools: Pools| {
+                sqlx::query("DELETE FROM app_data WHERE key = ?1 AND expires_at > ?2")
+                    .bind(&key.as_bytes()[..])
+                    .bind(now.as_millis())
+                    .execute(&pools.write)
+                    .await
+                    .map_err(failed)
+            })
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 }
 
@@ -579,7 +697,8 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Checks whose database it is, and makes the tables where it is empty.
+/// Checks whose database it is, and makes the tables that are missing: all of them where it is empty, or those that an
+/// older version of this crate did not have.
 async fn prepare(pool: &SqlitePool) -> Result<(), OpenError> {
     let mut connection = pool.acquire().await?;
 
@@ -594,13 +713,17 @@ async fn prepare(pool: &SqlitePool) -> Result<(), OpenError> {
     let objects: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
         .fetch_one(&mut *transaction)
         .await?;
-    match (application_id, version) {
-        (0, 0) if objects == 0 => {
-            transaction.execute(SCHEMA).await?;
-        }
-        (APPLICATION_ID, SCHEMA_VERSION) => {}
-        (APPLICATION_ID, found) => return Err(OpenError::Version { found }),
+    let missing = match (application_id, version) {
+        (0, 0) if objects == 0 => SCHEMA,
+        (APPLICATION_ID, found) => usize::try_from(found)
+            .ok()
+            .filter(|found| *found > 0)
+            .and_then(|found| SCHEMA.get(found..))
+            .ok_or(OpenError::Version { found })?,
         _ => return Err(OpenError::Foreign),
+    };
+    for step in missing {
+        transaction.execute(*step).await?;
     }
     transaction.commit().await?;
 
@@ -618,11 +741,14 @@ async fn prepare(pool: &SqlitePool) -> Result<(), OpenError> {
 /// "auth" in ASCII: marks a database as the session store of this crate.
 const APPLICATION_ID: i32 = 0x6175_7468;
 
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: usize = SCHEMA.len();
 
+/// The steps to the layout of this version: a database of version `n` has had the first `n` of them.
+///
 /// Instants are milliseconds since 1970-01-01T00:00:00Z. Unsigned numbers are stored as the signed ones of the same
 /// bits. `fence` counts on when there is no lease.
-const SCHEMA: &str = "
+const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE session (
         key          BLOB PRIMARY KEY NOT NULL,
         version      INTEGER NOT NULL,
@@ -649,7 +775,18 @@ const SCHEMA: &str = "
 
     PRAGMA application_id = 0x61757468;
     PRAGMA user_version = 1;
-";
+    ",
+    "
+    CREATE TABLE app_data (
+        key        BLOB PRIMARY KEY NOT NULL,
+        data       BLOB NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX app_data_expires_at ON app_data (expires_at);
+
+    PRAGMA user_version = 2;
+    ",
+];
 
 async fn select(
     connection: &mut SqliteConnection,

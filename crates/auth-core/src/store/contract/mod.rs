@@ -18,6 +18,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! A store that keeps the [data of the app's own sessions](super::app_data) as well has
+//! [`app_data_contract_tests!`](crate::app_data_contract_tests) and [`run_app_data`] for that.
+//!
 //! The rules use the machine's present time and instants after it, so that a store may let its server remove what has
 //! expired. Where a rule speaks of concurrent calls, they come from as many threads.
 
@@ -25,12 +28,14 @@ use std::sync::Arc;
 
 use super::SessionStore;
 
+mod app_data;
 mod fixture;
 mod leases;
 mod records;
 mod searches;
 mod upkeep;
 
+pub use app_data::*;
 pub use leases::*;
 pub use records::*;
 pub use searches::*;
@@ -116,6 +121,50 @@ where
     S: SessionStore,
 {
     contract_tests! { @rules run make }
+}
+
+/// Makes a `#[test]` of each rule of the contract for the data of the app's own sessions, for a
+/// [`SessionStore`](crate::store::SessionStore) whose `app_data` gives the
+/// [`AppDataStore`](crate::store::app_data::AppDataStore) to be checked.
+///
+/// Takes what [`contract_tests!`](crate::contract_tests) takes.
+#[macro_export]
+macro_rules! app_data_contract_tests {
+    ($make:expr) => {
+        $crate::app_data_contract_tests! { @rules tests $make }
+    };
+    (@rules $mode:ident $make:expr) => {
+        $crate::contract_tests! { @$mode $make,
+            app_data_is_given_back
+            app_data_comes_back_unchanged
+            insert_app_data_refuses_a_taken_key
+            app_data_that_expired_is_missing
+            update_app_data_replaces_and_never_creates
+            touch_app_data_moves_the_end_both_ways
+            deleted_app_data_stays_away
+            deleted_app_data_stays_away_under_concurrent_updates
+            of_concurrent_inserts_of_app_data_one_wins
+            app_data_and_sessions_are_apart
+            sweep_removes_expired_app_data
+        }
+    };
+}
+
+#[doc(inline)]
+pub use crate::app_data_contract_tests;
+
+/// Checks all rules for the data of the app's own sessions in turn; `make` gives a fresh, empty store for each.
+///
+/// # Panics
+///
+/// With the words of the first rule that the store breaks.
+pub async fn run_app_data<F, Fut, S>(make: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = S>,
+    S: SessionStore,
+{
+    app_data_contract_tests! { @rules run make }
 }
 
 /// What [`contract_tests!`](crate::contract_tests) runs a rule with.
