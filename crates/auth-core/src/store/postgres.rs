@@ -789,9 +789,13 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), OpenError> {
 
 /// Whether the tables are there, in the layout that this version knows.
 async fn is_current(connection: &mut PgConnection) -> Result<bool, OpenError> {
-    let found: bool = sqlx::query_scalar("SELECT to_regclass('auth_schema') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
+    // Not `to_regclass`: within a transaction it remembers that the table was not there, whatever others have committed
+    // while this one waited for its turn.
+    let found: bool = sqlx::query_scalar(
+        "SELECT count(*) > 0 FROM pg_catalog.pg_class WHERE relname = 'auth_schema' AND pg_table_is_visible(oid)",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     if !found {
         return Ok(false);
     }
