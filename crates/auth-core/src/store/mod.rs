@@ -38,6 +38,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod worker;
 
 use app_data::{AppDataKey, AppDataStore};
 pub use memory::MemoryStore;

@@ -25,10 +25,9 @@ use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
 
 use super::app_data::{AppDataKey, AppDataStore};
+use super::worker::{OPERATION_TIMEOUT, Worker};
 use super::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
     StoreError, Swapped,
@@ -51,9 +50,7 @@ use crate::clock::Timestamp;
 /// ```
 pub struct SqliteStore {
     pools: Pools,
-    runtime: Handle,
-    /// Dropped with the store; that ends the store's thread.
-    _running: oneshot::Sender<()>,
+    worker: Worker,
 }
 
 impl SqliteStore {
@@ -68,13 +65,11 @@ impl SqliteStore {
     /// [`StoreError::Timeout`] when another process keeps the file locked.
     pub async fn open(path: &str) -> Result<Self, StoreError> {
         let location = Location::parse(path)?;
-        let (runtime, running) = start_thread()?;
-        let pools = within_time(&runtime, async move { Pools::open(&location).await }).await?;
-        Ok(Self {
-            pools,
-            runtime,
-            _running: running,
-        })
+        let worker = Worker::start()?;
+        let pools = worker
+            .run_within_time(async move { Pools::open(&location).await })
+            .await?;
+        Ok(Self { pools, worker })
     }
 
     /// Runs `operation` on the store's thread, to its end even where the caller goes away.
@@ -83,7 +78,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        within_time(&self.runtime, operation(self.pools.clone())).await
+        self.worker.run_within_time(operation(self.pools.clone())).await
     }
 }
 
@@ -565,9 +560,6 @@ impl SqliteStore {
     }
 }
 
-/// How long an operation may take, waiting for a connection included.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long SQLite waits for another process to finish its write. Shorter than [`OPERATION_TIMEOUT`], so that a wait
 /// that fails leaves the connection in order.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -576,40 +568,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 const READERS: u32 = 4;
 
 const SWEEP_BATCH: u32 = 500;
-
-/// Runs `operation` on the store's thread and waits [`OPERATION_TIMEOUT`] for it.
-async fn within_time<T, F>(runtime: &Handle, operation: F) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, StoreError>> + Send + 'static,
-{
-    runtime
-        .spawn(async move {
-            tokio::time::timeout(OPERATION_TIMEOUT, operation)
-                .await
-                .unwrap_or(Err(StoreError::Timeout))
-        })
-        .await
-        .unwrap_or_else(|ended| Err(StoreError::unavailable(ended)))
-}
-
-/// Starts the thread that all work of a store runs on. It ends when the sender is dropped.
-fn start_thread() -> Result<(Handle, oneshot::Sender<()>), StoreError> {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(StoreError::unavailable)?;
-    let handle = runtime.handle().clone();
-    let (running, ended) = oneshot::channel::<()>();
-    std::thread::Builder::new()
-        .name("session-store".to_owned())
-        .spawn(move || {
-            // The sender never sends; it is dropped.
-            let _ = runtime.block_on(ended);
-        })
-        .map_err(StoreError::unavailable)?;
-    Ok((handle, running))
-}
 
 /// Where the database is.
 enum Location {
