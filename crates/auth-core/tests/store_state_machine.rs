@@ -55,11 +55,13 @@ enum Op {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    (0..3u8, prop::option::of(0..2u8), any::<u8>(), 1..300u64).prop_map(|(subject, sid, body, life)| Content {
-        subject,
-        sid,
-        body,
-        life,
+    (0..3u8, prop::option::of(0..2u8), any::<u8>(), 1..300u64).prop_map(|(subject, sid, body, life)| {
+        Content {
+            subject,
+            sid,
+            body,
+            life,
+        }
     })
 }
 
@@ -213,7 +215,11 @@ impl Pair<'_> {
         match op {
             Op::Insert(key, content) => {
                 let record = self.record(&content);
-                let inserted = self.store.insert(&self.key(key), record.clone(), now).await.unwrap();
+                let inserted = self
+                    .store
+                    .insert(&self.key(key), record.clone(), now)
+                    .await
+                    .unwrap();
                 let is_free = !self.reference.sessions.contains_key(&key);
                 assert_eq!(inserted == Inserted::Yes, is_free);
                 if is_free {
@@ -276,7 +282,8 @@ impl Pair<'_> {
             Op::FindBySubject(subject) => {
                 let index = IndexKey::from_bytes(self.bytes(1, subject));
                 let found = self.store.find_by_subject(&index, now).await.unwrap();
-                self.assert_found(found, |content| content.subject == subject).await;
+                self.assert_found(found, |content| content.subject == subject)
+                    .await;
             }
             Op::FindBySid(sid) => {
                 let index = IndexKey::from_bytes(self.bytes(2, sid));
@@ -298,9 +305,14 @@ impl Pair<'_> {
                     (Acquired::Newer(found), Some(session)) if session.version != seen => {
                         self.assert_is(key, &found);
                     }
-                    (Acquired::Held(found), Some(Session { version, lease: Some((_, _, true)), .. }))
-                        if *version == seen =>
-                    {
+                    (
+                        Acquired::Held(found),
+                        Some(Session {
+                            version,
+                            lease: Some((_, _, true)),
+                            ..
+                        }),
+                    ) if *version == seen => {
                         self.assert_is(key, &found);
                     }
                     (Acquired::Got(found), Some(session))
@@ -388,7 +400,10 @@ impl Pair<'_> {
                 }
             }
             Op::TouchData(key, life) => {
-                let touched = store.touch_app_data(&self.data_key(key), end(life), now).await.unwrap();
+                let touched = store
+                    .touch_app_data(&self.data_key(key), end(life), now)
+                    .await
+                    .unwrap();
                 let held = self.reference.data.get_mut(&key);
                 assert_eq!(touched, held.is_some());
                 if let Some(held) = held {
@@ -481,7 +496,9 @@ fn memory_does_what_the_contract_says() {
 
 #[test]
 fn sqlite_does_what_the_contract_says() {
-    run(60, Sharing::Alone, async || SqliteStore::open(":memory:").await.unwrap());
+    run(60, Sharing::Alone, async || {
+        SqliteStore::open(":memory:").await.unwrap()
+    });
 }
 
 #[cfg(feature = "redis")]
@@ -498,6 +515,8 @@ fn redis_does_what_the_contract_says() {
 fn postgres_does_what_the_contract_says() {
     let server = auth_testing::servers::PostgresServer::start().unwrap_or_else(|error| panic!("{error}"));
     run(100, Sharing::Shared, async || {
-        auth_core::store::PostgresStore::open(&server.url()).await.unwrap()
+        auth_core::store::PostgresStore::open(&server.url())
+            .await
+            .unwrap()
     });
 }

@@ -791,7 +791,7 @@ fn check(name: &str, world: World) {
     let checker = world.checker().threads(2).spawn_bfs().join();
     checker.assert_properties();
     eprintln!(
-        "{name}: {} states, {} steps deep, {:.1} s",
+        "model | {name} | {} states, {} steps deep | {:.1} s",
         checker.unique_state_count(),
         checker.max_depth(),
         began.elapsed().as_secs_f64()
