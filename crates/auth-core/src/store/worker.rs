@@ -44,10 +44,6 @@ impl Worker {
     }
 
     /// Runs `operation`, to its end even where the caller goes away.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        allow(dead_code, reason = "each store takes what it needs")
-    )]
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -60,10 +56,6 @@ impl Worker {
     }
 
     /// [`run`](Self::run), for [`OPERATION_TIMEOUT`] at most.
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        allow(dead_code, reason = "each store takes what it needs")
-    )]
     pub(super) async fn run_within_time<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

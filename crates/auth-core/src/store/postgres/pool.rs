@@ -255,8 +255,8 @@ pub(super) const CONNECTIONS: usize = 10;
 /// How long it may take to open a connection, TLS and password included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long the server may refuse connections before that is an error at once.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the server may refuse connections, as it does while it starts again, before that is an error at once.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection that was used within this time is not tested.
 const TRUSTED_FOR: Duration = Duration::from_secs(30);
