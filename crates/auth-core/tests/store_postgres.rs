@@ -1004,6 +1004,7 @@ fn the_password_is_never_shown() {
             format!("postgres://app_password:{PASSWORD}@127.0.0.1:{port}/{name}?sslmod={PASSWORD}"),
             format!("postgres://app_password:{PASSWORD}@127.0.0.1:{port}/{name}?sslmode=require"),
             format!("postgres://app_password:{PASSWORD}@127.0.0.1:{port}/{name}?port={PASSWORD}"),
+            format!("postgres://app%20%40:{PASSWORD}@127.0.0.1:1/{name}?host=::1&statement-cache-capacity=0"),
             format!("mysql://app_password:{PASSWORD}@127.0.0.1:{port}/{name}"),
             PASSWORD.to_owned(),
         ] {

@@ -75,9 +75,10 @@ pub(crate) async fn two_hundred_kills_end_in_clean_sign_ins_at_worst(backend: Ba
     let (again, reused) = (fleet.presented_again(), fleet.reuses());
     // Whoever takes over from an instance that was killed presents the token once more.
     assert!(again <= KILLS, "{again} tokens presented again at {KILLS} kills");
-    assert_eq!(
-        lost, reused,
-        "a session ends where the provider had used its token up, and nowhere else"
+    // One that is killed again after the provider's refusal makes two refusals of one session.
+    assert!(
+        lost <= reused,
+        "{lost} sessions ended, but the provider refused {reused} tokens as used up"
     );
     // The wait for a dead holder's lease, and then one attempt.
     assert!(

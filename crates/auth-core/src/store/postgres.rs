@@ -118,13 +118,14 @@ impl PostgresStore {
     /// [`StoreError::Timeout`] when the server does not answer within 5 seconds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let options = options(url, Limits::Operation).map_err(OpenError::at_open)?;
+        let keeps_statements = keeps_statements(url);
         let worker = Worker::start()?;
         let pool = worker
             .run_within_time(async move {
                 let mut connection = connect(&options).await.map_err(OpenError::at_open)?;
                 prepare(&mut connection).await.map_err(OpenError::at_open)?;
                 check_rights(&mut connection).await.map_err(OpenError::at_open)?;
-                let pool = Pool::new(options);
+                let pool = Pool::new(options, keeps_statements);
                 pool.add(connection);
                 Ok(pool)
             })
@@ -712,6 +713,15 @@ fn options(url: &str, limits: Limits) -> Result<PgConnectOptions, OpenError> {
         // Statements that wait for each other would fail in a stricter one.
         .options([("default_transaction_isolation", "read committed")])
         .disable_statement_logging())
+}
+
+/// Whether the URL leaves the cache of prepared statements on. (The options do not tell, and would panic on some hosts if
+/// asked for their URL.)
+fn keeps_statements(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        let mut parameters = url.query_pairs();
+        !parameters.any(|(name, value)| name == "statement-cache-capacity" && value.parse() == Ok(0_usize))
+    })
 }
 
 /// The URL without the parameters that sqlx does not know. It would log their values, and a misspelt password is one.

@@ -30,6 +30,9 @@ pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
     options: PgConnectOptions,
+    /// Whether statements have names, under which a connection keeps them. With a cache of no capacity sqlx would give
+    /// them names all the same, and never let the server forget one.
+    keeps_statements: bool,
     permits: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -58,9 +61,10 @@ struct Held {
 
 impl Pool {
     /// Opens no connection yet.
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    pub(super) fn new(options: PgConnectOptions, keeps_statements: bool) -> Self {
         Self(Arc::new(Shared {
             options,
+            keeps_statements,
             permits: Arc::new(Semaphore::new(CONNECTIONS)),
             state: Mutex::new(State {
                 idle: Vec::with_capacity(CONNECTIONS),
@@ -83,6 +87,7 @@ impl Pool {
     /// Runs a statement and says how many rows it changed.
     pub(super) async fn execute(&self, query: Query, deadline: Instant) -> Result<u64, Failure> {
         let mut held = self.take(deadline).await?;
+        let query = query.persistent(self.0.keeps_statements);
         let answer = timeout_at(deadline, query.execute(&mut held.connection)).await;
         Ok(self.finish(held, answer)?.rows_affected())
     }
@@ -90,6 +95,7 @@ impl Pool {
     /// Runs a statement and gives its rows, once it is committed.
     pub(super) async fn rows(&self, query: Query, deadline: Instant) -> Result<Vec<PgRow>, Failure> {
         let mut held = self.take(deadline).await?;
+        let query = query.persistent(self.0.keeps_statements);
         let answer = timeout_at(deadline, query.fetch_all(&mut held.connection)).await;
         self.finish(held, answer)
     }
