@@ -30,7 +30,7 @@ async fn refused(stage: &Stage, variables: &[&str], environment: Environment) {
         "{variables:?}: {}",
         stderr[0]
     );
-    for secret in [CLIENT_SECRET, SECRET, &SECRET[..32]] {
+    for secret in [CLIENT_SECRET, SECRET, &SECRET[..32], "store-password"] {
         assert!(!stderr[0].contains(secret), "{variables:?} shows a secret");
     }
 }
@@ -132,6 +132,13 @@ pub(crate) async fn the_store_can_be_opened(stage: Stage) {
         "sqlite:/",
         "bogus:",
         "memory",
+        "redis:",
+        "redis://:store-password@127.0.0.1:1/0",
+        "rediss://user:store-password@127.0.0.1:1",
+        "redis://127.0.0.1:store-password",
+        "postgres://app:store-password@127.0.0.1:1/sessions",
+        "postgresql://app:store-password@127.0.0.1:1/sessions?sslmode=verify-full",
+        "postgres://app:store-password@127.0.0.1/sessions?sslmode=nonsense",
     ] {
         refused(&stage, &["AUTH_STORE"], complete(&stage).set("AUTH_STORE", value)).await;
         // A random key brings a warning, but not beside a failure.
