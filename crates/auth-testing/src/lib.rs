@@ -30,6 +30,8 @@ mod params;
 mod provider;
 mod random;
 mod server;
+#[cfg(feature = "servers")]
+pub mod servers;
 mod traffic;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
