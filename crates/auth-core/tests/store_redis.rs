@@ -364,12 +364,8 @@ fn every_key_goes_by_itself() {
                 .await
                 .expect(ANSWERS)
         );
-        let data = store.insert_app_data(
-            &AppDataKey::from_bytes([1; 32]),
-            Arc::from(&b"d"[..]),
-            now().plus(HOUR),
-            now(),
-        );
+        let data_key = AppDataKey::from_bytes([1; 32]);
+        let data = store.insert_app_data(&data_key, Arc::from(&b"d"[..]), now().plus(HOUR), now());
         assert!(matches!(data.await, Ok(Inserted::Yes)));
         let keys: Vec<Vec<u8>> = ask(&mut server, &[b"KEYS", b"*"]).await;
         assert_eq!(keys.len(), 8, "{keys:?}");
@@ -391,9 +387,9 @@ fn leases_go_by_the_servers_clock() {
         let store = fresh().await;
         insert(&store, 1).await;
         // An instance whose clock is half an hour off takes no lease away.
-        let take = |owner, ahead| {
-            let owner = LeaseOwner::from_u128(owner);
-            store.acquire(&key(1), 1, owner, Duration::from_millis(200), now().plus(ahead))
+        let take = async |owner, ahead| {
+            let (owner, length) = (LeaseOwner::from_u128(owner), Duration::from_millis(200));
+            store.acquire(&key(1), 1, owner, length, now().plus(ahead)).await
         };
         assert!(matches!(take(1, Duration::ZERO).await, Ok(Acquired::Got(_))));
         assert!(matches!(take(2, HOUR / 2).await, Ok(Acquired::Held(_))));

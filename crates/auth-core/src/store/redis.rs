@@ -880,8 +880,7 @@ const VERSION: usize = 4;
 const EXPIRES_AT: usize = 12;
 const LAST_SEEN_AT: usize = 20;
 const CREATED_AT: usize = 28;
-/// Up to when the index entries last.
-const INDEXED_UNTIL: usize = 36;
+// At 36 is the instant up to which the index entries last; only the scripts read it.
 /// Counts on when there is no lease.
 const FENCE: usize = 44;
 const HAS_LEASE: usize = 52;
