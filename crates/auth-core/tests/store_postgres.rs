@@ -24,6 +24,7 @@ async fn fresh() -> PostgresStore {
 }
 
 auth_core::contract_tests!(fresh);
+auth_core::app_data_contract_tests!(fresh);
 
 /// Two stores on one database, called in turn: what one does the other sees at once.
 mod two_on_one_database {

@@ -28,6 +28,22 @@ macro_rules! on_every_store {
     };
 }
 
+/// A file has no server that could be killed.
+macro_rules! on_every_server {
+    ($($module:ident { $($case:ident,)* })*) => {
+        mod servers {
+            on_every_store! { @store redis Redis $($module { $($case,)* })* }
+            on_every_store! { @store postgres Postgres $($module { $($case,)* })* }
+        }
+    };
+}
+
+on_every_server! {
+    outages {
+        a_store_that_is_killed_signs_nobody_out,
+    }
+}
+
 on_every_store! {
     load {
         two_hundred_requests_over_two_instances_make_one_refresh,
@@ -36,7 +52,6 @@ on_every_store! {
     }
     outages {
         whatever_the_provider_does_signs_nobody_out,
-        a_store_that_is_killed_signs_nobody_out,
     }
     kills {
         two_hundred_kills_end_in_clean_sign_ins_at_worst,

@@ -116,7 +116,7 @@ pub(crate) async fn a_store_that_is_killed_signs_nobody_out(backend: Backend) {
     let report = Report::of(format!(
         "{backend:?}, 2 instances, 6 sessions, store killed {KILLS} times under load"
     ));
-    let mut store = backend.start();
+    let store = backend.start();
     let fleet = Fleet::start(&store.url, 2).await;
     let control = fleet.control();
     control.set_access_token_lifetime(Duration::from_secs(1));
@@ -137,7 +137,10 @@ pub(crate) async fn a_store_that_is_killed_signs_nobody_out(backend: Backend) {
         );
     }
     tally.assert_only(&[End::Status(200), End::Status(503)]);
-    assert!(tally.of(End::Status(503)) > 0, "the store was not missed");
+    assert!(
+        tally.of(End::Status(503)) > 0,
+        "nobody noticed that the store was down"
+    );
     assert_eq!((fleet.reuses(), fleet.presented_again()), (0, 0));
     report.say(&format!(
         "{} requests, {} token requests, 0 tokens presented twice, {} served, {} answered 503 with Retry-After, \

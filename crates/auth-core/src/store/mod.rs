@@ -38,7 +38,7 @@ mod postgres;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 mod worker;
 
 use app_data::{AppDataKey, AppDataStore};

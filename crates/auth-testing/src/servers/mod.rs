@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 mod postgres;
 mod process;
+mod redis;
 
 pub use postgres::{PostgresServer, PostgresServerBuilder};
+pub use redis::{RedisServer, RedisServerBuilder};
 
 /// A server was not started, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,13 @@
 //! A PostgreSQL server of a test's own.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ServerError;
-use super::process::{Supervised, in_path, last_lines, new_directory};
+use super::process::{Supervised, free_port, in_path, last_lines, new_directory};
 
 /// A PostgreSQL server of a test's own, from the newest version that is installed.
 ///
@@ -267,14 +266,6 @@ fn programs() -> Result<PathBuf, ServerError> {
             program: "PostgreSQL",
             install: "apt-get install postgresql",
         })
-}
-
-/// A port that is free now. Another process may take it before the server does; then the server says so.
-fn free_port() -> Result<u16, ServerError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(ServerError::io("cannot find a free port"))
 }
 
 /// PostgreSQL refuses to run as root. Root lets the user that its package has made run it.
