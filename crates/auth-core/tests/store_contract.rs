@@ -24,6 +24,13 @@ mod memory {
     }
 
     #[test]
+    fn sweep_removes_expired_app_data() {
+        contract::block_on(async {
+            contract::sweep_removes_expired_app_data(Arc::new(fresh().await)).await;
+        });
+    }
+
+    #[test]
     fn run_checks_all_rules() {
         contract::block_on(async {
             contract::run(fresh).await;
@@ -257,6 +264,13 @@ mod sqlite {
     fn the_callers_clock_ends_a_lease() {
         contract::block_on(async {
             contract::the_callers_clock_ends_a_lease(Arc::new(fresh().await)).await;
+        });
+    }
+
+    #[test]
+    fn sweep_removes_expired_app_data() {
+        contract::block_on(async {
+            contract::sweep_removes_expired_app_data(Arc::new(fresh().await)).await;
         });
     }
 

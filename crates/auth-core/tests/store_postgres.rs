@@ -26,6 +26,13 @@ async fn fresh() -> PostgresStore {
 auth_core::contract_tests!(fresh);
 auth_core::app_data_contract_tests!(fresh);
 
+#[test]
+fn sweep_removes_expired_app_data() {
+    contract::block_on(async {
+        contract::sweep_removes_expired_app_data(Arc::new(fresh().await)).await;
+    });
+}
+
 /// Two stores on one database, called in turn: what one does the other sees at once.
 mod two_on_one_database {
     use super::*;

@@ -2,9 +2,9 @@
 //!
 //! Each function checks one rule, on a store that is fresh and empty, and panics with the rule's words when the store
 //! breaks it. [`contract_tests!`](crate::contract_tests) makes a `#[test]` of each; [`run`] runs all of them in turn.
-//! Two more stand apart, as they do not hold for every store: [`sessions_outlive_the_store`] is for those that keep
+//! Three more stand apart, as they do not hold for every store: [`sessions_outlive_the_store`] is for those that keep
 //! sessions on a disk or on another machine, [`the_callers_clock_ends_a_lease`] for those that use the caller's clock
-//! for leases, not a server's.
+//! for leases, not a server's, [`sweep_removes_expired_app_data`] for those whose server does not do it by itself.
 //!
 //! ```
 //! # #![allow(clippy::needless_doctest_main)]
@@ -145,7 +145,7 @@ macro_rules! app_data_contract_tests {
             deleted_app_data_stays_away_under_concurrent_updates
             of_concurrent_inserts_of_app_data_one_wins
             app_data_and_sessions_are_apart
-            sweep_removes_expired_app_data
+            sweep_keeps_app_data_that_are_alive
         }
     };
 }
