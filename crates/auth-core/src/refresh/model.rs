@@ -176,6 +176,7 @@ enum Event {
     EndedThoughCurrent,
     CameBack,
     WentBack,
+    DroppedTokens,
     // Never without a reason.
     Ended,
     Loss,
@@ -636,6 +637,9 @@ impl World {
                 task.step = task.refresh.revoked();
             }
             Step::Done(outcome) => {
+                let is_older = |record: &Record| task.new_token > Some(record.token);
+                let dropped = next.record.as_ref().is_some_and(is_older);
+                next.seen.note_if(dropped, Event::DroppedTokens);
                 next.seen.note_if(
                     outcome == Outcome::Fresh && task.new_token.is_none(),
                     Event::Adopted,
