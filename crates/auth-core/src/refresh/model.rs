@@ -525,6 +525,10 @@ impl Model for World {
                 |_, state: &State| !state.seen.has(Event::WentBack),
             ),
             Property::always(
+                "tokens that came are in the record when it is done",
+                |_, state: &State| !state.seen.has(Event::DroppedTokens),
+            ),
+            Property::always(
                 "without losses, a sign-out leaves no token behind",
                 |_, state: &State| {
                     state.seen.has(Event::Loss)
@@ -805,6 +809,7 @@ fn check(name: &str, world: World) {
     let checker = world
         .checker()
         .threads(2)
+        .finish_when(HasDiscoveries::AnyFailures)
         .timeout(Duration::from_secs(600))
         .spawn_bfs()
         .join();
