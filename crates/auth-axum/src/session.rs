@@ -103,7 +103,10 @@ impl AuthContext {
             #[cfg(feature = "tower-sessions")]
             Source::TowerSession(session) => {
                 let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
-                let sealed = session.get::<String>(SESSION_ENTRY).await.map_err(session_error)?;
+                let sealed = session
+                    .get::<String>(SESSION_ENTRY)
+                    .await
+                    .map_err(session_error)?;
                 Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
             }
         }

@@ -217,10 +217,7 @@ struct Seen {
     failure: Option<Arc<StoreError>>,
 }
 
-fn noted<T>(
-    result: Result<T, StoreError>,
-    note: impl FnOnce(&mut Seen, &T),
-) -> Result<T, AppSessionError> {
+fn noted<T>(result: Result<T, StoreError>, note: impl FnOnce(&mut Seen, &T)) -> Result<T, AppSessionError> {
     let result = result.map_err(Arc::new);
     // Outside of a request nobody watches.
     let _ = SEEN.try_with(|seen| {
@@ -282,7 +279,10 @@ impl Watched {
 #[non_exhaustive]
 pub enum AppSessionError {
     /// It holds more than [`AppSessions::MAX_DATA`].
-    #[error("the app's session would hold {size} bytes, and may hold {}", AppSessions::MAX_DATA)]
+    #[error(
+        "the app's session would hold {size} bytes, and may hold {}",
+        AppSessions::MAX_DATA
+    )]
     TooLarge {
         /// How many bytes it would hold.
         size: usize,

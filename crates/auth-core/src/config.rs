@@ -783,9 +783,7 @@ async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" => opened("Redis store", crate::store::RedisStore::open(url).await),
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => {
-            opened("PostgreSQL store", crate::store::PostgresStore::open(url).await)
-        }
+        "postgres" | "postgresql" => opened("PostgreSQL store", crate::store::PostgresStore::open(url).await),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(needs_feature("sqlite")),
         #[cfg(not(feature = "redis"))]

@@ -68,7 +68,7 @@ mod sqlite {
         }
 
         auth_core::contract_tests!(fresh);
-    auth_core::app_data_contract_tests!(fresh);
+        auth_core::app_data_contract_tests!(fresh);
     }
 
     /// Two stores on one file, called in turn: what one does the other sees at once.
@@ -90,7 +90,7 @@ mod sqlite {
         }
 
         auth_core::contract_tests!(fresh);
-    auth_core::app_data_contract_tests!(fresh);
+        auth_core::app_data_contract_tests!(fresh);
 
         impl InTurn {
             fn next(&self) -> &SqliteStore {
@@ -554,7 +554,10 @@ mod sqlite {
                     .insert_app_data(&data, b"data"[..].into(), now().plus(HOUR), now())
                     .await
                     .expect("the table is there");
-                let loaded = store.load_app_data(&data, now()).await.expect("the store answers");
+                let loaded = store
+                    .load_app_data(&data, now())
+                    .await
+                    .expect("the store answers");
                 assert_eq!(loaded.as_deref(), Some(&b"data"[..]));
             }
         });

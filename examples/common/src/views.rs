@@ -6,7 +6,8 @@ use auth_core::Auth;
 use auth_core::clock::Timestamp;
 use auth_core::session::Session;
 use example_pages::{
-    Call, Dashboard, DemoUser, DevProvider, Home, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, Organization, Person, Profile, SignedIn, TokenLife,
+    Call, Dashboard, DemoUser, DevProvider, Home, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, Organization, Person,
+    Profile, SignedIn, TokenLife,
 };
 use serde_json::Value;
 
@@ -29,9 +30,7 @@ pub struct Own {
 pub fn note(text: &str) -> Result<(Option<&str>, &'static str), String> {
     match text.trim() {
         "" => Ok((None, NOTE_REMOVED)),
-        text if text.chars().count() > NOTE_MAX => {
-            Err(format!("a note has {NOTE_MAX} characters at most"))
-        }
+        text if text.chars().count() > NOTE_MAX => Err(format!("a note has {NOTE_MAX} characters at most")),
         text => Ok((Some(text), NOTE_KEPT)),
     }
 }

@@ -49,7 +49,12 @@ async fn delete(store: &Arc<dyn SessionStore>, key: AppDataKey, now: Timestamp) 
     app_data(store).delete_app_data(&key, now).await.expect(ANSWERS)
 }
 
-async fn assert_data(store: &Arc<dyn SessionStore>, key: AppDataKey, now: Timestamp, expected: Option<&[u8]>) {
+async fn assert_data(
+    store: &Arc<dyn SessionStore>,
+    key: AppDataKey,
+    now: Timestamp,
+    expected: Option<&[u8]>,
+) {
     let found = app_data(store).load_app_data(&key, now).await.expect(ANSWERS);
     assert!(
         found.as_deref() == expected,
@@ -262,7 +267,12 @@ pub async fn app_data_and_sessions_are_apart(store: Arc<dyn SessionStore>) {
     insert(&store, key(1), &record(now), now).await;
     assert_data(&store, app(1), now, None).await;
     add(&store, app(1), b"data", now.plus(HOUR), now).await;
-    assert!(store.claim_once(&once(1), now.plus(HOUR), now).await.expect(ANSWERS));
+    assert!(
+        store
+            .claim_once(&once(1), now.plus(HOUR), now)
+            .await
+            .expect(ANSWERS)
+    );
     assert!(store.delete(&key(1), None, now).await.expect(ANSWERS));
     assert_data(&store, app(1), now, Some(b"data")).await;
     insert(&store, key(1), &record(now), now).await;
