@@ -61,13 +61,16 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
             .configure(pages_with_session)
             .configure(auth.routes())
             .wrap(Condition::new(!is_carrier, sessions.clone()));
-        App::new()
-            .app_data(site.clone())
-            .app_data(FormConfig::default().limit(FORM_MAX))
+        let everything_else = web::scope("")
             .configure(routes)
             .service(with_session)
             .wrap(layer)
-            .wrap(Condition::new(is_carrier, sessions.clone()))
+            .wrap(Condition::new(is_carrier, sessions.clone()));
+        App::new()
+            .app_data(site.clone())
+            .app_data(FormConfig::default().limit(FORM_MAX))
+            .configure(health)
+            .service(everything_else)
     };
     let address = listener.local_addr();
     let server = HttpServer::new(app)
@@ -124,7 +127,12 @@ fn routes(config: &mut ServiceConfig) {
                 .get(transfer)
                 .head(transfer)
                 .wrap(recent),
-        )
+        );
+}
+
+/// Outside of everything that may ask the store.
+fn health(config: &mut ServiceConfig) {
+    config
         .service(web::resource("/healthz").get(async || "ok").head(async || "ok"))
         .service(web::resource("/readyz").get(ready).head(ready));
 }
