@@ -207,7 +207,7 @@ fn signed_in_users_can_sign_out_and_see_their_session() {
             scopes: &scopes,
             token: LIFE,
             session_expires_at: NOW + 28_740,
-            note: Some(values.detail),
+            note: None,
         }),
         dev_provider: None,
     });
