@@ -38,6 +38,8 @@
 //!   for the provider. However many of them a request uses, the session is looked up once.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
+//! * With the feature `actix-session`, `AuthExt::app_session_layer` is actix-session's middleware for the app's own session
+//!   data, in the store that the sign-ins are in.
 //!
 //! # Where to build it
 //!
@@ -47,6 +49,8 @@
 //!
 //! Everything that is not about actix-web is in `auth-core`, re-exported as [`core`].
 
+#[cfg(feature = "actix-session")]
+mod app_session;
 mod extract;
 mod middleware;
 mod response;
@@ -59,6 +63,8 @@ pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};
 
+#[cfg(feature = "actix-session")]
+pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};
 pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};
 pub use response::AuthError;

@@ -66,6 +66,22 @@ impl From<ApiError> for AuthError {
     }
 }
 
+/// For handlers that use the app's own session.
+#[cfg(feature = "actix-session")]
+impl From<actix_session::SessionGetError> for AuthError {
+    fn from(_: actix_session::SessionGetError) -> Self {
+        Self::new(SetupError::AppDataType)
+    }
+}
+
+/// For handlers that use the app's own session.
+#[cfg(feature = "actix-session")]
+impl From<actix_session::SessionInsertError> for AuthError {
+    fn from(_: actix_session::SessionInsertError) -> Self {
+        Self::new(SetupError::AppDataType)
+    }
+}
+
 impl ResponseError for AuthError {
     fn status_code(&self) -> StatusCode {
         status(self.error.status())

@@ -4,9 +4,13 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use auth_core::Auth;
 use auth_core::config::paths;
+#[cfg(feature = "actix-session")]
+use auth_core::error::SetupError;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 
+#[cfg(feature = "actix-session")]
+use crate::app_session::{AppSessionLayer, AppSessionStore};
 use crate::middleware::{AuthLayer, Head};
 use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
@@ -23,6 +27,27 @@ pub trait AuthExt {
     /// The layer that goes around everything that asks who is signed in. What is wrapped last is outermost: it stands
     /// below every `.wrap(require(…))`.
     fn layer(&self) -> AuthLayer;
+
+    /// The layer for the app's own session data, in the store that the sign-ins are in. It goes outside of
+    /// [`layer`](Self::layer) where it carries the identifier, and in any case around [`routes`](Self::routes), so that
+    /// sign-in gives the session a new identifier and sign-out ends it.
+    ///
+    /// actix-session loads the session of every request that brings its cookie, used or not: where the identifier has a
+    /// cookie of its own, put it around a scope of the routes that use it.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::AppDataUnsupported`] where the store is one of the app's own that keeps sign-ins only.
+    #[cfg(feature = "actix-session")]
+    fn app_session_layer(&self) -> Result<AppSessionLayer, SetupError>;
+
+    /// What [`app_session_layer`](Self::app_session_layer) keeps sessions in, for a layer that is set up by hand.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "actix-session")]
+    fn app_session_store(&self) -> Result<AppSessionStore, SetupError>;
 }
 
 impl AuthExt for Auth {
@@ -49,6 +74,16 @@ impl AuthExt for Auth {
 
     fn layer(&self) -> AuthLayer {
         AuthLayer::new(self.clone())
+    }
+
+    #[cfg(feature = "actix-session")]
+    fn app_session_layer(&self) -> Result<AppSessionLayer, SetupError> {
+        Ok(AppSessionLayer::new(self.clone(), self.app_sessions()?))
+    }
+
+    #[cfg(feature = "actix-session")]
+    fn app_session_store(&self) -> Result<AppSessionStore, SetupError> {
+        Ok(AppSessionStore::new(self.app_sessions()?))
     }
 }
 
@@ -95,7 +130,14 @@ async fn answer(
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;
     let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
+    let owner = reply.owner.take();
     let mut response = response(reply);
-    session::change(&context, &change, &request, response.headers_mut())?;
+    session::change(
+        &context,
+        &change,
+        owner.as_deref(),
+        &request,
+        response.headers_mut(),
+    )?;
     Ok(response)
 }

@@ -139,16 +139,21 @@ impl AuthContext {
     }
 }
 
-/// Carries out what a route has decided on the identifier.
+/// The entry of the app's own session that says whose it is.
+#[cfg(feature = "actix-session")]
+const OWNER_ENTRY: &str = "auth.owner";
+
+/// Carries out what a route has decided on the identifier. `owner` is whose the app's own session is from now on.
 pub(crate) fn change(
     context: &AuthContext,
     change: &SessionChange,
+    owner: Option<&str>,
     request: &HttpRequest,
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let auth = context.auth();
     #[cfg(not(feature = "actix-session"))]
-    let _ = request;
+    let _ = (request, owner);
     #[cfg(feature = "actix-session")]
     {
         use actix_session::SessionExt as _;
@@ -160,7 +165,14 @@ pub(crate) fn change(
             SessionChange::Keep => {}
             // The app's own session gets a new identifier with the user, and ends with them.
             SessionChange::Set(id) => {
+                // What a guest left there stays; what another user left there is not this one's to see.
+                let before = own.get::<String>(OWNER_ENTRY);
+                if !matches!(&before, Ok(None)) && before.ok().flatten().as_deref() != owner {
+                    own.clear();
+                }
                 own.renew();
+                own.insert(OWNER_ENTRY, owner)
+                    .map_err(|_| SetupError::CarrierMissing)?;
                 if is_carrier {
                     own.insert(SESSION_ENTRY, auth.seal_session_id(id))
                         .map_err(|_| SetupError::CarrierMissing)?;

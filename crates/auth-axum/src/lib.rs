@@ -30,9 +30,13 @@
 //!   for the provider. However many of them a request uses, the session is looked up once.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
 //! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
+//! * With the feature `tower-sessions`, `AuthExt::app_session_layer` is tower-sessions' layer for the app's own session
+//!   data, in the store that the sign-ins are in.
 //!
 //! Everything that is not about axum is in `auth-core`, re-exported as [`core`].
 
+#[cfg(feature = "tower-sessions")]
+mod app_session;
 mod extract;
 mod middleware;
 mod response;
@@ -45,6 +49,8 @@ pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};
 
+#[cfg(feature = "tower-sessions")]
+pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};
 pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, ResponseFuture, require};
 pub use response::AuthError;

@@ -65,6 +65,14 @@ impl From<ApiError> for AuthError {
     }
 }
 
+/// For handlers that use the app's own session.
+#[cfg(feature = "tower-sessions")]
+impl From<tower_sessions::session::Error> for AuthError {
+    fn from(error: tower_sessions::session::Error) -> Self {
+        Self::new(crate::app_session::session_error(error))
+    }
+}
+
 impl IntoResponse for AuthError {
     /// The bare status. The layer, which knows the request, puts the rest in its place.
     fn into_response(self) -> Response {

@@ -2,6 +2,8 @@
 
 use auth_core::Auth;
 use auth_core::config::paths;
+#[cfg(feature = "tower-sessions")]
+use auth_core::error::SetupError;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 use axum::Router;
@@ -10,6 +12,8 @@ use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
+#[cfg(feature = "tower-sessions")]
+use crate::app_session::{AppSessionLayer, AppSessionStore};
 use crate::middleware::{AuthLayer, Head};
 use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
@@ -22,6 +26,23 @@ pub trait AuthExt {
 
     /// The layer that goes around everything that asks who is signed in.
     fn layer(&self) -> AuthLayer;
+
+    /// The layer for the app's own session data, in the store that the sign-ins are in. It goes outside of
+    /// [`layer`](Self::layer), so that sign-in gives the session a new identifier and sign-out ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::AppDataUnsupported`] where the store is one of the app's own that keeps sign-ins only.
+    #[cfg(feature = "tower-sessions")]
+    fn app_session_layer(&self) -> Result<AppSessionLayer, SetupError>;
+
+    /// What [`app_session_layer`](Self::app_session_layer) keeps sessions in, for a layer that is set up by hand.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "tower-sessions")]
+    fn app_session_store(&self) -> Result<AppSessionStore, SetupError>;
 }
 
 impl AuthExt for Auth {
@@ -38,6 +59,16 @@ impl AuthExt for Auth {
 
     fn layer(&self) -> AuthLayer {
         AuthLayer::new(self.clone())
+    }
+
+    #[cfg(feature = "tower-sessions")]
+    fn app_session_layer(&self) -> Result<AppSessionLayer, SetupError> {
+        Ok(AppSessionLayer::new(self.clone(), self.app_sessions()?))
+    }
+
+    #[cfg(feature = "tower-sessions")]
+    fn app_session_store(&self) -> Result<AppSessionStore, SetupError> {
+        Ok(AppSessionStore::new(self.app_sessions()?))
     }
 }
 
@@ -86,7 +117,15 @@ async fn answer(
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;
     let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
+    let owner = reply.owner.take();
     let mut response = response(reply);
-    session::change(&context, &change, request.extensions(), response.headers_mut()).await?;
+    session::change(
+        &context,
+        &change,
+        owner.as_deref(),
+        request.extensions(),
+        response.headers_mut(),
+    )
+    .await?;
     Ok(response)
 }

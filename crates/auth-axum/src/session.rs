@@ -13,6 +13,9 @@ use auth_core::{Auth, Error};
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use tokio::sync::OnceCell;
 
+#[cfg(feature = "tower-sessions")]
+use crate::app_session::session_error;
+
 /// What carries the session identifier from request to request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Carrier {
@@ -100,7 +103,10 @@ impl AuthContext {
             #[cfg(feature = "tower-sessions")]
             Source::TowerSession(session) => {
                 let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
-                let sealed = session.get::<String>(SESSION_ENTRY).await.map_err(store_error)?;
+                let sealed = session
+                    .get::<String>(SESSION_ENTRY)
+                    .await
+                    .map_err(session_error)?;
                 Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
             }
         }
@@ -129,16 +135,21 @@ impl AuthContext {
     }
 }
 
-/// Carries out what a route has decided on the identifier.
+/// The entry of the app's own session that says whose it is.
+#[cfg(feature = "tower-sessions")]
+const OWNER_ENTRY: &str = "auth.owner";
+
+/// Carries out what a route has decided on the identifier. `owner` is whose the app's own session is from now on.
 pub(crate) async fn change(
     context: &AuthContext,
     change: &SessionChange,
+    owner: Option<&str>,
     extensions: &Extensions,
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let auth = context.auth();
     #[cfg(not(feature = "tower-sessions"))]
-    let _ = extensions;
+    let _ = (extensions, owner);
     #[cfg(feature = "tower-sessions")]
     {
         let is_carrier = matches!(context.0.source, Source::TowerSession(_));
@@ -146,14 +157,20 @@ pub(crate) async fn change(
             (SessionChange::Keep, _) => {}
             // The app's own session gets a new identifier with the user, and ends with them.
             (SessionChange::Set(id), Some(own)) => {
-                own.cycle_id().await.map_err(store_error)?;
+                // What a guest left there stays; what another user left there is not this one's to see.
+                let before = own.get_value(OWNER_ENTRY).await.map_err(session_error)?;
+                if before.is_some_and(|before| before.as_str() != owner) {
+                    own.clear().await;
+                }
+                own.cycle_id().await.map_err(session_error)?;
+                own.insert(OWNER_ENTRY, owner).await.map_err(session_error)?;
                 if is_carrier {
                     own.insert(SESSION_ENTRY, auth.seal_session_id(id))
                         .await
-                        .map_err(store_error)?;
+                        .map_err(session_error)?;
                 }
             }
-            (SessionChange::Clear, Some(own)) => own.flush().await.map_err(store_error)?,
+            (SessionChange::Clear, Some(own)) => own.flush().await.map_err(session_error)?,
             (_, None) if is_carrier => return Err(SetupError::CarrierMissing.into()),
             (_, None) => {}
         }
@@ -166,9 +183,4 @@ pub(crate) async fn change(
         headers.append(header::SET_COOKIE, value);
     }
     Ok(())
-}
-
-#[cfg(feature = "tower-sessions")]
-fn store_error(error: tower_sessions::session::Error) -> Error {
-    auth_core::store::StoreError::unavailable(error).into()
 }

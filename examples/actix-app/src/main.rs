@@ -4,18 +4,17 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use actix_session::SessionMiddleware;
-use actix_session::storage::CookieSessionStore;
-use actix_web::cookie::Key;
-use actix_web::http::header::ContentType;
+use actix_session::Session;
+use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::Condition;
-use actix_web::web::{self, Data, Json, ServiceConfig};
+use actix_web::web::{self, Data, Form, FormConfig, Json, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer};
 use auth_actix::{
     ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth,
     require,
 };
-use example_common::{Carrier, DevInfo, GRACE, Log, PAGE_HEADERS, Setup};
+use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, Setup};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[actix_web::main]
@@ -42,22 +41,36 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
         auth: auth.clone(),
         dev: setup.dev.clone(),
     });
-    let key = Key::generate();
+    let sessions = match auth.app_session_layer() {
+        Ok(sessions) => sessions,
+        Err(error) => {
+            tracing::error!(%error, "the application's own sessions cannot be kept");
+            return ExitCode::FAILURE;
+        }
+    };
     let app = move || {
         let auth = &site.auth;
         let layer = match carrier {
             Carrier::Cookie => auth.layer(),
             Carrier::Framework => auth.layer().in_actix_session(),
         };
+        let is_carrier = carrier == Carrier::Framework;
+        // Where the session carries no sign-in, only the routes that use it pay for it: it is loaded on each of them.
+        // The scope takes whatever is left, so it comes last.
+        let with_session = web::scope("")
+            .configure(pages_with_session)
+            .configure(auth.routes())
+            .wrap(Condition::new(!is_carrier, sessions.clone()));
+        let everything_else = web::scope("")
+            .configure(routes)
+            .service(with_session)
+            .wrap(layer)
+            .wrap(Condition::new(is_carrier, sessions.clone()));
         App::new()
             .app_data(site.clone())
-            .configure(routes)
-            .configure(auth.routes())
-            .wrap(layer)
-            .wrap(Condition::new(
-                carrier == Carrier::Framework,
-                sessions(auth, key.clone()),
-            ))
+            .app_data(FormConfig::default().limit(FORM_MAX))
+            .configure(health)
+            .service(everything_else)
     };
     let address = listener.local_addr();
     let server = HttpServer::new(app)
@@ -85,12 +98,18 @@ struct Site {
     dev: Option<DevInfo>,
 }
 
+/// The routes that use the application's own session, beside the library's.
+fn pages_with_session(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/").get(home).head(home))
+        .service(web::resource("/note").post(note));
+}
+
 fn routes(config: &mut ServiceConfig) {
     let admins = require(Gate::signed_in().role("admin"));
     let readers = require(Gate::signed_in().scope("mail.read"));
     let recent = require(Gate::signed_in().within(Duration::from_secs(300)));
     config
-        .service(web::resource("/").get(home).head(home))
         .service(web::resource("/profile").get(profile).head(profile))
         .service(web::resource("/dashboard").get(dashboard).head(dashboard))
         .service(web::resource("/api/ping").get(ping).head(ping))
@@ -108,31 +127,60 @@ fn routes(config: &mut ServiceConfig) {
                 .get(transfer)
                 .head(transfer)
                 .wrap(recent),
-        )
+        );
+}
+
+/// Outside of everything that may ask the store.
+fn health(config: &mut ServiceConfig) {
+    config
         .service(web::resource("/healthz").get(async || "ok").head(async || "ok"))
         .service(web::resource("/readyz").get(ready).head(ready));
 }
 
-fn sessions(auth: &Auth, key: Key) -> SessionMiddleware<CookieSessionStore> {
-    let https = auth.base_url().starts_with("https:");
-    let name = if https {
-        "__Host-app_session"
-    } else {
-        "app_session"
+async fn home(
+    site: Data<Site>,
+    PeekSession(session): PeekSession,
+    own: Session,
+) -> Result<HttpResponse, AuthError> {
+    let kept = match &session {
+        Some(_) => take(&own)?,
+        None => Own::default(),
     };
-    SessionMiddleware::builder(CookieSessionStore::default(), key)
-        .cookie_name(name.to_owned())
-        .cookie_secure(https)
-        .build()
-}
-
-async fn home(site: Data<Site>, PeekSession(session): PeekSession) -> HttpResponse {
-    page(example_common::home(
+    Ok(page(example_common::home(
         "actix-web",
         &site.auth,
         session.as_ref(),
+        &kept,
         site.dev.as_ref(),
-    ))
+    )))
+}
+
+/// What the application's own session holds; the message is shown once.
+fn take(own: &Session) -> Result<Own, AuthError> {
+    let flash = own.get("flash")?;
+    if flash.is_some() {
+        own.remove("flash");
+    }
+    let note = own.get("note")?;
+    Ok(Own { note, flash })
+}
+
+#[derive(Deserialize)]
+struct Note {
+    text: String,
+}
+
+async fn note(_: RequireAuth, own: Session, sent: Form<Note>) -> Result<HttpResponse, AuthError> {
+    let (note, flash) = match example_common::note(&sent.text) {
+        Ok(note) => note,
+        Err(problem) => return Ok(HttpResponse::PayloadTooLarge().body(problem)),
+    };
+    match note {
+        Some(note) => own.insert("note", note)?,
+        None => drop(own.remove("note")),
+    }
+    own.insert("flash", flash)?;
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish())
 }
 
 async fn profile(site: Data<Site>, api: AuthenticatedClient) -> Result<HttpResponse, AuthError> {

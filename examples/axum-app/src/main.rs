@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_axum::{
-    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth,
-    require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
+    RequireAuth, require,
 };
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, StatusCode};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use example_common::{Carrier, DevInfo, GRACE, Log, PAGE_HEADERS, Setup};
+use axum::{Form, Json, Router};
+use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, Setup};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_sessions::cookie::SameSite;
-use tower_sessions::{MemoryStore, SessionManagerLayer};
+use tower_sessions::Session;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,7 +38,14 @@ async fn start() -> Result<(TcpListener, Setup), ConfigError> {
 
 async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
     let auth = setup.auth.clone();
-    let app = app(&setup);
+    let sessions = match auth.app_session_layer() {
+        Ok(sessions) => sessions,
+        Err(error) => {
+            tracing::error!(%error, "the application's own sessions cannot be kept");
+            return ExitCode::FAILURE;
+        }
+    };
+    let app = app(&setup, sessions);
     let (address, listener) = match (listener.local_addr(), tokio::net::TcpListener::from_std(listener)) {
         (Ok(address), Ok(listener)) => (address, listener),
         (Err(error), _) | (_, Err(error)) => {
@@ -77,7 +84,7 @@ struct App {
     dev: Option<Arc<DevInfo>>,
 }
 
-fn app(setup: &Setup) -> Router {
+fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
     let auth = &setup.auth;
     let app = App {
         auth: auth.clone(),
@@ -85,6 +92,7 @@ fn app(setup: &Setup) -> Router {
     };
     let router = Router::new()
         .route("/", get(home))
+        .route("/note", post(note).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/profile", get(profile))
         .route("/dashboard", get(dashboard))
         .route("/api/ping", get(ping))
@@ -107,30 +115,57 @@ fn app(setup: &Setup) -> Router {
         .route("/readyz", get(ready))
         .merge(auth.routes())
         .with_state(app);
-    match setup.carrier {
-        Carrier::Cookie => router.layer(auth.layer()),
-        Carrier::Framework => {
-            let https = auth.base_url().starts_with("https:");
-            let sessions = SessionManagerLayer::new(MemoryStore::default())
-                .with_name(if https {
-                    "__Host-app_session"
-                } else {
-                    "app_session"
-                })
-                .with_same_site(SameSite::Lax)
-                .with_secure(https);
-            router.layer(auth.layer().in_tower_session()).layer(sessions)
-        }
-    }
+    let layer = match setup.carrier {
+        Carrier::Cookie => auth.layer(),
+        Carrier::Framework => auth.layer().in_tower_session(),
+    };
+    router.layer(layer).layer(sessions)
 }
 
-async fn home(State(app): State<App>, PeekSession(session): PeekSession) -> impl IntoResponse {
-    page(example_common::home(
+async fn home(
+    State(app): State<App>,
+    PeekSession(session): PeekSession,
+    own: Session,
+) -> Result<impl IntoResponse, AuthError> {
+    let kept = match &session {
+        Some(_) => take(&own).await?,
+        None => Own::default(),
+    };
+    Ok(page(example_common::home(
         "axum",
         &app.auth,
         session.as_ref(),
+        &kept,
         app.dev.as_deref(),
-    ))
+    )))
+}
+
+/// What the application's own session holds; the message is shown once.
+async fn take(own: &Session) -> Result<Own, AuthError> {
+    let flash = own.get("flash").await?;
+    if flash.is_some() {
+        own.remove_value("flash").await?;
+    }
+    let note = own.get("note").await?;
+    Ok(Own { note, flash })
+}
+
+#[derive(Deserialize)]
+struct Note {
+    text: String,
+}
+
+async fn note(_: RequireAuth, own: Session, Form(sent): Form<Note>) -> Result<Response, AuthError> {
+    let (note, flash) = match example_common::note(&sent.text) {
+        Ok(note) => note,
+        Err(problem) => return Ok((StatusCode::PAYLOAD_TOO_LARGE, problem).into_response()),
+    };
+    match note {
+        Some(note) => own.insert("note", note).await?,
+        None => drop(own.remove_value("note").await?),
+    }
+    own.insert("flash", flash).await?;
+    Ok(Redirect::to("/").into_response())
 }
 
 async fn profile(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {

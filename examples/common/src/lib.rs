@@ -9,7 +9,7 @@ mod views;
 pub use log::Log;
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
-pub use views::{dashboard, home, profile};
+pub use views::{Own, dashboard, home, note, profile};
 
 use std::process::ExitCode;
 
@@ -25,6 +25,9 @@ pub const PAGE_HEADERS: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ];
+
+/// The most bytes of a form that an application reads.
+pub const FORM_MAX: usize = 16 * 1024;
 
 /// Says on one line what is wrong with the settings, and nothing else.
 #[must_use]

@@ -6,15 +6,44 @@ use auth_core::Auth;
 use auth_core::clock::Timestamp;
 use auth_core::session::Session;
 use example_pages::{
-    Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife,
+    Call, Dashboard, DemoUser, DevProvider, Home, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, Organization, Person,
+    Profile, SignedIn, TokenLife,
 };
 use serde_json::Value;
 
 use crate::DevInfo;
 
+/// What the application keeps in its own session: entries `note` and `flash`.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// The user's note to themselves.
+    pub note: Option<String>,
+    /// A message to show once.
+    pub flash: Option<String>,
+}
+
+/// The note that a form sent, and the message about it: no note where it is empty.
+///
+/// # Errors
+///
+/// What is wrong with it, where it is too long.
+pub fn note(text: &str) -> Result<(Option<&str>, &'static str), String> {
+    match text.trim() {
+        "" => Ok((None, NOTE_REMOVED)),
+        text if text.chars().count() > NOTE_MAX => Err(format!("a note has {NOTE_MAX} characters at most")),
+        text => Ok((Some(text), NOTE_KEPT)),
+    }
+}
+
 /// `GET /`.
 #[must_use]
-pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option<&DevInfo>) -> String {
+pub fn home(
+    framework: &str,
+    auth: &Auth,
+    session: Option<&Session>,
+    own: &Own,
+    dev: Option<&DevInfo>,
+) -> String {
     let users: Vec<DemoUser<'_>> = dev
         .map(|dev| {
             dev.users
@@ -28,7 +57,7 @@ pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option
         .unwrap_or_default();
     example_pages::home(&Home {
         framework,
-        notice: None,
+        notice: own.flash.as_deref(),
         session: session.map(|session| SignedIn {
             name: session.claims().name(),
             email: session.claims().email(),
@@ -37,6 +66,7 @@ pub fn home(framework: &str, auth: &Auth, session: Option<&Session>, dev: Option
             scopes: &scopes,
             token: token(auth, session),
             session_expires_at: session.expires_at().as_secs(),
+            note: own.note.as_deref(),
         }),
         dev_provider: dev.map(|dev| DevProvider {
             address: &dev.address,

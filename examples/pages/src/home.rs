@@ -56,6 +56,14 @@ pub const LINKS: &[Link] = &[
     },
 ];
 
+/// The most characters of a note.
+pub const NOTE_MAX: usize = 200;
+
+/// The notices after a note was sent: kept, and removed because it was empty.
+pub const NOTE_KEPT: &str = "Your note is kept.";
+/// See [`NOTE_KEPT`].
+pub const NOTE_REMOVED: &str = "Your note is gone.";
+
 /// The notice for the page that a sign-out leads to.
 pub const SIGNED_OUT: &str = "You are signed out.";
 
@@ -89,6 +97,8 @@ pub struct SignedIn<'a> {
     pub token: TokenLife,
     /// When the session ends: the earlier of its idle and its absolute end.
     pub session_expires_at: i64,
+    /// The note that the user has left, from the app's own session.
+    pub note: Option<&'a str>,
 }
 
 /// The development provider that an example starts when no other is configured.
@@ -177,6 +187,18 @@ fn signed_in(session: &SignedIn<'_>) -> Markup {
             }
         }
         p.actions { a.button.second href="/" { "Look again" } a href="/auth/session" { "The same as JSON" } }
+
+        h2 { "A note to yourself" }
+        p {
+            "The application keeps it in its own session, sealed, beside your sign-in. It survives a restart where the "
+            "store does, and ends when you sign out."
+        }
+        @if let Some(note) = session.note { blockquote { (note) } }
+        form.line method="post" action="/note" {
+            label for="note" { @if session.note.is_some() { "Another note" } @else { "Your note" } }
+            input #note name="text" maxlength=(NOTE_MAX) autocomplete="off";
+            button.second { "Keep it" }
+        }
 
         h2 { "What you can see" }
         (links())

@@ -17,7 +17,9 @@ mod token;
 mod words;
 
 pub use dashboard::{Dashboard, Organization, dashboard};
-pub use home::{DemoUser, DevProvider, Home, LINKS, Link, SIGNED_OUT, SignedIn, home};
+pub use home::{
+    DemoUser, DevProvider, Home, LINKS, Link, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, SIGNED_OUT, SignedIn, home,
+};
 pub use profile::{Call, Person, Profile, profile};
 pub use token::TokenLife;
 
@@ -25,7 +27,7 @@ pub use token::TokenLife;
 ///
 /// It styles plain elements, and these classes: `wordmark`, `lead`, `quiet`, `button` (with `large` or `second`),
 /// `actions` around buttons (with `second` for all of its forms), `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` on a list, `bar` on an
-/// SVG. The body is a `header`, a `main` and a `footer`.
+/// SVG, `line` on a form of a label, a field and a button. The body is a `header`, a `main` and a `footer`.
 ///
 /// The `<style>` element of each page holds exactly this text, so that its hash can stand in a
 /// Content-Security-Policy.

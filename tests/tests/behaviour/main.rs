@@ -13,6 +13,7 @@ mod id_token;
 mod login;
 mod logout;
 mod modes;
+mod note;
 mod process;
 mod protection;
 mod refresh;
@@ -134,13 +135,6 @@ behaviour! {
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
             every_usual_signature_algorithm_is_understood,
-        }
-        // With the framework's carrier these depend on where the framework's own session layer keeps its sessions: the
-        // example applications keep them in memory (axum) and in a cookie of one key (actix).
-        store {
-            a_restart_signs_nobody_out,
-            a_rotated_secret_is_none,
-            two_instances_on_one_file_share_sessions,
         }
     }
     per_carrier {
@@ -270,7 +264,19 @@ behaviour! {
             twice_is_as_good_as_once,
             requests_under_way_do_not_bring_the_session_back,
         }
+        note {
+            it_is_kept_over_a_restart_and_the_message_shown_once,
+            it_ends_with_the_sign_out,
+            another_user_in_the_same_browser_does_not_see_it,
+            it_is_shown_as_text,
+            one_that_is_too_long_is_refused,
+            requests_of_other_sites_leave_none,
+            the_file_does_not_hold_it_in_the_clear,
+        }
         store {
+            a_restart_signs_nobody_out,
+            a_rotated_secret_is_none,
+            two_instances_on_one_file_share_sessions,
             a_sign_out_survives_a_restart,
             a_sign_in_begun_before_a_restart_is_finished_after_it,
             another_secret_is_a_sign_out,

@@ -146,7 +146,7 @@ pub(crate) async fn other_methods_are_never_redirected(stage: Stage) {
 }
 
 /// Requests a browser makes for another site's page, or an odd one.
-fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
+pub(crate) fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
     vec![
         ("cross-site", ask().site(Site::CrossSite)),
         ("same-site", ask().site(Site::SameSite)),

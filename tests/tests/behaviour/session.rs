@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use auth_testing::Endpoint;
-use auth_tests::stage::{Carrier, HTTPS_BASE};
-use auth_tests::{Browser, Framework, Stage, World, wait};
+use auth_tests::stage::HTTPS_BASE;
+use auth_tests::{Browser, Stage, World, wait};
 use serde_json::{Value, json};
 
 use crate::modes::https_world;
@@ -28,15 +28,6 @@ async fn whole_visit(world: &World) {
     world.browser.navigate("/").await;
 }
 
-/// tower-sessions takes its own cookie away with `Path` and `Domain` alone. That is that layer's affair, and harmless: the
-/// session behind the cookie is gone.
-fn is_removal_by_tower_sessions(stage: &Stage, header: &str) -> bool {
-    stage.framework == Framework::Axum
-        && stage.carrier == Carrier::Framework
-        && header.contains("app_session=;")
-        && header.contains("Max-Age=0")
-}
-
 pub(crate) async fn cookies_are_http_only_lax_and_of_this_host(stage: Stage) {
     let world = stage.world().await;
     whole_visit(&world).await;
@@ -44,9 +35,6 @@ pub(crate) async fn cookies_are_http_only_lax_and_of_this_host(stage: Stage) {
     assert!(seen.len() >= 4, "{seen:?}");
     for cookie in seen {
         let attributes = attributes(&cookie.header);
-        if is_removal_by_tower_sessions(&stage, &cookie.header) {
-            continue;
-        }
         assert!(cookie.accepted, "a browser refuses {attributes:?}");
         for due in ["httponly", "samesite=lax", "path=/"] {
             assert!(
@@ -77,9 +65,6 @@ pub(crate) async fn with_https_cookies_are_secure_and_bound_to_the_host(stage: S
     assert!(seen.len() >= 4, "{seen:?}");
     for cookie in seen {
         let attributes = attributes(&cookie.header);
-        if is_removal_by_tower_sessions(&stage, &cookie.header) {
-            continue;
-        }
         assert!(cookie.accepted, "a browser refuses {attributes:?}");
         assert!(
             cookie.header.starts_with("__Host-"),

@@ -8,11 +8,11 @@ use tempfile::TempDir;
 
 const OTHER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-fn address(folder: &TempDir) -> String {
+pub(crate) fn address(folder: &TempDir) -> String {
     format!("sqlite:{}", folder.path().join("sessions.db").display())
 }
 
-async fn world(stage: &Stage, folder: &TempDir) -> World {
+pub(crate) async fn world(stage: &Stage, folder: &TempDir) -> World {
     stage.secret(OTHER_SECRET);
     stage
         .world_with(|settings| settings.set("AUTH_STORE", address(folder)))
@@ -20,7 +20,7 @@ async fn world(stage: &Stage, folder: &TempDir) -> World {
 }
 
 /// Starts the application again on the same file, with another `AUTH_SECRET` perhaps.
-async fn restart(stage: &Stage, world: &mut World, folder: &TempDir, secret: &str) {
+pub(crate) async fn restart(stage: &Stage, world: &mut World, folder: &TempDir, secret: &str) {
     world.app.kill().await;
     let environment = stage
         .environment(&world.provider)
@@ -93,6 +93,14 @@ pub(crate) async fn a_rotated_secret_is_none(stage: Stage) {
     late.assert_signed_in_as("bob").await;
 }
 
+/// The bytes of all files of the store.
+pub(crate) fn everything_in(folder: &TempDir) -> Vec<u8> {
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    files
+        .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .collect()
+}
+
 pub(crate) async fn the_file_holds_neither_tokens_nor_identifiers(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let mut world = world(&stage, &folder).await;
@@ -100,10 +108,7 @@ pub(crate) async fn the_file_holds_neither_tokens_nor_identifiers(stage: Stage) 
     world.browser.fetch("/api/me").await.assert_status(200);
     let cookies = world.browser.cookies();
     world.app.kill().await;
-    let mut bytes = Vec::new();
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
-    }
+    let bytes = everything_in(&folder);
     assert!(bytes.len() > 1000, "the store is elsewhere");
     let holds = |secret: &str| {
         bytes

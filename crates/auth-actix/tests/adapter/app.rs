@@ -25,19 +25,35 @@ impl Drop for Server {
 
 pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Server {
     let (auth, key) = (auth.clone(), Key::generate());
+    let app_sessions = auth.app_session_layer().unwrap();
     let server = HttpServer::new(move || {
         let layer = match carrier {
-            Carrier::FrameworkSession => auth.layer().in_actix_session(),
-            Carrier::Cookie | Carrier::CookieBesideSession => auth.layer(),
+            Carrier::FrameworkSession | Carrier::AppSession => auth.layer().in_actix_session(),
+            Carrier::Cookie | Carrier::CookieBesideSession | Carrier::CookieBesideAppSession => auth.layer(),
         };
         let session = SessionMiddleware::builder(CookieSessionStore::default(), key.clone())
             .cookie_secure(false)
             .build();
+        let with_session =
+            web::scope("")
+                .configure(flash)
+                .configure(auth.routes())
+                .wrap(middleware::Condition::new(
+                    carrier == Carrier::CookieBesideAppSession,
+                    app_sessions.clone(),
+                ));
         App::new()
             .configure(routes)
-            .configure(auth.routes())
+            .service(with_session)
             .wrap(layer)
-            .wrap(middleware::Condition::new(carrier != Carrier::Cookie, session))
+            .wrap(middleware::Condition::new(
+                matches!(carrier, Carrier::CookieBesideSession | Carrier::FrameworkSession),
+                session,
+            ))
+            .wrap(middleware::Condition::new(
+                carrier == Carrier::AppSession,
+                app_sessions.clone(),
+            ))
     })
     .workers(1)
     .disable_signals()
@@ -47,6 +63,12 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     let handle = server.handle();
     tokio::spawn(server);
     Server(handle)
+}
+
+fn flash(config: &mut ServiceConfig) {
+    config
+        .route("/flash", web::post().to(leave_flash))
+        .route("/flash", web::get().to(read_flash));
 }
 
 fn routes(config: &mut ServiceConfig) {
@@ -63,8 +85,6 @@ fn routes(config: &mut ServiceConfig) {
         .route("/peek", web::post().to(peek))
         .route("/everything", web::get().to(everything))
         .route("/api", web::get().to(api))
-        .route("/flash", web::post().to(leave_flash))
-        .route("/flash", web::get().to(read_flash))
         .service(
             web::scope("/nested").service(
                 web::scope("/deep")

@@ -7,11 +7,15 @@ use reqwest::Method;
 
 use crate::world::{Carrier, World};
 
-const CARRIERS: [Carrier; 3] = [
+const CARRIERS: [Carrier; 5] = [
     Carrier::Cookie,
     Carrier::CookieBesideSession,
     Carrier::FrameworkSession,
+    Carrier::CookieBesideAppSession,
+    Carrier::AppSession,
 ];
+
+const APP_SESSIONS: [Carrier; 2] = [Carrier::CookieBesideAppSession, Carrier::AppSession];
 
 #[tokio::test]
 async fn a_user_signs_in_and_out_with_every_carrier() {
@@ -81,6 +85,104 @@ async fn the_apps_own_session_is_renewed_at_sign_in_and_ends_with_the_user() {
         assert_eq!(browser.script("/flash").await.body, "saved");
         browser.post("/auth/logout").await;
         assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_session_is_renewed_at_sign_in_and_ends_with_the_user() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.post("/flash").await;
+        let guest = browser.cookies.clone();
+        let signed_in = browser.sign_in("/").await;
+        assert_ne!(
+            browser.cookies["app_session"], guest["app_session"],
+            "{carrier:?}"
+        );
+        assert_eq!(browser.script("/flash").await.body, "saved");
+        let user = browser.cookies.clone();
+        let signed_out = browser.post("/auth/logout").await;
+        assert!(browser.cookies.is_empty(), "{carrier:?}");
+        for line in signed_in.set_cookies().chain(signed_out.set_cookies()) {
+            for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age="] {
+                assert!(line.contains(attribute), "{attribute} is missing in {line}");
+            }
+        }
+        for old in [guest, user] {
+            browser.cookies = old;
+            assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_write_brings_no_session_back_and_leaves_the_cookie_alone() {
+    for carrier in APP_SESSIONS {
+        for ending in ["sign-out", "sign-in"] {
+            let world = World::start(carrier).await;
+            let mut browser = world.browser();
+            browser.sign_in("/").await;
+            let mut slow = world.browser();
+            slow.cookies = browser.cookies.clone();
+            let held = world.store.hold_updates().await;
+            let (late, ()) = tokio::join!(slow.post("/flash"), async {
+                world.store.update_is_held().await;
+                match ending {
+                    "sign-out" => drop(browser.post("/auth/logout").await),
+                    _ => drop(browser.sign_in("/").await),
+                }
+                drop(held);
+            });
+            assert_eq!(late.status, 204, "{carrier:?} {ending}");
+            assert_eq!(late.set_cookies().count(), 0, "{carrier:?} {ending}");
+            assert_eq!(slow.script("/flash").await.body, "none", "{carrier:?} {ending}");
+            assert_eq!(slow.script("/me").await.status, 401, "{carrier:?} {ending}");
+            // Nor does a look at the old session take the new one's cookie away.
+            assert_eq!(slow.script("/flash").await.set_cookies().count(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_app_session_ends_by_itself() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.post("/flash").await;
+        world.clock.advance(Duration::from_secs(7 * 24 * 3600 - 60));
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+        world.clock.advance(Duration::from_secs(120));
+        assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+        // It can be begun again.
+        browser.post("/flash").await;
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_session_whose_store_is_down_is_503_and_is_kept() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.post("/flash").await;
+        let cookies = browser.cookies.clone();
+        let mut guest = world.browser();
+        world.store.go_down();
+        for answer in [
+            browser.script("/flash").await,
+            browser.post("/flash").await,
+            guest.post("/flash").await,
+        ] {
+            assert_eq!(answer.status, 503, "{carrier:?}");
+            assert_eq!(answer.code(), "store.unavailable");
+            assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+            assert!(!answer.body.contains("the test has taken"), "{}", answer.body);
+        }
+        assert_eq!(browser.cookies, cookies);
+        world.store.come_up();
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+        assert_eq!(browser.script("/flash").await.header("cache-control"), "no-store");
     }
 }
 
@@ -289,6 +391,10 @@ async fn a_request_costs_one_store_access_and_an_anonymous_one_none() {
             browser.script(path).await;
         }
         assert_eq!(world.store.accesses(), 0, "{carrier:?}");
+        if carrier == Carrier::AppSession {
+            // Where the app's session lies in the same store and carries the identifier, that is a look-up more.
+            continue;
+        }
         browser.sign_in("/").await;
         let before = world.store.accesses();
         browser.script("/").await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::clock::{TestClock, Timestamp};
+use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
     StoreError, Swapped,
@@ -28,6 +29,10 @@ pub(crate) enum Carrier {
     Cookie,
     CookieBesideSession,
     FrameworkSession,
+    /// The framework's session layer keeps its sessions in the app's own store, around what uses them.
+    CookieBesideAppSession,
+    /// It does so, and carries the identifier.
+    AppSession,
 }
 
 /// The claims of the user `ada`, typed.
@@ -243,6 +248,8 @@ struct Probe {
     store: MemoryStore,
     accesses: AtomicU64,
     is_down: AtomicBool,
+    updates: tokio::sync::Mutex<()>,
+    held: tokio::sync::Notify,
 }
 
 impl ProbeStore {
@@ -252,6 +259,16 @@ impl ProbeStore {
 
     pub(crate) fn come_up(&self) {
         self.0.is_down.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets no change of an app session through while the guard lives.
+    pub(crate) async fn hold_updates(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.updates.lock().await
+    }
+
+    /// Waits until a change of an app session is held.
+    pub(crate) async fn update_is_held(&self) {
+        self.0.held.notified().await;
     }
 
     /// How often the store was asked for something, sweeps left out.
@@ -358,5 +375,51 @@ impl SessionStore for ProbeStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.access()?.ping().await
+    }
+
+    fn app_data(&self) -> Option<&dyn AppDataStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl AppDataStore for ProbeStore {
+    async fn insert_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Inserted, StoreError> {
+        self.access()?.insert_app_data(key, data, expires_at, now).await
+    }
+
+    async fn load_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<Option<Arc<[u8]>>, StoreError> {
+        self.access()?.load_app_data(key, now).await
+    }
+
+    async fn update_app_data(
+        &self,
+        key: &AppDataKey,
+        data: Arc<[u8]>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.0.held.notify_one();
+        let _held = self.0.updates.lock().await;
+        self.access()?.update_app_data(key, data, expires_at, now).await
+    }
+
+    async fn touch_app_data(
+        &self,
+        key: &AppDataKey,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.access()?.touch_app_data(key, expires_at, now).await
+    }
+
+    async fn delete_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<bool, StoreError> {
+        self.access()?.delete_app_data(key, now).await
     }
 }

@@ -29,6 +29,12 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         Carrier::Cookie => router.layer(auth.layer()),
         Carrier::CookieBesideSession => router.layer(auth.layer()).layer(session),
         Carrier::FrameworkSession => router.layer(auth.layer().in_tower_session()).layer(session),
+        Carrier::CookieBesideAppSession => router
+            .layer(auth.layer())
+            .layer(auth.app_session_layer().unwrap()),
+        Carrier::AppSession => router
+            .layer(auth.layer().in_tower_session())
+            .layer(auth.app_session_layer().unwrap()),
     };
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     Server(tokio::spawn(async move {
@@ -112,12 +118,12 @@ async fn api(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     Ok(Json(api.get("/users/me").send().await?.json().await?))
 }
 
-async fn leave_flash(session: Session) -> StatusCode {
-    session.insert("flash", "saved").await.unwrap();
-    StatusCode::NO_CONTENT
+async fn leave_flash(session: Session) -> Result<StatusCode, AuthError> {
+    session.insert("flash", "saved").await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-async fn read_flash(session: Session) -> String {
-    let flash = session.get("flash").await.unwrap();
-    flash.unwrap_or_else(|| "none".to_owned())
+async fn read_flash(session: Session) -> Result<String, AuthError> {
+    let flash = session.get("flash").await?;
+    Ok(flash.unwrap_or_else(|| "none".to_owned()))
 }

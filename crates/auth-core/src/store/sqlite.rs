@@ -54,7 +54,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, and makes it where there is none. The directory must exist.
+    /// Opens the file at `path`, and makes it where there is none. The directory must exist. A file of an older layout is
+    /// brought up to date, and keeps its sessions; older versions of this crate do not open it any more then.
     ///
     /// `":memory:"` is a database of this store alone that ends with it, for tests.
     ///

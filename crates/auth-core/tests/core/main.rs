@@ -4,6 +4,7 @@
 
 mod accesses;
 mod answers;
+mod app_sessions;
 mod client;
 mod gates;
 mod keys;

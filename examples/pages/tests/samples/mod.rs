@@ -118,6 +118,7 @@ fn home_signed_in(values: Values<'_>) -> String {
             scopes: &scopes,
             token: LIFE,
             session_expires_at: NOW + 28_740,
+            note: Some(values.detail),
         }),
         dev_provider: Some(DevProvider {
             address: values.issuer,
@@ -141,6 +142,7 @@ fn home_sparse() -> String {
                 ..TokenLife::default()
             },
             session_expires_at: NOW + 600,
+            note: None,
         }),
         dev_provider: None,
     })
