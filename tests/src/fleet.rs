@@ -131,7 +131,8 @@ impl Fleet {
         };
         for i in 0..instances {
             let mut app = fleet.spawn(i);
-            fleet.addresses.0.lock().unwrap().push(Some(app.ready().await));
+            let address = app.ready().await;
+            fleet.addresses.0.lock().unwrap().push(Some(address));
             fleet.instances.push(app);
         }
         fleet
