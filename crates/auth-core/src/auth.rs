@@ -545,19 +545,20 @@ impl Core {
 
     /// Takes the session out of the store, and gives it as it was last: a refresh that has just been saved has brought
     /// other tokens than the ones that the caller saw, and those are the ones to revoke.
-    async fn remove(&self, mut session: Session) -> Result<Session, StoreError> {
+    pub(crate) async fn remove(&self, mut session: Session) -> Result<Session, StoreError> {
+        let mut version = session.record.version;
         loop {
-            let version = session.record.version;
-            if self
-                .store
-                .delete(&session.key, Some(version), self.clock.now())
-                .await?
-            {
+            let now = self.clock.now();
+            if self.store.delete(&session.key, Some(version), now).await? {
                 return Ok(session);
             }
-            match self.load(&session.key).await? {
-                Some(newer) => session = newer,
-                None => return Ok(session),
+            let Some(newer) = self.store.load(&session.key, now).await? else {
+                return Ok(session);
+            };
+            version = newer.version;
+            // What another instance has sealed with a key that is not here goes as well, its tokens unseen.
+            if let Some(newer) = self.view(&session.key, newer) {
+                session = newer;
             }
         }
     }

@@ -46,7 +46,7 @@ use crate::sign_in::{session_expiry, sorted_audience};
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
 use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse};
 use breaker::Breaker;
-use protocol::{Answer, Outcome, Refresh, Saved, Seen, Step};
+use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
 
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -55,9 +55,6 @@ const LEASE: Duration = Duration::from_secs(10);
 /// How long a holder believes in its lease, from before it asked for it: less than the store keeps it, by more than
 /// clocks can differ in speed. It is measured without a wall clock, for that may jump.
 const SEND_WITHIN: Duration = Duration::from_secs(8);
-/// The same for a change of the record that is no refresh: its swap is to be done, not only on its way, before the
-/// lease ends.
-const CHANGE_WITHIN: Duration = Duration::from_secs(4);
 /// How long a flight waits for another instance's.
 pub(crate) const WAIT_FOR_HOLDER: Duration = Duration::from_secs(10);
 /// How the waiting begins and how it slows down.
@@ -284,7 +281,7 @@ impl Core {
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(RefreshError::Interrupted));
-            core.land(&key, &result);
+            core.land(&key);
             log(&key, &result);
             result
         });
@@ -295,22 +292,24 @@ impl Core {
         Joined { flight, is_new: true }
     }
 
-    fn land(&self, key: &SessionKey, result: &Result<Session, RefreshError>) {
+    fn land(&self, key: &SessionKey) {
         let mut flights = self.lock_flights();
         flights.under_way.remove(key);
-        match result {
-            // Whoever it was that the provider gave its answer to.
-            Ok(_) | Err(RefreshError::Ended(_)) => flights.breaker.succeeded(key),
-            Err(_) => flights.breaker.finished(key),
-        }
+        flights.breaker.finished(key);
+    }
+
+    /// Notes that the provider is up: it has given an answer that makes sense.
+    fn provider_answered(&self, key: &SessionKey) {
+        self.lock_flights().breaker.succeeded(key);
     }
 
     /// Notes that the provider has failed this refresh, so that others need not find out one by one. One that refuses
-    /// this client is up and answers; nobody waits for that.
+    /// this client is up and answers.
     fn provider_failed(&self, key: &SessionKey, error: RefreshError) -> RefreshError {
-        if !matches!(error, RefreshError::ClientRefused(_)) {
-            let now = self.clock.now();
-            self.lock_flights().breaker.failed(key, &error, now);
+        let (now, mut flights) = (self.clock.now(), self.lock_flights());
+        match error {
+            RefreshError::ClientRefused(_) => flights.breaker.succeeded(key),
+            _ => flights.breaker.failed(key, &error, now),
         }
         error
     }
@@ -326,13 +325,14 @@ impl Core {
         let (mut refresh, mut step) = Refresh::begin();
         // The record as it was read last, and what came for its refresh token.
         let mut current: Option<Session> = None;
-        let mut taken: Option<(Arc<Metadata>, Instant)> = None;
+        let mut taken: Option<Taken> = None;
         let mut came: Option<Came> = None;
+        let mut metadata: Option<Arc<Metadata>> = None;
         loop {
             step = match step {
                 Step::Load => {
                     current = self.load(key).await?;
-                    refresh.loaded(current.as_ref().map(|session| self.seen(session, wanted)))
+                    refresh.loaded(current.as_ref().map(|session| self.seen(session, wanted, &taken)))
                 }
                 Step::Wait => {
                     if Instant::now() + pause > give_up_waiting_at {
@@ -346,13 +346,17 @@ impl Core {
                     if Instant::now() > give_up_waiting_at {
                         return Err(RefreshError::Busy);
                     }
-                    // Before the lease is taken, so that nothing slow lies between taking it and sending.
-                    let metadata = self.may_ask(key).await?;
+                    // Once, and before the lease is taken, so that nothing slow lies between taking it and sending.
+                    if metadata.is_none() {
+                        metadata = Some(self.may_ask(key).await?);
+                    }
                     let asked_at = Instant::now();
                     let acquired = self.acquire(key, seen).await?;
-                    taken = Some((metadata, asked_at));
                     let (record, lease): (_, fn(_) -> _) = match acquired {
-                        Acquired::Got(record) => (Some(record), protocol::Lease::Got),
+                        Acquired::Got(record) => {
+                            taken = record.lease.map(|lease| Taken { lease, asked_at });
+                            (Some(record), protocol::Lease::Got)
+                        }
                         Acquired::Held(record) => (Some(record), protocol::Lease::Held),
                         Acquired::Newer(record) => (Some(record), protocol::Lease::Newer),
                         Acquired::Gone => (None, protocol::Lease::Newer),
@@ -360,20 +364,22 @@ impl Core {
                     // A record that no key opens counts as none.
                     current = record.and_then(|record| self.view(key, record));
                     refresh.acquired(match &current {
-                        Some(session) => lease(self.seen(session, wanted)),
+                        Some(session) => lease(self.seen(session, wanted, &taken)),
                         None => protocol::Lease::Gone,
                     })
                 }
                 Step::Present { token } => {
-                    let (Some(held), Some((metadata, asked_at))) = (&current, &taken) else {
+                    let (Some(held), Some(taken), Some(metadata)) = (&current, &taken, &metadata) else {
                         return Err(RefreshError::Interrupted);
                     };
-                    match self.present(metadata, held, &token, *asked_at).await {
+                    match self.present(metadata, key, &token, taken).await {
                         Ok(response) => {
+                            self.provider_answered(key);
                             came = Some(self.judge(metadata, held, response).await?);
                             refresh.answered(Answer::Tokens)
                         }
                         Err(TokenError::Refused(TokenErrorCode::InvalidGrant)) => {
+                            self.provider_answered(key);
                             refresh.answered(Answer::Refused)
                         }
                         Err(TokenError::HeldBack) => refresh.answered(Answer::NotSent),
@@ -397,12 +403,14 @@ impl Core {
                         (Swapped::Newer(record), _) => {
                             current = self.view(key, record);
                             match &current {
-                                None => refresh.saved(Saved::Gone),
+                                // Sealed with a key that is not here: whoever wrote it has the session now.
+                                None => return Err(RefreshError::Ended(NotSignedIn::Ended)),
                                 Some(session) => {
                                     came.is_saved = came.is_in(&session.data.tokens);
                                     refresh.saved(Saved::Newer {
-                                        seen: self.seen(session, wanted),
+                                        seen: self.seen(session, wanted, &taken),
                                         is_ours: came.is_saved,
+                                        is_rotated: came.is_rotated,
                                     })
                                 }
                             }
@@ -414,9 +422,9 @@ impl Core {
                     refresh.ended(self.store.delete(key, Some(expected), now).await?)
                 }
                 Step::Release(error) => {
-                    if let Some(lease) = current.as_ref().and_then(|held| held.record.lease) {
+                    if let Some(Taken { lease, .. }) = &taken {
                         // A lease that cannot be given back ends by itself.
-                        let _ = self.store.release(key, &lease, self.clock.now()).await;
+                        let _ = self.store.release(key, lease, self.clock.now()).await;
                     }
                     refresh.released(error)
                 }
@@ -429,18 +437,22 @@ impl Core {
                     }
                     refresh.revoked()
                 }
-                Step::Done(outcome) => return self.finish(outcome, current, taken, came).await,
+                Step::Done(outcome) => return self.finish(outcome, current, metadata, came).await,
             }
         }
     }
 
     /// What the protocol looks at.
-    fn seen(&self, session: &Session, wanted: &Wanted) -> Seen<RefreshToken> {
+    fn seen(&self, session: &Session, wanted: &Wanted, taken: &Option<Taken>) -> Seen<RefreshToken> {
         Seen {
             version: session.record.version,
             token: session.data.tokens.refresh.clone(),
             is_fresh: wanted.is_met_by(&session.data, self.clock.now()),
-            is_leased: session.record.lease.is_some(),
+            holder: match (&session.record.lease, taken) {
+                (None, _) => Holder::Nobody,
+                (Some(lease), Some(taken)) if taken.lease.is(lease) => Holder::ThisTask,
+                (Some(_), _) => Holder::Another,
+            },
         }
     }
 
@@ -458,18 +470,15 @@ impl Core {
         self.store.acquire(key, seen, owner, LEASE, now).await
     }
 
-    /// Step 4: presents the refresh token, while the lease lasts that was asked for at `asked_at`.
+    /// Step 4: presents the refresh token, while the lease lasts that was taken.
     async fn present(
         &self,
         metadata: &Metadata,
-        held: &Session,
+        key: &SessionKey,
         token: &RefreshToken,
-        asked_at: Instant,
+        taken: &Taken,
     ) -> Result<TokenResponse, TokenError> {
-        let Some(lease) = held.record.lease else {
-            return Err(TokenError::HeldBack);
-        };
-        let guard = SendGuard::until(asked_at + SEND_WITHIN);
+        let guard = SendGuard::until(taken.asked_at + SEND_WITHIN);
         let mut parameters = vec![("refresh_token", token.expose())];
         parameters.extend(
             self.config
@@ -484,7 +493,7 @@ impl Core {
         let now = self.clock.now();
         tokio::select! {
             response = self.registration.tokens(metadata, request, Some(&guard), now) => response,
-            () = self.keep_lease(&held.key, &lease, &guard) => unreachable!("a lease is kept for ever"),
+            () = self.keep_lease(key, &taken.lease, &guard) => unreachable!("a lease is kept for ever"),
         }
     }
 
@@ -525,7 +534,9 @@ impl Core {
         if let Checked::Refused(error) = checked {
             return Err(self.end_refused(held, &response, &error).await);
         }
+        let rotated = response.refresh_token.as_ref();
         Ok(Came {
+            is_rotated: rotated.is_some() && rotated != held.data.tokens.refresh.as_ref(),
             response,
             unchecked: id_token.filter(|_| matches!(checked, Checked::NeedsKeys)),
             checked,
@@ -577,7 +588,7 @@ impl Core {
         self: &Arc<Self>,
         outcome: Outcome<RefreshError>,
         current: Option<Session>,
-        taken: Option<(Arc<Metadata>, Instant)>,
+        metadata: Option<Arc<Metadata>>,
         came: Option<Came>,
     ) -> Result<Session, RefreshError> {
         match outcome {
@@ -589,7 +600,7 @@ impl Core {
             Outcome::HolderGaveUp => return Err(RefreshError::HolderGaveUp),
         }
         let session = current.ok_or(RefreshError::Ended(NotSignedIn::Ended))?;
-        let (Some(came), Some((metadata, _))) = (came.filter(|came| came.is_saved), taken) else {
+        let (Some(came), Some(metadata)) = (came.filter(|came| came.is_saved), metadata) else {
             return Ok(session);
         };
         let Some(access_token) = came.response.usable_access_token() else {
@@ -710,25 +721,21 @@ impl Core {
         data: SessionData,
     ) -> Result<Option<Session>, StoreError> {
         let (key, version) = (&session.key, session.record.version);
-        let asked_at = Instant::now();
         let Acquired::Got(held) = self.acquire(key, version).await? else {
             return Ok(None);
         };
         let now = self.clock.now();
-        if asked_at.elapsed() >= CHANGE_WITHIN {
-            // Late, the swap could take the lease from whoever has it by now.
-            if let Some(lease) = &held.lease {
-                let _ = self.store.release(key, lease, now).await;
-            }
-            return Ok(None);
-        }
-        let record = data.record(
-            &self.config.keys,
-            key,
-            session.record.created_at,
-            now,
-            self.config.session_idle,
-        );
+        let record = Record {
+            // Late, it must not take the lease from whoever has it by then.
+            lease: held.lease,
+            ..data.record(
+                &self.config.keys,
+                key,
+                session.record.created_at,
+                now,
+                self.config.session_idle,
+            )
+        };
         match self
             .store
             .compare_and_swap(key, version, record.clone(), now)
@@ -738,6 +745,7 @@ impl Core {
                 key,
                 Arc::new(Record {
                     version: version + 1,
+                    lease: None,
                     ..record
                 }),
             )),
@@ -754,8 +762,15 @@ impl Core {
     ) -> RefreshError {
         tracing::warn!(session = ?session.key, cause = crate::error::chain(error), "a refreshed ID token was refused; the session ends");
         self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
-        match self.store.delete(&session.key, None, self.clock.now()).await {
-            Ok(_) => RefreshError::Ended(NotSignedIn::IdTokenRefused),
+        match self.remove(session.clone()).await {
+            Ok(removed) => {
+                // Another instance may have refreshed meanwhile.
+                let tokens = &removed.data.tokens;
+                if tokens.access != session.data.tokens.access {
+                    self.revoke_in_background(tokens.refresh.clone(), tokens.access.clone());
+                }
+                RefreshError::Ended(NotSignedIn::IdTokenRefused)
+            }
             Err(error) => error.into(),
         }
     }
@@ -798,19 +813,24 @@ struct Came {
     /// The ID token, where the keys have to be fetched to check it.
     unchecked: Option<IdToken>,
     save_until: Instant,
+    /// Whether there is another refresh token than the one that was presented.
+    is_rotated: bool,
     is_saved: bool,
 }
 
+/// The lease that was taken, and since when its holder may believe in it.
+struct Taken {
+    lease: Lease,
+    asked_at: Instant,
+}
+
 impl Came {
-    /// Whether these tokens hold what came.
+    /// Whether these tokens are what came. A refresh token alone does not tell where it is not rotated.
     fn is_in(&self, tokens: &Tokens) -> bool {
-        let TokenResponse {
-            access_token,
-            refresh_token,
-            ..
-        } = &self.response;
-        (access_token.is_some() && *access_token == tokens.access)
-            || (refresh_token.is_some() && *refresh_token == tokens.refresh)
+        match self.response.usable_access_token() {
+            Some(access) => tokens.access.as_ref() == Some(access),
+            None => self.is_rotated && tokens.refresh == self.response.refresh_token,
+        }
     }
 }
 

@@ -33,8 +33,8 @@ struct Content {
 enum Op {
     Insert(u8, Content),
     Load(u8),
-    /// With the version that is there, or one beside it.
-    Swap(u8, i8, Content),
+    /// With the version that is there, or one beside it; demanding one of the leases that were given so far, perhaps.
+    Swap(u8, i8, Content, Option<prop::sample::Index>),
     Touch(u8, u64),
     Delete(u8, Option<i8>),
     FindBySubject(u8),
@@ -74,7 +74,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (key(), content()).prop_map(|(key, content)| Op::Insert(key, content)),
         3 => key().prop_map(Op::Load),
-        4 => (key(), beside(), content()).prop_map(|(key, by, content)| Op::Swap(key, by, content)),
+        4 => (key(), beside(), content(), prop::option::weighted(0.4, any::<prop::sample::Index>()))
+            .prop_map(|(key, by, content, which)| Op::Swap(key, by, content, which)),
         2 => (key(), 1..300u64).prop_map(|(key, life)| Op::Touch(key, life)),
         2 => (key(), prop::option::of(beside())).prop_map(|(key, by)| Op::Delete(key, by)),
         2 => (0..3u8).prop_map(Op::FindBySubject),
@@ -235,9 +236,15 @@ impl Pair<'_> {
                 }
             }
             Op::Load(key) => self.check(key).await,
-            Op::Swap(key, by, content) => {
+            Op::Swap(key, by, content, which) => {
                 let expected = self.reference.version(key, by);
-                let record = self.record(&content);
+                let demanded = which.filter(|_| !self.leases.is_empty());
+                let demanded = demanded.map(|which| which.get(&self.leases).1);
+                let record = Record {
+                    lease: demanded,
+                    ..self.record(&content)
+                };
+                let has_lease = demanded.is_none_or(|lease| self.held(key, &lease).is_some());
                 let swapped = self
                     .store
                     .compare_and_swap(&self.key(key), expected, record.clone(), now)
@@ -245,14 +252,14 @@ impl Pair<'_> {
                     .unwrap();
                 match (swapped, self.reference.sessions.get_mut(&key)) {
                     (Swapped::Gone, None) => {}
-                    (Swapped::Yes, Some(session)) if session.version == expected => {
+                    (Swapped::Yes, Some(session)) if session.version == expected && has_lease => {
                         session.version += 1;
                         session.content = content;
                         session.last_seen_at = now;
                         session.expires_at = record.expires_at;
                         session.lease = None;
                     }
-                    (Swapped::Newer(found), Some(session)) if session.version != expected => {
+                    (Swapped::Newer(found), Some(session)) if session.version != expected || !has_lease => {
                         self.assert_is(key, &found);
                     }
                     (other, _) => panic!("a swap of version {expected} is {other:?}"),

@@ -47,6 +47,26 @@ struct ProviderFailures {
     trial: Option<(SessionKey, Timestamp)>,
 }
 
+impl ProviderFailures {
+    /// Whether enough sessions failed in a row, the last one not long ago.
+    fn is_failing(&self, now: Timestamp) -> bool {
+        self.sessions.len() >= ENOUGH as usize
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|(_, at)| is_within(*at, FORGOTTEN_AFTER, now))
+    }
+
+    /// The failure that others have just met, unless this session may find out whether the provider is back.
+    fn refuses(&self, key: &SessionKey, now: Timestamp) -> Option<&RefreshError> {
+        let (last, at) = self.last.as_ref().filter(|_| self.is_failing(now))?;
+        let is_anothers = self
+            .trial
+            .is_some_and(|(trial, since)| trial != *key && is_within(since, FORGOTTEN_AFTER, now));
+        (is_anothers || is_within(*at, pause(last), now)).then_some(last)
+    }
+}
+
 impl Breaker {
     /// Whether a refresh of this session may ask the provider now.
     ///
@@ -60,28 +80,23 @@ impl Breaker {
         {
             return Err(failures.last.clone());
         }
-        let provider = &mut self.provider;
-        if provider.sessions.len() < ENOUGH as usize {
-            return Ok(());
+        match self.provider.refuses(key, now) {
+            Some(error) => Err(error.clone()),
+            None => {
+                if self.provider.is_failing(now) {
+                    self.provider.trial = Some((*key, now));
+                }
+                Ok(())
+            }
         }
-        let Some((last, at)) = &provider.last else {
-            return Ok(());
-        };
-        let is_tried = provider
-            .trial
-            .is_some_and(|(_, since)| is_within(since, FORGOTTEN_AFTER, now));
-        if is_tried || is_within(*at, pause(last), now) {
-            return Err(last.clone());
-        }
-        provider.trial = Some((*key, now));
-        Ok(())
     }
 
-    /// Whether a refresh of this session failed a moment ago: one that nobody waits for can wait then.
+    /// Whether a refresh of this session failed a moment ago, or others do: one that nobody waits for can wait then.
     pub(super) fn failed_lately(&self, key: &SessionKey, now: Timestamp) -> bool {
         self.sessions
             .get(key)
             .is_some_and(|failures| is_within(failures.at, BACKGROUND_PAUSE, now))
+            || self.provider.refuses(key, now).is_some()
     }
 
     /// The provider has given a refresh an answer that makes sense, be it a refusal of the grant.
@@ -110,11 +125,8 @@ impl Breaker {
         failures.at = now;
 
         let provider = &mut self.provider;
-        if provider
-            .last
-            .as_ref()
-            .is_some_and(|(_, at)| !is_within(*at, FORGOTTEN_AFTER, now))
-        {
+        let is_old = |(_, at): &(RefreshError, Timestamp)| !is_within(*at, FORGOTTEN_AFTER, now);
+        if provider.last.as_ref().is_some_and(is_old) {
             provider.sessions.clear();
         }
         if provider.sessions.len() < ENOUGH as usize {
@@ -222,8 +234,33 @@ mod tests {
     fn a_trial_that_never_ends_is_forgotten() {
         let mut breaker = opened();
         assert!(breaker.admit(&key(4), at(1000)).is_ok());
-        assert!(breaker.admit(&key(5), at(30_999)).is_err());
-        assert!(breaker.admit(&key(5), at(31_000)).is_ok());
+        assert!(breaker.admit(&key(5), at(29_999)).is_err());
+        assert!(breaker.admit(&key(5), at(30_000)).is_ok());
+    }
+
+    #[test]
+    fn old_failures_stop_nobody() {
+        let mut breaker = opened();
+        for n in 1..=9 {
+            assert!(breaker.admit(&key(n), at(30_000)).is_ok());
+            assert!(!breaker.failed_lately(&key(n), at(30_000)));
+        }
+    }
+
+    #[test]
+    fn whoever_finds_out_may_ask_again() {
+        let mut breaker = opened();
+        for _ in 0..3 {
+            assert!(breaker.admit(&key(4), at(1000)).is_ok());
+        }
+        assert!(breaker.admit(&key(5), at(1000)).is_err());
+    }
+
+    #[test]
+    fn who_need_not_wait_waits_for_the_pause_of_others() {
+        let breaker = opened();
+        assert!(breaker.failed_lately(&key(4), at(999)));
+        assert!(!breaker.failed_lately(&key(4), at(1000)));
     }
 
     #[test]

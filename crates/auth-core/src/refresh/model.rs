@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use super::protocol::{Answer, Lease, Outcome, Refresh, Saved, Seen, Step};
+use super::protocol::{Answer, Holder, Lease, Outcome, Refresh, Saved, Seen, Step};
 
 /// Refresh tokens are numbered: each rotation makes the next one.
 type Token = u8;
@@ -50,6 +50,8 @@ enum Reuse {
     EndsGrant,
     /// It refuses the token, and the grant goes on.
     IsRefused,
+    /// It never rotates: the same token is good again and again.
+    IsFine,
 }
 
 /// What the proof rests on.
@@ -147,7 +149,6 @@ enum Change {
     Leased {
         read: (u64, Token),
         fence: u64,
-        is_believed_in: bool,
     },
     Done,
 }
@@ -234,7 +235,6 @@ enum Action {
     SignOutReads,
     SignOutDeletes,
     ChangeBegins,
-    ChangeLosesLease,
     ChangeSaves,
     /// The provider ends the grant.
     GrantEnds,
@@ -350,11 +350,8 @@ impl Model for World {
                 actions.push(Action::SignOutReads);
             }
         }
-        if let Change::Leased { is_believed_in, .. } = state.change {
+        if matches!(state.change, Change::Leased { .. }) {
             actions.push(Action::ChangeSaves);
-            if loss && is_believed_in {
-                actions.push(Action::ChangeLosesLease);
-            }
         }
         if matches!(state.sign_out, SignOut::Read(_)) {
             actions.push(Action::SignOutDeletes);
@@ -460,36 +457,28 @@ impl Model for World {
             }
             Action::ChangeBegins => {
                 let record = next.record.as_mut()?;
-                next.change = match record.take_lease(record.version, &self.rules) {
+                next.change = match record.take_lease(record.version, None, &self.rules) {
                     Lease::Got(seen) => Change::Leased {
                         read: (seen.version, seen.token?),
                         fence: record.fence,
-                        is_believed_in: true,
                     },
                     _ => return None,
                 };
             }
-            Action::ChangeLosesLease => {
-                next.left.losses -= 1;
-                next.seen.note(Event::Loss);
-                if let Change::Leased { is_believed_in, .. } = &mut next.change {
-                    *is_believed_in = false;
-                }
-            }
             Action::ChangeSaves => {
                 let Change::Leased {
                     read: (expected, token),
-                    is_believed_in,
-                    ..
+                    fence,
                 } = next.change
                 else {
                     return None;
                 };
                 next.change = Change::Done;
-                // Late, it would clear the lease of whoever has it by now.
-                if is_believed_in && next.record.is_some() {
+                // The swap demands the lease: late, it must not take it from whoever has it by now.
+                let held = next.record.as_ref().and_then(|record| record.lease.as_ref());
+                if held.is_some_and(|held| held.fence == fence) {
                     // Whether it comes to anything is no matter: nobody waits for it.
-                    let _ = self.swap(&mut next, expected, token, false);
+                    let _ = self.swap(&mut next, expected, token, false, None);
                 }
             }
             Action::GrantEnds => {
@@ -502,9 +491,13 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::always("a refresh token is presented once", |_, state: &State| {
-                !state.seen.has(Event::PresentedTwice)
-            }),
+            Property::always(
+                "a refresh token is presented once",
+                |world: &World, state: &State| {
+                    // One that is not rotated is presented at each expiry.
+                    world.reuse == Reuse::IsFine || !state.seen.has(Event::PresentedTwice)
+                },
+            ),
             Property::always(
                 "only the end of the current grant ends a session",
                 |_, state: &State| !state.seen.has(Event::EndedThoughCurrent),
@@ -572,9 +565,12 @@ impl World {
     /// Does an instance's next step.
     fn advance(&self, next: &mut State, i: usize) {
         let mut task = next.task(i).clone();
+        let taken = task.lease.map(|(fence, _)| fence);
         match task.step.clone() {
             Step::Load => {
-                task.step = task.refresh.loaded(next.record.as_ref().map(Record::seen));
+                task.step = task
+                    .refresh
+                    .loaded(next.record.as_ref().map(|record| record.seen(taken)));
             }
             Step::Wait => task.step = Step::Load,
             Step::Acquire { seen } => {
@@ -582,7 +578,7 @@ impl World {
                     None => Lease::Gone,
                     Some(record) => {
                         let was_left = record.lease.is_some();
-                        let lease = record.take_lease(seen, &self.rules);
+                        let lease = record.take_lease(seen, taken, &self.rules);
                         if matches!(lease, Lease::Got(_)) {
                             task.lease = Some((record.fence, true));
                             next.seen.note_if(was_left, Event::TookOver);
@@ -604,6 +600,10 @@ impl World {
                 Request::CarriedOut(new) => {
                     task.request = Request::NotSent;
                     task.new_token = new;
+                    if self.reuse == Reuse::IsFine {
+                        // It may be presented at the next expiry.
+                        next.seen.firm.remove(&token);
+                    }
                     task.step = task.refresh.answered(match new {
                         Some(_) => Answer::Tokens,
                         None => Answer::Refused,
@@ -612,16 +612,25 @@ impl World {
             },
             Step::Save { expected } => {
                 let new = task.new_token.unwrap_or_default();
-                let saved = self.swap(next, expected, new, true);
+                let saved = self.swap(next, expected, new, true, taken);
                 task.step = task.refresh.saved(saved);
             }
             Step::End { expected } => {
-                let is_current = next
-                    .record
-                    .as_ref()
-                    .is_some_and(|record| record.version == expected);
+                let is_current = next.record.as_ref().is_some_and(|record| {
+                    record.version == expected || self.rules == Rules::DeleteIgnoresVersion
+                });
                 if is_current && let Some(record) = next.record.take() {
-                    let is_good = next.provider.is_grant_alive && next.provider.current == record.token;
+                    // Good is the token in the record, and the one that the lease's holder is about to save.
+                    let current = next.provider.current;
+                    let fence = record.lease.as_ref().map(|held| held.fence);
+                    let is_held = |instance: &Instance| {
+                        matches!(instance, Instance::Busy(holder)
+                            if holder.lease.map(|(fence, _)| fence) == fence
+                            && (holder.new_token == Some(current)
+                                || holder.request == Request::CarriedOut(Some(current))))
+                    };
+                    let is_good = next.provider.is_grant_alive
+                        && (record.token == current || next.instances.iter().any(is_held));
                     next.seen.note_if(is_good, Event::EndedThoughCurrent);
                     next.seen.note(Event::Ended);
                 }
@@ -675,7 +684,14 @@ impl World {
     }
 
     /// The store's compare-and-swap.
-    fn swap(&self, next: &mut State, expected: u64, token: Token, is_fresh: bool) -> Saved<Token> {
+    fn swap(
+        &self,
+        next: &mut State,
+        expected: u64,
+        token: Token,
+        is_fresh: bool,
+        taken: Option<u64>,
+    ) -> Saved<Token> {
         let inserts = self.rules == Rules::SwapInserts;
         match &mut next.record {
             None if inserts => {
@@ -692,8 +708,10 @@ impl World {
             None => Saved::Gone,
             Some(record) if record.version != expected && self.rules != Rules::SwapIgnoresVersion => {
                 Saved::Newer {
-                    seen: record.seen(),
-                    is_ours: record.token == token,
+                    seen: record.seen(taken),
+                    // Where tokens are not rotated, the access token would tell.
+                    is_ours: record.token == token && self.reuse != Reuse::IsFine,
+                    is_rotated: self.reuse != Reuse::IsFine,
                 }
             }
             Some(record) => {
@@ -721,7 +739,6 @@ impl State {
         self.instances
             .iter()
             .any(|instance| matches!(instance, Instance::Busy(task) if task.lease == Some((fence, true))))
-            || matches!(self.change, Change::Leased { fence: held, is_believed_in: true, .. } if held == fence)
     }
 
     /// From now on nobody can say whether the token that this instance has presented is used up.
@@ -762,29 +779,34 @@ impl State {
 }
 
 impl Record {
-    fn seen(&self) -> Seen<Token> {
+    /// What an instance sees that has taken the lease with this fence number, if any.
+    fn seen(&self, taken: Option<u64>) -> Seen<Token> {
         Seen {
             version: self.version,
             token: Some(self.token),
             is_fresh: self.is_fresh,
-            is_leased: self.lease.is_some(),
+            holder: match &self.lease {
+                None => Holder::Nobody,
+                Some(held) if Some(held.fence) == taken => Holder::ThisTask,
+                Some(_) => Holder::Another,
+            },
         }
     }
 
     /// The store's acquire.
-    fn take_lease(&mut self, seen: u64, rules: &Rules) -> Lease<Token> {
+    fn take_lease(&mut self, seen: u64, taken: Option<u64>, rules: &Rules) -> Lease<Token> {
         if self.version != seen {
-            return Lease::Newer(self.seen());
+            return Lease::Newer(self.seen(taken));
         }
         if self.lease.as_ref().is_some_and(|held| held.is_alive) && *rules != Rules::LeaseNotExclusive {
-            return Lease::Held(self.seen());
+            return Lease::Held(self.seen(taken));
         }
         self.fence += 1;
         self.lease = Some(Held {
             fence: self.fence,
             is_alive: true,
         });
-        Lease::Got(self.seen())
+        Lease::Got(self.seen(Some(self.fence)))
     }
 }
 
@@ -797,6 +819,9 @@ impl Provider {
         if token != self.current {
             self.is_grant_alive = reuse == Reuse::IsRefused;
             return None;
+        }
+        if reuse == Reuse::IsFine {
+            return Some(self.current);
         }
         self.current += 1;
         Some(self.current)
@@ -899,6 +924,19 @@ fn two_instances_beside_other_changes_and_a_grant_that_ends() {
 }
 
 #[test]
+fn two_instances_and_a_provider_that_does_not_rotate() {
+    check(
+        "two instances, no rotation",
+        World {
+            nuisances: 1,
+            losses: 1,
+            reuse: Reuse::IsFine,
+            ..World::new(2)
+        },
+    );
+}
+
+#[test]
 fn three_instances() {
     check("three instances", World::new(3));
 }
@@ -942,8 +980,7 @@ fn a_store_that_swaps_any_version_breaks_the_guarantee() {
     breaks(
         "newer tokens are never overwritten by older ones",
         World {
-            changes: true,
-            losses: 1,
+            nuisances: 1,
             rules: Rules::SwapIgnoresVersion,
             ..World::new(2)
         },
@@ -966,6 +1003,19 @@ fn a_sign_out_that_does_not_look_at_the_version_breaks_the_guarantee() {
     breaks(
         "without losses, a sign-out leaves no token behind",
         World {
+            rules: Rules::DeleteIgnoresVersion,
+            ..World::new(2)
+        },
+    );
+}
+
+#[test]
+fn a_deletion_that_does_not_look_at_the_version_breaks_the_guarantee() {
+    breaks(
+        "only the end of the current grant ends a session",
+        World {
+            losses: 2,
+            reuse: Reuse::IsRefused,
             rules: Rules::DeleteIgnoresVersion,
             ..World::new(2)
         },

@@ -29,8 +29,16 @@ pub(super) struct Seen<T> {
     pub(super) token: Option<T>,
     /// Whether the access token in it is one to go on with.
     pub(super) is_fresh: bool,
-    /// Whether somebody has taken the lease and has not given it back, alive or not.
-    pub(super) is_leased: bool,
+    /// Who has taken the lease and has not given it back, alive or not.
+    pub(super) holder: Holder,
+}
+
+/// Who holds a record's lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    Nobody,
+    ThisTask,
+    Another,
 }
 
 /// What came of asking for the lease.
@@ -64,6 +72,8 @@ pub(super) enum Saved<T> {
         seen: Seen<T>,
         /// Whether what is in it are the tokens to be saved: an earlier try did it, and its answer was lost.
         is_ours: bool,
+        /// Whether the refresh token was rotated, so that the one that was presented is used up.
+        is_rotated: bool,
     },
     Gone,
 }
@@ -137,19 +147,24 @@ impl<T: Clone + PartialEq> Refresh<T> {
         let Some(seen) = seen else {
             return Step::Done(Outcome::Gone);
         };
-        if std::mem::take(&mut self.is_refused) && seen.token == self.presented {
-            // Only the refusal of the token that is still current ends a session.
-            return Step::End {
-                expected: seen.version,
+        if self.is_refused && seen.token == self.presented {
+            // Only the refusal of the token that is still current ends a session. Whoever took the lease over may be about
+            // to save the tokens that were given for it.
+            return match seen.holder {
+                Holder::Another => Step::Wait,
+                Holder::Nobody | Holder::ThisTask => Step::End {
+                    expected: seen.version,
+                },
             };
         }
+        self.is_refused = false;
         if seen.is_fresh {
             return Step::Done(Outcome::Fresh);
         }
         if seen.token.is_none() {
             return Step::Done(Outcome::NotRefreshable);
         }
-        if self.waited_at.take() == Some(seen.version) && !seen.is_leased {
+        if self.waited_at.take() == Some(seen.version) && seen.holder == Holder::Nobody {
             // Given back with nothing changed: the holder got no tokens, and a moment later this task would get none.
             return Step::Done(Outcome::HolderGaveUp);
         }
@@ -197,7 +212,13 @@ impl<T: Clone + PartialEq> Refresh<T> {
             Saved::Yes | Saved::Newer { is_ours: true, .. } => Step::Done(Outcome::Fresh),
             // Another holder took over and saved: its tokens are the newer ones.
             Saved::Newer { seen, .. } if seen.token != self.presented => self.loaded(Some(seen)),
-            // Something else of the record changed. The presented token is used up, so ours have to get in.
+            // So it did where tokens are not rotated.
+            Saved::Newer {
+                seen: Seen { is_fresh: true, .. },
+                is_rotated: false,
+                ..
+            } => Step::Done(Outcome::Fresh),
+            // Something else of the record changed. The presented token may be used up, so ours have to get in.
             Saved::Newer { seen, .. } => Step::Save {
                 expected: seen.version,
             },

@@ -154,7 +154,8 @@ impl SessionStore for MemoryStore {
         let Some(entry) = live_mut(&mut sessions, key, now) else {
             return Ok(Swapped::Gone);
         };
-        if entry.record.version != expected {
+        let has_lease = record.lease.is_none_or(|lease| entry.holds(&lease));
+        if entry.record.version != expected || !has_lease {
             return Ok(Swapped::Newer(Arc::clone(&entry.record)));
         }
         let record = Arc::new(Record {
@@ -366,9 +367,7 @@ struct Entry {
 
 impl Entry {
     fn holds(&self, lease: &Lease) -> bool {
-        self.record
-            .lease
-            .is_some_and(|held| held.owner == lease.owner && held.fence == lease.fence)
+        self.record.lease.is_some_and(|held| held.is(lease))
     }
 }
 

@@ -147,6 +147,14 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+impl Lease {
+    /// Whether this is the same lease, prolonged perhaps: the same owner and fence number.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        (self.owner, self.fence) == (other.owner, other.fence)
+    }
+}
+
 /// One session as a store keeps it.
 #[derive(Clone)]
 pub struct Record {
@@ -171,6 +179,14 @@ pub struct Record {
     /// What `sealed` holds, opened at most once per record. A store hands it on or leaves it empty
     /// (`Arc::default()`); it never writes it anywhere.
     pub opened: Opened,
+}
+
+impl Record {
+    /// Whether this lease, where one is demanded, is the record's.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn has(&self, demanded: Option<Lease>) -> bool {
+        demanded.is_none_or(|demanded| self.lease.is_some_and(|lease| lease.is(&demanded)))
+    }
 }
 
 impl fmt::Debug for Record {
@@ -223,7 +239,8 @@ pub enum Inserted {
 pub enum Swapped {
     /// The record was replaced; its version is now the expected one plus one, and it has no lease.
     Yes,
-    /// The record has another version than the expected one; nothing was changed. Here it is as it stands.
+    /// The record has another version than the expected one, or not the lease that was demanded; nothing was changed.
+    /// Here it is as it stands.
     Newer(Arc<Record>),
     /// There is no such session; nothing was changed.
     Gone,
@@ -275,6 +292,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Replaces the record if its version is still `expected`, whoever holds a lease: a holder whose lease ran out
     /// must still be able to save what the provider gave it. The stored version becomes `expected + 1`, whatever
     /// `record.version` says; a lease is cleared.
+    ///
+    /// Where `record.lease` names a lease, the record is replaced only while that is still the stored one (owner and
+    /// fence number), alive or not; otherwise the answer is [`Swapped::Newer`], though the version may be the expected
+    /// one. That is for changes that can be given up, and must not take the lease from whoever has it by then.
     ///
     /// # Errors
     ///

@@ -332,14 +332,15 @@ impl SessionStore for PostgresStore {
         record: Record,
         now: Timestamp,
     ) -> Result<Swapped, StoreError> {
-        let key = *key;
+        let (key, demanded) = (*key, record.lease);
         self.settle(
             move || {
                 // One row if there is a session or the swap was made, but no body that nobody will read.
                 sqlx::query(concat!(
                     "WITH swapped AS (UPDATE auth_session SET version = $1, subject = $2, sid = $3, created_at = $4, \
                      last_seen_at = $5, expires_at = $6, sealed = $7, lease_owner = NULL, lease_until = NULL \
-                     WHERE key = $8 AND version = $9 AND expires_at > $10 RETURNING key) \
+                     WHERE key = $8 AND version = $9 AND expires_at > $10 \
+                     AND ($11::bytea IS NULL OR (lease_owner = $11 AND fence = $12)) RETURNING key) \
                      SELECT true AS done, key, NULL::bigint AS version, NULL::bytea AS subject, NULL::bytea AS sid, \
                      NULL::bigint AS created_at, NULL::bigint AS last_seen_at, NULL::bigint AS expires_at, \
                      NULL::bigint AS fence, NULL::bytea AS lease_owner, NULL::bigint AS lease_until, \
@@ -358,6 +359,8 @@ impl SessionStore for PostgresStore {
                 .bind(*key.as_bytes())
                 .bind(expected.cast_signed())
                 .bind(now.as_millis())
+                .bind(demanded.map(|lease| lease.owner.as_u128().to_be_bytes()))
+                .bind(demanded.map(|lease| lease.fence.cast_signed()))
             },
             move |rows| {
                 let Some(row) = rows.first() else {
@@ -367,7 +370,8 @@ impl SessionStore for PostgresStore {
                     return Ok(Some(Swapped::Yes));
                 }
                 let (_, found) = self::record(row)?;
-                Ok((found.version != expected).then(|| Swapped::Newer(Arc::new(found))))
+                let is_other = found.version != expected || !found.has(demanded);
+                Ok(is_other.then(|| Swapped::Newer(Arc::new(found))))
             },
         )
         .await
@@ -736,9 +740,9 @@ fn without_foreign_parameters(url: &str) -> Result<Url, OpenError> {
             known.push((name.into_owned(), value.into_owned()));
         } else if name.starts_with("ssl") {
             // Whoever asks for a check must not go without.
-            return Err(OpenError::Parameter(name.into_owned()));
+            return Err(OpenError::Parameter);
         } else {
-            tracing::warn!(name = %name, "the session store's URL has a parameter that is not known here");
+            tracing::warn!("the session store's URL has a parameter that is not known here; it is ignored");
         }
     }
     url.set_query(None);
@@ -900,8 +904,10 @@ fn millis(length: Duration) -> i64 {
 enum OpenError {
     #[error("the URL cannot be read; it is postgres://ROLE:PASSWORD@HOST:PORT/DATABASE")]
     Url,
-    #[error("the URL's parameter {0} is not known here")]
-    Parameter(String),
+    #[error(
+        "the URL has a parameter `ssl…` that is not known here; TLS is set by sslmode, sslrootcert, sslcert and sslkey"
+    )]
+    Parameter,
     #[error("the server does not answer")]
     Silent,
     #[error("cannot connect")]

@@ -52,6 +52,7 @@
 //! The connection lives on a thread of the store's own. On a runtime that is blocked or gone, such as an actix worker
 //! that computes for a second, it would stall everyone who shares it.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -175,18 +176,19 @@ impl SessionStore for RedisStore {
         record: Record,
         now: Timestamp,
     ) -> Result<Swapped, StoreError> {
-        let key = *key;
+        let (key, demanded) = (*key, record.lease);
         self.run(async move |link: Arc<Link>| {
             let indexed_until = promise(record.expires_at);
             link.write_hints(&key, &Indexed::of(&record), record.expires_at, indexed_until)
                 .await?;
             let value = encode(&record, expected.wrapping_add(1), indexed_until);
             let removed_at = removed_at(record.expires_at);
-            let args: [&[u8]; 4] = [
+            let args: [&[u8]; 5] = [
                 &order(now),
                 &expected.to_be_bytes(),
                 &value,
                 removed_at.as_bytes(),
+                &demanded.map(held).unwrap_or_default(),
             ];
             match link.call(&SWAP, &session(&key), &args).await? {
                 (GONE, _) => Ok(Swapped::Gone),
@@ -663,38 +665,38 @@ impl Link {
         matches: impl Fn(&Record) -> bool,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        let mut found = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut found = HashMap::new();
+        let mut entered = HashSet::new();
         loop {
             let mut all = redis::cmd("ZRANGE");
             all.arg(index).arg(0).arg(-1);
-            let mut keys = Vec::new();
+            let (mut keys, mut any_new) = (Vec::new(), false);
             for member in self.send::<Vec<Vec<u8>>>(&all).await? {
                 let key = <[u8; 32]>::try_from(member)
                     .map(SessionKey::from_bytes)
                     .map_err(|_| StoreError::Corrupt("an index entry of another length"))?;
-                if seen.insert(key) {
+                any_new |= entered.insert(key);
+                if !found.contains_key(&key) {
                     keys.push(key);
                 }
             }
-            let mut missing = false;
+            let before = found.len();
             for keys in keys.chunks(FIND_BATCH) {
                 let loaded = try_join_all(keys.iter().map(|key| self.load(key, now))).await?;
                 for (key, record) in keys.iter().zip(loaded) {
-                    match record.filter(|record| matches(record)) {
-                        Some(record) => found.push((*key, record)),
-                        None => missing = true,
+                    if let Some(record) = record.filter(|record| matches(record)) {
+                        found.insert(*key, record);
                     }
                 }
                 if found.len() >= FIND_LIMIT {
-                    found.truncate(FIND_LIMIT);
-                    return Ok(found);
+                    return Ok(found.into_iter().take(FIND_LIMIT).collect());
                 }
             }
-            // A session that is missing may have moved to another key since the index was read. It was entered
-            // there before it was removed here, so a second look finds it.
-            if !missing {
-                return Ok(found);
+            // A session that moves to another key is there before it is gone here, but not before its entry is. So a look
+            // that began with all entries known, and found nothing that the one before it had not, has missed nothing
+            // that was there all the time.
+            if !any_new && found.len() == before {
+                return Ok(found.into_iter().collect());
             }
         }
     }
@@ -833,6 +835,12 @@ fn removed_at(expires_at: Timestamp) -> String {
 /// Up to when index entries last that are written for a session with this expiry.
 fn promise(expires_at: Timestamp) -> Timestamp {
     within_range(within_range(expires_at).plus(INDEX_AHEAD))
+}
+
+/// A lease as a record has it: its fence number, that there is one, its owner.
+fn held(lease: Lease) -> Vec<u8> {
+    let (fence, owner) = (lease.fence.to_be_bytes(), lease.owner.as_u128().to_be_bytes());
+    [&fence[..], &[1], &owner].concat()
 }
 
 /// The length of a lease in milliseconds, small enough for exact sums in Lua.
@@ -1093,9 +1101,12 @@ scripts! {
     /// now, value, removed at
     INSERT = functions!(), read!("aut", 142, 13, ""), write_where_dead!();
 
-    /// now, expected version, value, removed at
+    /// now, expected version, value, removed at, the lease that is demanded or nothing
     SWAP = live_session!(), "
-        if string.sub(head, 5, 12) ~= ARGV[2] then return {2, redis.call('GET', KEYS[1])} end
+        local held = string.sub(head, 45, 53) .. string.sub(head, 62, 77)
+        if string.sub(head, 5, 12) ~= ARGV[2] or (ARGV[5] ~= '' and held ~= ARGV[5]) then
+            return {2, redis.call('GET', KEYS[1])}
+        end
         redis.call('SET', KEYS[1], ARGV[3])
         redis.call('SETRANGE', KEYS[1], 44, string.sub(head, 45, 52))
         redis.call('PEXPIREAT', KEYS[1], ARGV[4])

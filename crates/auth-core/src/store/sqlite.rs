@@ -146,14 +146,15 @@ impl SessionStore for SqliteStore {
         record: Record,
         now: Timestamp,
     ) -> Result<Swapped, StoreError> {
-        let key = *key;
+        let (key, demanded) = (*key, record.lease);
         self.run(async move |pools: Pools| {
             let mut connection = pools.writer().await?;
             loop {
                 let done = sqlx::query(
                     "UPDATE session SET version = ?1, subject = ?2, sid = ?3, created_at = ?4, last_seen_at = ?5, \
                      expires_at = ?6, sealed = ?7, lease_owner = NULL, lease_until = NULL \
-                     WHERE key = ?8 AND version = ?9 AND expires_at > ?10",
+                     WHERE key = ?8 AND version = ?9 AND expires_at > ?10 \
+                     AND (?11 IS NULL OR (lease_owner = ?11 AND fence = ?12))",
                 )
                 .bind(expected.wrapping_add(1).cast_signed())
                 .bind(&record.subject.as_bytes()[..])
@@ -165,6 +166,8 @@ impl SessionStore for SqliteStore {
                 .bind(&key.as_bytes()[..])
                 .bind(expected.cast_signed())
                 .bind(now.as_millis())
+                .bind(demanded.map(|lease| lease.owner.as_u128().to_be_bytes().to_vec()))
+                .bind(demanded.map(|lease| lease.fence.cast_signed()))
                 .execute(&mut *connection)
                 .await
                 .map_err(failed)?;
@@ -173,7 +176,9 @@ impl SessionStore for SqliteStore {
                 }
                 match select(&mut connection, &key, now).await? {
                     None => return Ok(Swapped::Gone),
-                    Some(found) if found.version != expected => return Ok(Swapped::Newer(found)),
+                    Some(found) if found.version != expected || !found.has(demanded) => {
+                        return Ok(Swapped::Newer(found));
+                    }
                     // Another process made the session between the two statements.
                     Some(_) => {}
                 }

@@ -75,6 +75,7 @@ macro_rules! contract_tests {
             swap_refuses_another_version
             swap_never_brings_a_session_back
             swap_ignores_a_lease_and_clears_it
+            swap_with_a_lease_demands_that_lease
             of_concurrent_swaps_one_wins
             concurrent_changes_are_never_lost
             a_lease_has_one_holder

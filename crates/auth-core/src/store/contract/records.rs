@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fixture::{
     ANSWERS, CALLERS, HOUR, SID, SUBJECT, assert_found, assert_found_by_sid, assert_gone, assert_same,
-    at_once, claim, delete, index, insert, key, must_load, now, once, record, swap, take,
+    at_once, claim, delete, index, insert, key, must_load, now, once, others, record, swap, take,
 };
 use crate::clock::Timestamp;
 use crate::store::{Acquired, Inserted, LeaseOwner, Record, SessionStore, Swapped};
@@ -340,6 +340,51 @@ pub async fn swap_ignores_a_lease_and_clears_it(store: Arc<dyn SessionStore>) {
         "a lease that compare_and_swap cleared must not be renewed"
     );
     take(&store, key(1), 2, LeaseOwner::from_u128(2), HOUR, now).await;
+}
+
+/// [`SessionStore::compare_and_swap`] with a lease in the record works only while that lease is the record's: not once
+/// another has it, nor once it was given back.
+///
+/// # Panics
+///
+/// When the store breaks the rule.
+pub async fn swap_with_a_lease_demands_that_lease(store: Arc<dyn SessionStore>) {
+    let now = now();
+    insert(&store, key(1), &record(now), now).await;
+    let demanding = |lease| Record {
+        lease: Some(lease),
+        sealed: Arc::from(&b"changed"[..]),
+        ..record(now)
+    };
+    let ended = take(&store, key(1), 1, LeaseOwner::from_u128(1), Duration::ZERO, now).await;
+    let lease = take(&store, key(1), 1, LeaseOwner::from_u128(2), HOUR, now).await;
+    for other in others(lease).into_iter().chain([ended]) {
+        let stored = must_load(&store, key(1), now).await;
+        let swapped = store
+            .compare_and_swap(&key(1), 1, demanding(other), now)
+            .await
+            .expect(ANSWERS);
+        match swapped {
+            Swapped::Newer(found) => assert_same(&found, &stored),
+            answer => panic!("a swap must demand the lease that its record names, not say {answer:?}"),
+        }
+        assert_same(&must_load(&store, key(1), now).await, &stored);
+    }
+    swap(&store, key(1), 1, &demanding(lease), now).await;
+    let stored = must_load(&store, key(1), now).await;
+    assert_same(
+        &stored,
+        &Record {
+            version: 2,
+            lease: None,
+            ..demanding(lease)
+        },
+    );
+    let swapped = store.compare_and_swap(&key(1), 2, demanding(lease), now).await;
+    assert!(
+        matches!(swapped.expect(ANSWERS), Swapped::Newer(_)),
+        "a lease that was cleared must not be enough"
+    );
 }
 
 /// Of concurrent [`compare_and_swap`](SessionStore::compare_and_swap) calls for one version exactly one wins, and

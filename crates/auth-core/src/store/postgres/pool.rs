@@ -18,7 +18,7 @@ use sqlx::postgres::{
     PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity, Postgres,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use super::StoreError;
 
@@ -50,6 +50,12 @@ struct Idle {
     connection: PgConnection,
     opened_at: Instant,
     used_at: Instant,
+}
+
+impl Idle {
+    fn is_doubtful(&self, doubted_at: Instant, now: Instant) -> bool {
+        self.used_at <= doubted_at || now.duration_since(self.used_at) > TRUSTED_FOR
+    }
 }
 
 /// A connection that is out of the pool. Dropped, it is closed; [`Pool::finish`] gives it back.
@@ -119,8 +125,21 @@ impl Pool {
             // The semaphore is never closed.
             .map_err(|closed| Failure::Other(sqlx::Error::Io(io::Error::other(closed))))?;
         while let Some((mut idle, doubtful)) = self.pop() {
-            if doubtful && !matches!(timeout(TEST_TIMEOUT, idle.connection.ping()).await, Ok(Ok(()))) {
-                continue;
+            if doubtful {
+                let limit = deadline.min(Instant::now() + TEST_TIMEOUT);
+                match timeout_at(limit, idle.connection.ping()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => continue,
+                    // Nothing comes back. The others in doubt are no better, and would cost as much time each.
+                    Err(_) => {
+                        self.forget_doubtful();
+                        continue;
+                    }
+                }
+            }
+            // What is sent after the deadline would be done, and said not to be known.
+            if Instant::now() >= deadline {
+                return Err(Failure::Timeout);
             }
             return Ok(Held {
                 connection: idle.connection,
@@ -138,6 +157,12 @@ impl Pool {
         })
     }
 
+    fn forget_doubtful(&self) {
+        let mut state = self.state();
+        let (doubted_at, now) = (state.doubted_at, Instant::now());
+        state.idle.retain(|idle| !idle.is_doubtful(doubted_at, now));
+    }
+
     /// The connection that was used last, and whether it has to be tested.
     fn pop(&self) -> Option<(Idle, bool)> {
         let mut state = self.state();
@@ -146,7 +171,7 @@ impl Pool {
             now.duration_since(idle.used_at) < IDLE_TIMEOUT && now.duration_since(idle.opened_at) < LIFETIME
         });
         let idle = state.idle.pop()?;
-        let doubtful = idle.used_at <= state.doubted_at || now.duration_since(idle.used_at) > TRUSTED_FOR;
+        let doubtful = idle.is_doubtful(state.doubted_at, now);
         Some((idle, doubtful))
     }
 
