@@ -9,6 +9,7 @@ mod callgrind;
 mod load;
 mod report;
 mod sign_in;
+mod world;
 
 use std::fmt;
 use std::net::SocketAddr;
