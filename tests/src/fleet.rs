@@ -207,7 +207,8 @@ impl Fleet {
         let expires_at = session["access_token_expires_at"]
             .as_u64()
             .unwrap_or_else(|| panic!("no access token: {session}"));
-        let at = Duration::from_secs(expires_at) + Duration::from_millis(20);
+        // The document counts in whole seconds, rounded down.
+        let at = Duration::from_secs(expires_at + 1);
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap();
