@@ -171,10 +171,7 @@ impl AppSessions {
             // This request has ended it already.
             return Ok(false);
         }
-        let deleted = self
-            .store()?
-            .delete_app_data(&present_key(id), self.now())
-            .await;
+        let deleted = self.store()?.delete_app_data(&present_key(id), self.now()).await;
         noted(deleted, |seen, _| seen.is_ended = true)
     }
 
@@ -198,7 +195,9 @@ impl AppSessions {
                 None => Ok(false),
             }
         });
-        let ended = ending.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)));
+        let ended = ending
+            .await
+            .unwrap_or_else(|error| Err(StoreError::unavailable(error)));
         noted(ended, |seen, was_there| {
             seen.is_ended = true;
             seen.ended = Some((id, *was_there));

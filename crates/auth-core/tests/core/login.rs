@@ -139,7 +139,11 @@ async fn any_instance_finishes_what_another_began_until_the_last_second() {
     let target = browser.approve(&url).await;
     browser.auth = world.instance().await;
     let reply = browser.callback(&target).await;
-    assert!(matches!(reply.session, SessionChange::Set { .. }), "{}", reply.body);
+    assert!(
+        matches!(reply.session, SessionChange::Set { .. }),
+        "{}",
+        reply.body
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +164,11 @@ async fn the_sixth_attempt_drops_the_oldest() {
     );
     for target in &targets[1..] {
         let reply = browser.callback(target).await;
-        assert!(matches!(reply.session, SessionChange::Set { .. }), "{}", reply.body);
+        assert!(
+            matches!(reply.session, SessionChange::Set { .. }),
+            "{}",
+            reply.body
+        );
     }
     assert_eq!(world.store.sessions(), 1, "each sign-in ends the session before");
 }
