@@ -317,6 +317,7 @@ pub struct Brought {
 
 /// What a request has brought, and what it has done with app sessions.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     /// The sign-in in the library's own cookie; a guest's where there is none.
     sign_in: Option<SessionKey>,
