@@ -93,8 +93,8 @@ async fn data_belong_to_the_sign_in_that_the_request_brings() {
     let sessions = sessions("memory:", keys(&['a']), &TestClock::new()).await;
     let sign_ins = [
         "other=cookie".to_owned(),
-        format!("session={}", "A".repeat(43)),
-        format!("session={}", "B".repeat(42) + "A"),
+        format!("auth_session={}", "A".repeat(43)),
+        format!("auth_session={}", "B".repeat(42) + "A"),
     ];
     for (n, own) in sign_ins.iter().enumerate() {
         let insert = sessions.insert("id", own.as_bytes(), HOUR);
