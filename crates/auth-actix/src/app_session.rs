@@ -42,6 +42,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use auth_core::Auth;
 use auth_core::app_sessions::{AppSessionError, AppSessions, Watched};
 use auth_core::gate::OnRefusal;
+use auth_core::reply::Reply;
 use auth_core::request::Incoming;
 use auth_core::store::Inserted;
 
@@ -75,10 +76,14 @@ fn length(ttl: &time::Duration) -> Duration {
 impl SessionStore for AppSessionStore {
     async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
         let data = self.0.load(key.as_ref()).await;
-        data.map_err(|error| LoadError::Other(error.into()))?
-            .map(|data| serde_json::from_slice(&data))
-            .transpose()
-            .map_err(|error| LoadError::Deserialization(error.into()))
+        let Some(data) = data.map_err(|error| LoadError::Other(error.into()))? else {
+            return Ok(None);
+        };
+        let entries = serde_json::from_slice(&data);
+        if entries.is_err() {
+            tracing::warn!("the data of an app session cannot be read; it counts as none");
+        }
+        Ok(entries.ok())
     }
 
     async fn save(
@@ -139,7 +144,8 @@ const ATTEMPTS: u32 = 3;
 /// with https. A session ends `AUTH_SESSION_MAX` after its last change. What depends on a session is not cached.
 ///
 /// It mends what actix-session's own middleware leaves: the answer of a slow request does not set the cookie of a session
-/// that has ended meanwhile; and a store that is down is a 503 with `Retry-After`, not a 500.
+/// that has ended meanwhile; a store that is down is a 503 with `Retry-After`, and a session that is too large a 413, not a
+/// 500; and a request of another site that would change something neither writes nor sets the cookie.
 #[derive(Clone, Debug)]
 pub struct AppSessionLayer {
     auth: Auth,
@@ -212,10 +218,11 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let AppSessionLayer { auth, sessions } = self.layer.clone();
-        let incoming = auth.incoming(&Head(request.request()));
+        let head = Head(request.request());
+        let (incoming, brought) = (auth.incoming(&head), sessions.brought(&head));
         let inner = self.inner.call(request);
         Box::pin(async move {
-            match sessions.watch(inner).await {
+            match sessions.watch(brought, inner).await {
                 (Ok(response), watched) => Ok(finish(&auth, &incoming, &watched, response)),
                 (Err(error), watched) => Err(finish_error(&auth, &incoming, &watched, error)),
             }
@@ -230,15 +237,14 @@ fn finish<B: MessageBody>(
     mut response: ServiceResponse<B>,
 ) -> ServiceResponse<EitherBody<B>> {
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR
-        && let Some(error) = watched.failure()
+        && let Some(reply) = refusal(auth, incoming, watched)
     {
-        let reply = auth.refuse(&error, incoming, &OnRefusal::Automatic);
         return response
             .into_response(response::response(reply))
             .map_into_right_body();
     }
+    mend_cookies(watched, response.headers_mut());
     if watched.is_used() {
-        mend_cookies(watched, response.headers_mut());
         response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     }
     response.map_into_left_body()
@@ -251,28 +257,40 @@ fn finish_error(
     watched: &Watched,
     error: actix_web::Error,
 ) -> actix_web::Error {
-    let is_ours = error.as_response_error().status_code() == StatusCode::INTERNAL_SERVER_ERROR;
-    match watched.failure().filter(|_| is_ours) {
-        Some(failure) => {
-            let reply = auth.refuse(&failure, incoming, &OnRefusal::Automatic);
-            InternalError::from_response(failure, response::response(reply)).into()
-        }
-        None => error,
+    if error.as_response_error().status_code() == StatusCode::INTERNAL_SERVER_ERROR
+        && let Some(reply) = refusal(auth, incoming, watched)
+    {
+        return InternalError::from_response(error, response::response(reply)).into();
     }
+    error
+}
+
+/// What a failure of the session is answered with, if it was one.
+fn refusal(auth: &Auth, incoming: &Incoming, watched: &Watched) -> Option<Reply> {
+    if watched.is_too_large() {
+        return Some(auth.refuse_body());
+    }
+    let failure = watched.failure()?;
+    Some(auth.refuse(&failure, incoming, &OnRefusal::Automatic))
 }
 
 fn mend_cookies(watched: &Watched, headers: &mut HeaderMap) {
     let lines: Vec<HeaderValue> = headers.remove(header::SET_COOKIE).collect();
     for line in lines {
-        let Ok(text) = line.to_str() else {
-            headers.append(header::SET_COOKIE, line);
-            continue;
-        };
-        if let Some(mended) = watched.cookie_line(text)
-            && let Ok(mut value) = HeaderValue::from_str(&mended)
-        {
-            value.set_sensitive(true);
-            headers.append(header::SET_COOKIE, value);
+        match line.to_str().map(|text| watched.cookie_line(text)) {
+            Ok(Some(mended)) => append_cookie(headers, &mended),
+            Ok(None) => {}
+            Err(_) => headers.append(header::SET_COOKIE, line),
         }
+    }
+    if let Some(removal) = watched.removal() {
+        append_cookie(headers, &removal);
+    }
+}
+
+fn append_cookie(headers: &mut HeaderMap, line: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(line) {
+        value.set_sensitive(true);
+        headers.append(header::SET_COOKIE, value);
     }
 }

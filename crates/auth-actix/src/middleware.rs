@@ -40,10 +40,11 @@ impl AuthLayer {
     /// session middleware must lie outside of this layer:
     /// `.wrap(auth.layer().in_actix_session()).wrap(SessionMiddleware::new(…))`.
     ///
-    /// Nothing but the identifier is put there, sealed; tokens and claims stay in the core's store. The session's
+    /// The library puts nothing but the identifier there, sealed; tokens and claims stay in the core's store. The session's
     /// cookie must be `SameSite=Lax`, as it is by default: with `Strict`, browsers do not send it after a sign-in
     /// elsewhere. actix-session loads its session before this layer sees the request, also where nothing asks who is
-    /// signed in; while its store is down, it answers 500 by itself.
+    /// signed in; while its store is down, it answers 500 by itself
+    /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503).
     #[cfg(feature = "actix-session")]
     #[must_use]
     pub fn in_actix_session(self) -> Self {

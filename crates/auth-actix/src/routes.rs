@@ -130,14 +130,7 @@ async fn answer(
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;
     let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
-    let owner = reply.owner.take();
     let mut response = response(reply);
-    session::change(
-        &context,
-        &change,
-        owner.as_deref(),
-        &request,
-        response.headers_mut(),
-    )?;
+    session::change(&context, &change, &request, response.headers_mut()).await?;
     Ok(response)
 }

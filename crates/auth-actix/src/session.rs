@@ -6,7 +6,11 @@ use std::rc::Rc;
 use actix_web::HttpRequest;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+#[cfg(feature = "actix-session")]
+use auth_core::app_sessions;
 use auth_core::error::SetupError;
+#[cfg(feature = "actix-session")]
+use auth_core::reply::AppData;
 use auth_core::reply::SessionChange;
 use auth_core::request::Incoming;
 use auth_core::secret::SessionId;
@@ -139,46 +143,37 @@ impl AuthContext {
     }
 }
 
-/// The entry of the app's own session that says whose it is.
-#[cfg(feature = "actix-session")]
-const OWNER_ENTRY: &str = "auth.owner";
-
-/// Carries out what a route has decided on the identifier. `owner` is whose the app's own session is from now on.
-pub(crate) fn change(
+/// Carries out what a route has decided on the identifier.
+pub(crate) async fn change(
     context: &AuthContext,
     change: &SessionChange,
-    owner: Option<&str>,
     request: &HttpRequest,
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let auth = context.auth();
     #[cfg(not(feature = "actix-session"))]
-    let _ = (request, owner);
+    let _ = request;
     #[cfg(feature = "actix-session")]
     {
         use actix_session::SessionExt as _;
 
-        let is_carrier = matches!(context.0.source, Source::ActixSession(_));
         // Without a session layer this is an empty session that nobody saves.
         let own = request.get_session();
         match change {
             SessionChange::Keep => {}
-            // The app's own session gets a new identifier with the user, and ends with them.
-            SessionChange::Set(id) => {
-                // What a guest left there stays; what another user left there is not this one's to see.
-                let before = own.get::<String>(OWNER_ENTRY);
-                if !matches!(&before, Ok(None)) && before.ok().flatten().as_deref() != owner {
-                    own.clear();
-                }
-                own.renew();
-                own.insert(OWNER_ENTRY, owner)
-                    .map_err(|_| SetupError::CarrierMissing)?;
-                if is_carrier {
-                    own.insert(SESSION_ENTRY, auth.seal_session_id(id))
-                        .map_err(|_| SetupError::CarrierMissing)?;
+            SessionChange::Set { id, app_data } => {
+                let carried = matches!(context.0.source, Source::ActixSession(_)).then_some(id);
+                move_own(auth, &own, *app_data, carried).await?;
+                if carried.is_none() {
+                    app_sessions::note_sign_in(id);
                 }
             }
-            SessionChange::Clear => own.purge(),
+            SessionChange::Clear => {
+                // actix-session deletes it after the answer only.
+                end_own(auth).await?;
+                own.purge();
+                app_sessions::note_sign_out();
+            }
         }
     }
     if matches!(context.0.source, Source::Cookie(_))
@@ -189,6 +184,41 @@ pub(crate) fn change(
         headers.append(header::SET_COOKIE, value);
     }
     Ok(())
+}
+
+/// Gives the app's own session a new identifier, and ends it under the old one. Without entries none is made.
+#[cfg(feature = "actix-session")]
+async fn move_own(
+    auth: &Auth,
+    own: &actix_session::Session,
+    app_data: AppData,
+    carried: Option<&SessionId>,
+) -> Result<(), Error> {
+    // Gone since it was loaded: the user has signed out meanwhile.
+    let was_ended = end_own(auth).await? == Some(false);
+    if was_ended || app_data == AppData::End {
+        own.clear();
+    }
+    if let Some(id) = carried {
+        own.insert(SESSION_ENTRY, auth.seal_session_id(id))
+            .map_err(|_| SetupError::CarrierMissing)?;
+    }
+    let is_empty = own.entries().is_empty();
+    if is_empty {
+        own.purge();
+    } else {
+        own.renew();
+    }
+    Ok(())
+}
+
+/// Ends the session that the library's own store holds, and says whether it was still there.
+#[cfg(feature = "actix-session")]
+async fn end_own(auth: &Auth) -> Result<Option<bool>, Error> {
+    match auth.app_sessions() {
+        Ok(sessions) => Ok(sessions.end_present().await?),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The session that a `SessionMiddleware` has put into the request.

@@ -61,15 +61,11 @@ impl AppSessionStore {
     }
 }
 
-/// What lies in the store: the entries, and when the session ends, in seconds since 1970.
-type Kept<'a> = (std::borrow::Cow<'a, HashMap<String, serde_json::Value>>, i64);
+/// What lies in the store: the entries.
+type Entries = HashMap<String, serde_json::Value>;
 
-fn kept(record: &Record) -> session_store::Result<Vec<u8>> {
-    let kept: Kept<'_> = (
-        std::borrow::Cow::Borrowed(&record.data),
-        record.expiry_date.unix_timestamp(),
-    );
-    serde_json::to_vec(&kept).map_err(|error| session_store::Error::Encode(error.to_string()))
+fn entries(record: &Record) -> session_store::Result<Vec<u8>> {
+    serde_json::to_vec(&record.data).map_err(|error| session_store::Error::Encode(error.to_string()))
 }
 
 fn lifetime(record: &Record) -> Duration {
@@ -86,7 +82,7 @@ fn failed(error: AppSessionError) -> session_store::Error {
 #[async_trait]
 impl SessionStore for AppSessionStore {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        let data = kept(record)?;
+        let data = entries(record)?;
         for _ in 0..ATTEMPTS {
             let inserted = self
                 .0
@@ -103,7 +99,7 @@ impl SessionStore for AppSessionStore {
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let data = kept(record)?;
+        let data = entries(record)?;
         // Missing is not insert. The layer keeps the cookie of what has ended from the browser.
         let _is_alive = self
             .0
@@ -117,13 +113,16 @@ impl SessionStore for AppSessionStore {
         let Some(data) = self.0.load(&id.to_string()).await.map_err(failed)? else {
             return Ok(None);
         };
-        let (data, end): Kept<'_> =
-            serde_json::from_slice(&data).map_err(|error| session_store::Error::Decode(error.to_string()))?;
+        let Ok(data) = serde_json::from_slice::<Entries>(&data) else {
+            tracing::warn!("the data of an app session cannot be read; it counts as none");
+            return Ok(None);
+        };
+        let lifetime = time::Duration::try_from(self.0.lifetime()).unwrap_or(time::Duration::MAX);
         Ok(Some(Record {
             id: *id,
-            data: data.into_owned(),
-            expiry_date: OffsetDateTime::from_unix_timestamp(end)
-                .map_err(|error| session_store::Error::Decode(error.to_string()))?,
+            data,
+            // tower-sessions sets it anew before it saves.
+            expiry_date: OffsetDateTime::now_utc().saturating_add(lifetime),
         }))
     }
 
@@ -144,7 +143,8 @@ const ATTEMPTS: u32 = 3;
 ///
 /// It mends what tower-sessions' own layer leaves: the line that takes the cookie away has the attributes that browsers
 /// demand; the answer of a slow request neither sets the cookie of a session that has ended meanwhile nor takes away a
-/// newer one; and a store that is down is a 503 with `Retry-After`, not a 500.
+/// newer one; a store that is down is a 503 with `Retry-After`, and a session that is too large a 413, not a 500; and a
+/// request of another site that would change something neither writes nor sets the cookie.
 #[derive(Clone, Debug)]
 pub struct AppSessionLayer {
     auth: Auth,
@@ -203,23 +203,27 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (auth, sessions) = (self.auth.clone(), self.sessions.clone());
-        let incoming = auth.incoming(&Head(&request));
+        let head = Head(&request);
+        let (incoming, brought) = (auth.incoming(&head), sessions.brought(&head));
         let inner = self.inner.call(request);
         Box::pin(async move {
-            let (response, watched) = sessions.watch(inner).await;
+            let (response, watched) = sessions.watch(brought, inner).await;
             Ok(finish(&auth, &incoming, &watched, response?))
         })
     }
 }
 
 fn finish(auth: &Auth, incoming: &Incoming, watched: &Watched, mut response: Response) -> Response {
-    if response.status() == StatusCode::INTERNAL_SERVER_ERROR
-        && let Some(error) = watched.failure()
-    {
-        return response::response(auth.refuse(&error, incoming, &OnRefusal::Automatic));
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        if watched.is_too_large() {
+            return response::response(auth.refuse_body());
+        }
+        if let Some(error) = watched.failure() {
+            return response::response(auth.refuse(&error, incoming, &OnRefusal::Automatic));
+        }
     }
+    mend_cookies(watched, response.headers_mut());
     if watched.is_used() {
-        mend_cookies(watched, response.headers_mut());
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -228,22 +232,25 @@ fn finish(auth: &Auth, incoming: &Incoming, watched: &Watched, mut response: Res
 }
 
 fn mend_cookies(watched: &Watched, headers: &mut HeaderMap) {
-    let header::Entry::Occupied(lines) = headers.entry(header::SET_COOKIE) else {
-        return;
-    };
-    let (name, lines) = lines.remove_entry_mult();
-    let lines: Vec<HeaderValue> = lines.collect();
-    for line in lines {
-        let Ok(text) = line.to_str() else {
-            headers.append(&name, line);
-            continue;
-        };
-        if let Some(mended) = watched.cookie_line(text)
-            && let Ok(mut value) = HeaderValue::from_str(&mended)
-        {
-            value.set_sensitive(true);
-            headers.append(&name, value);
+    if let header::Entry::Occupied(lines) = headers.entry(header::SET_COOKIE) {
+        let lines: Vec<HeaderValue> = lines.remove_entry_mult().1.collect();
+        for line in lines {
+            match line.to_str().map(|text| watched.cookie_line(text)) {
+                Ok(Some(mended)) => append_cookie(headers, &mended),
+                Ok(None) => {}
+                Err(_) => drop(headers.append(header::SET_COOKIE, line)),
+            }
         }
+    }
+    if let Some(removal) = watched.removal() {
+        append_cookie(headers, &removal);
+    }
+}
+
+fn append_cookie(headers: &mut HeaderMap, line: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(line) {
+        value.set_sensitive(true);
+        headers.append(header::SET_COOKIE, value);
     }
 }
 

@@ -39,8 +39,8 @@ impl AuthLayer {
     /// Carries the session identifier in the app's own tower-sessions session instead of a cookie of its own. The
     /// session layer must lie outside of this one: `.layer(auth.layer().in_tower_session()).layer(session_layer)`.
     ///
-    /// Nothing but the identifier is put there, sealed; tokens and claims stay in the core's store. The session's
-    /// cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
+    /// The library puts nothing but the identifier there, sealed; tokens and claims stay in the core's store. The
+    /// session's cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
     #[cfg(feature = "tower-sessions")]
     #[must_use]
     pub fn in_tower_session(self) -> Self {

@@ -81,6 +81,8 @@ async fn callback(request: Request) -> Response {
 }
 
 async fn logout(request: Request) -> Response {
+    #[cfg(feature = "tower-sessions")]
+    session::note_own(request.extensions());
     run(request, async |auth, request| auth.logout(request).await).await
 }
 
@@ -117,15 +119,7 @@ async fn answer(
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;
     let change = std::mem::replace(&mut reply.session, SessionChange::Keep);
-    let owner = reply.owner.take();
     let mut response = response(reply);
-    session::change(
-        &context,
-        &change,
-        owner.as_deref(),
-        request.extensions(),
-        response.headers_mut(),
-    )
-    .await?;
+    session::change(&context, &change, request.extensions(), response.headers_mut()).await?;
     Ok(response)
 }

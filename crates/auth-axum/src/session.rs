@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "tower-sessions")]
+use auth_core::app_sessions;
+#[cfg(feature = "tower-sessions")]
 use auth_core::error::SetupError;
+#[cfg(feature = "tower-sessions")]
+use auth_core::reply::AppData;
 use auth_core::reply::SessionChange;
 use auth_core::request::Incoming;
 use auth_core::secret::SessionId;
@@ -135,42 +139,39 @@ impl AuthContext {
     }
 }
 
-/// The entry of the app's own session that says whose it is.
-#[cfg(feature = "tower-sessions")]
-const OWNER_ENTRY: &str = "auth.owner";
-
-/// Carries out what a route has decided on the identifier. `owner` is whose the app's own session is from now on.
+/// Carries out what a route has decided on the identifier.
 pub(crate) async fn change(
     context: &AuthContext,
     change: &SessionChange,
-    owner: Option<&str>,
     extensions: &Extensions,
     headers: &mut HeaderMap,
 ) -> Result<(), Error> {
     let auth = context.auth();
     #[cfg(not(feature = "tower-sessions"))]
-    let _ = (extensions, owner);
+    let _ = extensions;
     #[cfg(feature = "tower-sessions")]
     {
         let is_carrier = matches!(context.0.source, Source::TowerSession(_));
         match (change, extensions.get::<tower_sessions::Session>()) {
             (SessionChange::Keep, _) => {}
-            // The app's own session gets a new identifier with the user, and ends with them.
-            (SessionChange::Set(id), Some(own)) => {
-                // What a guest left there stays; what another user left there is not this one's to see.
-                let before = own.get_value(OWNER_ENTRY).await.map_err(session_error)?;
-                if before.is_some_and(|before| before.as_str() != owner) {
-                    own.clear().await;
-                }
-                own.cycle_id().await.map_err(session_error)?;
-                own.insert(OWNER_ENTRY, owner).await.map_err(session_error)?;
+            (SessionChange::Set { id, app_data }, Some(own)) => {
+                move_own(auth, own, *app_data).await?;
                 if is_carrier {
                     own.insert(SESSION_ENTRY, auth.seal_session_id(id))
                         .await
                         .map_err(session_error)?;
+                } else {
+                    app_sessions::note_sign_in(id);
                 }
             }
-            (SessionChange::Clear, Some(own)) => own.flush().await.map_err(session_error)?,
+            (SessionChange::Clear, Some(own)) => {
+                if own.id().is_some() {
+                    own.flush().await.map_err(session_error)?;
+                } else {
+                    own.clear().await;
+                }
+                app_sessions::note_sign_out();
+            }
             (_, None) if is_carrier => return Err(SetupError::CarrierMissing.into()),
             (_, None) => {}
         }
@@ -183,4 +184,32 @@ pub(crate) async fn change(
         headers.append(header::SET_COOKIE, value);
     }
     Ok(())
+}
+
+/// Gives the app's own session a new identifier, and ends it under the old one. Without entries none is made.
+#[cfg(feature = "tower-sessions")]
+async fn move_own(auth: &Auth, own: &tower_sessions::Session, app_data: AppData) -> Result<(), Error> {
+    // Loads it, under the sign-in that the request has brought.
+    own.get_value(SESSION_ENTRY).await.map_err(session_error)?;
+    let mut was_ended = false;
+    if own.id().is_some() {
+        if let Ok(sessions) = auth.app_sessions() {
+            // Gone since it was loaded: the user has signed out meanwhile.
+            was_ended = sessions.end_present().await? == Some(false);
+        }
+        own.cycle_id().await.map_err(session_error)?;
+    }
+    if was_ended || app_data == AppData::End {
+        own.clear().await;
+    }
+    Ok(())
+}
+
+/// Lets a sign-out end the app's own session before it waits for the provider.
+#[cfg(feature = "tower-sessions")]
+pub(crate) fn note_own(extensions: &Extensions) {
+    let own = extensions.get::<tower_sessions::Session>();
+    if let Some(id) = own.and_then(tower_sessions::Session::id) {
+        app_sessions::note_present(&id.to_string());
+    }
 }

@@ -5,12 +5,22 @@
 //! nor the data: the one is hashed, the other sealed with the app's keys. What was deleted never comes back: a request
 //! that is still under way at a sign-out writes nothing.
 //!
+//! # Whose session it is
+//!
+//! The data belong to the sign-in they were made under: the name under which they lie is made of the identifier of the
+//! app's session and of the sign-in that the request brings in the library's own cookie. So they are not there for the
+//! next user of the same browser, nor for a guest, whatever slow request writes them and when. At sign-in they are taken
+//! over under the new one, where they are a guest's or the same user's ([`AppData`]). Where the app's session itself
+//! carries the sign-in, there is no such cookie, and the data are as everybody's; nobody finds the session of another.
+//!
 //! # A late answer and the browser's cookie
 //!
 //! Session layers answer from what they saw when the request began. A slow request whose session was replaced meanwhile,
 //! by a sign-in in another tab, would set the cookie of the old session again, or take the new one away; the user would be
 //! signed out by it where that session carries the sign-in. So the layers run a request under [`AppSessions::watch`],
 //! which notes what became of its session, and pass each line of the cookie through [`Watched::cookie_line`].
+//!
+//! [`AppData`]: crate::reply::AppData
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,14 +28,17 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::auth::Core;
+use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
+use crate::config::paths;
 use crate::cookie;
+use crate::csrf;
 use crate::error::{Error, SetupError};
+use crate::request::{RequestHead, each_cookie};
 use crate::seal::Purpose;
-use crate::secret::{random_text, sha256};
+use crate::secret::{SessionId, random_text, sha256};
 use crate::store::app_data::{AppDataKey, AppDataStore};
-use crate::store::{Inserted, StoreError};
+use crate::store::{Inserted, SessionKey, StoreError};
 
 /// The app's own sessions; made by [`Auth::app_sessions`](crate::Auth::app_sessions). Cheap to clone.
 ///
@@ -76,12 +89,19 @@ impl AppSessions {
         data: &[u8],
         lifetime: Duration,
     ) -> Result<Inserted, AppSessionError> {
-        let (key, sealed, now) = (key(id), self.seal(id, data)?, self.now());
+        if seen(|seen| seen.is_foreign) {
+            tracing::debug!("a request of another site begins no app session");
+            return Ok(Inserted::Yes);
+        }
+        let key = key(id, seen(|seen| seen.moved_to.or(seen.sign_in)));
+        let (sealed, now) = (self.seal(&key, data)?, self.now());
         let inserted = self
             .store()?
             .insert_app_data(&key, sealed, now.plus(lifetime), now)
             .await;
-        noted(inserted, |_, _| {})
+        noted(inserted, |seen, _| {
+            seen.sign_in = seen.moved_to.take().or(seen.sign_in);
+        })
     }
 
     /// What the session holds. `None` where there is none, it has expired, or no key opens it.
@@ -90,9 +110,13 @@ impl AppSessions {
     ///
     /// [`AppSessionError::Store`].
     pub async fn load(&self, id: &str) -> Result<Option<Vec<u8>>, AppSessionError> {
-        let key = key(id);
+        let key = present_key(id);
         let sealed = self.store()?.load_app_data(&key, self.now()).await;
-        let sealed = noted(sealed, |_, _| {})?;
+        let sealed = noted(sealed, |seen, sealed| {
+            if sealed.is_some() {
+                seen.id = Some(id.to_owned());
+            }
+        })?;
         let keys = &self.0.config.keys;
         Ok(sealed
             .and_then(|sealed| keys.open(Purpose::AppData, key.as_bytes(), &sealed).ok())
@@ -106,7 +130,12 @@ impl AppSessions {
     ///
     /// [`AppSessionError::TooLarge`]; [`AppSessionError::Store`], the data may or may not be replaced then.
     pub async fn update(&self, id: &str, data: &[u8], lifetime: Duration) -> Result<bool, AppSessionError> {
-        let (key, sealed, now) = (key(id), self.seal(id, data)?, self.now());
+        if seen(|seen| seen.is_foreign) {
+            tracing::debug!("a request of another site changes no app session");
+            return Ok(false);
+        }
+        let key = present_key(id);
+        let (sealed, now) = (self.seal(&key, data)?, self.now());
         let updated = self
             .store()?
             .update_app_data(&key, sealed, now.plus(lifetime), now)
@@ -127,7 +156,7 @@ impl AppSessions {
         let now = self.now();
         let touched = self
             .store()?
-            .touch_app_data(&key(id), now.plus(lifetime), now)
+            .touch_app_data(&present_key(id), now.plus(lifetime), now)
             .await;
         noted(touched, |seen, touched| seen.is_gone = !touched)
     }
@@ -138,8 +167,42 @@ impl AppSessions {
     ///
     /// [`AppSessionError::Store`]; the session may or may not be gone then.
     pub async fn delete(&self, id: &str) -> Result<bool, AppSessionError> {
-        let deleted = self.store()?.delete_app_data(&key(id), self.now()).await;
+        if seen(|seen| seen.ended.as_ref().is_some_and(|(ended, _)| ended == id)) {
+            // This request has ended it already.
+            return Ok(false);
+        }
+        let deleted = self.store()?.delete_app_data(&present_key(id), self.now()).await;
         noted(deleted, |seen, _| seen.is_ended = true)
+    }
+
+    /// Ends the session that the request under way has brought, and says whether it was still there; `None` where it
+    /// brought none. It happens also if the browser goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`AppSessionError::Store`]; the session may or may not be gone then.
+    pub async fn end_present(&self) -> Result<Option<bool>, AppSessionError> {
+        let Some(id) = seen(|seen| seen.id.clone()) else {
+            return Ok(None);
+        };
+        if let Some(was_there) = seen(|seen| seen.ended.as_ref().map(|(_, was_there)| *was_there)) {
+            return Ok(Some(was_there));
+        }
+        let (key, core) = (present_key(&id), Arc::clone(&self.0));
+        let ending = self.0.spawn(async move {
+            match core.store.app_data() {
+                Some(store) => store.delete_app_data(&key, core.clock.now()).await,
+                None => Ok(false),
+            }
+        });
+        let ended = ending
+            .await
+            .unwrap_or_else(|error| Err(StoreError::unavailable(error)));
+        noted(ended, |seen, was_there| {
+            seen.is_ended = true;
+            seen.ended = Some((id, *was_there));
+        })
+        .map(Some)
     }
 
     // ---- what a session layer needs -------------------------------------------------------------------------
@@ -167,13 +230,33 @@ impl AppSessions {
         self.0.config.session_max
     }
 
-    /// Runs what answers a request, and notes what it does with app sessions, in this task.
-    pub async fn watch<F: Future>(&self, request: F) -> (F::Output, Watched) {
-        let seen = Arc::new(Mutex::new(Seen::default()));
+    /// Reads off a request's head what [`watch`](Self::watch) needs. The store is not asked.
+    #[must_use]
+    pub fn brought(&self, head: &impl RequestHead) -> Brought {
+        let config = &self.0.config;
+        let mut has_cookie = false;
+        each_cookie(head, &mut |name, _| has_cookie |= name == self.cookie_name());
+        Brought {
+            sign_in: Auth::of(&self.0).session_id(head).map(|id| id.key()),
+            has_cookie,
+            // The provider's answer may come as a form of its own site; the sign-in under way vouches for it.
+            is_foreign: csrf::check(head, &config.base_url).is_err() && head.path() != paths::CALLBACK,
+        }
+    }
+
+    /// Runs what answers a request, and notes what it does with app sessions, in this task. What it does outside of
+    /// this task is a guest's.
+    pub async fn watch<F: Future>(&self, brought: Brought, request: F) -> (F::Output, Watched) {
+        let seen = Arc::new(Mutex::new(Seen {
+            sign_in: brought.sign_in,
+            is_foreign: brought.is_foreign,
+            ..Seen::default()
+        }));
         let output = SEEN.scope(Arc::clone(&seen), request).await;
         let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         let watched = Watched {
             seen,
+            has_cookie: brought.has_cookie,
             name: self.cookie_name(),
             https: self.is_https(),
         };
@@ -190,51 +273,116 @@ impl AppSessions {
         self.0.clock.now()
     }
 
-    fn seal(&self, id: &str, data: &[u8]) -> Result<Arc<[u8]>, AppSessionError> {
+    fn seal(&self, key: &AppDataKey, data: &[u8]) -> Result<Arc<[u8]>, AppSessionError> {
         if data.len() > Self::MAX_DATA {
+            seen(|seen| seen.is_too_large = true);
             return Err(AppSessionError::TooLarge { size: data.len() });
         }
         let keys = &self.0.config.keys;
-        Ok(keys.seal(Purpose::AppData, key(id).as_bytes(), data).into())
+        Ok(keys.seal(Purpose::AppData, key.as_bytes(), data).into())
     }
 }
 
-/// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are.
-fn key(id: &str) -> AppDataKey {
-    AppDataKey::from_bytes(sha256(&[b"auth-core app session 1\0", id.as_bytes()]))
+/// The name of the data of an app's session under this sign-in, or under none.
+///
+/// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are. The length keeps
+/// the identifier apart from what follows.
+fn key(id: &str, sign_in: Option<SessionKey>) -> AppDataKey {
+    let length = (id.len() as u64).to_be_bytes();
+    let whose: &[u8] = sign_in.as_ref().map_or(b"guest", |key| key.as_bytes());
+    AppDataKey::from_bytes(sha256(&[
+        b"auth-core app session 2\0",
+        &length,
+        id.as_bytes(),
+        whose,
+    ]))
+}
+
+/// Its name under the sign-in that the request under way has brought.
+fn present_key(id: &str) -> AppDataKey {
+    key(id, seen(|seen| seen.sign_in))
 }
 
 tokio::task_local! {
     static SEEN: Arc<Mutex<Seen>>;
 }
 
-/// What a request has done with app sessions.
+/// What a request brings, as far as app sessions go; made by [`AppSessions::brought`].
+#[derive(Debug)]
+pub struct Brought {
+    sign_in: Option<SessionKey>,
+    has_cookie: bool,
+    is_foreign: bool,
+}
+
+/// What a request has brought, and what it has done with app sessions.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
+    /// The sign-in in the library's own cookie; a guest's where there is none.
+    sign_in: Option<SessionKey>,
+    /// The sign-in that what is inserted next belongs to.
+    moved_to: Option<SessionKey>,
+    /// It comes from another site and may change nothing.
+    is_foreign: bool,
+    /// The app session that it has brought.
+    id: Option<String>,
+    /// The one that was ended, and whether it was still there.
+    ended: Option<(String, bool)>,
     is_used: bool,
     is_gone: bool,
     is_ended: bool,
+    is_signed_out: bool,
+    is_too_large: bool,
     failure: Option<Arc<StoreError>>,
+}
+
+/// Looks at, or notes something about, the request under way. Outside of one nothing is known, and nothing noted.
+fn seen<T>(look: impl FnOnce(&mut Seen) -> T) -> T {
+    let present = SEEN.try_with(Arc::clone);
+    match present {
+        Ok(seen) => look(&mut seen.lock().unwrap_or_else(PoisonError::into_inner)),
+        Err(_) => look(&mut Seen::default()),
+    }
 }
 
 fn noted<T>(result: Result<T, StoreError>, note: impl FnOnce(&mut Seen, &T)) -> Result<T, AppSessionError> {
     let result = result.map_err(Arc::new);
-    // Outside of a request nobody watches.
-    let _ = SEEN.try_with(|seen| {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen(|seen| {
         seen.is_used = true;
         match &result {
-            Ok(value) => note(&mut seen, value),
+            Ok(value) => note(seen, value),
             Err(error) => seen.failure = Some(Arc::clone(error)),
         }
     });
     result.map_err(AppSessionError::Store)
 }
 
+/// For adapters: the app session that the request under way brings, where its layer has not loaded it yet.
+pub fn note_present(id: &str) {
+    seen(|seen| {
+        seen.id.get_or_insert_with(|| id.to_owned());
+    });
+}
+
+/// For adapters: what is inserted from now on belongs to the sign-in with this identifier, which the browser is given.
+pub fn note_sign_in(id: &SessionId) {
+    seen(|seen| seen.moved_to = Some(id.key()));
+}
+
+/// For adapters: the user has signed out, so the browser's cookie is taken away.
+pub fn note_sign_out() {
+    seen(|seen| {
+        seen.is_used = true;
+        seen.is_signed_out = true;
+    });
+}
+
 /// What became of a request's app session.
 #[derive(Debug)]
 pub struct Watched {
     seen: Seen,
+    has_cookie: bool,
     name: &'static str,
     https: bool,
 }
@@ -252,6 +400,19 @@ impl Watched {
         self.seen.failure.clone().map(Error::Store)
     }
 
+    /// Whether a session would have held more than [`AppSessions::MAX_DATA`].
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.seen.is_too_large
+    }
+
+    /// The `Set-Cookie` line that takes the cookie away after a sign-out, where the request has brought it in whatever
+    /// form. [`cookie_line`](Self::cookie_line) lets no other one through then.
+    #[must_use]
+    pub fn removal(&self) -> Option<String> {
+        (self.seen.is_signed_out && self.has_cookie).then(|| cookie::remove(self.name, self.https, false))
+    }
+
     /// What the browser is to be told instead of this `Set-Cookie` line of a session layer. `None` for nothing: it belongs
     /// to a session that has ended meanwhile, and the browser may hold the cookie of a newer one.
     #[must_use]
@@ -263,13 +424,15 @@ impl Watched {
             return Some(Cow::Borrowed(line));
         };
         let is_removal = value.starts_with(';') || value.is_empty();
-        match (is_removal, &self.seen) {
+        let seen = &self.seen;
+        if seen.is_signed_out || seen.is_foreign {
+            return None;
+        }
+        match is_removal {
             // With the attributes it was set with: browsers ignore the removal of a `__Host-` cookie that is not `Secure`.
-            (true, Seen { is_ended: true, .. }) => {
-                Some(Cow::Owned(cookie::remove(self.name, self.https, false)))
-            }
-            (true, _) | (false, Seen { is_gone: true, .. }) => None,
-            (false, _) => Some(Cow::Borrowed(line)),
+            true if seen.is_ended => Some(Cow::Owned(cookie::remove(self.name, self.https, false))),
+            false if !seen.is_gone => Some(Cow::Borrowed(line)),
+            _ => None,
         }
     }
 }

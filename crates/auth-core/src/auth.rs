@@ -79,6 +79,10 @@ impl Auth {
         AuthBuilder::default()
     }
 
+    pub(crate) fn of(core: &Arc<Core>) -> Self {
+        Self(Arc::clone(core))
+    }
+
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn SessionStore>,
@@ -177,7 +181,9 @@ impl Auth {
         let (name, https) = (config.cookies.session(), config.base_url.is_https());
         match change {
             SessionChange::Keep => None,
-            SessionChange::Set(id) => Some(cookie::set(name, &id.expose(), https, config.session_max, false)),
+            SessionChange::Set { id, .. } => {
+                Some(cookie::set(name, &id.expose(), https, config.session_max, false))
+            }
             SessionChange::Clear => Some(cookie::remove(name, https, false)),
         }
     }
@@ -426,10 +432,9 @@ impl Auth {
         }
         let return_to = response.attempt.return_to.clone();
         let reply = match self.0.sign_in(&response, request.session.as_ref()).await {
-            Ok((id, user)) => {
+            Ok((id, app_data)) => {
                 let mut reply = Reply::redirect(return_to.as_str());
-                reply.session = SessionChange::Set(id);
-                reply.owner = Some(URL_SAFE_NO_PAD.encode(user.as_bytes()));
+                reply.session = SessionChange::Set { id, app_data };
                 reply
             }
             Err(error) => self.page(&error.into(), return_to),
@@ -470,6 +475,7 @@ impl Auth {
             Ok(session) => match self.0.remove(session).await {
                 Ok(session) => {
                     tracing::info!(session = ?session.key, "the user has signed out");
+                    self.end_app_session().await;
                     self.0.leave_provider(&session).await
                 }
                 Err(error) => return self.page(&error.into(), ReturnTo::default()),
@@ -481,6 +487,19 @@ impl Auth {
         let mut reply = Reply::redirect(next.as_ref().map_or("/", url::Url::as_str));
         reply.session = SessionChange::Clear;
         reply
+    }
+
+    /// Ends the app's own session before the provider is waited for.
+    async fn end_app_session(&self) {
+        if let Ok(sessions) = self.app_sessions()
+            && let Err(error) = sessions.end_present().await
+        {
+            // The adapter tries once more, and reports it.
+            tracing::debug!(
+                cause = crate::error::chain(&error),
+                "an app session was not ended at sign-out"
+            );
+        }
     }
 
     /// `GET /auth/session`: whether somebody is signed in, and who. Never a token; nothing is refreshed.

@@ -16,9 +16,6 @@ pub struct Reply {
     pub body: Cow<'static, str>,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
-    /// Whose the app's own session is from now on, with [`SessionChange::Set`]: a hash, the same at each sign-in of one
-    /// user. What another user has left there must not be shown to this one.
-    pub owner: Option<String>,
 }
 
 /// What becomes of the session identifier that the browser holds.
@@ -27,10 +24,24 @@ pub enum SessionChange {
     /// It stays as it is.
     #[default]
     Keep,
-    /// It becomes this one: somebody has signed in.
-    Set(SessionId),
+    /// Somebody has signed in.
+    Set {
+        /// It becomes this one.
+        id: SessionId,
+        /// What becomes of the app's own session.
+        app_data: AppData,
+    },
     /// It is taken away: the user has signed out.
     Clear,
+}
+
+/// What becomes of the app's own session data when somebody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppData {
+    /// They go on under the new sign-in: a guest has left them, or the same user, who has signed in again.
+    Keep,
+    /// They end: another user has left them, or it is not known who.
+    End,
 }
 
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
@@ -46,7 +57,6 @@ impl Reply {
             ],
             body: body.into(),
             session: SessionChange::Keep,
-            owner: None,
         }
     }
 
@@ -91,7 +101,6 @@ impl Reply {
             headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
             body: Cow::Borrowed(""),
             session: SessionChange::Keep,
-            owner: None,
         }
     }
 

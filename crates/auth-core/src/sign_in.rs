@@ -13,15 +13,16 @@ use crate::id_token::{self, IdTokenClaims, IdTokenError};
 use crate::jose::{self, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
+use crate::reply::AppData;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
-use crate::store::{IndexKey, Inserted, StoreError};
+use crate::store::{Inserted, StoreError};
 use crate::token::{TokenError, TokenRequest, TokenResponse};
 use crate::types::Scopes;
 use crate::userinfo::{self, UserinfoError};
 
 impl Core {
-    /// From the provider's answer to a new session: its identifier, and the index key of its user.
+    /// From the provider's answer to a new session: its identifier, and what becomes of the app's own session.
     ///
     /// Where it fails after the code was redeemed, the tokens are dropped and not revoked: many providers end the whole
     /// grant with them, and with it a session of the same user that is alive in another browser.
@@ -29,7 +30,7 @@ impl Core {
         self: &Arc<Self>,
         response: &AuthorizationResponse,
         previous: Option<&SessionId>,
-    ) -> Result<(SessionId, IndexKey), LoginError> {
+    ) -> Result<(SessionId, AppData), LoginError> {
         let metadata = self.provider.metadata(self.clock.now()).await?;
         let code = response.code(&metadata)?;
         let redirect_uri = self.config.redirect_uri();
@@ -115,11 +116,11 @@ impl Core {
         data: SessionData,
         previous: Option<&SessionId>,
         now: Timestamp,
-    ) -> Result<(SessionId, IndexKey), LoginError> {
+    ) -> Result<(SessionId, AppData), LoginError> {
+        let app_data = self.app_data_of(previous, &data).await?;
         let id = SessionId::random();
         let key = id.key();
         let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
-        let user = record.subject;
         match self.store.insert(&key, record, now).await? {
             Inserted::Yes => {}
             // 256 random bits do not meet by chance.
@@ -133,7 +134,25 @@ impl Core {
             return Err(error.into());
         }
         tracing::info!(session = ?key, "a user has signed in");
-        Ok((id, user))
+        Ok((id, app_data))
+    }
+
+    /// What a guest has left goes on under the new session, and what the same user has left, who signs in again. A
+    /// sign-in that is over may have been anybody's.
+    async fn app_data_of(
+        &self,
+        previous: Option<&SessionId>,
+        new: &SessionData,
+    ) -> Result<AppData, StoreError> {
+        let Some(previous) = previous else {
+            return Ok(AppData::Keep);
+        };
+        let is_same = self.load(&previous.key()).await?.is_some_and(|previous| {
+            let old = &previous.data;
+            // Of an empty subject nobody knows who it is.
+            !new.subject.is_empty() && (&old.issuer, &old.subject) == (&new.issuer, &new.subject)
+        });
+        Ok(if is_same { AppData::Keep } else { AppData::End })
     }
 
     async fn identity_of_id_token(

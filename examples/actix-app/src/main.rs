@@ -5,49 +5,45 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use actix_session::Session;
-use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::guard::{Guard, fn_guard};
+use actix_web::http::header::{ContentType, HeaderValue, LOCATION};
 use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use auth_actix::core::config::paths;
 use auth_actix::{
-    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession, RequireAuth,
-    require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
+    RequireAuth, require,
 };
-use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, Setup};
+use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
     let log = Log::held_back();
-    let (listener, setup) = match start().await {
+    let (listener, setup, sessions) = match start().await {
         Ok(started) => started,
         Err(error) => return example_common::refuse_to_start(&error),
     };
     log.release();
-    serve(listener, setup).await
+    serve(listener, setup, sessions).await
 }
 
-async fn start() -> Result<(TcpListener, Setup), ConfigError> {
+async fn start() -> Result<(TcpListener, Setup, AppSessionLayer), ConfigError> {
     let listener = example_common::listen("127.0.0.1:3001")?;
     let setup = example_common::setup(&listener).await?;
-    Ok((listener, setup))
+    let sessions = example_common::own_sessions(setup.auth.app_session_layer())?;
+    Ok((listener, setup, sessions))
 }
 
-async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
+async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -> ExitCode {
     let auth = setup.auth.clone();
     let carrier = setup.carrier;
     let site = Data::new(Site {
         auth: auth.clone(),
         dev: setup.dev.clone(),
     });
-    let sessions = match auth.app_session_layer() {
-        Ok(sessions) => sessions,
-        Err(error) => {
-            tracing::error!(%error, "the application's own sessions cannot be kept");
-            return ExitCode::FAILURE;
-        }
-    };
     let app = move || {
         let auth = &site.auth;
         let layer = match carrier {
@@ -56,14 +52,15 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
         };
         let is_carrier = carrier == Carrier::Framework;
         // Where the session carries no sign-in, only the routes that use it pay for it: it is loaded on each of them.
-        // The scope takes whatever is left, so it comes last.
         let with_session = web::scope("")
+            .guard(uses_session())
             .configure(pages_with_session)
             .configure(auth.routes())
             .wrap(Condition::new(!is_carrier, sessions.clone()));
         let everything_else = web::scope("")
             .configure(routes)
             .service(with_session)
+            .configure(auth.routes())
             .wrap(layer)
             .wrap(Condition::new(is_carrier, sessions.clone()));
         App::new()
@@ -96,6 +93,11 @@ async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
 struct Site {
     auth: Auth,
     dev: Option<DevInfo>,
+}
+
+/// Where the application's own session is used: its own pages, and where it begins and ends with the user.
+fn uses_session() -> impl Guard {
+    fn_guard(|context| ["/", "/note", paths::CALLBACK, paths::LOGOUT].contains(&context.head().uri.path()))
 }
 
 /// The routes that use the application's own session, beside the library's.
@@ -141,9 +143,11 @@ async fn home(
     site: Data<Site>,
     PeekSession(session): PeekSession,
     own: Session,
+    request: HttpRequest,
 ) -> Result<HttpResponse, AuthError> {
+    let purposes = PURPOSES.map(|name| request.headers().get(name).map(HeaderValue::as_bytes));
     let kept = match &session {
-        Some(_) => take(&own)?,
+        Some(_) => look(&own, example_common::is_seen(request.method().as_str(), purposes))?,
         None => Own::default(),
     };
     Ok(page(example_common::home(
@@ -156,9 +160,9 @@ async fn home(
 }
 
 /// What the application's own session holds; the message is shown once.
-fn take(own: &Session) -> Result<Own, AuthError> {
+fn look(own: &Session, is_seen: bool) -> Result<Own, AuthError> {
     let flash = own.get("flash")?;
-    if flash.is_some() {
+    if is_seen && flash.is_some() {
         own.remove("flash");
     }
     let note = own.get("note")?;

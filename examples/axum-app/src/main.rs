@@ -10,11 +10,11 @@ use auth_axum::{
     RequireAuth, require,
 };
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
-use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, Setup};
+use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_sessions::Session;
@@ -22,29 +22,23 @@ use tower_sessions::Session;
 #[tokio::main]
 async fn main() -> ExitCode {
     let log = Log::held_back();
-    let (listener, setup) = match start().await {
+    let (listener, setup, sessions) = match start().await {
         Ok(started) => started,
         Err(error) => return example_common::refuse_to_start(&error),
     };
     log.release();
-    serve(listener, setup).await
+    serve(listener, setup, sessions).await
 }
 
-async fn start() -> Result<(TcpListener, Setup), ConfigError> {
+async fn start() -> Result<(TcpListener, Setup, AppSessionLayer), ConfigError> {
     let listener = example_common::listen("127.0.0.1:3000")?;
     let setup = example_common::setup(&listener).await?;
-    Ok((listener, setup))
+    let sessions = example_common::own_sessions(setup.auth.app_session_layer())?;
+    Ok((listener, setup, sessions))
 }
 
-async fn serve(listener: TcpListener, setup: Setup) -> ExitCode {
+async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -> ExitCode {
     let auth = setup.auth.clone();
-    let sessions = match auth.app_session_layer() {
-        Ok(sessions) => sessions,
-        Err(error) => {
-            tracing::error!(%error, "the application's own sessions cannot be kept");
-            return ExitCode::FAILURE;
-        }
-    };
     let app = app(&setup, sessions);
     let (address, listener) = match (listener.local_addr(), tokio::net::TcpListener::from_std(listener)) {
         (Ok(address), Ok(listener)) => (address, listener),
@@ -126,9 +120,12 @@ async fn home(
     State(app): State<App>,
     PeekSession(session): PeekSession,
     own: Session,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<impl IntoResponse, AuthError> {
+    let purposes = PURPOSES.map(|name| headers.get(name).map(HeaderValue::as_bytes));
     let kept = match &session {
-        Some(_) => take(&own).await?,
+        Some(_) => look(&own, example_common::is_seen(method.as_str(), purposes)).await?,
         None => Own::default(),
     };
     Ok(page(example_common::home(
@@ -141,9 +138,9 @@ async fn home(
 }
 
 /// What the application's own session holds; the message is shown once.
-async fn take(own: &Session) -> Result<Own, AuthError> {
+async fn look(own: &Session, is_seen: bool) -> Result<Own, AuthError> {
     let flash = own.get("flash").await?;
-    if flash.is_some() {
+    if is_seen && flash.is_some() {
         own.remove_value("flash").await?;
     }
     let note = own.get("note").await?;

@@ -9,11 +9,12 @@ mod views;
 pub use log::Log;
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
-pub use views::{Own, dashboard, home, note, profile};
+pub use views::{Own, PURPOSES, dashboard, home, is_seen, note, profile};
 
 use std::process::ExitCode;
 
 use auth_core::ConfigError;
+use auth_core::error::SetupError;
 
 /// Headers of every page: nothing is loaded, nothing is run, nobody frames it.
 pub const PAGE_HEADERS: [(&str, &str); 4] = [
@@ -25,6 +26,15 @@ pub const PAGE_HEADERS: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ];
+
+/// The layer for the application's own sessions, made of this `Result`.
+///
+/// # Errors
+///
+/// [`ConfigError`] where the store keeps none.
+pub fn own_sessions<L>(layer: Result<L, SetupError>) -> Result<L, ConfigError> {
+    layer.map_err(|error| ConfigError::new("AUTH_STORE", error.to_string()))
+}
 
 /// The most bytes of a form that an application reads.
 pub const FORM_MAX: usize = 16 * 1024;

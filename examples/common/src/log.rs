@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+const LEVELS: &str = "info,tower_sessions=error,tower_sessions_core=error,actix_session=error";
+
 /// A log that keeps its lines back until the settings are known to be good, so that a wrong one is the only thing that
 /// is printed.
 #[derive(Clone, Debug)]
 pub struct Log(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Log {
-    /// Starts the log, lines held back. `RUST_LOG` sets the level; the default is `info`.
+    /// Starts the log, lines held back. `RUST_LOG` sets the level; the default is `info`, but for the session layers:
+    /// they warn of each browser that comes with the cookie of a session that has ended.
     #[must_use]
     pub fn held_back() -> Self {
         let log = Self(Arc::new(Mutex::new(Some(Vec::new()))));
         tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+            .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LEVELS)))
             .with_ansi(io::stderr().is_terminal())
             .with_writer(log.clone())
             .init();

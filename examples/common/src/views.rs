@@ -22,6 +22,20 @@ pub struct Own {
     pub flash: Option<String>,
 }
 
+/// Whether somebody is about to see the page: the message is not spent on a `HEAD` or on a browser that prefetches.
+#[must_use]
+pub fn is_seen(method: &str, purposes: [Option<&[u8]>; 2]) -> bool {
+    let is_prefetch = |purpose: &[u8]| {
+        String::from_utf8_lossy(purpose)
+            .to_ascii_lowercase()
+            .contains("prefetch")
+    };
+    method == "GET" && !purposes.into_iter().flatten().any(is_prefetch)
+}
+
+/// The headers in which browsers say what they ask for a page for.
+pub const PURPOSES: [&str; 2] = ["sec-purpose", "purpose"];
+
 /// The note that a form sent, and the message about it: no note where it is empty.
 ///
 /// # Errors

@@ -268,6 +268,8 @@ behaviour! {
             it_is_kept_over_a_restart_and_the_message_shown_once,
             it_ends_with_the_sign_out,
             another_user_in_the_same_browser_does_not_see_it,
+            the_message_waits_for_somebody_who_sees_it,
+            a_cookie_that_names_no_session_is_left_alone,
             it_is_shown_as_text,
             one_that_is_too_long_is_refused,
             requests_of_other_sites_leave_none,

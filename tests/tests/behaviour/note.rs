@@ -1,7 +1,8 @@
 //! What the application keeps in its own session: a note, and a message that is shown once.
 
-use auth_tests::stage::SECRET;
+use auth_tests::stage::{BASE, HTTPS_BASE, SECRET};
 use auth_tests::{Browser, Stage};
+use http::Method;
 
 use crate::protection::forged;
 use crate::store;
@@ -74,6 +75,45 @@ pub(crate) async fn another_user_in_the_same_browser_does_not_see_it(stage: Stag
     );
     world.sign_in("alice").await;
     assert!(!home(&world.browser).await.contains(NOTE));
+}
+
+pub(crate) async fn the_message_waits_for_somebody_who_sees_it(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    leave(&world.browser, NOTE).await;
+    for purpose in ["sec-purpose", "purpose"] {
+        let answer = world.browser.navigate("/").header(purpose, "prefetch").await;
+        answer.assert_status(200);
+    }
+    let answer = world.browser.request(Method::HEAD, "/").await;
+    answer.assert_status(200);
+    assert!(home(&world.browser).await.contains(KEPT));
+    assert!(!home(&world.browser).await.contains(KEPT));
+}
+
+pub(crate) async fn a_cookie_that_names_no_session_is_left_alone(stage: Stage) {
+    for (base, name) in [(BASE, "app_session"), (HTTPS_BASE, "__Host-app_session")] {
+        let world = stage
+            .world_with(|environment| environment.set("AUTH_BASE_URL", base))
+            .await;
+        for value in ["garbage", "", "AAAAAAAAAAAAAAAAAAAAAA"] {
+            for path in [
+                "/",
+                "/healthz",
+                "/api/ping",
+                "/auth/login",
+                "/auth/session",
+                "/nowhere",
+            ] {
+                let ask = world.browser.fresh().fetch(path);
+                let answer = ask.header("cookie", &format!("{name}={value}")).await;
+                assert_eq!(answer.status == 401, path == "/api/ping", "{}", answer.describe());
+                let lines = answer.headers.get_all("set-cookie").iter();
+                for line in lines.map(|line| line.to_str().unwrap()) {
+                    assert!(!line.starts_with(name), "{path}: {line}");
+                }
+            }
+        }
+    }
 }
 
 pub(crate) async fn it_is_shown_as_text(stage: Stage) {

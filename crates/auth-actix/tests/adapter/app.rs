@@ -68,7 +68,9 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
 fn flash(config: &mut ServiceConfig) {
     config
         .route("/flash", web::post().to(leave_flash))
-        .route("/flash", web::get().to(read_flash));
+        .route("/flash", web::get().to(read_flash))
+        .route("/clear", web::post().to(clear))
+        .route("/huge", web::post().to(huge));
 }
 
 fn routes(config: &mut ServiceConfig) {
@@ -169,11 +171,22 @@ async fn api(api: AuthenticatedClient) -> Result<web::Json<Value>, AuthError> {
     Ok(web::Json(api.get("/users/me").send().await?.json().await?))
 }
 
-async fn leave_flash(session: Session) -> actix_web::Result<HttpResponse> {
-    session.insert("flash", "saved")?;
+async fn leave_flash(session: Session, text: String) -> actix_web::Result<HttpResponse> {
+    let text = if text.is_empty() { "saved" } else { &text };
+    session.insert("flash", text)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn read_flash(session: Session) -> actix_web::Result<String> {
     Ok(session.get("flash")?.unwrap_or_else(|| "none".to_owned()))
+}
+
+async fn clear(session: Session) -> HttpResponse {
+    session.clear();
+    HttpResponse::NoContent().finish()
+}
+
+async fn huge(session: Session) -> actix_web::Result<HttpResponse> {
+    session.insert("huge", "a".repeat(1 << 20))?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auth_core::config::ResponseMode;
 use auth_testing::{Endpoint, Fault};
 use reqwest::Method;
 
@@ -123,10 +124,11 @@ async fn a_late_write_brings_no_session_back_and_leaves_the_cookie_alone() {
             let world = World::start(carrier).await;
             let mut browser = world.browser();
             browser.sign_in("/").await;
+            browser.post("/flash").await;
             let mut slow = world.browser();
             slow.cookies = browser.cookies.clone();
             let held = world.store.hold_updates().await;
-            let (late, ()) = tokio::join!(slow.post("/flash"), async {
+            let (late, ()) = tokio::join!(slow.post_text("/flash", "late"), async {
                 world.store.update_is_held().await;
                 match ending {
                     "sign-out" => drop(browser.post("/auth/logout").await),
@@ -141,6 +143,177 @@ async fn a_late_write_brings_no_session_back_and_leaves_the_cookie_alone() {
             // Nor does a look at the old session take the new one's cookie away.
             assert_eq!(slow.script("/flash").await.set_cookies().count(), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_note_whose_body_comes_late_is_nobody_elses() {
+    for has_session in [false, true] {
+        for ending in ["sign-out", "another user"] {
+            let world = World::start(Carrier::CookieBesideAppSession).await;
+            let mut browser = world.browser();
+            browser.sign_in("/").await;
+            if has_session {
+                browser.post("/flash").await;
+            }
+            let stalled = browser.stall("/flash").await;
+            match ending {
+                "sign-out" => drop(browser.post("/auth/logout").await),
+                _ => drop(browser.sign_in_as("bob").await),
+            }
+            browser.finish(stalled).await;
+            assert_eq!(browser.script("/flash").await.body, "none", "{ending}");
+            let mut guest = world.browser();
+            guest.cookies = browser.cookies.clone();
+            guest.cookies.retain(|name, _| name == "app_session");
+            assert_eq!(guest.script("/flash").await.body, "none", "{ending}");
+            browser.sign_in_as("bob").await;
+            assert_eq!(browser.script("/flash").await.body, "none", "{ending}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_note_is_not_seen_after_a_sign_in_that_did_not_end_the_old_one() {
+    let world = World::start_with(Carrier::CookieBesideAppSession, ResponseMode::FormPost).await;
+    let mut browser = world.browser();
+    browser.sign_in_by_form("ada").await;
+    browser.post("/flash").await;
+    assert_eq!(browser.script("/flash").await.body, "saved");
+    let stalled = browser.stall("/flash").await;
+    browser.sign_in_by_form("bob").await;
+    assert_eq!(browser.script("/me").await.body, "bob");
+    assert_eq!(browser.script("/flash").await.body, "none");
+    browser.finish(stalled).await;
+    assert_eq!(browser.script("/flash").await.body, "none");
+}
+
+#[tokio::test]
+async fn what_a_guest_or_the_same_user_left_is_taken_over_and_no_one_elses() {
+    for carrier in APP_SESSIONS {
+        for cleared in [false, true] {
+            let world = World::start(carrier).await;
+            let mut browser = world.browser();
+            browser.post("/flash").await;
+            browser.sign_in_as("ada").await;
+            assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+            if cleared && carrier == Carrier::CookieBesideAppSession {
+                browser.post("/clear").await;
+                assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+            }
+            browser.post_text("/flash", "of ada").await;
+            browser.sign_in_as("ada").await;
+            assert_eq!(browser.script("/flash").await.body, "of ada", "{carrier:?}");
+            browser.sign_in_as("bob").await;
+            assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+            browser.sign_in_as("ada").await;
+            assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_under_a_sign_in_that_is_over_is_taken_over_by_nobody() {
+    for carrier in APP_SESSIONS {
+        for next in ["ada", "bob"] {
+            let world = World::start(carrier).await;
+            let mut browser = world.browser();
+            browser.sign_in("/").await;
+            browser.post("/flash").await;
+            world.clock.advance(Duration::from_secs(8 * 3600 + 60));
+            assert_eq!(browser.script("/me").await.status, 401, "{carrier:?}");
+            browser.sign_in_as(next).await;
+            assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?} {next}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_makes_no_app_session_where_there_is_nothing_to_keep() {
+    let world = World::start(Carrier::CookieBesideAppSession).await;
+    let mut browser = world.browser();
+    for user in ["ada", "ada", "bob"] {
+        browser.sign_in_as(user).await;
+        assert!(!browser.cookies.contains_key("app_session"), "{user}");
+    }
+    // Nor where another user's has ended.
+    browser.post("/flash").await;
+    browser.sign_in_as("ada").await;
+    assert!(!browser.cookies.contains_key("app_session"));
+}
+
+#[tokio::test]
+async fn an_app_session_that_is_too_large_is_413() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        for _ in ["without a session", "with one"] {
+            let answer = browser.post("/huge").await;
+            assert_eq!(answer.status, 413, "{carrier:?}");
+            assert_eq!(answer.set_cookies().count(), 0);
+            browser.post("/flash").await;
+        }
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_another_site_leaves_nothing_in_an_app_session() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        let headers = [("origin", "https://evil.example")];
+        let answer = browser.send(Method::POST, "/flash", &headers, "evil").await;
+        assert_eq!(answer.set_cookies().count(), 0, "{carrier:?}");
+        browser.post("/flash").await;
+        let answer = browser.send(Method::POST, "/flash", &headers, "evil").await;
+        assert_eq!(answer.set_cookies().count(), 0, "{carrier:?}");
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_names_no_app_session_is_left_alone_until_the_sign_out() {
+    for carrier in APP_SESSIONS {
+        for garbage in ["garbage", "AAAAAAAAAAAAAAAAAAAAAA", ""] {
+            let world = World::start(carrier).await;
+            let mut browser = world.browser();
+            browser
+                .cookies
+                .insert("app_session".to_owned(), garbage.to_owned());
+            for path in ["/", "/me", "/flash", "/auth/session", "/nowhere"] {
+                let answer = browser.script(path).await;
+                assert_eq!(answer.set_cookies().count(), 0, "{carrier:?} {path}");
+            }
+            let answer = browser.post("/auth/logout").await;
+            let lines: Vec<_> = answer
+                .set_cookies()
+                .filter(|line| line.starts_with("app_session="))
+                .collect();
+            assert_eq!(
+                lines,
+                ["app_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"],
+                "{carrier:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_app_session_that_cannot_be_read_is_none() {
+    for carrier in APP_SESSIONS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.post("/flash").await;
+        let cookie = &browser.cookies["app_session"];
+        // actix-session's cookie begins with a signature.
+        let id = &cookie[cookie.len().saturating_sub(43)..];
+        let sessions = world.auth.app_sessions().unwrap();
+        let hour = Duration::from_secs(3600);
+        assert!(sessions.update(id, b"no entries", hour).await.unwrap());
+        assert_eq!(browser.script("/flash").await.body, "none", "{carrier:?}");
+        browser.post("/flash").await;
+        assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use auth_core::clock::{TestClock, Timestamp};
+use auth_core::config::ResponseMode;
 use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
@@ -19,6 +20,8 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use url::Url;
 
 use crate::app;
@@ -61,6 +64,10 @@ const SECRET: &str = "a secret of the app";
 
 impl World {
     pub(crate) async fn start(carrier: Carrier) -> Self {
+        Self::start_with(carrier, ResponseMode::Query).await
+    }
+
+    pub(crate) async fn start_with(carrier: Carrier, mode: ResponseMode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -74,6 +81,7 @@ impl World {
             .clock(clock.clock())
             .client(client)
             .user(ada)
+            .user(User::new("bob"))
             .start()
             .await
             .unwrap();
@@ -81,6 +89,7 @@ impl World {
             .base_url(&origin)
             .issuer(provider.issuer())
             .client(CLIENT, Some(SECRET))
+            .response_mode(mode)
             .store(store.clone())
             .secret(SecretKeys::random())
             .api(provider.api_url())
@@ -142,6 +151,62 @@ impl Browser<'_> {
         self.send(Method::POST, target, &headers, "").await
     }
 
+    /// The same with a text.
+    pub(crate) async fn post_text(&mut self, target: &str, text: &str) -> Answer {
+        let origin = self.world.base.origin().ascii_serialization();
+        let headers = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+        self.send(Method::POST, target, &headers, text.to_owned()).await
+    }
+
+    /// Sends the head of such a request, and waits until the app wants to read the body.
+    pub(crate) async fn stall(&self, target: &str) -> Stalled {
+        let host = self.world.base.socket_addrs(|| None).unwrap()[0];
+        let origin = self.world.base.origin().ascii_serialization();
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\ncookie: {}\r\nexpect: 100-continue\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            self.cookie_header(),
+            LATE.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert!(go_on.starts_with(b"HTTP/1.1 100"), "{go_on:?}");
+        Stalled(stream)
+    }
+
+    fn cookie_header(&self) -> String {
+        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    fn keep_cookies<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
+        for line in lines {
+            let (name, rest) = line.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            if line.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// Sends the body of a stalled request, and keeps the cookies of its answer.
+    pub(crate) async fn finish(&mut self, stalled: Stalled) {
+        let Stalled(mut stream) = stalled;
+        stream.write_all(LATE.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        self.keep_cookies(
+            answer
+                .lines()
+                .filter_map(|line| line.strip_prefix("set-cookie: ")),
+        );
+    }
+
     pub(crate) async fn send(
         &mut self,
         method: Method,
@@ -155,12 +220,7 @@ impl Browser<'_> {
             request = request.header(*name, *value);
         }
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            request = request.header("cookie", cookies.join("; "));
+            request = request.header("cookie", self.cookie_header());
         }
         let response = request.send().await.unwrap();
         let answer = Answer {
@@ -168,15 +228,7 @@ impl Browser<'_> {
             headers: response.headers().clone(),
             body: response.text().await.unwrap(),
         };
-        for line in answer.set_cookies() {
-            let (name, rest) = line.split_once('=').unwrap();
-            let value = rest.split(';').next().unwrap();
-            if line.contains("Max-Age=0") {
-                self.cookies.remove(name);
-            } else {
-                self.cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        self.keep_cookies(answer.set_cookies());
         answer
     }
 
@@ -189,19 +241,59 @@ impl Browser<'_> {
 
     /// The same, beginning with this URL of the app.
     pub(crate) async fn sign_in_at(&mut self, login: &str) -> Answer {
+        self.sign_in_with(login, "ada").await
+    }
+
+    pub(crate) async fn sign_in_as(&mut self, user: &str) -> Answer {
+        self.sign_in_with("/auth/login", user).await
+    }
+
+    async fn sign_in_with(&mut self, login: &str, user: &str) -> Answer {
         let answer = self.open(login).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         let approval = self
             .world
             .provider
-            .approve(answer.header("location"), "ada")
+            .approve(answer.header("location"), user)
             .await
             .unwrap();
         let answer = self.open(&approval.callback_url).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer
     }
+
+    /// Signs a user in by a form of the provider's site, with which the browser sends no `SameSite=Lax` cookie.
+    pub(crate) async fn sign_in_by_form(&mut self, user: &str) {
+        let mut lax = std::mem::take(&mut self.cookies);
+        let answer = self.open("/auth/login").await;
+        let approval = self
+            .world
+            .provider
+            .approve(answer.header("location"), user)
+            .await
+            .unwrap();
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(approval.form.unwrap())
+            .finish();
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", self.world.provider.issuer()),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        let answer = self
+            .send(Method::POST, &approval.callback_url, &headers, form)
+            .await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        lax.append(&mut self.cookies);
+        self.cookies = lax;
+    }
 }
+
+/// The text of a request whose body comes late.
+pub(crate) const LATE: &str = "a late note";
+
+/// A request whose head was sent.
+pub(crate) struct Stalled(TcpStream);
 
 /// An answer, read in full.
 #[derive(Debug)]
@@ -405,7 +497,9 @@ impl AppDataStore for ProbeStore {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.0.held.notify_one();
+        if self.0.updates.try_lock().is_err() {
+            self.0.held.notify_one();
+        }
         let _held = self.0.updates.lock().await;
         self.access()?.update_app_data(key, data, expires_at, now).await
     }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use auth_axum::{Auth, AuthError, AuthExt, AuthenticatedClient, Gate, PeekSession, RequireAuth, require};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 use tower_sessions::cookie::SameSite;
@@ -67,6 +67,8 @@ fn router() -> Router {
         .route("/everything", get(everything))
         .route("/api", get(api))
         .route("/flash", get(read_flash).post(leave_flash))
+        .route("/clear", post(clear))
+        .route("/huge", post(huge))
         .nest("/nested", Router::new().nest("/deep", deep))
         .route(
             "/mail",
@@ -118,12 +120,23 @@ async fn api(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     Ok(Json(api.get("/users/me").send().await?.json().await?))
 }
 
-async fn leave_flash(session: Session) -> Result<StatusCode, AuthError> {
-    session.insert("flash", "saved").await?;
+async fn leave_flash(session: Session, text: String) -> Result<StatusCode, AuthError> {
+    let text = if text.is_empty() { "saved" } else { &text };
+    session.insert("flash", text).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn read_flash(session: Session) -> Result<String, AuthError> {
     let flash = session.get("flash").await?;
     Ok(flash.unwrap_or_else(|| "none".to_owned()))
+}
+
+async fn clear(session: Session) -> StatusCode {
+    session.clear().await;
+    StatusCode::NO_CONTENT
+}
+
+async fn huge(session: Session) -> Result<StatusCode, AuthError> {
+    session.insert("huge", "a".repeat(1 << 20)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use auth_core::app_sessions::AppSessionError;
 use auth_core::clock::TestClock;
 use auth_core::error::SetupError;
+use auth_core::request::RequestHead;
 use auth_core::store::Inserted;
 use auth_core::{AppSessions, Auth, SecretKeys};
 
@@ -15,6 +16,29 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn keys(list: &[char]) -> SecretKeys {
     let list: Vec<String> = list.iter().map(|digit| digit.to_string().repeat(64)).collect();
     SecretKeys::from_hex(&list.join(",")).unwrap()
+}
+
+/// A request with these cookies.
+struct Cookie<'a>(&'a str);
+
+impl RequestHead for Cookie<'_> {
+    fn method(&self) -> &str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        "/"
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        if name == "cookie" {
+            each(self.0);
+        }
+    }
 }
 
 async fn sessions(store: &str, keys: SecretKeys, clock: &TestClock) -> AppSessions {
@@ -53,7 +77,8 @@ async fn what_was_deleted_or_never_there_is_not_made_by_an_update() {
     );
     assert_eq!(sessions.load(&id).await.unwrap().unwrap(), b"data");
     assert!(sessions.delete(&id).await.unwrap());
-    let (updated, watched) = sessions.watch(sessions.update(&id, b"late", HOUR)).await;
+    let brought = sessions.brought(&Cookie(""));
+    let (updated, watched) = sessions.watch(brought, sessions.update(&id, b"late", HOUR)).await;
     assert!(!updated.unwrap() && watched.is_used());
     assert_eq!(watched.cookie_line("app_session=old; Path=/"), None);
     assert_eq!(
@@ -61,6 +86,30 @@ async fn what_was_deleted_or_never_there_is_not_made_by_an_update() {
         Some("other=kept; Path=/")
     );
     assert!(sessions.load(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn data_belong_to_the_sign_in_that_the_request_brings() {
+    let sessions = sessions("memory:", keys(&['a']), &TestClock::new()).await;
+    let sign_ins = [
+        "other=cookie".to_owned(),
+        format!("auth_session={}", "A".repeat(43)),
+        format!("auth_session={}", "B".repeat(42) + "A"),
+    ];
+    for (n, own) in sign_ins.iter().enumerate() {
+        let insert = sessions.insert("id", own.as_bytes(), HOUR);
+        let (inserted, _) = sessions.watch(sessions.brought(&Cookie(own)), insert).await;
+        assert_eq!(inserted.unwrap(), Inserted::Yes, "{own}");
+        for (m, other) in sign_ins.iter().enumerate() {
+            let (found, _) = sessions
+                .watch(sessions.brought(&Cookie(other)), sessions.load("id"))
+                .await;
+            let expected = (m <= n).then(|| other.as_bytes().to_vec());
+            assert_eq!(found.unwrap(), expected, "{own} {other}");
+        }
+    }
+    // What runs outside of a request is a guest's.
+    assert_eq!(sessions.load("id").await.unwrap().unwrap(), b"other=cookie");
 }
 
 #[tokio::test]

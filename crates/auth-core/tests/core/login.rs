@@ -36,7 +36,7 @@ async fn of_fifty_callbacks_at_once_one_redeems_the_code() {
     let replies = tasks.join_all().await;
     let (signed_in, refused): (Vec<_>, Vec<_>) = replies
         .iter()
-        .partition(|reply| matches!(reply.session, SessionChange::Set(_)));
+        .partition(|reply| matches!(reply.session, SessionChange::Set { .. }));
     assert_eq!((signed_in.len(), refused.len()), (1, 49));
     assert_eq!(location(signed_in[0]), "/here");
     for reply in refused {
@@ -139,7 +139,11 @@ async fn any_instance_finishes_what_another_began_until_the_last_second() {
     let target = browser.approve(&url).await;
     browser.auth = world.instance().await;
     let reply = browser.callback(&target).await;
-    assert!(matches!(reply.session, SessionChange::Set(_)), "{}", reply.body);
+    assert!(
+        matches!(reply.session, SessionChange::Set { .. }),
+        "{}",
+        reply.body
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +164,11 @@ async fn the_sixth_attempt_drops_the_oldest() {
     );
     for target in &targets[1..] {
         let reply = browser.callback(target).await;
-        assert!(matches!(reply.session, SessionChange::Set(_)), "{}", reply.body);
+        assert!(
+            matches!(reply.session, SessionChange::Set { .. }),
+            "{}",
+            reply.body
+        );
     }
     assert_eq!(world.store.sessions(), 1, "each sign-in ends the session before");
 }
@@ -438,7 +446,7 @@ async fn an_answer_that_is_posted_is_read_from_the_body_only() {
     )
     .await;
     assert_eq!(location(&good), "/here");
-    assert!(matches!(good.session, SessionChange::Set(_)));
+    assert!(matches!(good.session, SessionChange::Set { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

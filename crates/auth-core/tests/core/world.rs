@@ -268,7 +268,7 @@ impl Browser<'_> {
         let reply = self.try_sign_in(return_to).await;
         assert_eq!(reply.status, 303, "{}", reply.body);
         match reply.session {
-            SessionChange::Set(id) => id,
+            SessionChange::Set { id, .. } => id,
             other => panic!("nobody was signed in: {other:?}"),
         }
     }
