@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_core::reply::SessionChange;
+use auth_core::reply::{AppData, SessionChange};
 use auth_core::{Auth, SecretKeys};
 use auth_testing::DevProvider;
 
@@ -29,7 +29,10 @@ impl SignedIn {
             .build()
             .await?;
         let id = world::sign_in(&auth, &provider).await?;
-        let line = auth.session_cookie(&SessionChange::Set(id));
+        let line = auth.session_cookie(&SessionChange::Set {
+            id,
+            app_data: AppData::Keep,
+        });
         let cookie = line.as_deref().map(world::cookie_of).unwrap_or_default();
         Ok(Self {
             cookie: cookie.to_owned(),

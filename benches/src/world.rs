@@ -48,7 +48,7 @@ pub(crate) async fn sign_in(auth: &Auth, provider: &DevProvider) -> Result<Sessi
         .callback(get(auth, "/auth/callback", query, Some(attempt)))
         .await;
     match callback.session {
-        SessionChange::Set(id) => Ok(id),
+        SessionChange::Set { id, .. } => Ok(id),
         _ => Err(format!("the sign-in failed with status {}", callback.status).into()),
     }
 }

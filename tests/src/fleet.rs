@@ -113,7 +113,7 @@ impl Fleet {
             stage
                 .environment(&provider)
                 .set("AUTH_STORE", store)
-                .set("RUST_LOG", "warn"),
+                .set("RUST_LOG", "info"),
         );
         let mut fleet = Self {
             provider: Arc::new(provider),
@@ -121,7 +121,10 @@ impl Fleet {
             environment,
             instances: Vec::new(),
             addresses: Addresses(Arc::default()),
+            // Each request has a connection of its own: an idle one may be about to be closed by the server, or hold
+            // its complaint that no request came (actix-web's 408), and neither is an answer to the next request.
             client: reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(Duration::from_secs(60))
                 .no_proxy()
