@@ -9,6 +9,23 @@ mod load;
 mod outages;
 mod stores;
 
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Kills, and the starts that follow them, take a machine's whole attention: they run alone, everything else side by side.
+async fn turn(module: &str) -> Turn {
+    static MACHINE: RwLock<()> = RwLock::const_new(());
+    match module {
+        "kills" => Turn::Alone(MACHINE.write().await),
+        _ => Turn::Beside(MACHINE.read().await),
+    }
+}
+
+#[allow(dead_code, reason = "the guards are held, not looked at")]
+enum Turn {
+    Alone(RwLockWriteGuard<'static, ()>),
+    Beside(RwLockReadGuard<'static, ()>),
+}
+
 /// Makes a test of each case for each store.
 macro_rules! on_every_store {
     ($($module:ident { $($case:ident,)* })*) => {
@@ -21,6 +38,7 @@ macro_rules! on_every_store {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
+                    let _turn = crate::turn(stringify!($module)).await;
                     crate::$module::$case(crate::stores::Backend::$store).await;
                 })*
             })*
