@@ -658,12 +658,17 @@ impl Core {
         access_token: &AccessToken,
     ) -> Result<Session, RefreshError> {
         let now = self.clock.now();
-        let keys = match self.provider.keys_at_hand() {
+        let check = |keys: &KeySet| self.check(metadata, &saved.data, token, access_token, keys);
+        let fetched = match self.provider.keys_at_hand() {
+            // Another flight may have fetched them since this one looked.
+            Some(keys) => match check(&keys) {
+                Checked::NeedsKeys => self.provider.keys_again(metadata, now).await,
+                checked => return self.keep_checked(saved, token, response, checked).await,
+            },
             None => Some(self.provider.keys(metadata, now).await),
-            Some(_) => self.provider.keys_again(metadata, now).await,
         };
-        let checked = match keys {
-            Some(Ok(keys)) => self.check(metadata, &saved.data, token, access_token, &keys),
+        let checked = match fetched {
+            Some(Ok(keys)) => check(&keys),
             // The keys cannot be had: the old ID token stays, and the next refresh brings another.
             Some(Err(error)) => {
                 tracing::warn!(session = ?saved.key, cause = crate::error::chain(&error), "a refreshed ID token could not be checked");
@@ -672,6 +677,17 @@ impl Core {
             // Fetched a moment ago, and this key is not among them.
             None => Checked::NeedsKeys,
         };
+        self.keep_checked(saved, token, response, checked).await
+    }
+
+    /// Acts on what an ID token is worth that was checked after the tokens were saved.
+    async fn keep_checked(
+        self: &Arc<Self>,
+        saved: Session,
+        token: &IdToken,
+        response: &TokenResponse,
+        checked: Checked,
+    ) -> Result<Session, RefreshError> {
         match checked {
             Checked::Good { session_expiry } => Ok(self.keep_id_token(saved, token, session_expiry).await),
             Checked::None => Ok(saved),

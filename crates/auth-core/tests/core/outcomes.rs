@@ -404,3 +404,29 @@ async fn without_rotation_a_late_holder_adopts_the_tokens_of_the_one_that_took_o
         "one of the two was saved"
     );
 }
+
+/// An instance that has just started has no keys yet, and its first refreshes may all find that out at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn refreshes_that_began_without_keys_use_those_that_came_meanwhile() {
+    let world = World::start().await;
+    let ids = expired(&world, 4).await;
+    let fresh = world.instance().await;
+    let swaps = world.store.hold(Op::Swap);
+    let refreshes: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let (auth, id) = (fresh.clone(), id.clone());
+            tokio::spawn(async move { code(&auth, &id).await })
+        })
+        .collect();
+    swaps.waiting(4).await;
+    // A sign-in brings the keys, and another one uses up the one fetch in half a minute for a key that is not among them.
+    world.browser_of(&fresh).sign_in("/").await;
+    world.control().sign_with_unpublished_key(true);
+    assert_eq!(world.browser_of(&fresh).try_sign_in("/").await.status, 502);
+    drop(swaps);
+    for refresh in refreshes {
+        assert_eq!(refresh.await.unwrap(), "fresh");
+    }
+    assert_eq!(world.store.sessions(), 5);
+}
