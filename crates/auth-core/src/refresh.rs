@@ -538,7 +538,6 @@ impl Core {
         Ok(Came {
             is_rotated: rotated.is_some() && rotated != held.data.tokens.refresh.as_ref(),
             response,
-            unchecked: id_token.filter(|_| matches!(checked, Checked::NeedsKeys)),
             checked,
             save_until: Instant::now() + SAVE_FOR,
             is_saved: false,
@@ -608,12 +607,12 @@ impl Core {
             let error = TokenError::Malformed("there is no access token of the session's type in it");
             return Err(self.provider_failed(&session.key, error.into()));
         };
-        match &came.unchecked {
-            None => Ok(session),
-            Some(token) => {
+        match (&came.checked, &came.response.id_token) {
+            (Checked::NeedsKeys, Some(token)) => {
                 self.check_later(&metadata, session, token, &came.response, access_token)
                     .await
             }
+            _ => Ok(session),
         }
     }
 
@@ -826,8 +825,6 @@ impl Core {
 struct Came {
     response: TokenResponse,
     checked: Checked,
-    /// The ID token, where the keys have to be fetched to check it.
-    unchecked: Option<IdToken>,
     save_until: Instant,
     /// Whether there is another refresh token than the one that was presented.
     is_rotated: bool,
