@@ -105,6 +105,14 @@ impl SessionStore for Shared {
         self.0.claim_once(key, until, now).await
     }
 
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.0.prolong_claim(key, until, now).await
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.0.claimed_until(key, now).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.0.sweep(now).await
     }

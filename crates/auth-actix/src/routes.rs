@@ -17,7 +17,8 @@ use crate::session::{self, AuthContext};
 
 /// What actix-web applications get from an [`Auth`].
 pub trait AuthExt {
-    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`, for
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
+    /// `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`, for
     /// [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
     ///
     /// They belong on the `App` itself: in a scope they would lie below its path, where the provider does not send
@@ -59,6 +60,12 @@ impl AuthExt for Auth {
                 .service(web::resource(paths::LOGIN).to(login))
                 .service(web::resource(paths::CALLBACK).to(callback))
                 .service(web::resource(paths::LOGOUT).route(web::post().to(logout)))
+                .service(web::resource(paths::BACKCHANNEL_LOGOUT).route(web::post().to(backchannel_logout)))
+                .service(
+                    web::resource(paths::FRONTCHANNEL_LOGOUT)
+                        .route(web::get().to(frontchannel_logout))
+                        .route(web::head().to(frontchannel_logout)),
+                )
                 .service(
                     web::resource(paths::SESSION)
                         .route(web::get().to(session_status))
@@ -99,6 +106,20 @@ async fn logout(request: HttpRequest, body: web::Payload) -> Result<HttpResponse
     answer(request, body, async |auth, request| auth.logout(request).await).await
 }
 
+async fn backchannel_logout(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| {
+        auth.backchannel_logout(request).await
+    })
+    .await
+}
+
+async fn frontchannel_logout(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| {
+        auth.frontchannel_logout(request).await
+    })
+    .await
+}
+
 async fn session_status(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
     answer(request, body, async |auth, request| {
         auth.session_status(request).await
@@ -125,7 +146,7 @@ async fn answer(
     let auth = context.auth();
     let id = context.id()?.cloned();
     let Ok(Ok(body)) = body.to_bytes_limited(RouteRequest::MAX_BODY).await else {
-        return Ok(response(auth.refuse_body()));
+        return Ok(response(auth.refuse_body_of(&Head(&request))));
     };
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;

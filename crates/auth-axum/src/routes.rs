@@ -20,8 +20,9 @@ use crate::session::{self, AuthContext};
 
 /// What axum applications get from an [`Auth`].
 pub trait AuthExt {
-    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/session` and `/auth/errors/{code}`, to be
-    /// merged into the app's router, inside of [`layer`](Self::layer).
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
+    /// `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`, to be merged into the app's router,
+    /// inside of [`layer`](Self::layer).
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
 
     /// The layer that goes around everything that asks who is signed in.
@@ -53,6 +54,8 @@ impl AuthExt for Auth {
             .route(paths::LOGIN, any(login))
             .route(paths::CALLBACK, any(callback))
             .route(paths::LOGOUT, post(logout))
+            .route(paths::BACKCHANNEL_LOGOUT, post(backchannel_logout))
+            .route(paths::FRONTCHANNEL_LOGOUT, get(frontchannel_logout))
             .route(paths::SESSION, get(session_status))
             .route(&errors, get(explain_error))
     }
@@ -86,6 +89,20 @@ async fn logout(request: Request) -> Response {
     run(request, async |auth, request| auth.logout(request).await).await
 }
 
+async fn backchannel_logout(request: Request) -> Response {
+    run(request, async |auth, request| {
+        auth.backchannel_logout(request).await
+    })
+    .await
+}
+
+async fn frontchannel_logout(request: Request) -> Response {
+    run(request, async |auth, request| {
+        auth.frontchannel_logout(request).await
+    })
+    .await
+}
+
 async fn session_status(request: Request) -> Response {
     run(request, async |auth, request| auth.session_status(request).await).await
 }
@@ -114,7 +131,7 @@ async fn answer(
     let id = context.id().await?.cloned();
     let body = std::mem::take(request.body_mut());
     let Ok(body) = to_bytes(body, RouteRequest::MAX_BODY).await else {
-        return Ok(response(auth.refuse_body()));
+        return Ok(response(auth.refuse_body_of(&Head(&request))));
     };
     let route_request = auth.route_request(&Head(&request), body.into(), id);
     let mut reply = route(auth.clone(), route_request).await;

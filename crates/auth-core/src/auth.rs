@@ -23,7 +23,9 @@ use crate::gate::OnRefusal;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::login::{self, LoginError, LoginOptions, StepUp};
+use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::provider_logout::Refusal;
 use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
@@ -502,6 +504,40 @@ impl Auth {
         }
     }
 
+    /// `POST /auth/backchannel-logout`: ends the sessions that a logout token names (Back-Channel Logout 1.0 §2.5 to
+    /// §2.8). 200 when the token is good, also where nobody has such a session; 400 when it is not; 503 while that
+    /// cannot be said, or nothing can be done about it. Tokens are not revoked: that is for the provider, who has ended
+    /// what they belong to.
+    pub async fn backchannel_logout(&self, request: RouteRequest) -> Reply {
+        let core = Arc::clone(&self.0);
+        let incoming = request.incoming.clone();
+        // To its end, whether or not the provider waits for it.
+        let done = self
+            .0
+            .spawn(async move { core.backchannel_logout(&request).await })
+            .await;
+        match done {
+            Ok(Ok(())) => Reply::empty(200),
+            Ok(Err(Refusal::Token(error))) => refuse_logout_token(error),
+            Ok(Err(Refusal::NotNow(error))) => self.refuse(&error, &incoming, &OnRefusal::Automatic),
+            Err(_) => self.refuse(
+                &RefreshError::Interrupted.into(),
+                &incoming,
+                &OnRefusal::Automatic,
+            ),
+        }
+    }
+
+    /// `GET /auth/frontchannel-logout`: ends the sessions that `iss` and `sid` name (Front-Channel Logout 1.0 §2). Both
+    /// are demanded: the provider shows this in a frame, where browsers send no cookie of the app's along.
+    pub async fn frontchannel_logout(&self, request: RouteRequest) -> Reply {
+        match self.0.frontchannel_logout(&request).await {
+            Some(Ok(())) => respond::signed_out(&self.issuer()),
+            Some(Err(error)) => self.page(&error.into(), ReturnTo::default()),
+            None => respond::simple_page(400, "request.frontchannel_logout"),
+        }
+    }
+
     /// `GET /auth/session`: whether somebody is signed in, and who. Never a token; nothing is refreshed.
     pub async fn session_status(&self, request: RouteRequest) -> Reply {
         match self.peek(request.session.as_ref()).await {
@@ -532,6 +568,21 @@ impl Auth {
     pub fn refuse_body(&self) -> Reply {
         respond::simple_page(413, "request.body")
     }
+
+    /// The same, to a request of one of the library's routes: what is too long to be a logout token is a bad one.
+    pub fn refuse_body_of(&self, head: &impl RequestHead) -> Reply {
+        match head.path() {
+            paths::BACKCHANNEL_LOGOUT => refuse_logout_token(LogoutTokenError::Malformed),
+            _ => self.refuse_body(),
+        }
+    }
+}
+
+/// Back-Channel Logout 1.0 §2.8, in the form of RFC 6749 §5.2.
+fn refuse_logout_token(error: LogoutTokenError) -> Reply {
+    tracing::info!(cause = %error, "a logout token was refused");
+    let refusal = json!({ "error": "invalid_request", "error_description": error.to_string() });
+    Reply::json(400, &refusal)
 }
 
 impl Core {

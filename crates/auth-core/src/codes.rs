@@ -101,6 +101,16 @@ static CODES: &[(&str, &str, &str)] = &[
         "Start again from the application's own page.",
     ),
     (
+        "request.frontchannel_logout",
+        "A sign-out was announced without naming a session of this application's provider.",
+        "Providers send `iss` and `sid`, each once. Developers: the client's registration at the provider must ask for both (`frontchannel_logout_session_required`).",
+    ),
+    (
+        "login.signed_out",
+        "While you were signing in, the provider has signed you out.",
+        "Sign in again.",
+    ),
+    (
         "login.state_missing",
         "The answer from the sign-in page does not say which sign-in it belongs to.",
         "Start again. If it stays, something between provider and application removes the `state` parameter.",

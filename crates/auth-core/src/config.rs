@@ -176,6 +176,10 @@ pub mod paths {
     pub const CALLBACK: &str = "/auth/callback";
     /// Ends the session.
     pub const LOGOUT: &str = "/auth/logout";
+    /// Takes the provider's word that a session has ended there, from the provider itself.
+    pub const BACKCHANNEL_LOGOUT: &str = "/auth/backchannel-logout";
+    /// Takes the same by way of the browser.
+    pub const FRONTCHANNEL_LOGOUT: &str = "/auth/frontchannel-logout";
     /// Tells whether somebody is signed in.
     pub const SESSION: &str = "/auth/session";
     /// Explains a failure's code, which follows.

@@ -374,6 +374,10 @@ pub enum LoginError {
     /// The app's hook refused the user.
     #[error(transparent)]
     ByApp(Refused),
+    /// The provider has ended the session, or all of the user's, since the sign-in was begun (Back-Channel and
+    /// Front-Channel Logout 1.0).
+    #[error("the provider has signed the user out meanwhile")]
+    SignedOut,
     /// A third party asks for a sign-in at an issuer that is not ours (OpenID Connect Core §4).
     #[error("a sign-in was asked for at an issuer that is not configured")]
     UnknownIssuer,
@@ -463,6 +467,7 @@ impl LoginError {
             Self::Userinfo(error) => error.code(),
             Self::Inactive => "login.token_inactive",
             Self::ByApp(_) => "login.refused_by_app",
+            Self::SignedOut => "login.signed_out",
             Self::UnknownIssuer => "login.unknown_issuer",
             Self::Unsupported(_) => "login.unsupported",
             Self::Provider(error) => error.code(),
@@ -481,6 +486,7 @@ impl LoginError {
             | Self::IssuerMismatch
             | Self::IssuerMissing
             | Self::CodeMissing
+            | Self::SignedOut
             | Self::UnknownIssuer => 400,
             Self::Refused(AuthorizationErrorCode::AccessDenied) | Self::ByApp(_) => 403,
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable)

@@ -62,13 +62,23 @@ impl Reply {
 
     /// A page of the library: no script, nothing loaded, not to be framed.
     pub(crate) fn page(status: u16, html: String) -> Self {
+        Self::framed_page(status, html, "'none'").with("x-frame-options", "DENY")
+    }
+
+    /// A page of the library that this origin alone may frame.
+    pub(crate) fn page_in_frame_of(origin: &str, html: String) -> Self {
+        Self::framed_page(200, html, origin)
+    }
+
+    fn framed_page(status: u16, html: String, ancestors: &str) -> Self {
         Self::new(status, "text/html; charset=utf-8", html)
             .with(
                 "content-security-policy",
-                "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+                &format!(
+                    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+                ),
             )
             .with("referrer-policy", "no-referrer")
-            .with("x-frame-options", "DENY")
     }
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {

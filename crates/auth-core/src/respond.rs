@@ -12,7 +12,7 @@ use crate::gate::OnRefusal;
 use crate::login::StepUp;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
-use crate::types::{ReturnTo, Scopes};
+use crate::types::{Issuer, ReturnTo, Scopes};
 
 /// Turns a failure into an answer, and says in the log what happened: once, where the failure ends.
 pub(crate) fn refuse(
@@ -267,6 +267,12 @@ pub(crate) fn simple_page(status: u16, code: &'static str) -> Reply {
         prose(explanation.map_or("", |e| e.mend)),
     );
     Reply::page(status, document(heading, &body))
+}
+
+/// What the provider shows in a frame when a session has ended here (Front-Channel Logout 1.0 §2).
+pub(crate) fn signed_out(issuer: &Issuer) -> Reply {
+    let body = "<h1>Signed out</h1><p>The session has ended.</p>";
+    Reply::page_in_frame_of(&issuer.origin(), document("Signed out", body))
 }
 
 fn document(title: &str, body: &str) -> String {

@@ -107,7 +107,7 @@ impl Core {
             refreshes: 0,
             refreshed_at: None,
         };
-        self.replace(data, previous, now).await
+        self.replace(data, previous, attempt.began_at, now).await
     }
 
     /// Puts the new session in and takes the one that was there out.
@@ -115,13 +115,14 @@ impl Core {
         &self,
         data: SessionData,
         previous: Option<&SessionId>,
+        began_at: Timestamp,
         now: Timestamp,
     ) -> Result<(SessionId, AppData), LoginError> {
         let app_data = self.app_data_of(previous, &data).await?;
         let id = SessionId::random();
         let key = id.key();
         let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
-        match self.store.insert(&key, record, now).await? {
+        match self.store.insert(&key, record.clone(), now).await? {
             Inserted::Yes => {}
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
@@ -132,6 +133,15 @@ impl Core {
             // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
             let _ = self.store.delete(&key, None, now).await;
             return Err(error.into());
+        }
+        match self.is_signed_out_since(&record, began_at).await {
+            Ok(false) => {}
+            signed_out => {
+                let removed = self.store.delete(&key, None, now).await;
+                signed_out?;
+                removed?;
+                return Err(LoginError::SignedOut);
+            }
         }
         tracing::info!(session = ?key, "a user has signed in");
         Ok((id, app_data))

@@ -37,6 +37,11 @@ impl Issuer {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The origin that the provider's pages have (RFC 6454 §6.2).
+    pub(crate) fn origin(&self) -> String {
+        Url::parse(&self.0).map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization())
+    }
 }
 
 impl fmt::Display for Issuer {

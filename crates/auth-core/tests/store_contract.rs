@@ -202,6 +202,23 @@ mod sqlite {
                 self.next().claim_once(key, until, now).await
             }
 
+            async fn prolong_claim(
+                &self,
+                key: &OnceKey,
+                until: Timestamp,
+                now: Timestamp,
+            ) -> Result<(), StoreError> {
+                self.next().prolong_claim(key, until, now).await
+            }
+
+            async fn claimed_until(
+                &self,
+                key: &OnceKey,
+                now: Timestamp,
+            ) -> Result<Option<Timestamp>, StoreError> {
+                self.next().claimed_until(key, now).await
+            }
+
             async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
                 self.next().sweep(now).await
             }

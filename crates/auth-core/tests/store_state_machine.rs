@@ -45,6 +45,8 @@ enum Op {
     Renew(prop::sample::Index, bool),
     Release(prop::sample::Index),
     Claim(u8, u64),
+    ProlongClaim(u8, u64),
+    ClaimedUntil(u8),
     Sweep,
     Advance(u64),
     InsertData(u8, u8, u64),
@@ -84,6 +86,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, lasts)| Op::Renew(which, lasts)),
         2 => any::<prop::sample::Index>().prop_map(Op::Release),
         2 => (key(), 1..300u64).prop_map(|(key, life)| Op::Claim(key, life)),
+        2 => (key(), 1..300u64).prop_map(|(key, life)| Op::ProlongClaim(key, life)),
+        1 => key().prop_map(Op::ClaimedUntil),
         1 => Just(Op::Sweep),
         2 => (1..120u64).prop_map(Op::Advance),
         2 => (key(), any::<u8>(), 1..300u64).prop_map(|(key, data, life)| Op::InsertData(key, data, life)),
@@ -360,6 +364,18 @@ impl Pair<'_> {
                 let is_new = self.store.claim_once(&once, until, now).await.unwrap();
                 assert_eq!(is_new, !self.reference.claims.contains_key(&key));
                 self.reference.claims.entry(key).or_insert(until);
+            }
+            Op::ProlongClaim(key, life) => {
+                let until = now.plus(Duration::from_secs(life));
+                let once = OnceKey::from_bytes(self.bytes(3, key));
+                self.store.prolong_claim(&once, until, now).await.unwrap();
+                let held = self.reference.claims.entry(key).or_insert(until);
+                *held = until.max(*held);
+            }
+            Op::ClaimedUntil(key) => {
+                let once = OnceKey::from_bytes(self.bytes(3, key));
+                let until = self.store.claimed_until(&once, now).await.unwrap();
+                assert_eq!(until, self.reference.claims.get(&key).copied());
             }
             Op::Sweep => {
                 let count = self.store.sweep(now).await.unwrap();

@@ -461,6 +461,14 @@ impl SessionStore for ProbeStore {
         self.access()?.claim_once(key, until, now).await
     }
 
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.access()?.prolong_claim(key, until, now).await
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.access()?.claimed_until(key, now).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.0.store.sweep(now).await
     }

@@ -277,6 +277,15 @@ impl SessionStore for MemoryStore {
         Ok(lock(&self.once[shard_of(key.as_bytes())]).claim(key, until, now))
     }
 
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        lock(&self.once[shard_of(key.as_bytes())]).prolong(key, until, now);
+        Ok(())
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(lock(&self.once[shard_of(key.as_bytes())]).until(key, now))
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
         for ((sessions, once), app_data) in self.sessions.iter().zip(&self.once).zip(&self.app_data) {
@@ -428,14 +437,28 @@ struct Claims {
 
 impl Claims {
     fn claim(&mut self, key: &OnceKey, until: Timestamp, now: Timestamp) -> bool {
-        if self.until.get(key).is_some_and(|until| *until > now) {
+        if self.until(key, now).is_some() {
             return false;
         }
+        self.insert(key, until, now);
+        true
+    }
+
+    fn prolong(&mut self, key: &OnceKey, until: Timestamp, now: Timestamp) {
+        if self.until(key, now).is_none_or(|held| held < until) {
+            self.insert(key, until, now);
+        }
+    }
+
+    fn until(&self, key: &OnceKey, now: Timestamp) -> Option<Timestamp> {
+        self.until.get(key).copied().filter(|until| *until > now)
+    }
+
+    fn insert(&mut self, key: &OnceKey, until: Timestamp, now: Timestamp) {
         if self.until.len() >= self.crowded_at {
             self.remove_expired(now);
         }
         self.until.insert(*key, until);
-        true
     }
 
     fn remove_expired(&mut self, now: Timestamp) {

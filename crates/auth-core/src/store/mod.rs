@@ -89,7 +89,7 @@ impl IndexKey {
     }
 }
 
-/// Names something that may happen only once: a used `state`, a `jti`.
+/// Names something that may happen only once, or has to be remembered for a while: a used `state`, a `jti`, a sign-out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnceKey([u8; 32]);
 
@@ -399,6 +399,20 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when the store cannot be reached or does not answer in time; the key may or may not be taken.
     async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Keeps the claim on `key`, taken already or not, until `until` or until the end that it has, whichever is later.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached or does not answer in time; the claim may or may not be prolonged.
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Until when `key` is claimed; `None` where it is not, or not any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached or does not answer in time.
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Removes what has expired, claims and [app data](AppDataStore) included, and says how many sessions that were
     /// (nothing else counts). Called now and then by the core.

@@ -558,6 +558,36 @@ impl SessionStore for PostgresStore {
         Ok(claimed > 0)
     }
 
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            sqlx::query(
+                "INSERT INTO auth_once (key, until) VALUES ($1, $2) \
+                 ON CONFLICT (key) DO UPDATE SET until = $2 WHERE auth_once.until < $2",
+            )
+            .bind(*key.as_bytes())
+            .bind(until.as_millis()),
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let key = *key;
+        self.read(
+            move || {
+                sqlx::query("SELECT until FROM auth_once WHERE key = $1 AND until > $2")
+                    .bind(*key.as_bytes())
+                    .bind(now.as_millis())
+            },
+            |rows| {
+                let row = rows.first();
+                row.map(|row| read(row, "until").map(Timestamp::from_millis))
+                    .transpose()
+            },
+        )
+        .await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         // Rows that another instance sweeps or changes are left to it: nobody waits, so nobody waits in a circle.
         // `ARRAY(…)` and not `IN (…)`, which a plan may evaluate more than once, each time for other rows.

@@ -347,7 +347,33 @@ impl SessionStore for RedisStore {
             let removed_at = removed_at(until);
             let value = [&ONCE_MAGIC[..], &order(until)].concat();
             let args: [&[u8]; 3] = [&order(now), &value, removed_at.as_bytes()];
-            done(&link.call(&CLAIM, &name("once", key.as_bytes()), &args).await?)
+            done(&link.call(&CLAIM, &claim(&key), &args).await?)
+        })
+        .await
+    }
+
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let key = *key;
+        self.run(async move |link: Arc<Link>| {
+            let removed_at = removed_at(until);
+            let value = [&ONCE_MAGIC[..], &order(until)].concat();
+            let args: [&[u8]; 4] = [&order(now), &value, removed_at.as_bytes(), &order(until)];
+            done(&link.call(&PROLONG, &claim(&key), &args).await?)
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let key = *key;
+        self.run(async move |link: Arc<Link>| {
+            let mut get = redis::cmd("GET");
+            get.arg(claim(&key));
+            let Some(value) = link.send::<Option<Vec<u8>>>(&get).await? else {
+                return Ok(None);
+            };
+            let until = Fields::new(&value, ONCE_MAGIC)?.instant(ONCE_UNTIL)?;
+            Ok(Some(until).filter(|until| *until > now))
         })
         .await
     }
@@ -799,6 +825,10 @@ fn sid_index(key: &IndexKey) -> String {
     name("sid", key.as_bytes())
 }
 
+fn claim(key: &OnceKey) -> String {
+    name("once", key.as_bytes())
+}
+
 fn app_data(key: &AppDataKey) -> String {
     name("data", key.as_bytes())
 }
@@ -870,6 +900,7 @@ const HEAD: usize = 142;
 
 // The layouts of a claim (then: until when) and of the app's data (then: its expiry, the data).
 const ONCE_MAGIC: [u8; 4] = *b"auo\x01";
+const ONCE_UNTIL: usize = 4;
 const DATA_MAGIC: [u8; 4] = *b"aud\x01";
 const DATA_EXPIRES_AT: usize = 4;
 const DATA_HEAD: usize = 12;
@@ -1165,6 +1196,13 @@ scripts! {
 
     /// now, value, removed at
     CLAIM = functions!(), read!("auo", 12, 5, ""), write_where_dead!();
+
+    /// now, value, removed at, until
+    PROLONG = functions!(), read!("auo", 12, 5, ""), "
+        if alive and not less(expires, ARGV[4]) then return {2} end
+        redis.call('SET', KEYS[1], ARGV[2])
+        redis.call('PEXPIREAT', KEYS[1], ARGV[3])
+        return {1}";
 
     /// now, value, removed at
     INSERT_DATA = functions!(), read!("aud", 12, 5, ""), write_where_dead!();

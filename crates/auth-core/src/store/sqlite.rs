@@ -379,6 +379,38 @@ impl SessionStore for SqliteStore {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+        let key = *key;
+        self.run(async move |pools: Pools| {
+            sqlx::query(
+                "INSERT INTO once (key, until) VALUES (?1, ?2) \
+                 ON CONFLICT (key) DO UPDATE SET until = ?2 WHERE once.until < ?2",
+            )
+            .bind(&key.as_bytes()[..])
+            .bind(until.as_millis())
+            .execute(&pools.write)
+            .await
+            .map_err(failed)
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let key = *key;
+        self.run(async move |pools: Pools| {
+            let until: Option<i64> =
+                sqlx::query_scalar("SELECT until FROM once WHERE key = ?1 AND until > ?2")
+                    .bind(&key.as_bytes()[..])
+                    .bind(now.as_millis())
+                    .fetch_optional(&pools.read)
+                    .await
+                    .map_err(failed)?;
+            Ok(until.map(Timestamp::from_millis))
+        })
+        .await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.delete_in_batches(
             "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE until <= ?1 LIMIT ?2)",

@@ -11,6 +11,7 @@ mod keys;
 mod login;
 mod logout;
 mod outcomes;
+mod provider_logout;
 mod refresh;
 mod secrets;
 mod store;

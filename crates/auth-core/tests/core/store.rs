@@ -26,6 +26,7 @@ pub(crate) enum Op {
     Renew,
     Release,
     Claim,
+    ReadClaim,
 }
 
 /// How an operation fails.
@@ -255,6 +256,16 @@ impl SessionStore for ProbeStore {
 
     async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         self.run(Op::Claim, self.0.memory.claim_once(key, until, now))
+            .await
+    }
+
+    async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.run(Op::Claim, self.0.memory.prolong_claim(key, until, now))
+            .await
+    }
+
+    async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.run(Op::ReadClaim, self.0.memory.claimed_until(key, now))
             .await
     }
 

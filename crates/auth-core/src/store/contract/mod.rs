@@ -100,6 +100,8 @@ macro_rules! contract_tests {
             claim_once_is_true_once
             claim_once_forgets
             of_concurrent_claims_one_is_true
+            a_claim_can_be_prolonged_and_read
+            of_concurrent_prolongations_the_longest_stays
             sweep_removes_the_expired_and_counts_them
             sweep_keeps_what_is_alive
             ping_answers

@@ -86,6 +86,97 @@ pub async fn of_concurrent_claims_one_is_true(store: Arc<dyn SessionStore>) {
     }
 }
 
+/// [`SessionStore::prolong_claim`] takes a claim or moves its end, and never backwards;
+/// [`SessionStore::claimed_until`] tells the end.
+///
+/// # Panics
+///
+/// When the store breaks the rule.
+pub async fn a_claim_can_be_prolonged_and_read(store: Arc<dyn SessionStore>) {
+    let now = now();
+    let (until, later) = (now.plus(HOUR), now.plus(2 * HOUR));
+    let claimed_until = async |n, now| store.claimed_until(&once(n), now).await.expect(ANSWERS);
+    let prolong = async |n, until, now| store.prolong_claim(&once(n), until, now).await.expect(ANSWERS);
+
+    assert_eq!(
+        claimed_until(1, now).await,
+        None,
+        "what nobody claimed has no end"
+    );
+    claim(&store, once(1), until, now).await;
+    assert_eq!(
+        claimed_until(1, now).await,
+        Some(until),
+        "a claim has the end that it was given"
+    );
+    prolong(1, later, now).await;
+    prolong(1, until, now).await;
+    assert_eq!(
+        claimed_until(1, now).await,
+        Some(later),
+        "the end must move forwards only"
+    );
+    assert!(
+        !claim(&store, once(1), later, until).await,
+        "a claim that was prolonged must be kept"
+    );
+    assert_eq!(
+        claimed_until(1, later).await,
+        None,
+        "a claim must end at its instant"
+    );
+    assert_eq!(
+        claimed_until(2, now).await,
+        None,
+        "other claims have their own ends"
+    );
+
+    prolong(3, until, now).await;
+    assert!(
+        !claim(&store, once(3), later, now).await,
+        "what was prolonged without a claim must be claimed"
+    );
+    // A claim that has ended is none, swept or not: it has no say in the end of the next.
+    prolong(3, later, until).await;
+    assert_eq!(
+        claimed_until(3, until).await,
+        Some(later),
+        "a new claim must follow one that has ended"
+    );
+    store.sweep(until).await.expect(ANSWERS);
+    assert_eq!(
+        claimed_until(3, until).await,
+        Some(later),
+        "sweep must keep a claim that was prolonged"
+    );
+}
+
+/// Of concurrent [`prolong_claim`](SessionStore::prolong_claim) calls for one key the one that lasts longest counts.
+///
+/// # Panics
+///
+/// When the store breaks the rule.
+pub async fn of_concurrent_prolongations_the_longest_stays(store: Arc<dyn SessionStore>) {
+    let now = now();
+    let end_of = move |n: u8| now.plus(HOUR * (1 + u32::from(n) * 7 % 10));
+    for round in 1..=3 {
+        let ends = at_once(&store, move |store, n| async move {
+            let until = end_of(n);
+            store
+                .prolong_claim(&once(round), until, now)
+                .await
+                .expect(ANSWERS);
+            until
+        })
+        .await;
+        assert_eq!(
+            store.claimed_until(&once(round), now).await.expect(ANSWERS),
+            ends.into_iter().max(),
+            "the longest of concurrent prolongations must stay"
+        );
+    }
+}
+
 /// [`SessionStore::sweep`] says how many sessions it removed, and removes each once.
 ///
 /// # Panics

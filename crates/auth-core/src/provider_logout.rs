@@ -1,0 +1,231 @@
+//! Sign-outs that the provider tells of: OpenID Connect Back-Channel Logout 1.0 and Front-Channel Logout 1.0.
+//!
+//! Which instance is told does not matter: what ends is in the store. A sign-in that is under way meanwhile must not
+//! outlive the sign-out that it belongs to. So a sign-out is written down first and looked for afterwards, and a sign-in
+//! is put in first and looks for sign-outs afterwards: whichever comes second sees the other.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use crate::auth::Core;
+use crate::clock::Timestamp;
+use crate::config::{ATTEMPT_LIFETIME, CLOCK_TOLERANCE};
+use crate::error::Error;
+use crate::logout_token::{self, Expected, LogoutToken, LogoutTokenError, OLDEST};
+use crate::metadata::ProviderError;
+use crate::request::RouteRequest;
+use crate::secret::sha256;
+use crate::session::index_key;
+use crate::store::{IndexKey, OnceKey, Record, StoreError};
+
+/// How long a sign-out is remembered: as long as a sign-in may take, and a little longer.
+const REMEMBERED: Duration = ATTEMPT_LIFETIME.saturating_add(CLOCK_TOLERANCE);
+/// A search gives no more than this.
+const FOUND_AT_ONCE: usize = 1_000;
+
+/// Whose sessions have ended at the provider.
+enum Whom {
+    /// Those of one session at the provider.
+    Session(IndexKey),
+    /// All of a user.
+    User(IndexKey),
+    /// Those of one session at the provider, and those of its user of which the provider has not said to which session
+    /// they belong. What is another user's stays.
+    SessionOfUser { sid: IndexKey, subject: IndexKey },
+}
+
+/// Where sessions are looked for.
+enum Index {
+    Sid(IndexKey),
+    Subject(IndexKey),
+}
+
+/// Why a back-channel logout was not carried out.
+pub(crate) enum Refusal {
+    /// The token is not good.
+    Token(LogoutTokenError),
+    /// That cannot be said, or nothing can be done about it, at present.
+    NotNow(Error),
+}
+
+impl From<LogoutTokenError> for Refusal {
+    fn from(error: LogoutTokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::NotNow(error.into())
+    }
+}
+
+impl From<ProviderError> for Refusal {
+    fn from(error: ProviderError) -> Self {
+        Self::NotNow(error.into())
+    }
+}
+
+impl Core {
+    /// Ends the sessions that the logout token of the request names.
+    pub(crate) async fn backchannel_logout(&self, request: &RouteRequest) -> Result<(), Refusal> {
+        let parameters = request.form_parameters();
+        if !self.provider.is_openid() || parameters.repeats(&["logout_token"]) {
+            return Err(LogoutTokenError::Malformed.into());
+        }
+        let token = parameters
+            .get("logout_token")
+            .ok_or(LogoutTokenError::Malformed)?;
+        let token = self.verify_logout_token(token).await?;
+
+        let now = self.clock.now();
+        let issuer = self.provider.issuer();
+        let id = once(b"logout token\0", &index_key(b"jti", &issuer, &token.id));
+        if self.store.claimed_until(&id, now).await?.is_some() {
+            return Err(LogoutTokenError::Replayed.into());
+        }
+        let subject = token.subject.map(|subject| index_key(b"sub", &issuer, &subject));
+        let sid = token.sid.map(|sid| index_key(b"sid", &issuer, &sid));
+        let whom = match (sid, subject) {
+            (Some(sid), Some(subject)) => Whom::SessionOfUser { sid, subject },
+            (Some(sid), None) => Whom::Session(sid),
+            (None, Some(subject)) => Whom::User(subject),
+            (None, None) => return Err(LogoutTokenError::SubjectInvalid.into()),
+        };
+        self.end_at_provider(&whom).await?;
+        // Last: a token that could not be carried out is sent again, and has to be good then. Of two that come at the
+        // same time one is refused, when both have ended the same sessions.
+        let until = now.plus(OLDEST + 2 * CLOCK_TOLERANCE);
+        match self.store.claim_once(&id, until, now).await? {
+            true => Ok(()),
+            false => Err(LogoutTokenError::Replayed.into()),
+        }
+    }
+
+    async fn verify_logout_token(&self, token: &str) -> Result<LogoutToken, Refusal> {
+        let now = self.clock.now();
+        let metadata = self.provider.metadata(now).await?;
+        let expected = Expected {
+            issuer: metadata.issuer.as_str(),
+            client_id: &self.config.client_id,
+            algorithms: self.algorithms(&metadata),
+            tolerance: CLOCK_TOLERANCE,
+        };
+        let keys = self.provider.keys(&metadata, now).await?;
+        match logout_token::verify(token, &keys, &expected, now) {
+            Err(LogoutTokenError::UnknownKey) => match self.provider.keys_again(&metadata, now).await {
+                Some(keys) => Ok(logout_token::verify(token, &*keys?, &expected, now)?),
+                None => Err(LogoutTokenError::UnknownKey.into()),
+            },
+            verified => Ok(verified?),
+        }
+    }
+
+    /// Ends the sessions that `iss` and `sid` of the request name. `None` where they are not there, or not ours.
+    pub(crate) async fn frontchannel_logout(&self, request: &RouteRequest) -> Option<Result<(), StoreError>> {
+        let parameters = request.query_parameters();
+        let issuer = self.provider.issuer();
+        let is_ours = self.provider.is_openid() && parameters.get("iss") == Some(issuer.as_str());
+        if !is_ours || parameters.repeats(&["iss", "sid"]) {
+            return None;
+        }
+        let sid = index_key(b"sid", &issuer, parameters.get("sid")?);
+        Some(self.end_at_provider(&Whom::Session(sid)).await)
+    }
+
+    /// Writes the sign-out down, then ends the sessions that are there.
+    async fn end_at_provider(&self, whom: &Whom) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let until = now.plus(REMEMBERED);
+        for key in whom.remembered_by() {
+            self.store.prolong_claim(&key, until, now).await?;
+        }
+        let ended = match whom {
+            Whom::Session(sid) => self.end_all(&Index::Sid(*sid), |_| true).await?,
+            Whom::User(subject) => self.end_all(&Index::Subject(*subject), |_| true).await?,
+            Whom::SessionOfUser { sid, subject } => {
+                self.end_all(&Index::Sid(*sid), |record| record.subject == *subject)
+                    .await?
+                    + self
+                        .end_all(&Index::Subject(*subject), |record| record.sid.is_none())
+                        .await?
+            }
+        };
+        tracing::info!(sessions = ended, "the provider has signed a user out");
+        Ok(())
+    }
+
+    async fn end_all(&self, of: &Index, is_meant: impl Fn(&Record) -> bool) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        loop {
+            let now = self.clock.now();
+            let found = match of {
+                Index::Sid(sid) => self.store.find_by_sid(sid, now).await?,
+                Index::Subject(subject) => self.store.find_by_subject(subject, now).await?,
+            };
+            let was_full = found.len() >= FOUND_AT_ONCE;
+            let meant: Vec<_> = found.into_iter().filter(|(_, record)| is_meant(record)).collect();
+            // Whatever version it has by now: what a refresh has just brought goes as well.
+            try_join_all(meant.iter().map(|(key, _)| self.store.delete(key, None, now))).await?;
+            ended += meant.len();
+            if !was_full || meant.is_empty() {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Whether the provider has signed the user out of this session since then: to be asked when its record is in the
+    /// store.
+    pub(crate) async fn is_signed_out_since(
+        &self,
+        record: &Record,
+        began_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let keys = signed_out_as(record);
+        let ends = try_join_all(keys.iter().map(|key| self.store.claimed_until(key, now))).await?;
+        Ok(ends
+            .into_iter()
+            .flatten()
+            .any(|until| until.minus(REMEMBERED) >= began_at))
+    }
+}
+
+fn once(kind: &[u8], index: &IndexKey) -> OnceKey {
+    OnceKey::from_bytes(sha256(&[kind, index.as_bytes()]))
+}
+
+/// Under what a sign-out is remembered. For a session of a user both are in one name: a sign-out of somebody else's
+/// session of that `sid` is none of this one.
+const SID: &[u8] = b"signed out of session\0";
+const USER: &[u8] = b"signed out everywhere\0";
+const UNNAMED: &[u8] = b"signed out of unnamed sessions\0";
+
+impl Whom {
+    fn remembered_by(&self) -> Vec<OnceKey> {
+        match self {
+            Self::Session(sid) => vec![once(SID, sid)],
+            Self::User(subject) => vec![once(USER, subject)],
+            Self::SessionOfUser { sid, subject } => vec![of_both(sid, subject), once(UNNAMED, subject)],
+        }
+    }
+}
+
+/// The sign-outs that concern a session.
+fn signed_out_as(record: &Record) -> Vec<OnceKey> {
+    let mut keys = vec![once(USER, &record.subject)];
+    match &record.sid {
+        Some(sid) => keys.extend([once(SID, sid), of_both(sid, &record.subject)]),
+        None => keys.push(once(UNNAMED, &record.subject)),
+    }
+    keys
+}
+
+fn of_both(sid: &IndexKey, subject: &IndexKey) -> OnceKey {
+    OnceKey::from_bytes(sha256(&[
+        b"signed out of session of user\0",
+        sid.as_bytes(),
+        subject.as_bytes(),
+    ]))
+}

@@ -1,0 +1,328 @@
+//! Sign-outs that the provider tells of (Back-Channel Logout 1.0, Front-Channel Logout 1.0).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use auth_core::Auth;
+use auth_core::reply::{Reply, SessionChange};
+use auth_testing::{Endpoint, Fault};
+use serde_json::{Map, Value, json};
+
+use crate::store::{Failure, Op};
+use crate::world::{CLIENT, Head, World, assert_page, header, secs};
+
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// A logout token with these claims besides the usual ones; null leaves one out.
+fn token(world: &World, claims: Value) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = world.auth.now().as_secs();
+    let mut all = json!({
+        "iss": world.provider.issuer(),
+        "aud": CLIENT,
+        "iat": now,
+        "exp": now + 120,
+        "jti": format!("logout-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        "events": {EVENT: {}},
+    });
+    all.as_object_mut()
+        .unwrap()
+        .extend(claims.as_object().unwrap().clone());
+    let claims: Map<_, _> = all
+        .as_object()
+        .unwrap()
+        .clone()
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    world.control().sign_jwt("logout+jwt", &claims)
+}
+
+async fn send(auth: &Auth, token: &str) -> Reply {
+    let head = Head {
+        method: "POST",
+        target: "/auth/backchannel-logout".to_owned(),
+        headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
+    };
+    let body = format!("logout_token={token}").into_bytes();
+    let reply = auth
+        .backchannel_logout(auth.route_request(&head, body, None))
+        .await;
+    assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+    assert!(matches!(reply.session, SessionChange::Keep));
+    reply
+}
+
+async fn show(auth: &Auth, query: &str) -> Reply {
+    let head = Head {
+        method: "GET",
+        target: format!("/auth/frontchannel-logout{query}"),
+        headers: vec![("accept", "text/html".to_owned())],
+    };
+    let reply = auth
+        .frontchannel_logout(auth.route_request(&head, Vec::new(), None))
+        .await;
+    assert_eq!(header(&reply, "cache-control"), Some("no-store"));
+    reply
+}
+
+async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
+    world.session(id).await.sid().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_token_ends_the_sessions_that_it_names_and_no_others() {
+    let world = World::start().await;
+    for (by_sid, by_sub) in [(true, false), (true, true), (false, true)] {
+        let (this, other) = (world.sign_in().await, world.sign_in().await);
+        let claims = json!({
+            "sid": if by_sid { json!(sid(&world, &this).await) } else { Value::Null },
+            "sub": if by_sub { json!("ada") } else { Value::Null },
+        });
+        let reply = send(&world.auth, &token(&world, claims)).await;
+        assert_eq!((reply.status, &*reply.body), (200, ""));
+        world.auth.authenticate(Some(&this)).await.unwrap_err();
+        assert_eq!(world.auth.authenticate(Some(&other)).await.is_ok(), by_sid);
+        world.clock.advance(secs(1));
+    }
+    world.settle().await;
+    assert!(world.revoked().is_empty(), "the provider has seen to that");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_for_nobody_s_session_is_good_and_ends_nothing() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let this = sid(&world, &id).await;
+    for claims in [
+        json!({"sid": "another"}),
+        json!({"sub": "another"}),
+        json!({"sid": this, "sub": "another"}),
+        json!({"sid": "another", "sub": "ada"}),
+    ] {
+        assert_eq!(send(&world.auth, &token(&world, claims)).await.status, 200);
+        world.session(&id).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_without_a_sid_end_with_the_user_s() {
+    let world = World::start().await;
+    world
+        .control()
+        .tamper_id_token(|_, claims| drop(claims.remove("sid")));
+    let id = world.sign_in().await;
+    assert_eq!(
+        send(&world.auth, &token(&world, json!({"sid": "x"})))
+            .await
+            .status,
+        200
+    );
+    world.session(&id).await;
+    assert_eq!(
+        send(&world.auth, &token(&world, json!({"sid": "x", "sub": "ada"})))
+            .await
+            .status,
+        200
+    );
+    world.auth.authenticate(Some(&id)).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_token_gets_400_and_ends_nothing() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let this = sid(&world, &id).await;
+    let now = world.auth.now().as_secs();
+    for change in [
+        json!({"nonce": "n"}),
+        json!({"aud": "another"}),
+        json!({"iss": "https://another.example"}),
+        json!({"iat": now - 700}),
+        json!({"iat": now + 120}),
+        json!({"exp": now - 120}),
+        json!({"events": {}}),
+        json!({"jti": null}),
+        json!({"sid": null}),
+    ] {
+        let mut claims = json!({"sid": this});
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let reply = send(&world.auth, &token(&world, claims)).await;
+        assert_eq!(reply.status, 400, "{change}");
+        assert!(
+            reply.body.contains("\"error\":\"invalid_request\""),
+            "{}",
+            reply.body
+        );
+        world.session(&id).await;
+    }
+    for token in ["", "x", "a.b.c"] {
+        assert_eq!(send(&world.auth, token).await.status, 400);
+    }
+    let twice = format!("{0}&logout_token={0}", token(&world, json!({"sid": this})));
+    assert_eq!(send(&world.auth, &twice).await.status, 400);
+    world.session(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_good_once_on_all_instances() {
+    let world = World::start().await;
+    let other = world.instance().await;
+    let first = token(&world, json!({"sub": "ada"}));
+    assert_eq!(send(&world.auth, &first).await.status, 200);
+    world.clock.advance(secs(1));
+    let id = world.sign_in().await;
+    for auth in [&world.auth, &other] {
+        assert_eq!(send(auth, &first).await.status, 400, "it was used before");
+    }
+    world.session(&id).await;
+
+    let second = token(&world, json!({"sub": "ada"}));
+    let all = futures_util::future::join_all((0..20).map(|_| send(&world.auth, &second))).await;
+    assert_eq!(all.iter().filter(|reply| reply.status == 200).count(), 1);
+    world.auth.authenticate(Some(&id)).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_could_not_be_carried_out_is_good_when_it_comes_again() {
+    let world = World::start().await;
+    for op in [Op::ReadClaim, Op::Claim, Op::Delete] {
+        let id = world.sign_in().await;
+        world.store.fail_next(op, Failure::Lost);
+        let token = token(&world, json!({"sub": "ada"}));
+        let reply = send(&world.auth, &token).await;
+        assert_eq!(reply.status, 503, "{op:?}");
+        assert!(header(&reply, "retry-after").is_some());
+        let reply = send(&world.auth, &token).await;
+        assert_eq!(reply.status, 200, "{op:?}");
+        world.auth.authenticate(Some(&id)).await.unwrap_err();
+        world.clock.advance(secs(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_provider_s_keys_nothing_can_be_said() {
+    let world = World::start().await;
+    let token = token(&world, json!({"sub": "ada"}));
+    world.control().fail(Endpoint::Jwks, Fault::status(503));
+    assert_eq!(send(&world.auth, &token).await.status, 503);
+    world.control().clear_all();
+    world.clock.advance(secs(2));
+    assert_eq!(send(&world.auth, &token).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_forged_tokens_cost_one_look_at_the_keys() {
+    let world = World::start().await;
+    world.sign_in().await;
+    let good = token(&world, json!({"sub": "ada"}));
+    let (header, rest) = good.split_once('.').unwrap();
+    assert!(!header.is_empty());
+    let before = world.control().count(Endpoint::Jwks);
+    for n in 0..2_000 {
+        // Another key's name each time: {"alg":"ES256","kid":"…"}.
+        let header = base64_url(format!(r#"{{"alg":"ES256","kid":"forged-{n}"}}"#).as_bytes());
+        assert_eq!(send(&world.auth, &format!("{header}.{rest}")).await.status, 400);
+    }
+    assert_eq!(world.control().count(Endpoint::Jwks), before + 1);
+    assert_eq!(send(&world.auth, &good).await.status, 200);
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_under_way_does_not_outlive_the_sign_out() {
+    let world = World::start().await;
+    for by_sid in [true, false] {
+        let mut browser = world.browser();
+        let url = browser.begin("/").await;
+        let target = browser.approve(&url).await;
+        // The tokens are issued, and have not arrived yet.
+        world
+            .control()
+            .tamper_id_token(|_, claims| drop(claims.insert("sid".to_owned(), json!("this one"))));
+        let hold = world.control().hold_answer(Endpoint::Token);
+        let waiting = browser.callback(&target);
+        let sign_out = async {
+            hold.waiting(1).await.unwrap();
+            let claims = if by_sid {
+                json!({"sid": "this one"})
+            } else {
+                json!({"sub": "ada"})
+            };
+            assert_eq!(send(&world.auth, &token(&world, claims)).await.status, 200);
+            hold.release();
+        };
+        let (reply, ()) = tokio::join!(waiting, sign_out);
+        assert_page(&reply, 400, "login.signed_out");
+        assert!(matches!(reply.session, SessionChange::Keep));
+        assert_eq!(world.store.sessions(), 0);
+        // One that is begun afterwards is another matter.
+        world.clock.advance(secs(1));
+        world.session(&browser.sign_in("/").await).await;
+        assert_eq!(
+            send(&world.auth, &token(&world, json!({"sub": "ada"})))
+                .await
+                .status,
+            200
+        );
+        world.clock.advance(secs(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_under_way_does_not_bring_the_session_back() {
+    let world = World::start().await;
+    let id = world.expired().await;
+    let hold = world.control().hold_answer(Endpoint::Token);
+    let sign_out = async {
+        hold.waiting(1).await.unwrap();
+        assert_eq!(
+            send(&world.auth, &token(&world, json!({"sub": "ada"})))
+                .await
+                .status,
+            200
+        );
+        hold.release();
+    };
+    let (answer, ()) = tokio::join!(world.auth.authenticate(Some(&id)), sign_out);
+    answer.unwrap_err();
+    world.settle().await;
+    assert_eq!(world.store.sessions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_front_channel_ends_the_session_of_iss_and_sid_and_may_be_framed_by_the_issuer() {
+    let world = World::start().await;
+    let (this, other) = (world.sign_in().await, world.sign_in().await);
+    let issuer = world.provider.issuer();
+    let sid = sid(&world, &this).await;
+    for query in [
+        String::new(),
+        format!("?sid={sid}"),
+        format!("?iss={issuer}"),
+        format!("?iss=https://another.example&sid={sid}"),
+        format!("?iss={issuer}&iss={issuer}&sid={sid}"),
+        format!("?iss={issuer}/&sid={sid}"),
+    ] {
+        let reply = show(&world.auth, &query).await;
+        assert_page(&reply, 400, "request.frontchannel_logout");
+        world.session(&this).await;
+    }
+    for (query, ends) in [("another", false), (sid.as_str(), true)] {
+        let reply = show(&world.auth, &format!("?iss={issuer}&sid={query}")).await;
+        assert_eq!(reply.status, 200);
+        let policy = header(&reply, "content-security-policy").unwrap();
+        assert!(policy.ends_with(&format!("frame-ancestors {issuer}")), "{policy}");
+        assert_eq!(header(&reply, "x-frame-options"), None);
+        assert_eq!(world.auth.authenticate(Some(&this)).await.is_err(), ends);
+    }
+    world.session(&other).await;
+    world.settle().await;
+    assert!(world.revoked().is_empty());
+}
