@@ -16,6 +16,7 @@ mod modes;
 mod note;
 mod process;
 mod protection;
+mod provider_logout;
 mod refresh;
 mod routes;
 mod session;
@@ -138,6 +139,13 @@ behaviour! {
         }
     }
     per_carrier {
+        provider_logout {
+            a_logout_token_ends_the_sessions_that_it_names,
+            a_bad_logout_token_is_400_and_ends_nothing,
+            a_logout_token_is_good_once_and_on_every_instance,
+            the_front_channel_ends_the_session_and_may_be_framed_by_the_issuer_only,
+            a_sign_in_under_way_ends_with_the_provider_s_sign_out,
+        }
         login {
             asks_for_a_code_with_pkce_state_and_nonce,
             every_attempt_has_its_own_state_nonce_and_challenge,
