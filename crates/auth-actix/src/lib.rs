@@ -60,6 +60,7 @@ mod session;
 
 pub use auth_core as core;
 pub use auth_core::client::ApiError;
+pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Refused};

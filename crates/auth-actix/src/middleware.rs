@@ -1,6 +1,7 @@
 //! The layer that everything else needs, and the layer that protects apps, scopes and resources.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -233,6 +234,10 @@ impl RequestHead for Head<'_> {
 
     fn query(&self) -> Option<&str> {
         self.0.uri().query()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.0.peer_addr().map(|peer| peer.ip())
     }
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {

@@ -1,6 +1,7 @@
 //! The layer that everything else needs, and the layer that protects a router.
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use auth_core::gate::Gate;
 use auth_core::request::RequestHead;
 use auth_core::{Auth, Error};
-use axum::extract::OriginalUri;
+use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::{HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -237,6 +238,11 @@ impl<B> RequestHead for Head<'_, B> {
 
     fn query(&self) -> Option<&str> {
         self.uri().query()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        let peer = self.0.extensions().get::<ConnectInfo<SocketAddr>>();
+        peer.map(|ConnectInfo(peer)| peer.ip())
     }
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {

@@ -85,6 +85,10 @@ impl Auth {
         Self(Arc::clone(core))
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+
     pub(crate) fn new(
         config: Config,
         store: Arc<dyn SessionStore>,
@@ -239,13 +243,7 @@ impl Auth {
         body: Vec<u8>,
         session: Option<SessionId>,
     ) -> RouteRequest {
-        RouteRequest::new(
-            head,
-            body,
-            session,
-            &self.0.config.base_url,
-            &self.0.config.cookies,
-        )
+        RouteRequest::new(head, body, session, &self.0.config)
     }
 
     /// The app's own sessions, in the same store: what the adapters' session layers are made of.
@@ -433,7 +431,7 @@ impl Auth {
             Err(error) => return self.page(&error.into(), response.attempt.return_to),
         }
         let return_to = response.attempt.return_to.clone();
-        let reply = match self.0.sign_in(&response, request.session.as_ref()).await {
+        let reply = match self.0.sign_in(&response, &request).await {
             Ok((id, app_data)) => {
                 let mut reply = Reply::redirect(return_to.as_str());
                 reply.session = SessionChange::Set { id, app_data };

@@ -12,6 +12,7 @@ use url::Url;
 use crate::auth::Auth;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Clock;
+use crate::forwarded::TrustedProxies;
 use crate::http::{self, ProviderHttp};
 use crate::jose::{Algorithm, SigningKey};
 use crate::seal::SecretKeys;
@@ -159,6 +160,7 @@ pub(crate) struct Config {
     pub(crate) api_origins: Vec<String>,
     pub(crate) on_sign_in: Option<SignInHook>,
     pub(crate) session_view: Option<SessionViewHook>,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl Config {
@@ -242,6 +244,7 @@ pub struct AuthBuilder {
     apis: Vec<(&'static str, String)>,
     on_sign_in: Option<SignInHook>,
     session_view: Option<SessionViewHook>,
+    trusted_proxies: Option<String>,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
 }
@@ -292,6 +295,7 @@ impl Default for AuthBuilder {
             apis: Vec::new(),
             on_sign_in: None,
             session_view: None,
+            trusted_proxies: None,
             clock: Clock::system(),
             runtime: None,
         }
@@ -508,6 +512,14 @@ impl AuthBuilder {
         self
     }
 
+    /// Proxies whose `X-Forwarded-For` is believed, as addresses and networks separated by commas
+    /// (`10.0.0.1,192.168.0.0/16`): for the addresses in the [list of sessions](Auth::sessions_of_user), and for nothing
+    /// else. Default: none.
+    pub fn trusted_proxies(mut self, list: impl Into<String>) -> Self {
+        self.trusted_proxies = Some(list.into());
+        self
+    }
+
     /// The clock. Default: the system's; tests move their own.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -607,6 +619,8 @@ impl AuthBuilder {
                 api_base.get_or_insert(url);
             }
         }
+        let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
+        let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
         let api_http = http::client(self.ca.as_deref(), |builder| {
             builder
@@ -640,6 +654,7 @@ impl AuthBuilder {
             api_origins,
             on_sign_in: self.on_sign_in,
             session_view: self.session_view,
+            trusted_proxies,
         };
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);

@@ -1,7 +1,10 @@
 //! What the core needs to know of an incoming request, whatever framework brought it.
 
-use crate::config::CookieNames;
+use std::net::IpAddr;
+
+use crate::config::Config;
 use crate::csrf::{self, CrossSite};
+use crate::devices;
 use crate::secret::SessionId;
 use crate::types::{BaseUrl, ReturnTo};
 
@@ -19,6 +22,11 @@ pub trait RequestHead {
     /// Calls `each` with every value of the header, in order. Bytes that are not UTF-8 become U+FFFD: a value that is
     /// odd in one place still counts.
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str));
+
+    /// The address of whoever is at the other end of the connection, where the framework knows it.
+    fn peer(&self) -> Option<IpAddr> {
+        None
+    }
 
     /// The first value of the header.
     fn header(&self, name: &'static str) -> Option<String> {
@@ -153,6 +161,9 @@ pub struct RouteRequest {
     pub(crate) body: Vec<u8>,
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) session: Option<SessionId>,
+    /// What the browser calls itself, and where it is, for the list of sessions.
+    pub(crate) agent: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 impl std::fmt::Debug for RouteRequest {
@@ -175,9 +186,13 @@ impl RouteRequest {
         head: &impl RequestHead,
         body: Vec<u8>,
         session: Option<SessionId>,
-        base: &BaseUrl,
-        names: &CookieNames,
+        config: &Config,
     ) -> Self {
+        let Config {
+            base_url,
+            cookies: names,
+            ..
+        } = config;
         let mut cookies = Vec::new();
         each_cookie(head, &mut |name, value| {
             if name.starts_with(names.attempt_prefix()) && cookies.len() < Self::MAX_COOKIES {
@@ -187,7 +202,12 @@ impl RouteRequest {
         Self {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
-            incoming: Incoming::of(head, base),
+            incoming: Incoming::of(head, base_url),
+            agent: head.header("user-agent").and_then(|value| devices::agent(&value)),
+            address: config
+                .trusted_proxies
+                .sender(head)
+                .map(|address| address.to_string()),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media
@@ -274,6 +294,7 @@ pub(crate) mod tests {
         pub(crate) method: &'static str,
         pub(crate) target: &'static str,
         pub(crate) headers: Vec<(&'static str, String)>,
+        pub(crate) peer: Option<IpAddr>,
     }
 
     impl Head {
@@ -282,6 +303,7 @@ pub(crate) mod tests {
                 method: "GET",
                 target,
                 headers: Vec::new(),
+                peer: None,
             }
         }
 
@@ -294,6 +316,9 @@ pub(crate) mod tests {
     impl RequestHead for Head {
         fn method(&self) -> &str {
             self.method
+        }
+        fn peer(&self) -> Option<IpAddr> {
+            self.peer
         }
         fn path(&self) -> &str {
             self.target.split('?').next().unwrap_or_default()

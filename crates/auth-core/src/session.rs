@@ -40,6 +40,9 @@ pub(crate) struct SessionData {
     /// How often, and when last, the tokens were refreshed.
     pub(crate) refreshes: u64,
     pub(crate) refreshed_at: Option<Timestamp>,
+    /// What the browser called itself at sign-in, and where it was.
+    pub(crate) agent: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 /// The tokens of a session.

@@ -14,6 +14,7 @@ use crate::jose::{self, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
 use crate::reply::AppData;
+use crate::request::RouteRequest;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
 use crate::store::{Inserted, StoreError};
@@ -29,7 +30,7 @@ impl Core {
     pub(crate) async fn sign_in(
         self: &Arc<Self>,
         response: &AuthorizationResponse,
-        previous: Option<&SessionId>,
+        callback: &RouteRequest,
     ) -> Result<(SessionId, AppData), LoginError> {
         let metadata = self.provider.metadata(self.clock.now()).await?;
         let code = response.code(&metadata)?;
@@ -106,8 +107,11 @@ impl Core {
             jitter: random_bytes::<1>()[0],
             refreshes: 0,
             refreshed_at: None,
+            agent: callback.agent.clone(),
+            address: callback.address.clone(),
         };
-        self.replace(data, previous, attempt.began_at, now).await
+        self.replace(data, callback.session.as_ref(), attempt.began_at, now)
+            .await
     }
 
     /// Puts the new session in and takes the one that was there out.

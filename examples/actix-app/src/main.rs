@@ -8,14 +8,14 @@ use actix_session::Session;
 use actix_web::guard::{Guard, fn_guard};
 use actix_web::http::header::{ContentType, HeaderValue, LOCATION};
 use actix_web::middleware::Condition;
-use actix_web::web::{self, Data, Form, FormConfig, Json, ServiceConfig};
+use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
 use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, require,
+    RequireAuth, SessionInfo, require,
 };
-use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -114,6 +114,12 @@ fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/profile").get(profile).head(profile))
         .service(web::resource("/dashboard").get(dashboard).head(dashboard))
+        .service(
+            web::resource("/sessions")
+                .get(sessions_page)
+                .head(sessions_page)
+                .post(end_from_page),
+        )
         .service(web::resource("/api/ping").get(ping).head(ping))
         .service(web::resource("/api/me").get(me).head(me))
         .service(
@@ -122,6 +128,13 @@ fn routes(config: &mut ServiceConfig) {
                 .head(dashboard_data),
         )
         .service(web::resource("/api/revoke").post(revoke))
+        .service(
+            web::resource("/api/sessions")
+                .get(list_sessions)
+                .head(list_sessions)
+                .delete(end_others),
+        )
+        .service(web::resource("/api/sessions/{id}").delete(end_session))
         .service(web::resource("/api/admin").get(admin).head(admin).wrap(admins))
         .service(web::resource("/api/mail").get(mail).head(mail).wrap(readers))
         .service(
@@ -220,6 +233,49 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {
     site.auth.revoke_access_token(&user).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn sessions_page(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {
+    let sessions = site.auth.sessions_of_user(&user).await?;
+    Ok(page(example_common::sessions(&site.auth, &sessions)))
+}
+
+async fn end_from_page(
+    site: Data<Site>,
+    user: RequireAuth,
+    sent: Form<End>,
+) -> Result<HttpResponse, AuthError> {
+    match sent.which() {
+        Ok(Some(id)) => drop(site.auth.end_session_of_user(&user, &id).await?),
+        Ok(None) => drop(site.auth.end_other_sessions(&user).await?),
+        Err(_) => return Ok(HttpResponse::BadRequest().finish()),
+    }
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, "/sessions"))
+        .finish())
+}
+
+async fn list_sessions(site: Data<Site>, user: RequireAuth) -> Result<Json<Vec<SessionInfo>>, AuthError> {
+    Ok(Json(site.auth.sessions_of_user(&user).await?))
+}
+
+async fn end_session(
+    site: Data<Site>,
+    user: RequireAuth,
+    id: Path<String>,
+) -> Result<HttpResponse, AuthError> {
+    let Ok(id) = id.parse() else {
+        return Ok(HttpResponse::NotFound().finish());
+    };
+    Ok(match site.auth.end_session_of_user(&user, &id).await? {
+        true => HttpResponse::NoContent().finish(),
+        false => HttpResponse::NotFound().finish(),
+    })
+}
+
+async fn end_others(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {
+    site.auth.end_other_sessions(&user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -1,20 +1,20 @@
 //! The example application on axum: routes, pages and settings. Everything else is the library's.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, require,
+    RequireAuth, SessionInfo, require,
 };
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
-use example_common::{Carrier, DevInfo, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_sessions::Session;
@@ -50,10 +50,11 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let stop = example_common::stop_signal();
     println!("listening on http://{address}");
     let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        stop.await;
-        let _ = stopping.send(());
-    });
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async {
+            stop.await;
+            let _ = stopping.send(());
+        });
     tokio::select! {
         result = server.into_future() => {
             if let Err(error) = result {
@@ -89,10 +90,13 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/note", post(note).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/profile", get(profile))
         .route("/dashboard", get(dashboard))
+        .route("/sessions", get(sessions_page).post(end_from_page))
         .route("/api/ping", get(ping))
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
         .route("/api/revoke", post(revoke))
+        .route("/api/sessions", get(list_sessions).delete(end_others))
+        .route("/api/sessions/{id}", delete(end_session))
         .route(
             "/api/admin",
             get(admin).layer(require(Gate::signed_in().role("admin"))),
@@ -207,6 +211,50 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {
     app.auth.revoke_access_token(&user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn sessions_page(State(app): State<App>, user: RequireAuth) -> Result<impl IntoResponse, AuthError> {
+    let sessions = app.auth.sessions_of_user(&user).await?;
+    Ok(page(example_common::sessions(&app.auth, &sessions)))
+}
+
+async fn end_from_page(
+    State(app): State<App>,
+    user: RequireAuth,
+    Form(sent): Form<End>,
+) -> Result<Response, AuthError> {
+    match sent.which() {
+        Ok(Some(id)) => drop(app.auth.end_session_of_user(&user, &id).await?),
+        Ok(None) => drop(app.auth.end_other_sessions(&user).await?),
+        Err(_) => return Ok(StatusCode::BAD_REQUEST.into_response()),
+    }
+    Ok(Redirect::to("/sessions").into_response())
+}
+
+async fn list_sessions(
+    State(app): State<App>,
+    user: RequireAuth,
+) -> Result<Json<Vec<SessionInfo>>, AuthError> {
+    Ok(Json(app.auth.sessions_of_user(&user).await?))
+}
+
+async fn end_session(
+    State(app): State<App>,
+    user: RequireAuth,
+    Path(id): Path<String>,
+) -> Result<StatusCode, AuthError> {
+    let Ok(id) = id.parse() else {
+        return Ok(StatusCode::NOT_FOUND);
+    };
+    Ok(match app.auth.end_session_of_user(&user, &id).await? {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::NOT_FOUND,
+    })
+}
+
+async fn end_others(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {
+    app.auth.end_other_sessions(&user).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

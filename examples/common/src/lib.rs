@@ -9,7 +9,7 @@ mod views;
 pub use log::Log;
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
-pub use views::{Own, PURPOSES, dashboard, home, is_seen, note, profile};
+pub use views::{End, Own, PURPOSES, dashboard, home, is_seen, note, profile, sessions};
 
 use std::process::ExitCode;
 

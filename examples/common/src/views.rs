@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use auth_core::Auth;
 use auth_core::clock::Timestamp;
+use auth_core::devices::SessionInfo;
 use auth_core::session::Session;
+use auth_core::store::{NotASessionKey, SessionKey};
 use example_pages::{
-    Call, Dashboard, DemoUser, DevProvider, Home, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, Organization, Person,
-    Profile, SignedIn, TokenLife,
+    ALL_OTHERS, Call, Dashboard, DemoUser, DevProvider, Device, Home, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED,
+    Organization, Person, Profile, Sessions, SignedIn, TokenLife,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::DevInfo;
@@ -141,6 +144,48 @@ pub fn dashboard(
         took,
         token: token(auth, session),
     })
+}
+
+/// `GET /sessions`: the user's sessions.
+#[must_use]
+pub fn sessions(auth: &Auth, sessions: &[SessionInfo]) -> String {
+    let ids: Vec<String> = sessions.iter().map(|session| session.id.to_string()).collect();
+    let devices: Vec<Device<'_>> = sessions
+        .iter()
+        .zip(&ids)
+        .map(|(session, id)| Device {
+            id,
+            created_at: session.created_at.as_secs(),
+            last_seen_at: session.last_seen_at.as_secs(),
+            user_agent: session.user_agent.as_deref(),
+            address: session.address.as_deref(),
+            current: session.current,
+        })
+        .collect();
+    example_pages::sessions(&Sessions {
+        sessions: &devices,
+        now: auth.now().as_secs(),
+    })
+}
+
+/// The form of the sessions page: which session to end.
+#[derive(Debug, Deserialize)]
+pub struct End {
+    end: String,
+}
+
+impl End {
+    /// The session that is named; `None` for all others.
+    ///
+    /// # Errors
+    ///
+    /// When it is no session's name.
+    pub fn which(&self) -> Result<Option<SessionKey>, NotASessionKey> {
+        match self.end.as_str() {
+            ALL_OTHERS => Ok(None),
+            id => id.parse().map(Some),
+        }
+    }
 }
 
 /// Who an API's answer is about: SCIM's members (RFC 7643 §4.1) or OpenID Connect's names.

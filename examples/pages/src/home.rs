@@ -30,6 +30,11 @@ pub const LINKS: &[Link] = &[
         about: "Makes two calls at the same time and shows both answers.",
     },
     Link {
+        path: "/sessions",
+        label: "Sessions",
+        about: "Where you are signed in, with a button to end each.",
+    },
+    Link {
         path: "/api/me",
         label: "Profile as JSON",
         about: "The API’s answer, passed on.",

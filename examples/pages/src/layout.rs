@@ -10,6 +10,7 @@ pub(crate) enum Place {
     Home,
     Profile,
     Dashboard,
+    Sessions,
 }
 
 /// A whole document. The content of `main` starts with an `h1`.
@@ -36,6 +37,7 @@ pub(crate) fn document(title: &str, place: Place, main: &Markup) -> String {
                                 (Place::Home, "/", "Home"),
                                 (Place::Profile, "/profile", "Profile"),
                                 (Place::Dashboard, "/dashboard", "Dashboard"),
+                                (Place::Sessions, "/sessions", "Sessions"),
                             ] {
                                 li { a href=(path) aria-current=[(to == place).then_some("page")] { (label) } }
                             }

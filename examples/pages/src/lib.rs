@@ -13,6 +13,7 @@ mod dashboard;
 mod home;
 mod layout;
 mod profile;
+mod sessions;
 mod token;
 mod words;
 
@@ -21,12 +22,13 @@ pub use home::{
     DemoUser, DevProvider, Home, LINKS, Link, NOTE_KEPT, NOTE_MAX, NOTE_REMOVED, SIGNED_OUT, SignedIn, home,
 };
 pub use profile::{Call, Person, Profile, profile};
+pub use sessions::{ALL_OTHERS, Device, END, Sessions, sessions};
 pub use token::TokenLife;
 
 /// The style sheet of every page, light and dark, for phone and desk.
 ///
 /// It styles plain elements, and these classes: `wordmark`, `lead`, `quiet`, `button` (with `large` or `second`),
-/// `actions` around buttons (with `second` for all of its forms), `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` on a list, `bar` on an
+/// `actions` around buttons (with `second` for all of its forms), `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` or `devices` on a list, `mark` and `agent` in it, `bar` on an
 /// SVG, `line` on a form of a label, a field and a button. The body is a `header`, a `main` and a `footer`.
 ///
 /// The `<style>` element of each page holds exactly this text, so that its hash can stand in a

@@ -4,8 +4,10 @@
 //! output, exit status. After each case, what its applications printed at the highest log level is searched for every secret of the case.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod addresses;
 mod callback;
 mod config;
+mod devices;
 mod discovery;
 mod downstream;
 mod gates;
@@ -79,6 +81,9 @@ behaviour! {
             a_refresh_under_way_is_saved_after_sigterm,
             without_settings_the_development_provider_runs_inside,
         }
+        addresses {
+            the_address_is_the_peer_s_unless_a_trusted_proxy_names_another,
+        }
         discovery {
             while_the_provider_is_down_sign_in_is_503_and_soon_works_again,
             a_provider_that_comes_up_later_is_found,
@@ -139,6 +144,13 @@ behaviour! {
         }
     }
     per_carrier {
+        devices {
+            the_list_shows_the_user_s_own_sessions,
+            one_session_is_ended_and_its_tokens_revoked,
+            all_others_are_ended,
+            nobody_ends_the_session_of_somebody_else,
+            the_page_has_a_button_for_each,
+        }
         provider_logout {
             a_logout_token_ends_the_sessions_that_it_names,
             a_bad_logout_token_is_400_and_ends_nothing,

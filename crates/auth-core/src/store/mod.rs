@@ -20,10 +20,14 @@
 //! `store::contract` (feature `contract`) is a suite that checks all of this; run it against a store of your own.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::session::SessionData;
@@ -69,6 +73,33 @@ impl SessionKey {
         &self.0
     }
 }
+
+impl fmt::Display for SessionKey {
+    /// Its text form, for URLs and JSON: base64url without padding.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl FromStr for SessionKey {
+    type Err = NotASessionKey;
+
+    fn from_str(text: &str) -> Result<Self, NotASessionKey> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotASessionKey)?;
+        bytes.try_into().map(Self).map_err(|_| NotASessionKey)
+    }
+}
+
+impl Serialize for SessionKey {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// The text is not a [`SessionKey`]'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a session")]
+pub struct NotASessionKey;
 
 /// Finds the sessions of one user, or those of one session at the provider: a hash over (issuer, `sub`) or
 /// (issuer, `sid`).

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use example_pages::{
-    Call, Dashboard, DemoUser, DevProvider, Home, Organization, Person, Profile, SignedIn, TokenLife,
+    Call, Dashboard, DemoUser, DevProvider, Device, Home, Organization, Person, Profile, Sessions, SignedIn,
+    TokenLife,
 };
 
 /// 2026-11-21T14:03:20Z.
@@ -80,6 +81,8 @@ pub(crate) fn pages(values: Values<'_>) -> Vec<(&'static str, String)> {
         ("profile", profile(values)),
         ("profile-sparse", profile_sparse(values)),
         ("dashboard", dashboard(values)),
+        ("sessions", sessions(values)),
+        ("sessions-one", sessions_one()),
     ]
 }
 
@@ -208,5 +211,39 @@ fn dashboard(values: Values<'_>) -> String {
         },
         took: Duration::from_millis(211),
         token: LIFE,
+    })
+}
+
+fn sessions(values: Values<'_>) -> String {
+    let device = |id, created_at, last_seen_at, user_agent, address| Device {
+        id,
+        created_at,
+        last_seen_at,
+        user_agent,
+        address,
+        current: id == "a",
+    };
+    let phone = "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0";
+    example_pages::sessions(&Sessions {
+        sessions: &[
+            device("a", NOW - 3_000, NOW - 5, Some(values.about), Some(values.detail)),
+            device("b", NOW - 90_000, NOW - 7_300, Some(phone), Some("2001:db8::7")),
+            device("c", NOW - 400_000, NOW - 20_000, None, None),
+        ],
+        now: NOW,
+    })
+}
+
+fn sessions_one() -> String {
+    example_pages::sessions(&Sessions {
+        sessions: &[Device {
+            id: "a",
+            created_at: NOW,
+            last_seen_at: NOW,
+            user_agent: None,
+            address: None,
+            current: true,
+        }],
+        now: NOW,
     })
 }

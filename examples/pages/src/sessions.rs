@@ -1,0 +1,146 @@
+//! The sessions page: where the user is signed in, with a button to end each.
+
+use maud::{Markup, html};
+
+use crate::layout::{Place, document};
+use crate::words;
+
+/// The form field of the sessions page: the `id` of the session to end, or [`ALL_OTHERS`].
+pub const END: &str = "end";
+/// What [`END`] holds to end all sessions but this one.
+pub const ALL_OTHERS: &str = "others";
+
+/// What the sessions page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'a> {
+    /// The user's sessions, this one among them.
+    pub sessions: &'a [Device<'a>],
+    /// The present instant.
+    pub now: i64,
+}
+
+/// One of the user's sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Device<'a> {
+    /// Names the session.
+    pub id: &'a str,
+    /// When the user signed in.
+    pub created_at: i64,
+    /// When the session was last used, give or take.
+    pub last_seen_at: i64,
+    /// What the browser calls itself.
+    pub user_agent: Option<&'a str>,
+    /// The address that the sign-in came from.
+    pub address: Option<&'a str>,
+    /// Whether it is the session that looks at the page.
+    pub current: bool,
+}
+
+/// The page of `GET /sessions`.
+#[must_use]
+pub fn sessions(page: &Sessions<'_>) -> String {
+    let others = page.sessions.iter().filter(|device| !device.current).count();
+    let main = html! {
+        h1 { "Where you are signed in" }
+        p.lead { "Each line is a browser that is signed in as you. End what you do not know." }
+        ul.devices {
+            @for device in page.sessions { li { (self::device(device, page.now)) } }
+        }
+        @if others > 0 {
+            form.actions method="post" action="/sessions" {
+                button name=(END) value=(ALL_OTHERS) {
+                    @if others == 1 { "End the other session" } @else { "End all " (others) " other sessions" }
+                }
+            }
+        } @else {
+            p.quiet { "There is no other session." }
+        }
+    };
+    document("Sessions", Place::Sessions, &main)
+}
+
+fn device(device: &Device<'_>, now: i64) -> Markup {
+    html! {
+        div {
+            strong { (browser(device.user_agent)) }
+            @if device.current { " " span.mark { "this browser" } }
+            p.quiet {
+                "Signed in " (words::instant(device.created_at, now))
+                @if let Some(address) = device.address { " from " (address) }
+                ", last seen " (words::distance(device.last_seen_at, now)) "."
+            }
+            @if let Some(agent) = device.user_agent { p.quiet.agent { (agent) } }
+        }
+        form method="post" action="/sessions" {
+            button.second name=(END) value=(device.id) aria-label={ "End the session of " (browser(device.user_agent)) } {
+                @if device.current { "Sign out here" } @else { "End" }
+            }
+        }
+    }
+}
+
+/// What a browser is called, as far as its own words tell: most claim to be several.
+fn browser(agent: Option<&str>) -> String {
+    let agent = agent.unwrap_or_default();
+    let first = |names: &[(&str, &'static str)]| {
+        names
+            .iter()
+            .find(|(sign, _)| agent.contains(sign))
+            .map(|(_, name)| *name)
+    };
+    let browser = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chromium/", "Chromium"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = first(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "Some program".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_told_apart_by_their_own_words() {
+        for (agent, expected) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15",
+                "Safari on macOS",
+            ),
+            (
+                "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0",
+                "Firefox on Android",
+            ),
+            ("curl/8.5.0", "curl"),
+            ("", "Some program"),
+        ] {
+            assert_eq!(browser(Some(agent)), expected);
+        }
+        assert_eq!(browser(None), "Some program");
+    }
+}
