@@ -502,21 +502,22 @@ impl Auth {
         }
     }
 
-    /// `GET /auth/session`: whether somebody is signed in, and who. Never a token; nothing is refreshed.
+    /// `GET /auth/session`: whether somebody is signed in, and who. Never a token, so the claims stay out that bring some
+    /// (OpenID Connect Core §5.6.2); nothing is refreshed.
     pub async fn session_status(&self, request: RouteRequest) -> Reply {
         match self.peek(request.session.as_ref()).await {
             Ok(session) => {
-                let mut shown = json!({
+                let mut document = json!({
                     "authenticated": true,
-                    "user": session.claims(),
+                    "user": session.claims().without_sources(),
                     "scopes": session.scopes(),
                     "access_token_expires_at": session.access_token_expires_at().map(Timestamp::as_secs),
                     "session_expires_at": session.expires_at().as_secs(),
                 });
                 if let Some(hook) = &self.0.config.session_view {
-                    shown = hook(&session, shown);
+                    document = hook(&session, document);
                 }
-                Reply::json(200, &shown)
+                Reply::json(200, &document)
             }
             Err(Error::NotSignedIn(_)) => Reply::json(200, &json!({ "authenticated": false })),
             Err(error) => self.refuse(&error, &request.incoming, &OnRefusal::Automatic),
