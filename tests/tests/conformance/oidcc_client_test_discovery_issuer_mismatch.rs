@@ -7,7 +7,7 @@ use crate::harness::Suite;
 
 pub(crate) async fn module(suite: Suite) {
     let rp = suite.start().await;
-    rp.discovery_member("issuer", json!(format!("{}1", rp.issuer())));
+    rp.discovery_member("issuer", json!(format!("{}/1", rp.issuer())));
     let browser = rp.browser();
     let answer = browser.navigate("/auth/login").await;
     assert_eq!(answer.assert_failure(502..=502), "provider.issuer_mismatch");
