@@ -507,7 +507,7 @@ impl Auth {
     pub async fn session_status(&self, request: RouteRequest) -> Reply {
         match self.peek(request.session.as_ref()).await {
             Ok(session) => {
-                let mut document = json!({
+                let mut shown = json!({
                     "authenticated": true,
                     "user": session.claims().without_sources(),
                     "scopes": session.scopes(),
@@ -515,9 +515,9 @@ impl Auth {
                     "session_expires_at": session.expires_at().as_secs(),
                 });
                 if let Some(hook) = &self.0.config.session_view {
-                    document = hook(&session, document);
+                    shown = hook(&session, shown);
                 }
-                Reply::json(200, &document)
+                Reply::json(200, &shown)
             }
             Err(Error::NotSignedIn(_)) => Reply::json(200, &json!({ "authenticated": false })),
             Err(error) => self.refuse(&error, &request.incoming, &OnRefusal::Automatic),
