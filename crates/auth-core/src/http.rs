@@ -202,6 +202,12 @@ impl ProviderHttp {
                 .redirect(Policy::none())
                 .timeout(timeout)
                 .pool_idle_timeout(POOL_IDLE)
+                // Another crate of the app may turn reqwest's decoders on. Answers of a provider are small: what is
+                // not decoded cannot grow.
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
         })?;
         Ok(Self { client, timeout })
     }

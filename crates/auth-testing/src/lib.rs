@@ -33,6 +33,7 @@ mod server;
 #[cfg(feature = "servers")]
 pub mod servers;
 mod traffic;
+mod wire;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
 pub use provider::approve::{Approval, ApproveError};
@@ -40,3 +41,4 @@ pub use provider::client::Client;
 pub use provider::keys::{OldKeys, PublicKey, PublicKeyError, SigningAlgorithm};
 pub use provider::user::User;
 pub use provider::{DevProvider, DevProviderBuilder, StartError};
+pub use wire::Wire;
