@@ -25,6 +25,7 @@
 
 mod api;
 mod control;
+mod hostile;
 mod pages;
 mod params;
 mod provider;
@@ -36,6 +37,7 @@ mod traffic;
 mod wire;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
+pub use hostile::HostileAnswer;
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;
 pub use provider::keys::{OldKeys, PublicKey, PublicKeyError, SigningAlgorithm};
