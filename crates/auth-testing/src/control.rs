@@ -441,7 +441,6 @@ impl Control {
 
     /// Publishes one more key, behind those that are there; gives its `kid`. Tokens go on being signed with the key that
     /// signs at present, until [`sign_with`](Self::sign_with). Discovery names the algorithms of all published keys.
-    #[must_use]
     pub fn add_key(&self, algorithm: SigningAlgorithm) -> String {
         let key = SigningKey::generate(algorithm).expect("key generation needs nothing but randomness");
         let kid = key.kid.clone();

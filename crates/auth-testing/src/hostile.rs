@@ -238,13 +238,10 @@ impl HostileAnswer {
                 String::new(),
                 "HTTP/1.1 103 Early Hints\r\n\r\n",
             ),
-            Self::new(
-                "interim answers as fast as it goes",
-                Fault::Wire(Wire::close_after("").repeat(
-                    "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000),
-                    u64::MAX,
-                    Duration::ZERO,
-                )),
+            drop_by_drop(
+                "interim answers in crowds",
+                String::new(),
+                &"HTTP/1.1 100 Continue\r\n\r\n".repeat(50),
             ),
         ]
     }

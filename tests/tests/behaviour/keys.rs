@@ -29,7 +29,12 @@ async fn refused(world: &World, code: &str, what: &str) {
     let browser = world.browser.fresh();
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert_eq!(answer.assert_failure(502..=502), code, "{what}: {}", answer.describe());
+    assert_eq!(
+        answer.assert_failure(502..=502),
+        code,
+        "{what}: {}",
+        answer.describe()
+    );
     browser.assert_signed_out().await;
 }
 
@@ -37,7 +42,11 @@ async fn accepted(world: &World, what: &str) -> Browser {
     let browser = world.browser.fresh();
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert!(matches!(answer.status, 302 | 303), "{what}: {}", answer.describe());
+    assert!(
+        matches!(answer.status, 302 | 303),
+        "{what}: {}",
+        answer.describe()
+    );
     browser.assert_signed_in_as("alice").await;
     browser
 }
@@ -45,10 +54,17 @@ async fn accepted(world: &World, what: &str) -> Browser {
 /// A sign-in whose access token is dead on arrival, so that the next request refreshes.
 async fn about_to_refresh(world: &World, what: &str) -> Browser {
     let browser = world.browser.fresh();
-    world.provider.control().next_access_token_lifetime(Duration::ZERO);
+    world
+        .provider
+        .control()
+        .next_access_token_lifetime(Duration::ZERO);
     let request = world.begin(&browser, "/auth/login").await;
     let answer = world.finish(&browser, &request, "alice").await;
-    assert!(matches!(answer.status, 302 | 303), "{what}: {}", answer.describe());
+    assert!(
+        matches!(answer.status, 302 | 303),
+        "{what}: {}",
+        answer.describe()
+    );
     browser
 }
 
@@ -84,15 +100,19 @@ async fn algorithm_of_the_kept_id_token(browser: &Browser) -> Value {
 pub(crate) async fn every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_userinfo(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
-    let kids: Vec<_> = ALGORITHMS.iter().map(|(algorithm, _)| control.add_key(*algorithm)).collect();
+    let kids: Vec<_> = ALGORITHMS
+        .iter()
+        .map(|(algorithm, _)| control.add_key(*algorithm))
+        .collect();
     control.set_signed_userinfo(true);
     for (kid, (_, name)) in kids.iter().zip(ALGORITHMS) {
         control.sign_with(kid);
         control.tamper_userinfo(move |claims: &mut Claims| {
             claims.insert("signed_with".to_owned(), json!(name));
         });
-        let browser = about_to_refresh(&world, name).await;
+        let browser = accepted(&world, name).await;
         assert_eq!(browser.session().await["user"]["signed_with"], name);
+        let browser = about_to_refresh(&world, name).await;
         browser.assert_signed_in_as("alice").await;
         assert_eq!(algorithm_of_the_kept_id_token(&browser).await, name);
 
@@ -109,7 +129,10 @@ pub(crate) async fn every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_
 
 pub(crate) async fn keys_may_change_while_a_sign_in_is_under_way(stage: Stage) {
     // The ID token is signed, then the keys change, then the application fetches them.
-    for (old, code) in [(OldKeys::Keep, None), (OldKeys::Remove, Some("id_token.unknown_key"))] {
+    for (old, code) in [
+        (OldKeys::Keep, None),
+        (OldKeys::Remove, Some("id_token.unknown_key")),
+    ] {
         let world = stage.world().await;
         let control = world.provider.control();
         let gate = control.hold_answer(Endpoint::Token);
@@ -244,7 +267,11 @@ fn serialisations(jwk: &Value) -> Vec<Vec<u8>> {
     let spki = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(&key).unwrap();
     let pem = |label: &str, der: &[u8], end: &str| {
         let text = STANDARD.encode(der);
-        let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<_> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
         let body = lines.join("\n");
         format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----{end}").into_bytes()
     };
@@ -288,12 +315,20 @@ pub(crate) async fn a_public_key_is_no_secret_of_a_mac(stage: Stage) {
     let kid = jwk["kid"].clone();
     keys(control, move |keys| {
         let secret = URL_SAFE_NO_PAD.encode(CLIENT_SECRET);
-        keys.insert(0, json!({"kty": "oct", "kid": kid, "alg": "HS256", "use": "sig", "k": secret}));
+        keys.insert(
+            0,
+            json!({"kty": "oct", "kid": kid, "alg": "HS256", "use": "sig", "k": secret}),
+        );
     });
     accepted(&world, "an honest token").await;
     for (form, key) in serialisations(&jwk).into_iter().enumerate() {
         control.hs256_id_token(Some(key));
-        refused(&world, "id_token.algorithm_not_allowed", &format!("HS256, form {form}")).await;
+        refused(
+            &world,
+            "id_token.algorithm_not_allowed",
+            &format!("HS256, form {form}"),
+        )
+        .await;
     }
     header(control, json!({"kid": jwk["kid"]}));
     refused(&world, "id_token.algorithm_not_allowed", "HS256 with a kid").await;
@@ -313,7 +348,12 @@ pub(crate) async fn the_algorithm_is_the_one_agreed_and_that_of_the_key(stage: S
     let curve = control.add_key(SigningAlgorithm::Es256);
     accepted(&world, "the algorithm agreed").await;
     control.sign_with(&curve);
-    refused(&world, "id_token.algorithm_not_allowed", "ES256 where RS256 is agreed").await;
+    refused(
+        &world,
+        "id_token.algorithm_not_allowed",
+        "ES256 where RS256 is agreed",
+    )
+    .await;
 
     let world = stage.world().await;
     let control = world.provider.control();
@@ -323,7 +363,12 @@ pub(crate) async fn the_algorithm_is_the_one_agreed_and_that_of_the_key(stage: S
     control.add_key(SigningAlgorithm::Ps256);
     accepted(&world, "an honest token").await;
     header(control, json!({"kid": curve}));
-    refused(&world, "id_token.unknown_key", "RS256 under the kid of a curve's key").await;
+    refused(
+        &world,
+        "id_token.unknown_key",
+        "RS256 under the kid of a curve's key",
+    )
+    .await;
     header(control, json!({"alg": "PS256"}));
     refused(&world, "id_token.unknown_key", "PS256 with a key for RS256").await;
     // The key no longer says what it is for.
@@ -355,7 +400,7 @@ pub(crate) async fn the_algorithm_is_the_one_agreed_and_that_of_the_key(stage: S
 }
 
 /// A listener that nobody may connect to; how often somebody did.
-async fn trap() -> (String, Arc<AtomicUsize>) {
+pub(crate) async fn trap() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     let count = Arc::new(AtomicUsize::new(0));

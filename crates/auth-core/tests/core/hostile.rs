@@ -29,9 +29,9 @@ fn answers() -> Vec<(HostileAnswer, &'static [u16])> {
 
 #[track_caller]
 fn assert_refused(reply: &Reply, name: &str, statuses: &[u16]) {
-    let code = reply.body.split("<code>").nth(1).unwrap_or_default();
+    let has = |area: &str| reply.body.contains(&format!("<code>{area}."));
     assert!(
-        statuses.contains(&reply.status) && code.starts_with("provider.") | code.starts_with("login."),
+        statuses.contains(&reply.status) && (has("provider") || has("login")),
         "{name}: {} {}",
         reply.status,
         reply.body
@@ -71,6 +71,38 @@ async fn no_answer_in_the_place_of_the_key_set_is_believed() {
     all_wires_are_closed(&world).await;
     assert_eq!(world.control().count(Endpoint::Jwks), answers().len() as u64);
     world.sign_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_of_the_token_endpoint_signs_anyone_in() {
+    let world = World::start().await;
+    for (HostileAnswer { name, fault }, statuses) in answers() {
+        world.control().fail_next(Endpoint::Token, 1, fault);
+        assert_refused(&world.browser().try_sign_in("/").await, name, statuses);
+    }
+    all_wires_are_closed(&world).await;
+    assert_eq!(world.control().count(Endpoint::Token), answers().len() as u64);
+    assert_eq!(world.store.sessions(), 0);
+    world.sign_in().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_of_userinfo_is_believed_or_fails_a_sign_in() {
+    let world = World::start().await;
+    world.control().tamper_userinfo(|claims| {
+        claims.insert("honest".to_owned(), json!(true));
+    });
+    let honest = async || {
+        let session = world.session(&world.sign_in().await).await;
+        session.claims().get("honest").is_some()
+    };
+    for (HostileAnswer { name, fault }, _) in answers() {
+        world.control().fail_next(Endpoint::Userinfo, 1, fault);
+        assert!(!honest().await, "{name}");
+    }
+    all_wires_are_closed(&world).await;
+    assert_eq!(world.control().count(Endpoint::Userinfo), answers().len() as u64);
+    assert!(honest().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
