@@ -279,7 +279,8 @@ pub enum IdTokenError {
     /// The signature algorithm is not on the list (step 7).
     #[error("the ID token's signature algorithm is not allowed")]
     AlgorithmNotAllowed,
-    /// No published key fits the header (step 6). The signal to fetch the key set again.
+    /// No published key fits the header, or the header names none and no published key verifies the signature (step 6).
+    /// The signal to fetch the key set again.
     #[error("no published key fits the ID token")]
     UnknownKey,
     /// The signature is not valid (step 6).

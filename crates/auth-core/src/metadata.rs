@@ -426,3 +426,25 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
         Err(error) => Err(unavailable(None, error.into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // OpenID Connect Discovery §3: URLs with https
+    fn an_https_issuer_has_no_endpoint_on_plain_http_not_even_here() {
+        let issuer = |text: &str| Issuer::new(text).expect("an issuer");
+        let read = |text: &str, url: &str| endpoint(&issuer(text), url, "token_endpoint").is_ok();
+        assert!(read("https://id.example", "https://other.example/token"));
+        assert!(read("http://127.0.0.1:1", "http://localhost:2/token"));
+        for url in [
+            "http://127.0.0.1/token",
+            "http://[::1]/token",
+            "http://localhost/token",
+            "http://id.example/token",
+        ] {
+            assert!(!read("https://id.example", url), "{url}");
+        }
+        assert!(!read("http://127.0.0.1:1", "http://id.example/token"));
+    }
+}

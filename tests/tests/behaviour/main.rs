@@ -9,7 +9,9 @@ mod config;
 mod discovery;
 mod downstream;
 mod gates;
+mod hostile;
 mod id_token;
+mod keys;
 mod login;
 mod logout;
 mod modes;
@@ -134,7 +136,30 @@ behaviour! {
             client_secret_post_sends_the_secret_in_the_body_only,
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
-            every_usual_signature_algorithm_is_understood,
+        }
+        keys {
+            every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_userinfo,
+            keys_may_change_while_a_sign_in_is_under_way,
+            keys_may_change_before_a_refresh,
+            a_token_may_name_no_key,
+            keys_with_one_name_are_told_apart_by_trying,
+            keys_for_other_ends_stand_in_nobodys_way,
+            a_public_key_is_no_secret_of_a_mac,
+            the_algorithm_is_the_one_agreed_and_that_of_the_key,
+            header_members_that_bring_a_key_along_are_neither_used_nor_fetched,
+            extensions_that_a_header_demands_are_not_ignored,
+        }
+        hostile {
+            no_answer_of_the_token_endpoint_signs_anyone_in,
+            no_answer_of_userinfo_fails_a_sign_in_or_is_believed,
+            no_answer_of_introspection_fails_a_sign_in_or_is_believed,
+            no_answer_in_the_place_of_metadata_or_keys_is_believed,
+            no_answer_to_a_refresh_signs_anyone_out,
+            no_answer_to_a_revocation_keeps_anyone_signed_in,
+            no_answer_of_an_api_does_harm,
+            answers_that_never_end_are_given_up,
+            twenty_floods_at_once_cost_little_memory,
+            certificates_are_checked,
         }
     }
     per_carrier {

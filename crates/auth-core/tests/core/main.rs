@@ -7,6 +7,7 @@ mod answers;
 mod app_sessions;
 mod client;
 mod gates;
+mod hostile;
 mod keys;
 mod login;
 mod logout;
