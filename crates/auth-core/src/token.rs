@@ -279,17 +279,20 @@ impl TokenResponse {
         // Member by member, so that one which makes no sense costs no other.
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&answer.body)
             .map_err(|_| TokenError::Malformed("it is no JSON object"))?;
+        // An error is an error, whatever the status is, whatever stands beside it, and whether or not it can be read.
+        match members
+            .remove("error")
+            .map(|raw| serde_json::from_str::<Value>(raw.get()))
+        {
+            None | Some(Ok(Value::Null)) => {}
+            Some(Ok(Value::String(code))) => return Err(TokenError::Refused(TokenErrorCode::of(&code))),
+            Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
+        }
         let mut take = |name: &str| -> Option<Value> {
             members
                 .remove(name)
                 .and_then(|raw| serde_json::from_str(raw.get()).ok())
         };
-        // An error is an error, whatever the status is and whatever stands beside it.
-        match take("error") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(code)) => return Err(TokenError::Refused(TokenErrorCode::of(&code))),
-            Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
-        }
         if !answer.status.is_success() {
             return Err(TokenError::Malformed("its status says error, its body does not"));
         }
@@ -458,6 +461,14 @@ mod tests {
             let error = read(status, r#"{"error":"invalid_grant","access_token":"a"}"#).expect_err("refused");
             assert!(
                 matches!(error, TokenError::Refused(TokenErrorCode::InvalidGrant)),
+                "{error}"
+            );
+        }
+        // JSON by its grammar, but neither a string nor a number that could be kept.
+        for odd in [r#""\ud800""#, "1e999", "7", "{}"] {
+            let error = read(200, &format!(r#"{{"error":{odd},"access_token":"a"}}"#)).expect_err("refused");
+            assert!(
+                matches!(error, TokenError::Refused(TokenErrorCode::Other)),
                 "{error}"
             );
         }
