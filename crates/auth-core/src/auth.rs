@@ -329,6 +329,11 @@ impl Auth {
         self.0.tasks.wait().await;
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
     // ---- the routes -----------------------------------------------------------------------------------------
 
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).

@@ -29,6 +29,9 @@ mod cookie;
 pub mod csrf;
 pub mod env;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 mod http;
 pub mod id_token;

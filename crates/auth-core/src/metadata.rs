@@ -293,7 +293,16 @@ async fn discover(
             status: answer.status.as_u16(),
         });
     }
-    let document = read(&answer.body)?;
+    accept(&answer.body, issuer, overrides)
+}
+
+/// What a discovery document says, if it can be trusted.
+pub(crate) fn accept(
+    body: &[u8],
+    issuer: &Issuer,
+    overrides: EndpointOverrides,
+) -> Result<Metadata, ProviderError> {
+    let document = read(body)?;
     // §4.3: to the byte.
     if document.issuer().as_str() != issuer.as_str() {
         return Err(ProviderError::IssuerMismatch);
@@ -390,10 +399,11 @@ fn read(body: &[u8]) -> Result<Document, ProviderError> {
         .map_err(|_| ProviderError::DiscoveryMalformed("a member is missing or not of its type"))
 }
 
-/// An endpoint's URL: https, or http to loopback where the issuer is there too.
+/// An endpoint's URL: https, or http to loopback where the issuer is there too; without a fragment (RFC 6749 §3.1, §3.2).
 fn endpoint(issuer: &Issuer, text: &str, name: &'static str) -> Result<Url, ProviderError> {
     let url = secure_url(text).map_err(|_| ProviderError::DiscoveryInsufficient(name))?;
-    if issuer.as_str().starts_with("https:") && url.scheme() != "https" {
+    let is_weaker = issuer.as_str().starts_with("https:") && url.scheme() != "https";
+    if is_weaker || url.fragment().is_some() {
         return Err(ProviderError::DiscoveryInsufficient(name));
     }
     Ok(url)

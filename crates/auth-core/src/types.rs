@@ -171,6 +171,8 @@ impl ReturnTo {
     fn checked(text: &str) -> Option<Self> {
         if text.len() > Self::MAX_LENGTH
             || !text.starts_with('/')
+            // Names a host, be it the one below.
+            || text.starts_with("//")
             || text.chars().any(|c| c == '\\' || c.is_control())
         {
             return None;
@@ -305,6 +307,8 @@ mod tests {
             "",
             "a",
             "//evil.example",
+            "//this.invalid",
+            "//this.invalid:443/a",
             "///evil.example",
             "/\\evil.example",
             "\\/evil.example",
