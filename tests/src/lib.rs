@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod html;
 pub mod jar;
 pub mod leaks;
+pub mod named_tests;
 pub mod stage;
 pub mod wait;
 
