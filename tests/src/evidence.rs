@@ -284,7 +284,9 @@ impl Search<'_> {
     fn request(&mut self, endpoint: Endpoint, request: &RecordedRequest) {
         use Endpoint as E;
         let place = format!("{} {} at the provider or API", request.method, request.path);
-        let is_browser = matches!(endpoint, E::Authorize | E::EndSession);
+        // A browser keeps cookies per host and not per port, so a test's browser brings those of the application.
+        let is_browser =
+            matches!(endpoint, E::Authorize | E::EndSession) || request.header("sec-fetch-mode").is_some();
         self.text(&format!("{place}, path"), &request.path, &[]);
 
         let in_query: &[(&str, Kind)] = match endpoint {

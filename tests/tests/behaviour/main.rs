@@ -4,6 +4,7 @@
 //! output, exit status. After each case, what its applications printed at the highest log level is searched for every secret of the case.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod advisories;
 mod callback;
 mod config;
 mod discovery;
@@ -135,6 +136,18 @@ behaviour! {
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
             every_usual_signature_algorithm_is_understood,
+        }
+        advisories {
+            return_paths_that_fooled_others_stay_on_this_origin,
+            no_path_query_or_header_opens_a_protected_route,
+            what_is_sealed_for_one_purpose_opens_for_no_other,
+            cookies_and_bodies_that_stopped_others_are_answered_calmly,
+            tokens_that_stopped_others_are_refused_in_time,
+            cross_site_posts_are_refused_whatever_their_content_type,
+            nothing_of_a_query_comes_back_in_a_page,
+            every_answer_that_sets_a_cookie_or_redirects_may_not_be_stored,
+            users_at_the_same_time_are_given_their_own_tokens,
+            a_sign_out_leads_where_the_settings_say,
         }
     }
     per_carrier {

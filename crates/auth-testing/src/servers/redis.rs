@@ -1,5 +1,6 @@
 //! Debian's `redis-server` on a loopback port.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
