@@ -63,7 +63,6 @@ fn variants(path: &str) -> Vec<String> {
         encoded,
         path.to_uppercase(),
         format!("{path}/"),
-        format!("{path}/.."),
         format!("/healthz/..{path}"),
         format!("/healthz/..%2f{rest}"),
         format!("/healthz%2f..{path}"),

@@ -9,6 +9,7 @@ mod callback;
 mod config;
 mod discovery;
 mod downstream;
+mod evidence;
 mod gates;
 mod id_token;
 mod login;
@@ -148,6 +149,10 @@ behaviour! {
             every_answer_that_sets_a_cookie_or_redirects_may_not_be_stored,
             users_at_the_same_time_are_given_their_own_tokens,
             a_sign_out_leads_where_the_settings_say,
+        }
+        evidence {
+            what_libraries_trace_is_searched_too,
+            a_secret_is_found_wherever_it_is_seen,
         }
     }
     per_carrier {

@@ -38,7 +38,6 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::ResponseMode",
             "auth_core::SetupError",
             "auth_core::SignError",
-            "auth_core::SigningKeyError",
             "auth_core::TokenErrorCode",
             "auth_core::UnsupportedAlgorithm",
             "auth_core::UrlError",
@@ -152,10 +151,12 @@ impl Shown {
 
     fn assert_none_of(&self, secrets: &[String]) {
         let searcher = Searcher::new(secrets.iter().map(|secret| (Kind::Setting, secret.as_str())));
-        for (name, text) in &self.texts {
-            let found = searcher.find(text, &[]);
-            assert!(found.is_none(), "{name} shows a secret ({found:?}): {text}");
-        }
+        let shown: Vec<_> = self
+            .texts
+            .iter()
+            .filter_map(|(name, text)| Some((name, searcher.find(text, &[])?, text)))
+            .collect();
+        assert!(shown.is_empty(), "secrets are shown: {shown:#?}");
     }
 }
 

@@ -113,11 +113,7 @@ async fn stores(shown: &mut Shown) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sessions.db");
     shown.value(&SqliteStore::open(file.to_str().unwrap()).await.unwrap());
-    shown.error(
-        &SqliteStore::open(&format!("/nowhere/{PASSWORD}"))
-            .await
-            .unwrap_err(),
-    );
+    shown.error(&SqliteStore::open("/nowhere/sessions.db").await.unwrap_err());
 
     let wrong = redis
         .url()
@@ -338,10 +334,11 @@ async fn app_sessions(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth)
     let (_, watched) = sessions
         .watch(brought, async {
             auth_core::app_sessions::note_present(&id);
-            sessions
+            let inserted = sessions
                 .insert(&id, PAYLOAD.as_bytes(), Duration::from_secs(60))
                 .await
                 .unwrap();
+            assert_eq!(inserted, Inserted::Yes);
             sessions.load(&id).await.unwrap();
             let too_large = vec![b'x'; 2 * 1024 * 1024];
             let error = sessions
