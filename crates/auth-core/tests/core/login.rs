@@ -96,13 +96,19 @@ async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
     assert_page(
         &world.browser().callback(&target).await,
         400,
-        "login.state_cookie_missing",
+        "login.cookies_blocked",
     );
     let stranger = world
         .instance_with(|builder| builder.secret(SecretKeys::random()))
         .await;
     let mut elsewhere = world.browser_of(&stranger);
     elsewhere.cookies = browser.cookies.clone();
+    assert_page(
+        &elsewhere.callback(&target).await,
+        400,
+        "login.attempt_unreadable",
+    );
+    elsewhere.cookies.clear();
     assert_page(
         &elsewhere.callback(&target).await,
         400,
@@ -157,11 +163,7 @@ async fn the_sixth_attempt_drops_the_oldest() {
         world.clock.advance(secs(1));
     }
     assert_eq!(browser.cookies.len(), 5);
-    assert_page(
-        &browser.callback(&targets[0]).await,
-        400,
-        "login.state_cookie_missing",
-    );
+    assert_page(&browser.callback(&targets[0]).await, 400, "login.attempt_dropped");
     for target in &targets[1..] {
         let reply = browser.callback(target).await;
         assert!(
