@@ -46,7 +46,7 @@ impl AuthLayer {
     /// The [`Failure`] holds all that the page needs, and nothing secret; the request's parts are for what the page
     /// depends on besides, the language for example. The answer gives body, `Content-Type` and further headers. The status
     /// and what the library has set stay: `Cache-Control: no-store`, `Retry-After`, cookies, and that nobody frames
-    /// the page.
+    /// the page. (A function that returns `impl IntoResponse` says `impl IntoResponse + use<>`: the answer may not borrow.)
     ///
     /// ```
     /// use auth_axum::{Auth, AuthExt, AuthLayer, Failure};

@@ -48,7 +48,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
 }
 
 /// It tries to undo what the library has to keep.
-fn error_page(failure: &Failure, request: &Parts) -> impl IntoResponse {
+fn error_page(failure: &Failure, request: &Parts) -> impl IntoResponse + use<> {
     let language = request.headers.get("accept-language");
     let headers = [
         ("cache-control", "public"),

@@ -59,7 +59,8 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Provider,
         LATER,
     )
-    .operator("The provider is slow, or connections to it break; compare its times with `HTTP_TIMEOUT_SECS`."),
+    .operator("The provider is slow, or connections to it break; compare its times with `HTTP_TIMEOUT_SECS`.")
+    .provider("Answer sooner; the service's own log says what takes so long."),
     code(
         "refresh.failed_elsewhere",
         "Your access could not be renewed just now",

@@ -10,16 +10,21 @@ use auth_testing::Client;
 use crate::world::{CLIENT, Head, SECRET, World, assert_page, secs};
 
 /// Headers that a browser sends, by their names.
-type Headers = &'static [(&'static str, &'static str)];
+type Headers<'a> = &'a [(&'static str, &'static str)];
 
 const AT_HOME: (&str, &str) = ("host", "127.0.0.1:3000");
 const ELSEWHERE: (&str, &str) = ("host", "localhost:3000");
 const METADATA: (&str, &str) = ("sec-fetch-site", "cross-site");
 
 /// The code of a callback without the attempt's cookie, and the page's status.
-async fn without_cookie(world: &World, login: Headers, method: &'static str, callback: Headers) -> String {
+async fn without_cookie(
+    world: &World,
+    login: Headers<'_>,
+    method: &'static str,
+    callback: Headers<'_>,
+) -> String {
     let browser = world.browser();
-    let head = |method, target: &str, headers: Headers| Head {
+    let head = |method, target: &str, headers: Headers<'_>| Head {
         method,
         target: target.to_owned(),
         headers: headers
