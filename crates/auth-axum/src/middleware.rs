@@ -7,15 +7,16 @@ use std::task::{Context, Poll, ready};
 
 use auth_core::gate::Gate;
 use auth_core::request::RequestHead;
-use auth_core::{Auth, Error};
+use auth_core::{Auth, Error, Failure};
 use axum::extract::OriginalUri;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::response::{self, AuthError};
+use crate::response::{self, AuthError, ErrorPage};
 use crate::session::{AuthContext, Carrier};
 
 /// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
@@ -26,6 +27,7 @@ use crate::session::{AuthContext, Carrier};
 pub struct AuthLayer {
     auth: Auth,
     carrier: Carrier,
+    error_page: Option<ErrorPage>,
 }
 
 impl AuthLayer {
@@ -33,6 +35,44 @@ impl AuthLayer {
         Self {
             auth,
             carrier: Carrier::Cookie,
+            error_page: None,
+        }
+    }
+
+    /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
+    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// and `/auth/errors/{code}` stays the library's.
+    ///
+    /// The [`Failure`] holds all that the page needs, and nothing secret; the request's parts are for what the page
+    /// depends on besides, the language for example. The answer gives body, `Content-Type` and further headers. The status
+    /// and what the library has set stay: `Cache-Control: no-store`, `Retry-After`, cookies, and that nobody frames
+    /// the page. (A function that returns `impl IntoResponse` says `impl IntoResponse + use<>`: the answer may not borrow.)
+    ///
+    /// ```
+    /// use auth_axum::{Auth, AuthExt, AuthLayer, Failure};
+    /// use axum::http::request::Parts;
+    /// use axum::response::Html;
+    ///
+    /// fn layer(auth: &Auth) -> AuthLayer {
+    ///     auth.layer().error_page(error_page)
+    /// }
+    ///
+    /// fn error_page(failure: &Failure, _: &Parts) -> Html<String> {
+    ///     let button = failure.try_again().map_or(String::new(), |link| {
+    ///         // A path with a query: in HTML, `&` has to be escaped.
+    ///         format!("<a href=\"{}\">{}</a>", link.href.replace('&', "&amp;"), link.label)
+    ///     });
+    ///     Html(format!("<h1>{}</h1><p>{}</p>{button}", failure.title(), failure.cause()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn error_page<R: IntoResponse>(
+        self,
+        page: impl Fn(&Failure, &Parts) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            error_page: Some(ErrorPage::new(page)),
+            ..self
         }
     }
 
@@ -82,7 +122,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let AuthLayer { auth, carrier } = &self.layer;
+        let AuthLayer {
+            auth,
+            carrier,
+            error_page,
+        } = &self.layer;
         let head = Head(&request);
         let context = AuthContext::new(
             auth.clone(),
@@ -92,9 +136,13 @@ where
             request.extensions(),
         );
         request.extensions_mut().insert(context.clone());
+        let error_page = error_page
+            .as_ref()
+            .map(|page| Box::new((page.clone(), parts(&request))));
         ResponseFuture {
             inner: self.inner.call(request),
             context,
+            error_page,
         }
     }
 }
@@ -106,6 +154,7 @@ pin_project! {
         #[pin]
         inner: F,
         context: AuthContext,
+        error_page: Option<Box<(ErrorPage, Parts)>>,
     }
 }
 
@@ -118,8 +167,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(finish(this.context, response)))
+        let response = finish(this.context, response);
+        Poll::Ready(Ok(match this.error_page.take() {
+            Some(page) => page.0.replace(response, &page.1),
+            None => response,
+        }))
     }
+}
+
+/// A request's head, which goes into the app before it is known whether a page of it is needed.
+fn parts<B>(request: &Request<B>) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    parts.version = request.version();
+    parts.headers = request.headers().clone();
+    parts.extensions = request.extensions().clone();
+    parts
 }
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {

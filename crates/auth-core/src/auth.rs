@@ -339,7 +339,7 @@ impl Auth {
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
     pub async fn login(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
         }
         let parameters = if request.method == "POST" {
             request.form_parameters()
@@ -394,7 +394,7 @@ impl Auth {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
-        let begun = login::begin(&self.0.config, &metadata, options, &request.cookies, now);
+        let begun = login::begin(&self.0.config, &metadata, options, request, now);
         let mut reply = Reply::redirect(begun.url.as_str());
         for cookie in &begun.cookies {
             reply = reply.with("set-cookie", cookie);
@@ -407,7 +407,7 @@ impl Auth {
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
         }
         let auth = self.clone();
         self.0
@@ -531,12 +531,17 @@ impl Auth {
 
     /// `GET /auth/errors/<code>`: what a failure's code means.
     pub fn explain_error(&self, code: &str) -> Reply {
-        respond::explain(code)
+        respond::explain(&self.0.config, code)
+    }
+
+    /// `GET /auth/errors/`: all codes.
+    pub fn explain_errors(&self) -> Reply {
+        respond::explain_all()
     }
 
     /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
     pub fn refuse_body(&self) -> Reply {
-        respond::simple_page(413, "request.body")
+        respond::simple_page(&self.0.config, 413, "request.body")
     }
 }
 

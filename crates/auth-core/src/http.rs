@@ -7,7 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -16,6 +16,7 @@ use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::clock::Timestamp;
 use crate::config::ConfigError;
 
 /// Largest body of a provider's answer that is read, in bytes after decoding.
@@ -68,6 +69,16 @@ impl Answer {
         let value = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
         let seconds: u64 = value.trim().parse().ok()?;
         Some(Duration::from_secs(seconds.clamp(1, 3600)))
+    }
+
+    /// `Date`: the server's own time (RFC 9110 §6.6.1).
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        let value = self.headers.get(http::header::DATE)?.to_str().ok()?;
+        let since_epoch = httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(UNIX_EPOCH)
+            .ok()?;
+        Some(Timestamp::from_secs(i64::try_from(since_epoch.as_secs()).ok()?))
     }
 
     /// Whether the status says that the provider, not the request, has a problem that will pass: 5xx or 429.

@@ -29,6 +29,7 @@ mod cookie;
 pub mod csrf;
 pub mod env;
 pub mod error;
+pub mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,6 +40,7 @@ pub mod jose;
 pub mod login;
 mod logout;
 mod metadata;
+mod page;
 pub mod refresh;
 pub mod reply;
 pub mod request;
@@ -56,6 +58,7 @@ pub use app_sessions::AppSessions;
 pub use auth::Auth;
 pub use config::{AuthBuilder, ConfigError, Refused};
 pub use error::{Error, Fault};
+pub use failure::Failure;
 pub use http::HttpError;
 pub use metadata::{Outage, ProviderError};
 pub use seal::SecretKeys;

@@ -125,6 +125,9 @@ pub enum Outage {
 impl ProviderError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
+            Self::Unavailable { cause, .. } if matches!(**cause, Outage::Http(HttpError::Connect(_))) => {
+                "provider.unreachable"
+            }
             Self::Unavailable { .. } => "provider.unavailable",
             Self::DiscoveryMissing { .. } => "provider.discovery_missing",
             Self::DiscoveryMalformed(_) => "provider.discovery_malformed",

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::failure::Failure;
 use crate::secret::SessionId;
 
 /// An answer of one of the library's routes, or a refusal.
@@ -18,6 +19,9 @@ pub struct Reply {
     pub body: Cow<'static, str>,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
+    /// What this page says, where it is the page of a failure. An adapter may let the app put a page of its own in its
+    /// place: all headers stay but [`PAGE_HEADERS`], and [`OWN_PAGE_POLICY`] is added.
+    pub failure: Option<Box<Failure>>,
 }
 
 impl fmt::Debug for Reply {
@@ -30,6 +34,12 @@ impl fmt::Debug for Reply {
             .finish_non_exhaustive()
     }
 }
+/// The headers of a failure's page that belong to the library's HTML and go with it.
+pub const PAGE_HEADERS: [&str; 2] = ["content-type", "content-security-policy"];
+
+/// A `Content-Security-Policy` that every page of the app's own in the place of the library's has, besides any that the
+/// app gives it: nobody frames it, and no `<base>` turns its links.
+pub const OWN_PAGE_POLICY: &str = "base-uri 'none'; frame-ancestors 'none'";
 
 /// What becomes of the session identifier that the browser holds.
 #[derive(Debug, Default)]
@@ -70,6 +80,7 @@ impl Reply {
             ],
             body: body.into(),
             session: SessionChange::Keep,
+            failure: None,
         }
     }
 
@@ -114,6 +125,7 @@ impl Reply {
             headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
             body: Cow::Borrowed(""),
             session: SessionChange::Keep,
+            failure: None,
         }
     }
 

@@ -162,8 +162,56 @@ pub struct RouteRequest {
     pub(crate) incoming: Incoming,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
+    /// The cookies of sign-ins under way.
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) session: Option<SessionId>,
+    pub(crate) arrival: Arrival,
+}
+
+/// What the way a request came tells of the cookies that it brings or does not bring. It explains, and decides nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrival {
+    /// `Host` names another address than the app's own.
+    pub(crate) at_other_address: bool,
+    /// Fetch Metadata came along, as today's browsers send it over https and on loopback, and nowhere else.
+    pub(crate) has_fetch_metadata: bool,
+    /// What became of cookies that are not for sign-ins under way.
+    pub(crate) cookies: OtherCookies,
+}
+
+/// Whether a request could bring cookies, and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OtherCookies {
+    /// There is no cookie at all.
+    #[default]
+    None,
+    /// There is some cookie, whosever it is.
+    Some,
+    /// It is a form of another site, which brings no `SameSite=Lax` cookie along.
+    KeptBack,
+}
+
+impl Arrival {
+    fn of(head: &impl RequestHead, base: &BaseUrl) -> Self {
+        let address = base.origin().split_once("://").map_or("", |(_, address)| address);
+        let is_foreign_form = head.method() == "POST"
+            && if head.has_header("sec-fetch-site") {
+                head.header_is("sec-fetch-site", |site| site == "cross-site")
+            } else {
+                head.header_is("origin", |origin| origin != base.origin())
+            };
+        let mut has_cookie = false;
+        each_cookie(head, &mut |_, _| has_cookie = true);
+        Self {
+            at_other_address: head.header_is("host", |host| !host.eq_ignore_ascii_case(address)),
+            has_fetch_metadata: head.has_header("sec-fetch-site"),
+            cookies: match (is_foreign_form, has_cookie) {
+                (true, _) => OtherCookies::KeptBack,
+                (false, true) => OtherCookies::Some,
+                (false, false) => OtherCookies::None,
+            },
+        }
+    }
 }
 
 impl std::fmt::Debug for RouteRequest {
@@ -209,6 +257,7 @@ impl RouteRequest {
             body,
             cookies,
             session,
+            arrival: Arrival::of(head, base),
         }
     }
 

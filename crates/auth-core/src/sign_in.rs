@@ -54,7 +54,7 @@ impl Core {
             .registration
             .tokens(&metadata, request, None, self.clock.now())
             .await
-            .map_err(LoginError::Token)?;
+            .map_err(|error| LoginError::of_token(error, &self.config.authentication))?;
         if !tokens
             .token_type
             .as_ref()
@@ -183,7 +183,9 @@ impl Core {
             keys = again?;
             verified = verify(&keys);
         }
-        let verified = verified.map_err(LoginError::IdToken)?;
+        let verified = verified.map_err(|error| {
+            LoginError::of_id_token(error, tokens.provider_time, tokens.requested_at, self.clock.now())
+        })?;
         let userinfo = match self
             .userinfo(metadata, access_token, verified.subject(), &keys)
             .await

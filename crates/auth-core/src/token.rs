@@ -60,6 +60,8 @@ pub(crate) struct TokenResponse {
     pub(crate) extra: Map<String, Value>,
     /// When the request was sent: lifetimes are counted from here.
     pub(crate) requested_at: Timestamp,
+    /// The provider's own time, where the answer bears one.
+    pub(crate) provider_time: Option<Timestamp>,
 }
 
 impl fmt::Debug for TokenResponse {
@@ -124,6 +126,12 @@ pub enum TokenErrorCode {
     /// The scope is unknown, malformed or more than was granted.
     #[error("invalid_scope")]
     InvalidScope,
+    /// A resource is unknown or not allowed (RFC 8707 §2).
+    #[error("invalid_target")]
+    InvalidTarget,
+    /// The redirect URI is not the registered one, as some providers say besides `invalid_grant`.
+    #[error("redirect_uri_mismatch or invalid_redirect_uri")]
+    RedirectUri,
     /// Any other code.
     #[error("an error code that RFC 6749 does not define")]
     Other,
@@ -138,8 +146,16 @@ impl TokenErrorCode {
             "unauthorized_client" => Self::UnauthorizedClient,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
+            "invalid_target" => Self::InvalidTarget,
+            "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
             _ => Self::Other,
         }
+    }
+
+    /// Whether a setting here and the client's registration at the provider do not fit.
+    pub(crate) fn is_about_the_registration(self) -> bool {
+        self.is_about_the_client()
+            || matches!(self, Self::InvalidScope | Self::InvalidTarget | Self::RedirectUri)
     }
 
     /// Whether the client's registration, rather than the grant, is what the provider does not accept.
@@ -322,6 +338,7 @@ impl TokenResponse {
                 .filter_map(|(name, raw)| Some((name, serde_json::from_str(raw.get()).ok()?)))
                 .collect(),
             requested_at,
+            provider_time: answer.date(),
         };
         if response.access_token.is_none() && response.refresh_token.is_none() {
             return Err(TokenError::Malformed("there is no token in it that can be used"));

@@ -10,6 +10,7 @@ mod config;
 mod discovery;
 mod downstream;
 mod evidence;
+mod explainer;
 mod gates;
 mod hostile;
 mod id_token;
@@ -57,6 +58,17 @@ macro_rules! behaviour {
 
 behaviour! {
     per_application {
+        explainer {
+            a_cookie_that_is_missing_is_explained_by_what_can_be_known,
+            a_sign_in_begun_over_http_is_told_apart_where_https_is_meant,
+            a_form_of_another_site_that_brings_no_cookie_is_told_apart,
+            another_instance_s_key_is_told_apart_from_a_changed_cookie,
+            what_the_provider_refuses_names_the_setting,
+            clocks_that_differ_are_told_and_which_one_is_slow,
+            a_sign_in_that_cannot_begin_is_explained_and_its_button_begins_it_later,
+            pages_of_the_app_that_fail_say_so_without_the_query,
+            every_code_has_its_page_and_the_index_names_it,
+        }
         config {
             a_provider_needs_a_client_id,
             a_client_needs_a_provider,

@@ -7,13 +7,14 @@ use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::Key;
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, middleware};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware};
 use auth_actix::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Gate, MaybeAuth, PeekSession, RequireAuth, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
+    require,
 };
 use serde_json::Value;
 
-use crate::world::{Carrier, Employee, Misfit};
+use crate::world::{Carrier, Employee, Misfit, own_page};
 
 pub(crate) struct Server(ServerHandle);
 
@@ -30,6 +31,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         let layer = match carrier {
             Carrier::FrameworkSession | Carrier::AppSession => auth.layer().in_actix_session(),
             Carrier::Cookie | Carrier::CookieBesideSession | Carrier::CookieBesideAppSession => auth.layer(),
+            Carrier::CookieAndOwnPages => auth.layer().error_page(error_page),
         };
         let session = SessionMiddleware::builder(CookieSessionStore::default(), key.clone())
             .cookie_secure(false)
@@ -63,6 +65,18 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     let handle = server.handle();
     tokio::spawn(server);
     Server(handle)
+}
+
+/// It tries to undo what the library has to keep.
+fn error_page(failure: &Failure, request: &HttpRequest) -> HttpResponse {
+    let language = request.headers().get("accept-language");
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("cache-control", "public"))
+        .insert_header(("content-language", "de"))
+        .insert_header(("content-security-policy", "default-src 'self'"))
+        .insert_header(("set-cookie", "own=1"))
+        .body(own_page(failure, language.and_then(|value| value.to_str().ok())))
 }
 
 fn flash(config: &mut ServiceConfig) {

@@ -6,6 +6,7 @@ mod accesses;
 mod answers;
 mod app_sessions;
 mod client;
+mod explainer;
 mod gates;
 mod hostile;
 mod keys;
