@@ -13,5 +13,6 @@ mod logout;
 mod outcomes;
 mod refresh;
 mod secrets;
+mod specifications;
 mod store;
 mod world;
