@@ -19,6 +19,7 @@ mod protection;
 mod refresh;
 mod routes;
 mod session;
+mod specifications;
 mod store;
 mod token_endpoint;
 
@@ -135,6 +136,12 @@ behaviour! {
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
             every_usual_signature_algorithm_is_understood,
+        }
+        specifications {
+            our_pages_load_nothing_and_are_not_framed,
+            redirects_of_a_sign_in_carry_nothing_on,
+            no_token_and_no_secret_stands_in_a_url_or_a_cookie,
+            no_other_origin_may_read_an_answer,
         }
     }
     per_carrier {

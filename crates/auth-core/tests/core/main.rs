@@ -5,6 +5,8 @@
 mod accesses;
 mod answers;
 mod app_sessions;
+#[cfg(feature = "redis")] // rustls comes with it
+mod certificates;
 mod client;
 mod gates;
 mod keys;
