@@ -28,7 +28,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) algorithms: &'a [Algorithm],
     /// How far the provider's clock may be off. The default is 60 s.
     pub(crate) tolerance: Duration,
-    /// The `max_age` of the authorization request; where present, `auth_time` is demanded and has to be this recent.
+    /// How long ago the user may have proved who they are: the `max_age` of the authorization request, and the time since
+    /// then. Where present, `auth_time` is demanded.
     pub(crate) max_age: Option<Duration>,
 }
 

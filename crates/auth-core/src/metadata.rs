@@ -8,7 +8,7 @@ use openidconnect::core::{
     CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
     CoreSubjectIdentifierType,
 };
-use openidconnect::{AdditionalProviderMetadata, ProviderMetadata};
+use openidconnect::{AdditionalProviderMetadata, ProviderMetadata, ResponseTypes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -328,6 +328,21 @@ pub(crate) fn accept(
             "the provider does not support PKCE with S256",
         ));
     }
+    // §3: a provider that lists what it can do, and not the code flow, cannot be used.
+    let has_code = |types: &ResponseTypes<CoreResponseType>| **types == [CoreResponseType::Code];
+    if !document.response_types_supported().iter().any(has_code) {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "the provider does not support the response type `code`",
+        ));
+    }
+    if document
+        .grant_types_supported()
+        .is_some_and(|grants| !grants.contains(&CoreGrantType::AuthorizationCode))
+    {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "the provider does not support the grant type `authorization_code`",
+        ));
+    }
     Ok(Metadata {
         issuer: issuer.clone(),
         authorization_endpoint: endpoint(
@@ -402,7 +417,8 @@ fn read(body: &[u8]) -> Result<Document, ProviderError> {
         .map_err(|_| ProviderError::DiscoveryMalformed("a member is missing or not of its type"))
 }
 
-/// An endpoint's URL: https, or http to loopback where the issuer is there too; without a fragment (RFC 6749 §3.1, §3.2).
+/// An endpoint's URL: https, or http to loopback where the issuer is there too; without a fragment (RFC 6749 §3.1,
+/// §3.2). A query is kept.
 fn endpoint(issuer: &Issuer, text: &str, name: &'static str) -> Result<Url, ProviderError> {
     let url = secure_url(text).map_err(|_| ProviderError::DiscoveryInsufficient(name))?;
     let is_weaker = issuer.as_str().starts_with("https:") && url.scheme() != "https";
@@ -444,20 +460,37 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
 mod tests {
     use super::*;
 
-    #[test] // OpenID Connect Discovery §3: URLs with https
-    fn an_https_issuer_has_no_endpoint_on_plain_http_not_even_here() {
-        let issuer = |text: &str| Issuer::new(text).expect("an issuer");
-        let read = |text: &str, url: &str| endpoint(&issuer(text), url, "token_endpoint").is_ok();
-        assert!(read("https://id.example", "https://other.example/token"));
-        assert!(read("http://127.0.0.1:1", "http://localhost:2/token"));
-        for url in [
-            "http://127.0.0.1/token",
-            "http://[::1]/token",
-            "http://localhost/token",
-            "http://id.example/token",
+    #[test] // OpenID Connect Discovery §3, RFC 6749 §3.1, §3.2
+    fn an_endpoint_of_an_https_issuer_is_https_without_credentials_and_fragment() {
+        let issuer = Issuer::new("https://id.example").expect("an issuer");
+        for good in [
+            "https://id.example/token",
+            "https://other.example:8443/token?tenant=a%20b&x",
         ] {
-            assert!(!read("https://id.example", url), "{url}");
+            assert_eq!(endpoint(&issuer, good, "e").expect(good).as_str(), good);
         }
-        assert!(!read("http://127.0.0.1:1", "http://id.example/token"));
+        for bad in [
+            "http://id.example/token",
+            "http://127.0.0.1/token",
+            "http://localhost/token",
+            "https://user@id.example/token",
+            "https://user:password@id.example/token",
+            "https://id.example/token#fragment",
+            "https://id.example/token#",
+            "/token",
+            "id.example/token",
+            "javascript:alert(1)",
+            "https://",
+            "",
+        ] {
+            let refused = endpoint(&issuer, bad, "e").expect_err(bad);
+            assert!(
+                matches!(refused, ProviderError::DiscoveryInsufficient("e")),
+                "{bad}"
+            );
+        }
+        let local = Issuer::new("http://127.0.0.1:1").expect("an issuer");
+        assert!(endpoint(&local, "http://127.0.0.1:2/token", "e").is_ok());
+        assert!(endpoint(&local, "http://id.example/token", "e").is_err());
     }
 }

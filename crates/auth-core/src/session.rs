@@ -27,6 +27,8 @@ pub(crate) struct SessionData {
     #[serde(with = "secret::sealed::option")]
     pub(crate) id_token: Option<IdToken>,
     pub(crate) auth_time: Option<Timestamp>,
+    /// The `nonce` of the first ID token; `None` without one.
+    pub(crate) nonce: Option<String>,
     pub(crate) tokens: Tokens,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,

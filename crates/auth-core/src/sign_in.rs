@@ -2,6 +2,7 @@
 //! the record is written (OpenID Connect Core §3.1.3, §5.3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -91,6 +92,7 @@ impl Core {
             app: sign_in.app,
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,
+            nonce: self.provider.is_openid().then(|| attempt.nonce.clone()),
             tokens: Tokens {
                 access: Some(access_token),
                 access_issued_at: tokens.requested_at,
@@ -163,15 +165,19 @@ impl Core {
         response: &AuthorizationResponse,
     ) -> Result<Identity, LoginError> {
         let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
+        let attempt = &response.attempt;
+        // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
+        // more, because `auth_time` is in whole ones.
+        let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
         let verify = |keys: &KeySet| {
             let expected = id_token::Expected {
                 issuer: metadata.issuer.as_str(),
                 client_id: &self.config.client_id,
-                nonce: Some(&response.attempt.nonce),
+                nonce: Some(&attempt.nonce),
                 access_token: Some(access_token.expose()),
                 algorithms: self.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
-                max_age: response.attempt.max_age,
+                max_age: attempt.max_age.map(|max_age| max_age + since_asked),
             };
             id_token::verify(token.expose(), keys, &expected, self.clock.now())
         };

@@ -373,6 +373,13 @@ mod tests {
             "http://127.0.0.1:3000"
         );
         assert_eq!(BaseUrl::new("https://app.example/sub"), Err(UrlError::HasPath));
+        // RFC 6749 §3.1.2: the redirect URI, which begins with it, has no fragment.
+        assert_eq!(BaseUrl::new("https://app.example/#a"), Err(UrlError::HasQuery));
+        assert_eq!(BaseUrl::new("https://app.example/?a"), Err(UrlError::HasQuery));
+        assert_eq!(
+            BaseUrl::new("https://a:b@app.example"),
+            Err(UrlError::HasCredentials)
+        );
         assert_eq!(BaseUrl::new("app.example"), Err(UrlError::NotAUrl));
     }
 

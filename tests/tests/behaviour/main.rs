@@ -24,6 +24,7 @@ mod protection;
 mod refresh;
 mod routes;
 mod session;
+mod specifications;
 mod store;
 mod token_endpoint;
 
@@ -190,6 +191,12 @@ behaviour! {
         evidence {
             what_libraries_trace_is_searched_too,
             a_secret_is_found_wherever_it_is_seen,
+        }
+        specifications {
+            our_pages_load_nothing_and_are_not_framed,
+            redirects_of_a_sign_in_carry_nothing_on,
+            no_token_and_no_secret_stands_in_a_url_or_a_cookie,
+            no_other_origin_may_read_an_answer,
         }
     }
     per_carrier {

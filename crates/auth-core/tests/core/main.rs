@@ -5,6 +5,8 @@
 mod accesses;
 mod answers;
 mod app_sessions;
+#[cfg(feature = "redis")] // rustls comes with it
+mod certificates;
 mod client;
 mod explainer;
 mod gates;
@@ -15,5 +17,6 @@ mod logout;
 mod outcomes;
 mod refresh;
 mod secrets;
+mod specifications;
 mod store;
 mod world;
