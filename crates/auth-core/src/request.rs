@@ -69,9 +69,7 @@ impl RequestKind {
             && !(head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
                 || head.has_header("hx-request")
                 || head.has_header("x-requested-with")
-                || head.header_is("sec-purpose", is_prefetch)
-                || head.header_is("purpose", is_prefetch)
-                || head.header_is("x-moz", is_prefetch));
+                || is_prefetch(head));
         if navigation {
             Self::Navigation
         } else {
@@ -80,8 +78,13 @@ impl RequestKind {
     }
 }
 
-fn is_prefetch(purpose: &str) -> bool {
-    purpose.to_ascii_lowercase().contains("prefetch")
+/// Whether a browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and
+/// `X-Moz` in older browsers).
+fn is_prefetch(head: &impl RequestHead) -> bool {
+    let says_so = |purpose: &str| purpose.to_ascii_lowercase().contains("prefetch");
+    ["sec-purpose", "purpose", "x-moz"]
+        .into_iter()
+        .any(|name| head.header_is(name, says_so))
 }
 
 fn accepts_html(accept: &str) -> bool {
@@ -149,6 +152,7 @@ pub struct RouteRequest {
     pub(crate) method: String,
     pub(crate) query: String,
     pub(crate) incoming: Incoming,
+    pub(crate) is_prefetch: bool,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
     pub(crate) cookies: Vec<(String, String)>,
@@ -188,6 +192,7 @@ impl RouteRequest {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
             incoming: Incoming::of(head, base),
+            is_prefetch: is_prefetch(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media
