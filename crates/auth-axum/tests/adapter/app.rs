@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use auth_axum::{Auth, AuthError, AuthExt, AuthenticatedClient, Gate, PeekSession, RequireAuth, require};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 use tower_sessions::cookie::SameSite;
@@ -36,10 +36,41 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
             .layer(auth.layer().in_tower_session())
             .layer(auth.app_session_layer().unwrap()),
     };
+    run(listener, router)
+}
+
+fn run(listener: TcpListener, router: Router) -> Server {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     Server(tokio::spawn(async move {
         axum::serve(listener, router).await.unwrap();
     }))
+}
+
+/// `/admin` and what lies below it are protected; everything else is public.
+pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
+    let admin = Router::new()
+        .route("/", any(protected))
+        .route("/users", any(protected))
+        .route("/files/{*path}", any(protected))
+        .route_layer(require(Gate::signed_in()));
+    let router = Router::new()
+        .nest("/admin", admin)
+        .fallback(async || "public")
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+/// Everything is protected, whatever its path.
+pub(crate) fn serve_whole(listener: TcpListener, auth: &Auth) -> Server {
+    let router = Router::new()
+        .fallback(protected)
+        .layer(require(Gate::signed_in()))
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+async fn protected() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("x-reached", "1")], "for administrators")
 }
 
 fn router() -> Router {

@@ -11,6 +11,10 @@ pub(crate) struct Payload {
     pub(crate) bytes: Vec<u8>,
 }
 
+#[allow(
+    dead_code,
+    reason = "each of the programs that include this file uses a part of it"
+)]
 impl Payload {
     /// As a form decoder gives it to the application.
     pub(crate) fn text(&self) -> String {
