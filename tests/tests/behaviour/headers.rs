@@ -188,14 +188,6 @@ async fn attempt_name(world: &World) -> String {
     name[..name.len() - 22].to_owned()
 }
 
-/// An answer is calm: it comes, and blames nobody but the sender.
-fn assert_calm(answer: &reqwest::Result<Answer>, what: &str) -> Option<u16> {
-    // The server may close the connection instead of reading on.
-    let answer = answer.as_ref().ok()?;
-    assert!(answer.status < 500, "{what}: {}", answer.describe());
-    Some(answer.status)
-}
-
 pub(crate) async fn cookies_of_any_size_do_not_disturb(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let session = world.browser.session_cookie().await;
@@ -294,84 +286,88 @@ pub(crate) async fn a_sign_in_finds_its_cookie_among_many(stage: Stage) {
 pub(crate) async fn requests_that_are_too_big_are_refused_calmly(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let browser = &world.browser;
-    let mut outcomes = Vec::new();
-    for (what, ask) in [
+    let headers = |count: usize| {
+        (0..count).fold(browser.fetch("/api/ping"), |ask, number| {
+            ask.header(&format!("x-{number}"), "a")
+        })
+    };
+    let long = "a".repeat(60_000);
+    // What a server of either framework does with it: it does not matter, or it is refused with one of these. The limits are the
+    // servers' own: axum's takes 400 KB of headers and actix-web's 128 KB, both about a hundred of them.
+    let (ignored, refused) = (&[200][..], &[400, 413, 414, 431][..]);
+    for (what, ask, statuses) in [
         (
             "a header of 100 KB",
             browser.fetch("/api/ping").header("x-big", &"a".repeat(100_000)),
+            ignored,
         ),
         (
-            "a header of 500 KB",
-            browser.fetch("/api/ping").header("x-big", &"a".repeat(500_000)),
+            "a header of 300 KB",
+            browser.fetch("/api/ping").header("x-big", &"a".repeat(300_000)),
+            &[200, 431],
         ),
         (
-            "cookies of 500 KB",
-            browser
-                .navigate("/profile")
-                .header("cookie", &cookies(500, "c", 1000)),
+            "a header of 1 MB",
+            browser.fetch("/api/ping").header("x-big", &"a".repeat(1_000_000)),
+            refused,
         ),
         (
-            "two hundred headers",
-            (0..200).fold(browser.fetch("/api/ping"), |ask, number| {
-                ask.header(&format!("x-{number}"), "a")
-            }),
+            "cookies of 1 MB",
+            browser.navigate("/").header("cookie", &cookies(1000, "c", 1000)),
+            refused,
         ),
-        (
-            "two hundred Cookie headers",
-            (0..200).fold(browser.fetch("/api/ping"), |ask, number| {
-                ask.also("cookie", &format!("c{number}=a"))
-            }),
-        ),
-        (
-            "ninety Cookie headers",
-            (0..80).fold(browser.fetch("/api/ping"), |ask, number| {
-                ask.also("cookie", &format!("c{number}=a"))
-            }),
-        ),
+        ("eighty headers", headers(80), ignored),
+        ("two hundred headers", headers(200), refused),
         (
             "a path of 60 KB",
-            browser.navigate(&format!("/profile/{}", "a".repeat(60_000))),
-        ),
-        (
-            "a path of 200 KB",
-            browser.navigate(&format!("/profile/{}", "a".repeat(200_000))),
+            browser.navigate(&format!("/profile/{long}")),
+            &[404, 414],
         ),
         (
             "a query of 60 KB",
-            browser.navigate(&format!("/profile?{}", "a".repeat(60_000))),
+            browser.navigate(&format!("/profile?{long}")),
+            ignored,
         ),
         (
             "a return path of 60 KB",
-            browser.navigate(&format!("/auth/login?return_to=/{}", "a".repeat(60_000))),
+            browser.navigate(&format!("/auth/login?return_to=/{long}")),
+            &[303],
         ),
         (
             "a state of 60 KB",
-            browser.navigate(&format!("/auth/callback?state={}", "a".repeat(60_000))),
+            browser.fresh().navigate(&format!("/auth/callback?state={long}")),
+            &[400],
         ),
         (
             "a thousand parameters",
             browser.navigate(&format!("/auth/callback?{}", "a=b&".repeat(1000))),
+            &[400],
         ),
         (
             "an error code of 60 KB",
-            browser.navigate(&format!("/auth/errors/{}", "a".repeat(60_000))),
+            browser.navigate(&format!("/auth/errors/{long}")),
+            &[404],
         ),
         (
             "a form of 1 MB",
             browser
                 .request(Method::POST, "/auth/login")
                 .form(&[("return_to", &"a".repeat(1_000_000))]),
+            &[413],
         ),
         (
-            "a method that nobody knows",
+            "a method of 500 letters",
             browser.request(Method::from_bytes(&[b'A'; 500]).unwrap(), "/api/ping"),
+            &[400, 404, 405],
         ),
     ] {
-        let status = assert_calm(&ask.attempt().await, what);
-        outcomes.push(format!("{what}: {status:?}"));
+        // A server may close the connection on what it refuses instead of reading on.
+        match ask.attempt().await {
+            Ok(answer) => assert!(statuses.contains(&answer.status), "{what}: {}", answer.describe()),
+            Err(error) => assert!(statuses != ignored && !error.is_timeout(), "{what}: {error:?}"),
+        }
         browser.assert_signed_in_as("alice").await;
     }
-    eprintln!("{outcomes:#?}");
 }
 
 /// A page: nobody frames it, guesses its type or learns where it was, and it runs nothing (CSP Level 3 §6; Fetch §3.6).
