@@ -19,6 +19,7 @@ pub mod html;
 pub mod jar;
 pub mod leaks;
 pub mod named_tests;
+pub mod raw;
 pub mod stage;
 pub mod wait;
 

@@ -225,10 +225,16 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let AppSessionLayer { auth, sessions } = self.layer.clone();
         let head = Head(request.request());
         let (incoming, brought) = (auth.incoming(&head), sessions.brought(&head));
+        if let Some(cookies) = sessions.cookies_without_impostors(&head) {
+            request.headers_mut().remove(header::COOKIE);
+            if let Ok(cookies) = HeaderValue::try_from(cookies) {
+                request.headers_mut().insert(header::COOKIE, cookies);
+            }
+        }
         let inner = self.inner.call(request);
         Box::pin(async move {
             match sessions.watch(brought, inner).await {

@@ -85,7 +85,8 @@ impl AuthLayer {
     /// cookie must be `SameSite=Lax`, as it is by default: with `Strict`, browsers do not send it after a sign-in
     /// elsewhere. actix-session loads its session before this layer sees the request, also where nothing asks who is
     /// signed in; while its store is down, it answers 500 by itself
-    /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503).
+    /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503). It decodes the names of cookies, so that
+    /// `__Host-` alone does not keep a sibling host from planting one; `app_session_layer` leaves such cookies out.
     #[cfg(feature = "actix-session")]
     #[must_use]
     pub fn in_actix_session(self) -> Self {
@@ -200,6 +201,11 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// ```
 ///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+///
+/// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
+/// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ (actix-web
+/// decodes a path before it looks for a route; [`HttpRequest::uri`] still has it as it came). So protect a scope as a whole;
+/// wrapped around an `App`, it protects the default service too.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer { gate: Arc::new(gate) }

@@ -81,6 +81,8 @@ impl AuthLayer {
     ///
     /// The library puts nothing but the identifier there, sealed; tokens and claims stay in the core's store. The
     /// session's cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
+    /// tower-sessions decodes the names of cookies, so that `__Host-` alone does not keep a sibling host from planting one;
+    /// [`app_session_layer`](crate::AuthExt::app_session_layer) leaves such cookies out.
     #[cfg(feature = "tower-sessions")]
     #[must_use]
     pub fn in_tower_session(self) -> Self {
@@ -211,6 +213,11 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 ///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it. As with every `route_layer`, only routes that were
 /// added before it are protected.
+///
+/// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
+/// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ. So protect a
+/// nested router as a whole (`Router::nest("/admin", admin.route_layer(require(…)))`), and a fallback, where it must be
+/// protected too, with `layer` instead of `route_layer`.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer { gate: Arc::new(gate) }

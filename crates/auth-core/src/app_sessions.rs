@@ -34,7 +34,7 @@ use crate::config::paths;
 use crate::cookie;
 use crate::csrf;
 use crate::error::{Error, SetupError};
-use crate::request::{RequestHead, each_cookie};
+use crate::request::{RequestHead, cookies_without_impostors, each_cookie};
 use crate::seal::Purpose;
 use crate::secret::{SessionId, random_text, sha256};
 use crate::store::app_data::{AppDataKey, AppDataStore};
@@ -242,6 +242,14 @@ impl AppSessions {
             // The provider's answer may come as a form of its own site; the sign-in under way vouches for it.
             is_foreign: csrf::check(head, &config.base_url).is_err() && head.path() != paths::CALLBACK,
         }
+    }
+
+    /// The request's cookies as a session layer may see them, where it must not see them as they came: without those that it
+    /// would take for this session's though browsers do not, since it decodes names or cuts off more than blanks. `__Host-`
+    /// keeps other hosts from setting a cookie only while it is read as browsers read it (RFC 6265bis §4.1.3.2).
+    #[must_use]
+    pub fn cookies_without_impostors(&self, head: &impl RequestHead) -> Option<String> {
+        cookies_without_impostors(head, self.cookie_name())
     }
 
     /// Runs what answers a request, and notes what it does with app sessions, in this task. What it does outside of

@@ -341,6 +341,9 @@ impl Auth {
         if !matches!(request.method.as_str(), "GET" | "POST") {
             return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
         }
+        if request.is_prefetch {
+            return Self::not_ahead();
+        }
         let parameters = if request.method == "POST" {
             request.form_parameters()
         } else {
@@ -351,7 +354,7 @@ impl Auth {
             .get("target_link_uri")
             .map(|target| target.strip_prefix(self.base_url()).unwrap_or(target));
         let mut return_to = ReturnTo::parse(parameters.get("return_to").or(target).unwrap_or("/"));
-        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path()) {
+        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&&*return_to.path()) {
             // Coming back to one of these would go in circles.
             return_to = ReturnTo::default();
         }
@@ -402,12 +405,21 @@ impl Auth {
         Ok(reply)
     }
 
+    /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody
+    /// wants it. Browsers throw a failure away, and ask again when the user comes.
+    fn not_ahead() -> Reply {
+        Reply::empty(503)
+    }
+
     /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (§3.1.2.5 and on).
     ///
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
             return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
+        }
+        if request.is_prefetch {
+            return Self::not_ahead();
         }
         let auth = self.clone();
         self.0

@@ -69,9 +69,7 @@ impl RequestKind {
             && !(head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
                 || head.has_header("hx-request")
                 || head.has_header("x-requested-with")
-                || head.header_is("sec-purpose", is_prefetch)
-                || head.header_is("purpose", is_prefetch)
-                || head.header_is("x-moz", is_prefetch));
+                || is_prefetch(head));
         if navigation {
             Self::Navigation
         } else {
@@ -80,8 +78,13 @@ impl RequestKind {
     }
 }
 
-fn is_prefetch(purpose: &str) -> bool {
-    purpose.to_ascii_lowercase().contains("prefetch")
+/// Whether a browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and
+/// `X-Moz` in older browsers).
+fn is_prefetch(head: &impl RequestHead) -> bool {
+    let says_so = |purpose: &str| purpose.to_ascii_lowercase().contains("prefetch");
+    ["sec-purpose", "purpose", "x-moz"]
+        .into_iter()
+        .any(|name| head.header_is(name, says_so))
 }
 
 fn accepts_html(accept: &str) -> bool {
@@ -160,6 +163,7 @@ pub struct RouteRequest {
     pub(crate) method: String,
     pub(crate) query: String,
     pub(crate) incoming: Incoming,
+    pub(crate) is_prefetch: bool,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
     /// The cookies of sign-ins under way.
@@ -247,6 +251,7 @@ impl RouteRequest {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
             incoming: Incoming::of(head, base),
+            is_prefetch: is_prefetch(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media
@@ -287,11 +292,33 @@ impl RouteRequest {
 pub(crate) fn each_cookie(head: &(impl RequestHead + ?Sized), each: &mut dyn FnMut(&str, &str)) {
     head.header_values("cookie", &mut |line| {
         for pair in line.split(';') {
-            if let Some((name, value)) = pair.trim().split_once('=') {
+            if let Some((name, value)) = pair.trim_matches(BLANKS).split_once('=') {
                 each(name, value);
             }
         }
     });
+}
+
+/// What may stand around a cookie (RFC 6265 §4.2.1, and tabs). Browsers look for `__Host-` where a name begins: whoever cuts
+/// off other white space, or decodes the name, finds one that they did not guard.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The request's cookies in one line, without those that are not called `name`, but that a more forgiving reader takes for
+/// it. `None` where there is none of that kind.
+pub(crate) fn cookies_without_impostors(head: &impl RequestHead, name: &str) -> Option<String> {
+    let (mut honest, mut impostors) = (Vec::new(), 0);
+    head.header_values("cookie", &mut |line| {
+        for pair in line.split(';').map(|pair| pair.trim_matches(BLANKS)) {
+            let held = pair.split('=').next().unwrap_or_default();
+            let mut read = url::form_urlencoded::parse(held.as_bytes());
+            if held != name && read.next().is_some_and(|(read, _)| read.trim() == name) {
+                impostors += 1;
+            } else {
+                honest.push(pair.to_owned());
+            }
+        }
+    });
+    (impostors > 0).then(|| honest.join("; "))
 }
 
 /// Decoded `application/x-www-form-urlencoded` parameters, in order.
@@ -429,5 +456,49 @@ pub(crate) mod tests {
         let mut seen = Vec::new();
         each_cookie(&head, &mut |name, value| seen.push(format!("{name}:{value}")));
         assert_eq!(seen, ["a:1", "b:2=3", "a:4"]);
+    }
+
+    /// A page of a sibling host can set such cookies for the whole domain: to a browser they have no prefix.
+    const DISGUISED: [&str; 7] = [
+        "\u{a0}__Host-a=2",
+        "\u{2003}__Host-a=2",
+        "\u{b}__Host-a=2",
+        "__Host-a\u{a0}=2",
+        "%5F_Host-a=2",
+        "__Host%2da=2",
+        "\u{3000}%5f%5fHost-%61=2",
+    ];
+
+    #[test]
+    fn only_blanks_are_cut_off_around_a_cookie() {
+        for disguised in DISGUISED {
+            let head = Head::get("/").with("cookie", &format!("{disguised}; \t__Host-a=1 "));
+            let mut seen = Vec::new();
+            each_cookie(&head, &mut |name, value| {
+                if name == "__Host-a" {
+                    seen.push(value.to_owned());
+                }
+            });
+            assert_eq!(seen, ["1"], "{disguised:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_only_look_like_one_are_left_out() {
+        for disguised in DISGUISED {
+            let head = Head::get("/")
+                .with("cookie", &format!("b=%5F; {disguised}; __Host-a=1"))
+                .with("cookie", "c");
+            assert_eq!(
+                cookies_without_impostors(&head, "__Host-a").as_deref(),
+                Some("b=%5F; __Host-a=1; c"),
+                "{disguised:?}"
+            );
+        }
+        let honest = Head::get("/").with(
+            "cookie",
+            "__Host-a=1; __host-a=2; a=3; \u{a0}b=4; %61=5; __Host-a=6",
+        );
+        assert_eq!(cookies_without_impostors(&honest, "__Host-a"), None);
     }
 }

@@ -177,8 +177,7 @@ impl ReturnTo {
         {
             return None;
         }
-        // The host stands for this origin, whatever it is: what matters is whether a browser would leave it.
-        let base = Url::parse("https://this.invalid").ok()?;
+        let base = Self::base()?;
         let url = base.join(text).ok()?;
         let normal = &url[Position::BeforePath..];
         // A path that begins with two slashes once its dot segments are gone names another host to whoever
@@ -192,7 +191,8 @@ impl ReturnTo {
         } else {
             normal
         };
-        Some(Self(Cow::Owned(kept.to_owned())))
+        // Percent-encoded, it may have grown.
+        (kept.len() <= Self::MAX_LENGTH).then(|| Self(Cow::Owned(kept.to_owned())))
     }
 
     /// The path and query.
@@ -201,9 +201,15 @@ impl ReturnTo {
         &self.0
     }
 
-    /// The path without its query.
-    pub(crate) fn path(&self) -> &str {
-        self.0.split(['?', '#']).next().unwrap_or("/")
+    /// The path without its query, as a browser asks for it: its dot segments are gone.
+    pub(crate) fn path(&self) -> String {
+        let url = Self::base().and_then(|base| base.join(&self.0).ok());
+        url.map_or_else(|| "/".to_owned(), |url| url.path().to_owned())
+    }
+
+    /// The host stands for this origin, whatever it is: what matters is whether a browser would leave it.
+    fn base() -> Option<Url> {
+        Url::parse("https://this.invalid").ok()
     }
 }
 

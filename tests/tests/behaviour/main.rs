@@ -12,6 +12,7 @@ mod downstream;
 mod evidence;
 mod explainer;
 mod gates;
+mod headers;
 mod hostile;
 mod id_token;
 mod keys;
@@ -21,12 +22,14 @@ mod modes;
 mod note;
 mod process;
 mod protection;
+mod redirects;
 mod refresh;
 mod routes;
 mod session;
 mod specifications;
 mod store;
 mod token_endpoint;
+mod tricks;
 
 /// Makes a test of each case of the list, for one application and one carrier.
 macro_rules! suite {
@@ -198,6 +201,37 @@ behaviour! {
             no_token_and_no_secret_stands_in_a_url_or_a_cookie,
             no_other_origin_may_read_an_answer,
         }
+        redirects {
+            no_return_path_of_the_list_is_kept_that_leads_elsewhere,
+            sign_in_ends_on_this_origin_whatever_return_path_it_began_with,
+            paths_of_honest_pages_come_through_to_the_byte,
+            a_third_party_s_target_is_a_page_of_this_origin,
+            of_several_return_paths_none_leads_elsewhere,
+            sign_out_leads_where_the_configuration_says,
+            a_protected_page_is_come_back_to_by_its_own_query,
+        }
+        headers {
+            a_host_that_lies_is_in_no_answer,
+            no_parameter_becomes_a_header_or_an_element,
+            cookies_of_any_size_do_not_disturb,
+            a_sign_in_finds_its_cookie_among_many,
+            requests_that_are_too_big_are_refused_calmly,
+            every_page_is_guarded_by_its_headers,
+        }
+        tricks {
+            fifty_abandoned_sign_ins_leave_five_cookies_and_the_next_one_works,
+            back_to_the_provider_s_page_and_once_more_changes_nothing,
+            a_bookmark_of_the_provider_s_page_ends_on_a_page_that_begins_anew,
+            a_sign_in_page_left_open_for_an_hour_begins_anew_and_keeps_the_way_back,
+            a_browser_that_asks_ahead_of_its_user_begins_no_sign_in,
+            without_cookies_a_sign_in_ends_on_a_page_and_not_in_a_loop,
+            another_user_signing_in_on_top_takes_over_in_every_tab,
+            a_callback_opened_in_another_s_browser_is_not_spent,
+            a_stolen_code_is_of_no_use_in_another_attempt,
+            over_http_a_planted_cookie_never_mixes_two_users,
+            forms_of_other_sites_change_nothing,
+            odd_spellings_of_a_protected_path_show_nothing,
+        }
     }
     per_carrier {
         login {
@@ -362,6 +396,9 @@ behaviour! {
             form_post_works_on_loopback,
             a_repeated_form_post_from_another_site_gets_a_page,
             a_forged_form_post_signs_nobody_in,
+        }
+        tricks {
+            over_https_no_cookie_of_a_sibling_is_taken,
         }
     }
 }

@@ -62,6 +62,10 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     .listen(listener)
     .unwrap()
     .run();
+    run(server)
+}
+
+fn run(server: actix_web::dev::Server) -> Server {
     let handle = server.handle();
     tokio::spawn(server);
     Server(handle)
@@ -77,6 +81,51 @@ fn error_page(failure: &Failure, request: &HttpRequest) -> HttpResponse {
         .insert_header(("content-security-policy", "default-src 'self'"))
         .insert_header(("set-cookie", "own=1"))
         .body(own_page(failure, language.and_then(|value| value.to_str().ok())))
+}
+
+/// `/admin` and what lies below it are protected; everything else is public.
+pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        let admin = web::scope("/admin")
+            .route("", web::to(protected))
+            .route("/users", web::to(protected))
+            .route("/files/{path:.*}", web::to(protected))
+            .wrap(require(Gate::signed_in()));
+        App::new()
+            .service(admin)
+            .default_service(web::to(async || "public"))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+/// Everything is protected, whatever its path.
+pub(crate) fn serve_whole(listener: TcpListener, auth: &Auth) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .default_service(web::to(protected))
+            .wrap(require(Gate::signed_in()))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+async fn protected() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("x-reached", "1"))
+        .body("for administrators")
 }
 
 fn flash(config: &mut ServiceConfig) {

@@ -8,7 +8,7 @@ use auth_axum::{
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 use tower_sessions::cookie::SameSite;
@@ -41,6 +41,10 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
             .layer(auth.layer().in_tower_session())
             .layer(auth.app_session_layer().unwrap()),
     };
+    run(listener, router)
+}
+
+fn run(listener: TcpListener, router: Router) -> Server {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     Server(tokio::spawn(async move {
         axum::serve(listener, router).await.unwrap();
@@ -58,6 +62,33 @@ fn error_page(failure: &Failure, request: &Parts) -> impl IntoResponse + use<> {
     ];
     let page = own_page(failure, language.and_then(|value| value.to_str().ok()));
     (StatusCode::OK, headers, Html(page))
+}
+
+/// `/admin` and what lies below it are protected; everything else is public.
+pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
+    let admin = Router::new()
+        .route("/", any(protected))
+        .route("/users", any(protected))
+        .route("/files/{*path}", any(protected))
+        .route_layer(require(Gate::signed_in()));
+    let router = Router::new()
+        .nest("/admin", admin)
+        .fallback(async || "public")
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+/// Everything is protected, whatever its path.
+pub(crate) fn serve_whole(listener: TcpListener, auth: &Auth) -> Server {
+    let router = Router::new()
+        .fallback(protected)
+        .layer(require(Gate::signed_in()))
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+async fn protected() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("x-reached", "1")], "for administrators")
 }
 
 fn router() -> Router {

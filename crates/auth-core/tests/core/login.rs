@@ -137,6 +137,70 @@ async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_page_left_open_for_an_hour_begins_anew_and_keeps_the_way_back() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let url = browser.begin("/here?a=1%26b=2").await;
+    let target = browser.approve(&url).await;
+    world.clock.advance(secs(60 * 60));
+    let reply = browser.callback(&target).await;
+    assert_page(&reply, 400, "login.attempt_expired");
+    assert!(
+        reply
+            .body
+            .contains("/auth/login?return_to=%2Fhere%3Fa%3D1%26b%3D2\""),
+        "{}",
+        reply.body
+    );
+    assert_eq!(world.control().count(Endpoint::Token), 0);
+    assert_eq!(
+        location(&browser.try_sign_in("/here?a=1%26b=2").await),
+        "/here?a=1&b=2"
+    );
+    // The old page once more, in a browser that is signed in by now.
+    assert_eq!(location(&browser.callback(&target).await), "/");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_asks_ahead_of_its_user_begins_and_finishes_no_sign_in() {
+    let world = World::start().await;
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch;anonymous-client-ip"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        let mut browser = world.browser();
+        let ahead = |browser: &crate::world::Browser<'_>, target: &str| {
+            let mut head = browser.head("GET", target);
+            head.headers.push((name, value.to_owned()));
+            browser.request_of(&head)
+        };
+        let reply = world
+            .auth
+            .login(ahead(&browser, "/auth/login?return_to=/here"))
+            .await;
+        assert_eq!(reply.status, 503, "{name}: {value}");
+        assert_eq!(
+            reply.headers,
+            [("cache-control", "no-store".to_owned())],
+            "{name}: {value}"
+        );
+        let url = browser.begin("/here").await;
+        let target = browser.approve(&url).await;
+        let reply = world.auth.callback(ahead(&browser, &target)).await;
+        assert_eq!(reply.status, 503, "{name}: {value}");
+        assert!(matches!(reply.session, SessionChange::Keep), "{name}: {value}");
+        assert_eq!(
+            location(&browser.callback(&target).await),
+            "/here",
+            "the state is still good"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_instance_finishes_what_another_began_until_the_last_second() {
     let world = World::start().await;
     let mut browser = world.browser();
@@ -467,6 +531,9 @@ async fn a_sign_in_leads_to_a_page_of_this_app_and_not_in_circles() {
         ("/auth/login", "/"),
         ("/auth/callback?code=a", "/"),
         ("/auth/logout", "/"),
+        ("/a/../auth/login", "/"),
+        ("/auth/%2E/login?x", "/"),
+        ("/auth/x/.%252e/callback", "/"),
         ("", "/"),
     ] {
         let reply = world.browser().try_sign_in(asked).await;

@@ -15,6 +15,8 @@ mod keys;
 mod login;
 mod logout;
 mod outcomes;
+mod payloads;
+mod redirects;
 mod refresh;
 mod secrets;
 mod specifications;
