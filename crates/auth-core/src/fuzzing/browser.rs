@@ -265,7 +265,7 @@ pub fn login(data: &[u8]) {
     let response = login::receive(APP.config(), &request, NOW).expect("the attempt that was just begun");
     let return_to = &response.attempt.return_to;
     check_return_path(return_to);
-    assert!(![paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path()));
+    assert!(![paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path().as_str()));
 }
 
 /// The provider's answer at the callback, in a query or a form, with and without the cookie of its attempt. `STATE` in the
@@ -278,7 +278,13 @@ pub fn callback(data: &[u8]) {
     }
     static BEGUN: LazyLock<Begun> = LazyLock::new(|| {
         let metadata = metadata();
-        let request = login::begin(APP.config(), &metadata, LoginOptions::default(), &[], NOW);
+        let request = login::begin(
+            APP.config(),
+            &metadata,
+            LoginOptions::default(),
+            &APP.route_request(&Head::default(), Vec::new(), None),
+            NOW,
+        );
         let state = request.url.query_pairs().find(|(name, _)| name == "state");
         Begun {
             state: state.map(|(_, state)| state.into_owned()).unwrap_or_default(),
