@@ -54,7 +54,7 @@ pub(crate) async fn sign_in(auth: &Auth, provider: &DevProvider) -> Result<Sessi
 }
 
 /// A browser's navigation, as the core's routes take it.
-fn get(auth: &Auth, path: &str, query: Option<&str>, cookie: Option<&str>) -> RouteRequest {
+pub(crate) fn get(auth: &Auth, path: &str, query: Option<&str>, cookie: Option<&str>) -> RouteRequest {
     auth.route_request(&Head { path, query, cookie }, Vec::new(), None)
 }
 
@@ -86,7 +86,7 @@ impl RequestHead for Head<'_> {
     }
 }
 
-fn header<'a>(reply: &'a Reply, name: &str) -> Result<&'a str, Failure> {
+pub(crate) fn header<'a>(reply: &'a Reply, name: &str) -> Result<&'a str, Failure> {
     let value = reply.headers.iter().find(|(known, _)| *known == name);
     let value = value.map(|(_, value)| value.as_str());
     value.ok_or_else(|| format!("no {name} in an answer with status {}", reply.status).into())

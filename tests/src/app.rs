@@ -80,6 +80,15 @@ pub struct Output {
     pub stderr: Vec<String>,
 }
 
+/// How much memory a process has, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// At this moment.
+    pub now: u64,
+    /// At most since its start.
+    pub peak: u64,
+}
+
 /// A process started with a clean environment; killed on drop.
 #[derive(Debug)]
 pub struct App {
@@ -165,6 +174,26 @@ impl App {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address.expect("the application is ready")
+    }
+
+    /// The memory of the process that is not swapped out (Linux only).
+    ///
+    /// # Panics
+    ///
+    /// When the process has ended.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let id = self.child.id().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process has a status");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let kib: u64 = line.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap();
+            kib * 1024
+        };
+        Memory {
+            now: bytes("VmRSS"),
+            peak: bytes("VmHWM"),
+        }
     }
 
     /// Lines of standard output so far.

@@ -81,6 +81,21 @@ pub fn forms(page: &str) -> Vec<Form> {
     forms
 }
 
+/// Where a page leads: the `href`s of its `<a>`s, in order.
+#[must_use]
+pub fn links(page: &str) -> Vec<String> {
+    Tokenizer::new(page)
+        .flatten()
+        .filter_map(|token| match token {
+            Token::StartTag(tag) if tag.name.as_slice() == b"a" => {
+                let href = tag.attributes.iter().find(|(key, _)| key.as_slice() == b"href");
+                href.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 /// The text a reader sees, without tags, with runs of white space made one space.
 #[must_use]
 pub fn text(page: &str) -> String {
@@ -124,6 +139,14 @@ mod tests {
             ]
         );
         assert_eq!(forms[1].method, "get");
+    }
+
+    #[test]
+    fn links_are_decoded() {
+        assert_eq!(
+            links(r#"<a href="/a?x=1&amp;y">a</a><a>b</a><a href='#'>c</a>"#),
+            ["/a?x=1&y", "#"]
+        );
     }
 
     #[test]

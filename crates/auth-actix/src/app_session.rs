@@ -27,6 +27,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
@@ -198,10 +199,18 @@ where
 }
 
 /// The service that [`AppSessionLayer`] makes, around actix-session's own.
-#[allow(missing_debug_implementations, reason = "actix-session's service has none")]
 pub struct AppSessionService<S> {
     inner: S,
     layer: AppSessionLayer,
+}
+
+impl<S> fmt::Debug for AppSessionService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // actix-session's service has no `Debug`.
+        f.debug_struct("AppSessionService")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S, B> Service<ServiceRequest> for AppSessionService<S>
@@ -216,10 +225,16 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let AppSessionLayer { auth, sessions } = self.layer.clone();
         let head = Head(request.request());
         let (incoming, brought) = (auth.incoming(&head), sessions.brought(&head));
+        if let Some(cookies) = sessions.cookies_without_impostors(&head) {
+            request.headers_mut().remove(header::COOKIE);
+            if let Ok(cookies) = HeaderValue::try_from(cookies) {
+                request.headers_mut().insert(header::COOKIE, cookies);
+            }
+        }
         let inner = self.inner.call(request);
         Box::pin(async move {
             match sessions.watch(brought, inner).await {

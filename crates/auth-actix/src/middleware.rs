@@ -6,17 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpMessage as _;
-use actix_web::HttpRequest;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 use auth_core::gate::Gate;
 use auth_core::request::RequestHead;
-use auth_core::{Auth, Error};
+use auth_core::{Auth, Error, Failure};
 
 use crate::LocalFuture;
-use crate::response::{self, AuthError, NO_STORE};
+use crate::response::{self, AuthError, ErrorPage, NO_STORE};
 use crate::session::{AuthContext, Carrier};
 
 /// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
@@ -27,6 +27,7 @@ use crate::session::{AuthContext, Carrier};
 pub struct AuthLayer {
     auth: Auth,
     carrier: Carrier,
+    error_page: Option<ErrorPage>,
 }
 
 impl AuthLayer {
@@ -34,6 +35,46 @@ impl AuthLayer {
         Self {
             auth,
             carrier: Carrier::Cookie,
+            error_page: None,
+        }
+    }
+
+    /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
+    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// and `/auth/errors/{code}` stays the library's.
+    ///
+    /// The [`Failure`] holds all that the page needs, and nothing secret; the request is for what the page depends on
+    /// besides, the language or the app's data for example. The answer gives body, `Content-Type` and further headers. The
+    /// status and what the library has set stay: `Cache-Control: no-store`, `Retry-After`, cookies, and that nobody
+    /// frames the page. (Where an inner middleware fails with an [`AuthError`] instead of answering, there is no request
+    /// any more, and the page is the library's.)
+    ///
+    /// ```
+    /// use actix_web::http::header::ContentType;
+    /// use actix_web::{HttpRequest, HttpResponse};
+    /// use auth_actix::{Auth, AuthExt, AuthLayer, Failure};
+    ///
+    /// fn layer(auth: &Auth) -> AuthLayer {
+    ///     auth.layer().error_page(error_page)
+    /// }
+    ///
+    /// fn error_page(failure: &Failure, _: &HttpRequest) -> HttpResponse {
+    ///     let button = failure.try_again().map_or(String::new(), |link| {
+    ///         // A path with a query: in HTML, `&` has to be escaped.
+    ///         format!("<a href=\"{}\">{}</a>", link.href.replace('&', "&amp;"), link.label)
+    ///     });
+    ///     let page = format!("<h1>{}</h1><p>{}</p>{button}", failure.title(), failure.cause());
+    ///     HttpResponse::Ok().content_type(ContentType::html()).body(page)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn error_page(
+        self,
+        page: impl Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            error_page: Some(ErrorPage::new(page)),
+            ..self
         }
     }
 
@@ -45,7 +86,8 @@ impl AuthLayer {
     /// cookie must be `SameSite=Lax`, as it is by default: with `Strict`, browsers do not send it after a sign-in
     /// elsewhere. actix-session loads its session before this layer sees the request, also where nothing asks who is
     /// signed in; while its store is down, it answers 500 by itself
-    /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503).
+    /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503). It decodes the names of cookies, so that
+    /// `__Host-` alone does not keep a sibling host from planting one; `app_session_layer` leaves such cookies out.
     #[cfg(feature = "actix-session")]
     #[must_use]
     pub fn in_actix_session(self) -> Self {
@@ -96,13 +138,24 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let AuthLayer { auth, carrier } = &self.layer;
+        let AuthLayer {
+            auth,
+            carrier,
+            error_page,
+        } = &self.layer;
         let context = AuthContext::new(auth.clone(), *carrier, &request);
         request.extensions_mut().insert(context.clone());
+        let error_page = error_page.clone();
         let inner = self.inner.call(request);
         Box::pin(async move {
             match inner.await {
-                Ok(response) => Ok(finish(&context, response)),
+                Ok(response) => {
+                    let response = finish(&context, response);
+                    Ok(match error_page {
+                        Some(page) => page.replace(response),
+                        None => response,
+                    })
+                }
                 Err(error) => Err(finish_error(&context, error)),
             }
         })
@@ -149,6 +202,11 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// ```
 ///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+///
+/// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
+/// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ (actix-web
+/// decodes a path before it looks for a route; [`HttpRequest::uri`] still has it as it came). So protect a scope as a whole;
+/// wrapped around an `App`, it protects the default service too.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer { gate: Arc::new(gate) }

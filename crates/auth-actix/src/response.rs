@@ -1,13 +1,18 @@
 //! From the core's plain answers to actix-web's.
 
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{HttpResponse, ResponseError};
-use auth_core::Error;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use auth_core::client::ApiError;
 use auth_core::error::SetupError;
 use auth_core::gate::OnRefusal;
-use auth_core::reply::Reply;
+use auth_core::reply::{OWN_PAGE_POLICY, PAGE_HEADERS, Reply};
+use auth_core::{Error, Failure};
 
 /// A request that cannot be answered as asked: nobody is signed in, a right is missing, the provider, the store or a
 /// downstream API failed.
@@ -109,7 +114,59 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
                 .append(HeaderName::from_static(name), value);
         }
     }
+    if let Some(failure) = reply.failure {
+        response.extensions_mut().insert(*failure);
+    }
     response.map_into_boxed_body()
+}
+
+/// The app's own page in the place of the library's.
+#[derive(Clone)]
+pub(crate) struct ErrorPage(Arc<MakePage>);
+
+type MakePage = dyn Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync;
+
+impl fmt::Debug for ErrorPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorPage")
+    }
+}
+
+impl ErrorPage {
+    pub(crate) fn new(page: impl Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync + 'static) -> Self {
+        Self(Arc::new(page))
+    }
+
+    /// Puts the app's page into an answer that shows a failure. Status and headers stay the core's; what the app's
+    /// answer has besides is added.
+    pub(crate) fn replace<B: MessageBody + 'static>(
+        &self,
+        response: ServiceResponse<EitherBody<B>>,
+    ) -> ServiceResponse<EitherBody<B>> {
+        let failure = response.response().extensions().get::<Failure>().cloned();
+        let Some(failure) = failure else {
+            return response;
+        };
+        let mut own = (self.0)(&failure, response.request());
+        let mut headers = response.headers().clone();
+        for name in PAGE_HEADERS {
+            headers.remove(name);
+        }
+        let kept = headers.clone();
+        for (name, value) in own.headers() {
+            if *name == header::SET_COOKIE || !kept.contains_key(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.append(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(OWN_PAGE_POLICY),
+        );
+        *own.status_mut() = response.status();
+        *own.headers_mut() = headers;
+        own.extensions_mut().insert(failure);
+        response.into_response(own).map_into_right_body()
+    }
 }
 
 fn status(code: u16) -> StatusCode {

@@ -18,7 +18,7 @@ use crate::session::{self, AuthContext};
 /// What actix-web applications get from an [`Auth`].
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-    /// `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`, for
+    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, for
     /// [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
     ///
     /// They belong on the `App` itself: in a scope they would lie below its path, where the provider does not send
@@ -70,6 +70,11 @@ impl AuthExt for Auth {
                     web::resource(paths::SESSION)
                         .route(web::get().to(session_status))
                         .route(web::head().to(session_status)),
+                )
+                .service(
+                    web::resource(paths::ERRORS)
+                        .route(web::get().to(explain_errors))
+                        .route(web::head().to(explain_errors)),
                 )
                 .service(
                     web::resource(errors)
@@ -133,6 +138,10 @@ async fn explain_error(
     body: web::Payload,
 ) -> Result<HttpResponse, AuthError> {
     answer(request, body, async |auth, _| auth.explain_error(&code)).await
+}
+
+async fn explain_errors(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, _| auth.explain_errors()).await
 }
 
 /// Reads the request, lets the core answer it, and carries out what becomes of the session identifier.

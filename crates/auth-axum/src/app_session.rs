@@ -201,10 +201,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let (auth, sessions) = (self.auth.clone(), self.sessions.clone());
         let head = Head(&request);
         let (incoming, brought) = (auth.incoming(&head), sessions.brought(&head));
+        if let Some(cookies) = sessions.cookies_without_impostors(&head) {
+            request.headers_mut().remove(header::COOKIE);
+            if let Ok(cookies) = HeaderValue::try_from(cookies) {
+                request.headers_mut().insert(header::COOKIE, cookies);
+            }
+        }
         let inner = self.inner.call(request);
         Box::pin(async move {
             let (response, watched) = sessions.watch(brought, inner).await;

@@ -8,15 +8,16 @@ use std::task::{Context, Poll, ready};
 
 use auth_core::gate::Gate;
 use auth_core::request::RequestHead;
-use auth_core::{Auth, Error};
+use auth_core::{Auth, Error, Failure};
 use axum::extract::{ConnectInfo, OriginalUri};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::response::{self, AuthError};
+use crate::response::{self, AuthError, ErrorPage};
 use crate::session::{AuthContext, Carrier};
 
 /// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
@@ -27,6 +28,7 @@ use crate::session::{AuthContext, Carrier};
 pub struct AuthLayer {
     auth: Auth,
     carrier: Carrier,
+    error_page: Option<ErrorPage>,
 }
 
 impl AuthLayer {
@@ -34,6 +36,44 @@ impl AuthLayer {
         Self {
             auth,
             carrier: Carrier::Cookie,
+            error_page: None,
+        }
+    }
+
+    /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
+    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// and `/auth/errors/{code}` stays the library's.
+    ///
+    /// The [`Failure`] holds all that the page needs, and nothing secret; the request's parts are for what the page
+    /// depends on besides, the language for example. The answer gives body, `Content-Type` and further headers. The status
+    /// and what the library has set stay: `Cache-Control: no-store`, `Retry-After`, cookies, and that nobody frames
+    /// the page. (A function that returns `impl IntoResponse` says `impl IntoResponse + use<>`: the answer may not borrow.)
+    ///
+    /// ```
+    /// use auth_axum::{Auth, AuthExt, AuthLayer, Failure};
+    /// use axum::http::request::Parts;
+    /// use axum::response::Html;
+    ///
+    /// fn layer(auth: &Auth) -> AuthLayer {
+    ///     auth.layer().error_page(error_page)
+    /// }
+    ///
+    /// fn error_page(failure: &Failure, _: &Parts) -> Html<String> {
+    ///     let button = failure.try_again().map_or(String::new(), |link| {
+    ///         // A path with a query: in HTML, `&` has to be escaped.
+    ///         format!("<a href=\"{}\">{}</a>", link.href.replace('&', "&amp;"), link.label)
+    ///     });
+    ///     Html(format!("<h1>{}</h1><p>{}</p>{button}", failure.title(), failure.cause()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn error_page<R: IntoResponse>(
+        self,
+        page: impl Fn(&Failure, &Parts) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            error_page: Some(ErrorPage::new(page)),
+            ..self
         }
     }
 
@@ -42,6 +82,8 @@ impl AuthLayer {
     ///
     /// The library puts nothing but the identifier there, sealed; tokens and claims stay in the core's store. The
     /// session's cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
+    /// tower-sessions decodes the names of cookies, so that `__Host-` alone does not keep a sibling host from planting one;
+    /// [`app_session_layer`](crate::AuthExt::app_session_layer) leaves such cookies out.
     #[cfg(feature = "tower-sessions")]
     #[must_use]
     pub fn in_tower_session(self) -> Self {
@@ -83,7 +125,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let AuthLayer { auth, carrier } = &self.layer;
+        let AuthLayer {
+            auth,
+            carrier,
+            error_page,
+        } = &self.layer;
         let head = Head(&request);
         let context = AuthContext::new(
             auth.clone(),
@@ -93,9 +139,13 @@ where
             request.extensions(),
         );
         request.extensions_mut().insert(context.clone());
+        let error_page = error_page
+            .as_ref()
+            .map(|page| Box::new((page.clone(), parts(&request))));
         ResponseFuture {
             inner: self.inner.call(request),
             context,
+            error_page,
         }
     }
 }
@@ -107,6 +157,7 @@ pin_project! {
         #[pin]
         inner: F,
         context: AuthContext,
+        error_page: Option<Box<(ErrorPage, Parts)>>,
     }
 }
 
@@ -119,8 +170,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(finish(this.context, response)))
+        let response = finish(this.context, response);
+        Poll::Ready(Ok(match this.error_page.take() {
+            Some(page) => page.0.replace(response, &page.1),
+            None => response,
+        }))
     }
+}
+
+/// A request's head, which goes into the app before it is known whether a page of it is needed.
+fn parts<B>(request: &Request<B>) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    parts.version = request.version();
+    parts.headers = request.headers().clone();
+    parts.extensions = request.extensions().clone();
+    parts
 }
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {
@@ -148,6 +214,11 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 ///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it. As with every `route_layer`, only routes that were
 /// added before it are protected.
+///
+/// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
+/// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ. So protect a
+/// nested router as a whole (`Router::nest("/admin", admin.route_layer(require(…)))`), and a fallback, where it must be
+/// protected too, with `layer` instead of `route_layer`.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer { gate: Arc::new(gate) }

@@ -1,11 +1,15 @@
 //! From the core's plain answers to axum's.
 
-use auth_core::Error;
+use std::fmt;
+use std::sync::Arc;
+
 use auth_core::client::ApiError;
 use auth_core::error::SetupError;
 use auth_core::gate::OnRefusal;
-use auth_core::reply::Reply;
+use auth_core::reply::{OWN_PAGE_POLICY, PAGE_HEADERS, Reply};
+use auth_core::{Error, Failure};
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -98,5 +102,52 @@ pub(crate) fn response(reply: Reply) -> Response {
                 .append(HeaderName::from_static(name), value);
         }
     }
+    if let Some(failure) = reply.failure {
+        response.extensions_mut().insert(*failure);
+    }
     response
+}
+
+/// The app's own page in the place of the library's.
+#[derive(Clone)]
+pub(crate) struct ErrorPage(Arc<MakePage>);
+
+type MakePage = dyn Fn(&Failure, &Parts) -> Response + Send + Sync;
+
+impl fmt::Debug for ErrorPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorPage")
+    }
+}
+
+impl ErrorPage {
+    pub(crate) fn new<R: IntoResponse>(page: impl Fn(&Failure, &Parts) -> R + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |failure, request| {
+            page(failure, request).into_response()
+        }))
+    }
+
+    /// Puts the app's page into an answer that shows a failure. Status and headers stay the core's; what the app's
+    /// answer has besides is added.
+    pub(crate) fn replace(&self, response: Response, request: &Parts) -> Response {
+        let Some(failure) = response.extensions().get::<Failure>().cloned() else {
+            return response;
+        };
+        let (own, body) = (self.0)(&failure, request).into_parts();
+        let (mut head, _) = response.into_parts();
+        for name in PAGE_HEADERS {
+            head.headers.remove(name);
+        }
+        let kept = head.headers.clone();
+        for (name, value) in &own.headers {
+            if name == header::SET_COOKIE || !kept.contains_key(name) {
+                head.headers.append(name, value.clone());
+            }
+        }
+        head.headers.append(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(OWN_PAGE_POLICY),
+        );
+        Response::from_parts(head, body)
+    }
 }

@@ -21,8 +21,8 @@ use crate::session::{self, AuthContext};
 /// What axum applications get from an [`Auth`].
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-    /// `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`, to be merged into the app's router,
-    /// inside of [`layer`](Self::layer).
+    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, to be
+    /// merged into the app's router, inside of [`layer`](Self::layer).
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
 
     /// The layer that goes around everything that asks who is signed in.
@@ -57,6 +57,7 @@ impl AuthExt for Auth {
             .route(paths::BACKCHANNEL_LOGOUT, post(backchannel_logout))
             .route(paths::FRONTCHANNEL_LOGOUT, get(frontchannel_logout))
             .route(paths::SESSION, get(session_status))
+            .route(paths::ERRORS, get(explain_errors))
             .route(&errors, get(explain_error))
     }
 
@@ -109,6 +110,10 @@ async fn session_status(request: Request) -> Response {
 
 async fn explain_error(Path(code): Path<String>, request: Request) -> Response {
     run(request, async move |auth, _| auth.explain_error(&code)).await
+}
+
+async fn explain_errors(request: Request) -> Response {
+    run(request, async |auth, _| auth.explain_errors()).await
 }
 
 async fn run(request: Request, route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply) -> Response {

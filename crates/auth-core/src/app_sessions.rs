@@ -34,7 +34,7 @@ use crate::config::paths;
 use crate::cookie;
 use crate::csrf;
 use crate::error::{Error, SetupError};
-use crate::request::{RequestHead, each_cookie};
+use crate::request::{RequestHead, cookies_without_impostors, each_cookie};
 use crate::seal::Purpose;
 use crate::secret::{SessionId, random_text, sha256};
 use crate::store::app_data::{AppDataKey, AppDataStore};
@@ -244,6 +244,14 @@ impl AppSessions {
         }
     }
 
+    /// The request's cookies as a session layer may see them, where it must not see them as they came: without those that it
+    /// would take for this session's though browsers do not, since it decodes names or cuts off more than blanks. `__Host-`
+    /// keeps other hosts from setting a cookie only while it is read as browsers read it (RFC 6265bis §4.1.3.2).
+    #[must_use]
+    pub fn cookies_without_impostors(&self, head: &impl RequestHead) -> Option<String> {
+        cookies_without_impostors(head, self.cookie_name())
+    }
+
     /// Runs what answers a request, and notes what it does with app sessions, in this task. What it does outside of
     /// this task is a guest's.
     pub async fn watch<F: Future>(&self, brought: Brought, request: F) -> (F::Output, Watched) {
@@ -315,8 +323,8 @@ pub struct Brought {
     is_foreign: bool,
 }
 
-/// What a request has brought, and what it has done with app sessions.
-#[derive(Debug, Default)]
+/// What a request has brought, and what it has done with app sessions. Not `Debug`: it holds identifiers.
+#[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     /// The sign-in in the library's own cookie; a guest's where there is none.
@@ -379,12 +387,20 @@ pub fn note_sign_out() {
 }
 
 /// What became of a request's app session.
-#[derive(Debug)]
 pub struct Watched {
     seen: Seen,
     has_cookie: bool,
     name: &'static str,
     https: bool,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched")
+            .field("is_used", &self.seen.is_used)
+            .field("has_cookie", &self.has_cookie)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Watched {

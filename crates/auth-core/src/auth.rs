@@ -329,12 +329,20 @@ impl Auth {
         self.0.tasks.wait().await;
     }
 
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
     // ---- the routes -----------------------------------------------------------------------------------------
 
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
     pub async fn login(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
+        }
+        if request.is_prefetch {
+            return Self::not_ahead();
         }
         let parameters = if request.method == "POST" {
             request.form_parameters()
@@ -346,7 +354,7 @@ impl Auth {
             .get("target_link_uri")
             .map(|target| target.strip_prefix(self.base_url()).unwrap_or(target));
         let mut return_to = ReturnTo::parse(parameters.get("return_to").or(target).unwrap_or("/"));
-        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path()) {
+        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&&*return_to.path()) {
             // Coming back to one of these would go in circles.
             return_to = ReturnTo::default();
         }
@@ -389,7 +397,7 @@ impl Auth {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
-        let begun = login::begin(&self.0.config, &metadata, options, &request.cookies, now);
+        let begun = login::begin(&self.0.config, &metadata, options, request, now);
         let mut reply = Reply::redirect(begun.url.as_str());
         for cookie in &begun.cookies {
             reply = reply.with("set-cookie", cookie);
@@ -397,12 +405,21 @@ impl Auth {
         Ok(reply)
     }
 
+    /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody
+    /// wants it. Browsers throw a failure away, and ask again when the user comes.
+    fn not_ahead() -> Reply {
+        Reply::empty(503)
+    }
+
     /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (§3.1.2.5 and on).
     ///
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(405, "request.method").with("allow", "GET, POST");
+            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
+        }
+        if request.is_prefetch {
+            return Self::not_ahead();
         }
         let auth = self.clone();
         self.0
@@ -532,17 +549,18 @@ impl Auth {
         match self.0.frontchannel_logout(&request).await {
             Some(Ok(())) => respond::signed_out(&self.issuer()),
             Some(Err(error)) => self.page(&error.into(), ReturnTo::default()),
-            None => respond::simple_page(400, "request.frontchannel_logout"),
+            None => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
     }
 
-    /// `GET /auth/session`: whether somebody is signed in, and who. Never a token; nothing is refreshed.
+    /// `GET /auth/session`: whether somebody is signed in, and who. Never a token, so the claims stay out that bring some
+    /// (OpenID Connect Core §5.6.2); nothing is refreshed.
     pub async fn session_status(&self, request: RouteRequest) -> Reply {
         match self.peek(request.session.as_ref()).await {
             Ok(session) => {
                 let mut shown = json!({
                     "authenticated": true,
-                    "user": session.claims(),
+                    "user": session.claims().without_sources(),
                     "scopes": session.scopes(),
                     "access_token_expires_at": session.access_token_expires_at().map(Timestamp::as_secs),
                     "session_expires_at": session.expires_at().as_secs(),
@@ -559,12 +577,17 @@ impl Auth {
 
     /// `GET /auth/errors/<code>`: what a failure's code means.
     pub fn explain_error(&self, code: &str) -> Reply {
-        respond::explain(code)
+        respond::explain(&self.0.config, code)
+    }
+
+    /// `GET /auth/errors/`: all codes.
+    pub fn explain_errors(&self) -> Reply {
+        respond::explain_all()
     }
 
     /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
     pub fn refuse_body(&self) -> Reply {
-        respond::simple_page(413, "request.body")
+        respond::simple_page(&self.0.config, 413, "request.body")
     }
 
     /// The same, to a request of one of the library's routes: what is too long to be a logout token is a bad one.

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use serde_json::{Map, json};
 
 use crate::clock::Timestamp;
+use crate::config::ClientAuthMethod;
 use crate::jose::{Algorithm, SigningKey};
 use crate::secret::{ClientSecret, random_text};
 
@@ -44,6 +45,15 @@ pub(crate) struct Credentials {
 }
 
 impl ClientAuthentication {
+    pub(crate) fn method(&self) -> ClientAuthMethod {
+        match self {
+            Self::Basic(_) => ClientAuthMethod::ClientSecretBasic,
+            Self::Post(_) => ClientAuthMethod::ClientSecretPost,
+            Self::PrivateKeyJwt(_) => ClientAuthMethod::PrivateKeyJwt,
+            Self::None => ClientAuthMethod::None,
+        }
+    }
+
     /// The credentials for one request. An assertion is made anew for each, so that no `jti` is used twice.
     ///
     /// `audience` is the issuer; `advertised` are the provider's `token_endpoint_auth_signing_alg_values_supported`.

@@ -7,15 +7,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::clock::Timestamp;
 use crate::config::ConfigError;
 
 /// Largest body of a provider's answer that is read, in bytes after decoding.
@@ -68,6 +69,16 @@ impl Answer {
         let value = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
         let seconds: u64 = value.trim().parse().ok()?;
         Some(Duration::from_secs(seconds.clamp(1, 3600)))
+    }
+
+    /// `Date`: the server's own time (RFC 9110 §6.6.1).
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        let value = self.headers.get(http::header::DATE)?.to_str().ok()?;
+        let since_epoch = httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(UNIX_EPOCH)
+            .ok()?;
+        Some(Timestamp::from_secs(i64::try_from(since_epoch.as_secs()).ok()?))
     }
 
     /// Whether the status says that the provider, not the request, has a problem that will pass: 5xx or 429.
@@ -202,12 +213,25 @@ impl ProviderHttp {
                 .redirect(Policy::none())
                 .timeout(timeout)
                 .pool_idle_timeout(POOL_IDLE)
+                // Another crate of the app may turn reqwest's decoders on. Answers of a provider are small: what is
+                // not decoded cannot grow.
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
         })?;
         Ok(Self { client, timeout })
     }
 
     pub(crate) fn get(&self, url: &Url) -> reqwest::RequestBuilder {
-        self.client.get(url.clone())
+        self.request(Method::GET, url)
+    }
+
+    /// RFC 9110 §12.5.3: whoever does not say which codings it takes may get any.
+    fn request(&self, method: Method, url: &Url) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, url.clone())
+            .header(http::header::ACCEPT_ENCODING, "identity")
     }
 
     /// A form; with a guard, one that leaves only while that allows it.
@@ -220,8 +244,7 @@ impl ProviderHttp {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        self.client
-            .post(url.clone())
+        self.request(Method::POST, url)
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(match guard {
                 None => form.into(),
@@ -375,6 +398,32 @@ mod tests {
         let came = came.await.expect("the server ends").to_ascii_lowercase();
         assert!(came.contains("content-length: 20\r\n"), "{came}");
         assert!(!came.contains("chunked"), "{came}");
+    }
+
+    #[tokio::test]
+    async fn nothing_compressed_is_asked_for() {
+        let http = http();
+        let (url, came) = server("\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        http.send(http.get(&url)).await.expect("an answer");
+        let get = came.await.expect("the server ends").to_ascii_lowercase();
+        let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        http.send(http.post_form(&url, &FORM, None))
+            .await
+            .expect("an answer");
+        let post = came.await.expect("the server ends").to_ascii_lowercase();
+        for request in [get, post] {
+            assert!(request.contains("accept-encoding: identity\r\n"), "{request}");
+        }
+    }
+
+    /// `content-encoding` is not acted on, so a bomb stays as small as it came.
+    #[tokio::test]
+    async fn a_compressed_answer_is_not_decoded() {
+        let answer = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nbomb";
+        let (url, _) = server("\r\n\r\n", answer).await;
+        let http = http();
+        let answer = http.send(http.get(&url)).await.expect("an answer");
+        assert_eq!(&answer.body[..], b"bomb");
     }
 
     #[tokio::test]

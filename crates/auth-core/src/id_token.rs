@@ -28,7 +28,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) algorithms: &'a [Algorithm],
     /// How far the provider's clock may be off. The default is 60 s.
     pub(crate) tolerance: Duration,
-    /// The `max_age` of the authorization request; where present, `auth_time` is demanded and has to be this recent.
+    /// How long ago the user may have proved who they are: the `max_age` of the authorization request, and the time since
+    /// then. Where present, `auth_time` is demanded.
     pub(crate) max_age: Option<Duration>,
 }
 
@@ -279,7 +280,8 @@ pub enum IdTokenError {
     /// The signature algorithm is not on the list (step 7).
     #[error("the ID token's signature algorithm is not allowed")]
     AlgorithmNotAllowed,
-    /// No published key fits the header (step 6). The signal to fetch the key set again.
+    /// No published key fits the header, or the header names none and no published key verifies the signature (step 6).
+    /// The signal to fetch the key set again.
     #[error("no published key fits the ID token")]
     UnknownKey,
     /// The signature is not valid (step 6).

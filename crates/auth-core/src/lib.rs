@@ -30,7 +30,11 @@ pub mod csrf;
 pub mod devices;
 pub mod env;
 pub mod error;
+pub mod failure;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 mod http;
 pub mod id_token;
@@ -39,6 +43,7 @@ pub mod login;
 mod logout;
 mod logout_token;
 mod metadata;
+mod page;
 mod provider_logout;
 pub mod refresh;
 pub mod reply;
@@ -57,6 +62,7 @@ pub use app_sessions::AppSessions;
 pub use auth::Auth;
 pub use config::{AuthBuilder, ConfigError, Refused};
 pub use error::{Error, Fault};
+pub use failure::Failure;
 pub use http::HttpError;
 pub use metadata::{Outage, ProviderError};
 pub use seal::SecretKeys;

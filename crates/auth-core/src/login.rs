@@ -12,14 +12,18 @@ use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
-use crate::config::{ATTEMPT_LIFETIME, Config, CookieNames, MAX_ATTEMPTS, Refused, ResponseMode};
+use crate::config::{
+    ATTEMPT_LIFETIME, CLOCK_TOLERANCE, ClientAuthMethod, Config, CookieNames, MAX_ATTEMPTS, Refused,
+    ResponseMode,
+};
 use crate::cookie;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
 use crate::metadata::{Metadata, ProviderError};
-use crate::request::{Parameters, RouteRequest};
-use crate::seal::{Purpose, SecretKeys};
+use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
+use crate::seal::{OpenError, Purpose, SecretKeys};
 use crate::secret::{self, AuthorizationCode, CodeVerifier, random_text, sha256};
 use crate::store::{OnceKey, StoreError};
 use crate::token::{TokenError, TokenErrorCode};
@@ -72,10 +76,10 @@ pub(crate) fn begin(
     config: &Config,
     metadata: &Metadata,
     options: LoginOptions,
-    open: &[(String, String)],
+    request: &RouteRequest,
     now: Timestamp,
 ) -> AuthorizationRequest {
-    let state = random_text();
+    let state = Beginning::of(request.arrival, now).state(&config.keys);
     let nonce = random_text();
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let mut scopes = config.scopes.clone();
@@ -141,7 +145,7 @@ pub(crate) fn begin(
         attempt.return_to = ReturnTo::default();
         value = attempt.seal(&config.keys, &name);
     }
-    let mut cookies = crowded_out(config, open, now)
+    let mut cookies = crowded_out(config, &request.cookies, now)
         .iter()
         .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config)))
         .collect::<Vec<_>>();
@@ -170,7 +174,7 @@ fn crowded_out(config: &Config, open: &[(String, String)], now: Timestamp) -> Ve
     let (mut alive, mut gone) = (Vec::new(), Vec::new());
     for (name, value) in open {
         match Attempt::open(&config.keys, name, value) {
-            Some(attempt) if !attempt.is_over(now) => alive.push((attempt.began_at, name.clone())),
+            Ok(attempt) if !attempt.is_over(now) => alive.push((attempt.began_at, name.clone())),
             _ => gone.push(name.clone()),
         }
     }
@@ -194,15 +198,84 @@ impl Attempt {
         URL_SAFE_NO_PAD.encode(keys.seal(Purpose::Attempt, name.as_bytes(), &plain))
     }
 
-    fn open(keys: &SecretKeys, name: &str, value: &str) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-        let plain = keys.open(Purpose::Attempt, name.as_bytes(), &sealed).ok()?;
-        serde_json::from_slice(&plain).ok()
+    fn open(keys: &SecretKeys, name: &str, value: &str) -> Result<Self, OpenError> {
+        let sealed = URL_SAFE_NO_PAD.decode(value).map_err(|_| OpenError::Changed)?;
+        let plain = keys.open(Purpose::Attempt, name.as_bytes(), &sealed)?;
+        serde_json::from_slice(&plain).map_err(|_| OpenError::Changed)
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
         now.since(self.began_at) >= ATTEMPT_LIFETIME
     }
+}
+
+/// How a sign-in began. It travels sealed in the `state`, so that an answer whose cookie is missing can be explained:
+/// the cookie goes with its time, and tells nothing when it is not there. It decides nothing else.
+#[derive(Clone, Copy)]
+struct Beginning {
+    at: Timestamp,
+    at_other_address: bool,
+    has_fetch_metadata: bool,
+}
+
+impl Beginning {
+    fn of(arrival: Arrival, now: Timestamp) -> Self {
+        Self {
+            at: now,
+            at_other_address: arrival.at_other_address,
+            has_fetch_metadata: arrival.has_fetch_metadata,
+        }
+    }
+
+    /// A new `state`: 256 random bits, and this behind them.
+    fn state(self, keys: &SecretKeys) -> String {
+        let random = random_text();
+        let flags = u8::from(self.at_other_address) | u8::from(self.has_fetch_metadata) << 1;
+        let mut plain = self.at.as_secs().to_be_bytes().to_vec();
+        plain.push(flags);
+        let sealed = keys.seal(Purpose::Beginning, random.as_bytes(), &plain);
+        format!("{random}.{}", URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    fn read(keys: &SecretKeys, state: &str) -> Result<Self, OpenError> {
+        let (random, sealed) = state.split_once('.').ok_or(OpenError::Changed)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Changed)?;
+        let plain = keys.open(Purpose::Beginning, random.as_bytes(), &sealed)?;
+        let (at, flags) = plain.split_first_chunk().ok_or(OpenError::Changed)?;
+        let flags = flags.first().ok_or(OpenError::Changed)?;
+        Ok(Self {
+            at: Timestamp::from_secs(i64::from_be_bytes(*at)),
+            at_other_address: flags & 1 != 0,
+            has_fetch_metadata: flags & 2 != 0,
+        })
+    }
+}
+
+/// Why an answer's cookie is not there, as far as that can be known.
+fn without_cookie(config: &Config, request: &RouteRequest, state: &str, now: Timestamp) -> LoginError {
+    let beginning = match Beginning::read(&config.keys, state) {
+        Ok(beginning) => beginning,
+        Err(OpenError::UnknownKey) => return LoginError::AttemptUnreadable,
+        Err(OpenError::Changed) => return LoginError::StateUnknown,
+    };
+    if now.since(beginning.at) >= ATTEMPT_LIFETIME {
+        return LoginError::AttemptExpired;
+    }
+    let arrival = request.arrival;
+    let kept_back = arrival.cookies == OtherCookies::KeptBack && !cross_site_post(config);
+    LoginError::StateCookieMissing(if kept_back {
+        MissingCookie::SameSite
+    } else if beginning.at_other_address && !arrival.at_other_address {
+        MissingCookie::OtherAddress
+    } else if config.base_url.is_https() && arrival.has_fetch_metadata && !beginning.has_fetch_metadata {
+        MissingCookie::Http
+    } else if !request.cookies.is_empty() {
+        MissingCookie::OtherAttempts
+    } else if arrival.cookies == OtherCookies::None && request.session.is_none() {
+        MissingCookie::Blocked
+    } else {
+        MissingCookie::Unknown
+    })
 }
 
 fn cookie_name(names: CookieNames, state: &str) -> String {
@@ -238,8 +311,13 @@ pub(crate) fn receive(
     }
     let state = parameters.get("state").ok_or(LoginError::StateMissing)?;
     let name = cookie_name(config.cookies, state);
-    let value = request.cookie(&name).ok_or(LoginError::StateCookieMissing)?;
-    let attempt = Attempt::open(&config.keys, &name, value).ok_or(LoginError::AttemptUnreadable)?;
+    let value = request
+        .cookie(&name)
+        .ok_or_else(|| without_cookie(config, request, state, now))?;
+    let attempt = Attempt::open(&config.keys, &name, value).map_err(|error| match error {
+        OpenError::UnknownKey => LoginError::AttemptUnreadable,
+        OpenError::Changed => LoginError::AttemptTampered,
+    })?;
     if attempt.is_over(now) {
         return Err(LoginError::AttemptExpired);
     }
@@ -262,7 +340,7 @@ pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnT
     parameters
         .get("state")
         .map(|state| cookie_name(config.cookies, state))
-        .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?))
+        .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
         .unwrap_or_default()
 }
@@ -329,12 +407,18 @@ pub enum LoginError {
     /// A parameter that may stand there once stands there more often (RFC 6749 §3.1).
     #[error("a parameter of the response is repeated")]
     ParameterRepeated,
-    /// This browser has no attempt for this `state`: begun elsewhere, finished, dropped, or its cookie was blocked.
-    #[error("no sign-in of this browser matches the state")]
-    StateCookieMissing,
-    /// The attempt's cookie cannot be opened: another key, or it was tampered with.
-    #[error("the sign-in's cookie cannot be opened with this app's key")]
+    /// The `state` is none that this app made.
+    #[error("the state is none of this app's")]
+    StateUnknown,
+    /// This browser has no attempt for this `state`.
+    #[error("no sign-in of this browser matches the state: {0}")]
+    StateCookieMissing(MissingCookie),
+    /// The attempt was begun with a key that is not here.
+    #[error("the sign-in was begun with a key that this server does not have")]
     AttemptUnreadable,
+    /// The attempt's cookie was changed since it was set, or another version of this library set it.
+    #[error("the sign-in's cookie was changed")]
+    AttemptTampered,
     /// The attempt was begun more than 15 minutes ago.
     #[error("the sign-in was begun too long ago")]
     AttemptExpired,
@@ -356,6 +440,9 @@ pub enum LoginError {
     /// The code could not be redeemed.
     #[error("the token request failed")]
     Token(#[source] TokenError),
+    /// The provider does not accept the client's authentication (RFC 6749 §5.2, `invalid_client`).
+    #[error("the provider does not accept this client, which authenticates by {0:?}")]
+    ClientRefused(ClientAuthMethod),
     /// The tokens are not of the type that was agreed (RFC 6749 §7.1).
     #[error("the token type is not Bearer")]
     TokenType,
@@ -365,6 +452,16 @@ pub enum LoginError {
     /// The ID token is not good.
     #[error("the ID token is not good")]
     IdToken(#[source] IdTokenError),
+    /// The ID token is not good by this server's clock, and the provider's answer bears a time that shows the clocks to
+    /// be apart.
+    #[error("the ID token is not good by this server's clock, which is {skew}")]
+    Clock {
+        /// How the clock is wrong.
+        skew: ClockSkew,
+        /// What is wrong with the token.
+        #[source]
+        source: IdTokenError,
+    },
     /// userinfo is somebody else's, or its signature is not good.
     #[error("the userinfo answer is not good")]
     Userinfo(#[source] UserinfoError),
@@ -392,6 +489,54 @@ pub enum LoginError {
     Store(StoreError),
 }
 
+/// Why no cookie of a sign-in came back with the provider's answer, as far as the app can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MissingCookie {
+    /// The answer is a form of another site, and the cookie is `SameSite=Lax`.
+    #[error("the answer is a form of another site, and the cookie is SameSite=Lax")]
+    SameSite,
+    /// The sign-in was begun under another address than the app's own.
+    #[error("it was begun under another address than AUTH_BASE_URL")]
+    OtherAddress,
+    /// The app is meant for https, and the sign-in was begun over http.
+    #[error("it was begun over http")]
+    Http,
+    /// Others are under way in this browser: this one was finished, or dropped as the oldest of six.
+    #[error("there are others, and this one was finished or dropped")]
+    OtherAttempts,
+    /// The browser sent no cookie at all.
+    #[error("the browser sent no cookie at all")]
+    Blocked,
+    /// Finished before, or begun in another browser.
+    #[error("it was finished before, or begun elsewhere")]
+    Unknown,
+}
+
+/// How far this server's clock is from the provider's, by the time that the provider's answer bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClockSkew {
+    /// This server's clock is slow.
+    #[error("{} s behind the provider's", .0.as_secs())]
+    Behind(Duration),
+    /// This server's clock is fast.
+    #[error("{} s ahead of the provider's", .0.as_secs())]
+    Ahead(Duration),
+}
+
+impl ClockSkew {
+    /// Compares the provider's time with the times here before the request and after the answer.
+    fn of(provider: Timestamp, before: Timestamp, after: Timestamp) -> Option<Self> {
+        if provider > after.plus(CLOCK_TOLERANCE) {
+            Some(Self::Behind(provider.since(after)))
+        } else if provider.plus(CLOCK_TOLERANCE) < before {
+            Some(Self::Ahead(before.since(provider)))
+        } else {
+            None
+        }
+    }
+}
+
 /// The error codes of an authorization response. The text of an unknown one is not kept: it came with the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -414,6 +559,21 @@ pub enum AuthorizationErrorCode {
     /// This client may not do that.
     #[error("unauthorized_client")]
     UnauthorizedClient,
+    /// The client is unknown, or did not authenticate.
+    #[error("invalid_client")]
+    InvalidClient,
+    /// The redirect URI is not the registered one. Most providers say so at a page of their own.
+    #[error("redirect_uri_mismatch or invalid_redirect_uri")]
+    RedirectUri,
+    /// The request lacks something or has too much.
+    #[error("invalid_request")]
+    InvalidRequest,
+    /// The provider does not answer with a code.
+    #[error("unsupported_response_type")]
+    UnsupportedResponseType,
+    /// A resource is unknown or not allowed (RFC 8707 §2).
+    #[error("invalid_target")]
+    InvalidTarget,
     /// Any other code.
     #[error("another error code")]
     Other,
@@ -430,18 +590,59 @@ impl AuthorizationErrorCode {
             }
             "invalid_scope" => Self::InvalidScope,
             "unauthorized_client" => Self::UnauthorizedClient,
+            "invalid_client" => Self::InvalidClient,
+            "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
+            "invalid_request" => Self::InvalidRequest,
+            "unsupported_response_type" => Self::UnsupportedResponseType,
+            "invalid_target" => Self::InvalidTarget,
             _ => Self::Other,
         }
     }
 }
 
 impl LoginError {
+    /// What the token endpoint said, with what the client knows of itself.
+    pub(crate) fn of_token(error: TokenError, authentication: &ClientAuthentication) -> Self {
+        match error {
+            TokenError::Refused(TokenErrorCode::InvalidClient) => {
+                Self::ClientRefused(authentication.method())
+            }
+            error => Self::Token(error),
+        }
+    }
+
+    /// What is wrong with an ID token; and with the clock, where the answer that brought it, which came between
+    /// `requested_at` and `now`, bears a time of the provider's that explains it.
+    pub(crate) fn of_id_token(
+        error: IdTokenError,
+        provider_time: Option<Timestamp>,
+        requested_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let skew = provider_time.and_then(|time| ClockSkew::of(time, requested_at, now));
+        match (error, skew) {
+            (IdTokenError::IssuedInFuture | IdTokenError::NotYetValid, Some(skew @ ClockSkew::Behind(_)))
+            | (
+                IdTokenError::Expired | IdTokenError::IssuedTooLongAgo | IdTokenError::AuthTimeTooOld,
+                Some(skew @ ClockSkew::Ahead(_)),
+            ) => Self::Clock { skew, source: error },
+            _ => Self::IdToken(error),
+        }
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::StateMissing => "login.state_missing",
             Self::ParameterRepeated => "login.parameter_repeated",
-            Self::StateCookieMissing => "login.state_cookie_missing",
+            Self::StateUnknown => "login.state_unknown",
+            Self::StateCookieMissing(MissingCookie::SameSite) => "login.cookie_same_site",
+            Self::StateCookieMissing(MissingCookie::OtherAddress) => "login.cookie_other_address",
+            Self::StateCookieMissing(MissingCookie::Http) => "login.cookie_http",
+            Self::StateCookieMissing(MissingCookie::OtherAttempts) => "login.attempt_dropped",
+            Self::StateCookieMissing(MissingCookie::Blocked) => "login.cookies_blocked",
+            Self::StateCookieMissing(MissingCookie::Unknown) => "login.state_cookie_missing",
             Self::AttemptUnreadable => "login.attempt_unreadable",
+            Self::AttemptTampered => "login.attempt_tampered",
             Self::AttemptExpired => "login.attempt_expired",
             Self::StateReplayed => "login.state_replayed",
             Self::IssuerMismatch => "login.issuer_mismatch",
@@ -452,18 +653,42 @@ impl LoginError {
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable) => "login.provider_unavailable",
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => "login.interaction_required",
             Self::Refused(AuthorizationErrorCode::InvalidScope) => "login.scope_refused",
-            Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.client_refused",
+            Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.grant_not_allowed",
+            Self::Refused(AuthorizationErrorCode::InvalidClient) => "login.client_refused",
+            Self::Refused(AuthorizationErrorCode::RedirectUri) => "login.redirect_uri_refused",
+            Self::Refused(AuthorizationErrorCode::InvalidRequest) => "login.request_invalid",
+            Self::Refused(AuthorizationErrorCode::UnsupportedResponseType) => "login.response_type_refused",
+            Self::Refused(AuthorizationErrorCode::InvalidTarget) => "login.resource_refused",
             Self::Refused(AuthorizationErrorCode::Other) => "login.refused",
             Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
             ) => "login.token_unavailable",
             Self::Token(TokenError::Malformed(_)) => "login.token_malformed",
-            Self::Token(TokenError::Refused(code)) if code.is_about_the_client() => "login.client_refused",
-            Self::Token(TokenError::Refused(TokenErrorCode::InvalidGrant)) => "login.code_refused",
-            Self::Token(TokenError::Refused(_)) => "login.token_refused",
+            Self::Token(TokenError::Refused(code)) => match code {
+                TokenErrorCode::InvalidClient => "login.client_refused",
+                TokenErrorCode::UnauthorizedClient | TokenErrorCode::UnsupportedGrantType => {
+                    "login.grant_not_allowed"
+                }
+                TokenErrorCode::InvalidGrant => "login.code_refused",
+                TokenErrorCode::RedirectUri => "login.redirect_uri_refused",
+                TokenErrorCode::InvalidScope => "login.scope_refused",
+                TokenErrorCode::InvalidTarget => "login.resource_refused",
+                TokenErrorCode::InvalidRequest | TokenErrorCode::Other => "login.token_refused",
+            },
+            Self::ClientRefused(ClientAuthMethod::None) => "login.client_secret_missing",
+            Self::ClientRefused(ClientAuthMethod::PrivateKeyJwt) => "login.client_key_refused",
+            Self::ClientRefused(_) => "login.client_refused",
             Self::TokenType => "login.token_type",
             Self::IdTokenMissing => "login.id_token_missing",
             Self::IdToken(error) => error.code(),
+            Self::Clock {
+                skew: ClockSkew::Behind(_),
+                ..
+            } => "id_token.clock_behind",
+            Self::Clock {
+                skew: ClockSkew::Ahead(_),
+                ..
+            } => "id_token.clock_ahead",
             Self::Userinfo(error) => error.code(),
             Self::Inactive => "login.token_inactive",
             Self::ByApp(_) => "login.refused_by_app",
@@ -479,8 +704,10 @@ impl LoginError {
         match self {
             Self::StateMissing
             | Self::ParameterRepeated
-            | Self::StateCookieMissing
+            | Self::StateUnknown
+            | Self::StateCookieMissing(_)
             | Self::AttemptUnreadable
+            | Self::AttemptTampered
             | Self::AttemptExpired
             | Self::StateReplayed
             | Self::IssuerMismatch
@@ -497,9 +724,11 @@ impl LoginError {
             Self::Refused(AuthorizationErrorCode::ServerError) => 502,
             Self::Refused(_) => 400,
             Self::Token(_)
+            | Self::ClientRefused(_)
             | Self::TokenType
             | Self::IdTokenMissing
             | Self::IdToken(_)
+            | Self::Clock { .. }
             | Self::Userinfo(_)
             | Self::Inactive
             | Self::Unsupported(_) => 502,
@@ -511,12 +740,14 @@ impl LoginError {
         match self {
             Self::Refused(AuthorizationErrorCode::AccessDenied) | Self::ByApp(_) => Fault::NotAllowed,
             Self::Refused(
-                AuthorizationErrorCode::InvalidScope
-                | AuthorizationErrorCode::UnauthorizedClient
-                | AuthorizationErrorCode::Other,
-            ) => Fault::Configuration,
-            Self::Token(TokenError::Refused(code)) if code.is_about_the_client() => Fault::Configuration,
-            Self::Unsupported(_) => Fault::Configuration,
+                AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
+            ) => Fault::Provider,
+            Self::Refused(AuthorizationErrorCode::InteractionRequired) => Fault::Request,
+            Self::Refused(_) => Fault::Configuration,
+            Self::Token(TokenError::Refused(code)) if code.is_about_the_registration() => {
+                Fault::Configuration
+            }
+            Self::ClientRefused(_) | Self::Clock { .. } | Self::Unsupported(_) => Fault::Configuration,
             Self::Store(_) => Fault::Store,
             error if error.status() >= 500 => Fault::Provider,
             _ => Fault::Request,
@@ -536,7 +767,12 @@ impl LoginError {
     pub(crate) fn is_stale(&self) -> bool {
         matches!(
             self,
-            Self::StateCookieMissing | Self::AttemptUnreadable | Self::AttemptExpired | Self::StateReplayed
+            Self::StateUnknown
+                | Self::StateCookieMissing(_)
+                | Self::AttemptUnreadable
+                | Self::AttemptTampered
+                | Self::AttemptExpired
+                | Self::StateReplayed
         )
     }
 }

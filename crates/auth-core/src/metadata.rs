@@ -8,7 +8,7 @@ use openidconnect::core::{
     CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
     CoreSubjectIdentifierType,
 };
-use openidconnect::{AdditionalProviderMetadata, ProviderMetadata};
+use openidconnect::{AdditionalProviderMetadata, ProviderMetadata, ResponseTypes};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -125,6 +125,9 @@ pub enum Outage {
 impl ProviderError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
+            Self::Unavailable { cause, .. } if matches!(**cause, Outage::Http(HttpError::Connect(_))) => {
+                "provider.unreachable"
+            }
             Self::Unavailable { .. } => "provider.unavailable",
             Self::DiscoveryMissing { .. } => "provider.discovery_missing",
             Self::DiscoveryMalformed(_) => "provider.discovery_malformed",
@@ -293,7 +296,16 @@ async fn discover(
             status: answer.status.as_u16(),
         });
     }
-    let document = read(&answer.body)?;
+    accept(&answer.body, issuer, overrides)
+}
+
+/// What a discovery document says, if it can be trusted.
+pub(crate) fn accept(
+    body: &[u8],
+    issuer: &Issuer,
+    overrides: EndpointOverrides,
+) -> Result<Metadata, ProviderError> {
+    let document = read(body)?;
     // §4.3: to the byte.
     if document.issuer().as_str() != issuer.as_str() {
         return Err(ProviderError::IssuerMismatch);
@@ -314,6 +326,21 @@ async fn discover(
     {
         return Err(ProviderError::DiscoveryInsufficient(
             "the provider does not support PKCE with S256",
+        ));
+    }
+    // §3: a provider that lists what it can do, and not the code flow, cannot be used.
+    let has_code = |types: &ResponseTypes<CoreResponseType>| **types == [CoreResponseType::Code];
+    if !document.response_types_supported().iter().any(has_code) {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "the provider does not support the response type `code`",
+        ));
+    }
+    if document
+        .grant_types_supported()
+        .is_some_and(|grants| !grants.contains(&CoreGrantType::AuthorizationCode))
+    {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "the provider does not support the grant type `authorization_code`",
         ));
     }
     Ok(Metadata {
@@ -390,10 +417,12 @@ fn read(body: &[u8]) -> Result<Document, ProviderError> {
         .map_err(|_| ProviderError::DiscoveryMalformed("a member is missing or not of its type"))
 }
 
-/// An endpoint's URL: https, or http to loopback where the issuer is there too.
+/// An endpoint's URL: https, or http to loopback where the issuer is there too; without a fragment (RFC 6749 §3.1,
+/// §3.2). A query is kept.
 fn endpoint(issuer: &Issuer, text: &str, name: &'static str) -> Result<Url, ProviderError> {
     let url = secure_url(text).map_err(|_| ProviderError::DiscoveryInsufficient(name))?;
-    if issuer.as_str().starts_with("https:") && url.scheme() != "https" {
+    let is_weaker = issuer.as_str().starts_with("https:") && url.scheme() != "https";
+    if is_weaker || url.fragment().is_some() {
         return Err(ProviderError::DiscoveryInsufficient(name));
     }
     Ok(url)
@@ -424,5 +453,44 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
         Err(HttpError::TooLarge) if document == "key set" => Err(ProviderError::KeysMalformed),
         Err(HttpError::TooLarge) => Err(ProviderError::DiscoveryInsufficient("it is larger than 1 MiB")),
         Err(error) => Err(unavailable(None, error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test] // OpenID Connect Discovery §3, RFC 6749 §3.1, §3.2
+    fn an_endpoint_of_an_https_issuer_is_https_without_credentials_and_fragment() {
+        let issuer = Issuer::new("https://id.example").expect("an issuer");
+        for good in [
+            "https://id.example/token",
+            "https://other.example:8443/token?tenant=a%20b&x",
+        ] {
+            assert_eq!(endpoint(&issuer, good, "e").expect(good).as_str(), good);
+        }
+        for bad in [
+            "http://id.example/token",
+            "http://127.0.0.1/token",
+            "http://localhost/token",
+            "https://user@id.example/token",
+            "https://user:password@id.example/token",
+            "https://id.example/token#fragment",
+            "https://id.example/token#",
+            "/token",
+            "id.example/token",
+            "javascript:alert(1)",
+            "https://",
+            "",
+        ] {
+            let refused = endpoint(&issuer, bad, "e").expect_err(bad);
+            assert!(
+                matches!(refused, ProviderError::DiscoveryInsufficient("e")),
+                "{bad}"
+            );
+        }
+        let local = Issuer::new("http://127.0.0.1:1").expect("an issuer");
+        assert!(endpoint(&local, "http://127.0.0.1:2/token", "e").is_ok());
+        assert!(endpoint(&local, "http://id.example/token", "e").is_err());
     }
 }

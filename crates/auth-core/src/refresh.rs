@@ -37,7 +37,7 @@ use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
 use crate::http::SendGuard;
-use crate::id_token::{self, Expected, IdTokenError};
+use crate::id_token::{self, Expected, IdTokenClaims, IdTokenError};
 use crate::jose::KeySet;
 use crate::metadata::{Metadata, ProviderError};
 use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
@@ -639,6 +639,8 @@ impl Core {
             Ok(claims) if sorted_audience(&claims) != data.audience => {
                 Checked::Refused(RefusedIdToken::OtherAudience)
             }
+            // OpenID Connect Core §12.2: none, or that of the first one.
+            Ok(claims) if !is_nonce_of(data, &claims) => Checked::Refused(RefusedIdToken::OtherNonce),
             Ok(claims) => Checked::Good {
                 session_expiry: session_expiry(&claims),
             },
@@ -871,8 +873,18 @@ enum RefusedIdToken {
     OtherSubject,
     #[error("it is for another audience")]
     OtherAudience,
+    #[error("it answers another authorization request")]
+    OtherNonce,
     #[error("it does not verify")]
     Invalid(#[source] IdTokenError),
+}
+
+/// A `nonce` in a refreshed ID token is the session's, as far as the session knows it.
+fn is_nonce_of(data: &SessionData, claims: &IdTokenClaims) -> bool {
+    match (&data.nonce, claims.all().get("nonce")) {
+        (Some(nonce), Some(found)) => found.as_str() == Some(nonce),
+        _ => true,
+    }
 }
 
 fn log(key: &SessionKey, result: &Result<Session, RefreshError>) {

@@ -1,11 +1,14 @@
 //! The answer to a request, as a plain value that an adapter turns into its framework's response.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use crate::failure::Failure;
 use crate::secret::SessionId;
 
 /// An answer of one of the library's routes, or a refusal.
-#[derive(Debug)]
+///
+/// `Debug` prints the headers' names only: their values hold cookies, `state` and `id_token_hint`.
 #[must_use]
 pub struct Reply {
     /// The status code.
@@ -16,7 +19,27 @@ pub struct Reply {
     pub body: Cow<'static, str>,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
+    /// What this page says, where it is the page of a failure. An adapter may let the app put a page of its own in its
+    /// place: all headers stay but [`PAGE_HEADERS`], and [`OWN_PAGE_POLICY`] is added.
+    pub failure: Option<Box<Failure>>,
 }
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+/// The headers of a failure's page that belong to the library's HTML and go with it.
+pub const PAGE_HEADERS: [&str; 2] = ["content-type", "content-security-policy"];
+
+/// A `Content-Security-Policy` that every page of the app's own in the place of the library's has, besides any that the
+/// app gives it: nobody frames it, and no `<base>` turns its links.
+pub const OWN_PAGE_POLICY: &str = "base-uri 'none'; frame-ancestors 'none'";
 
 /// What becomes of the session identifier that the browser holds.
 #[derive(Debug, Default)]
@@ -57,6 +80,7 @@ impl Reply {
             ],
             body: body.into(),
             session: SessionChange::Keep,
+            failure: None,
         }
     }
 
@@ -111,6 +135,7 @@ impl Reply {
             headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
             body: Cow::Borrowed(""),
             session: SessionChange::Keep,
+            failure: None,
         }
     }
 

@@ -77,9 +77,7 @@ impl RequestKind {
             && !(head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
                 || head.has_header("hx-request")
                 || head.has_header("x-requested-with")
-                || head.header_is("sec-purpose", is_prefetch)
-                || head.header_is("purpose", is_prefetch)
-                || head.header_is("x-moz", is_prefetch));
+                || is_prefetch(head));
         if navigation {
             Self::Navigation
         } else {
@@ -88,8 +86,13 @@ impl RequestKind {
     }
 }
 
-fn is_prefetch(purpose: &str) -> bool {
-    purpose.to_ascii_lowercase().contains("prefetch")
+/// Whether a browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and
+/// `X-Moz` in older browsers).
+fn is_prefetch(head: &impl RequestHead) -> bool {
+    let says_so = |purpose: &str| purpose.to_ascii_lowercase().contains("prefetch");
+    ["sec-purpose", "purpose", "x-moz"]
+        .into_iter()
+        .any(|name| head.header_is(name, says_so))
 }
 
 fn accepts_html(accept: &str) -> bool {
@@ -108,7 +111,9 @@ fn accepts_html(accept: &str) -> bool {
 
 /// What an adapter reads off a request before the handler runs: enough to find its session, to refuse it and to
 /// send its sender to sign in.
-#[derive(Clone, Debug)]
+///
+/// `Debug` does not print the path: its query may hold anything, a code among it.
+#[derive(Clone)]
 pub struct Incoming {
     /// Who waits for the answer.
     pub kind: RequestKind,
@@ -116,6 +121,15 @@ pub struct Incoming {
     pub(crate) target: String,
     /// Why the request may not change anything, if it comes from another site.
     pub(crate) cross_site: Option<CrossSite>,
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming")
+            .field("kind", &self.kind)
+            .field("cross_site", &self.cross_site)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Incoming {
@@ -157,13 +171,62 @@ pub struct RouteRequest {
     pub(crate) method: String,
     pub(crate) query: String,
     pub(crate) incoming: Incoming,
+    pub(crate) is_prefetch: bool,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
+    /// The cookies of sign-ins under way.
     pub(crate) cookies: Vec<(String, String)>,
     pub(crate) session: Option<SessionId>,
     /// What the browser calls itself, and where it is, for the list of sessions.
     pub(crate) agent: Option<String>,
     pub(crate) address: Option<String>,
+    pub(crate) arrival: Arrival,
+}
+
+/// What the way a request came tells of the cookies that it brings or does not bring. It explains, and decides nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrival {
+    /// `Host` names another address than the app's own.
+    pub(crate) at_other_address: bool,
+    /// Fetch Metadata came along, as today's browsers send it over https and on loopback, and nowhere else.
+    pub(crate) has_fetch_metadata: bool,
+    /// What became of cookies that are not for sign-ins under way.
+    pub(crate) cookies: OtherCookies,
+}
+
+/// Whether a request could bring cookies, and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OtherCookies {
+    /// There is no cookie at all.
+    #[default]
+    None,
+    /// There is some cookie, whosever it is.
+    Some,
+    /// It is a form of another site, which brings no `SameSite=Lax` cookie along.
+    KeptBack,
+}
+
+impl Arrival {
+    fn of(head: &impl RequestHead, base: &BaseUrl) -> Self {
+        let address = base.origin().split_once("://").map_or("", |(_, address)| address);
+        let is_foreign_form = head.method() == "POST"
+            && if head.has_header("sec-fetch-site") {
+                head.header_is("sec-fetch-site", |site| site == "cross-site")
+            } else {
+                head.header_is("origin", |origin| origin != base.origin())
+            };
+        let mut has_cookie = false;
+        each_cookie(head, &mut |_, _| has_cookie = true);
+        Self {
+            at_other_address: head.header_is("host", |host| !host.eq_ignore_ascii_case(address)),
+            has_fetch_metadata: head.has_header("sec-fetch-site"),
+            cookies: match (is_foreign_form, has_cookie) {
+                (true, _) => OtherCookies::KeptBack,
+                (false, true) => OtherCookies::Some,
+                (false, false) => OtherCookies::None,
+            },
+        }
+    }
 }
 
 impl std::fmt::Debug for RouteRequest {
@@ -208,6 +271,7 @@ impl RouteRequest {
                 .trusted_proxies
                 .sender(head)
                 .map(|address| address.to_string()),
+            is_prefetch: is_prefetch(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media
@@ -218,6 +282,7 @@ impl RouteRequest {
             body,
             cookies,
             session,
+            arrival: Arrival::of(head, base_url),
         }
     }
 
@@ -247,11 +312,33 @@ impl RouteRequest {
 pub(crate) fn each_cookie(head: &(impl RequestHead + ?Sized), each: &mut dyn FnMut(&str, &str)) {
     head.header_values("cookie", &mut |line| {
         for pair in line.split(';') {
-            if let Some((name, value)) = pair.trim().split_once('=') {
+            if let Some((name, value)) = pair.trim_matches(BLANKS).split_once('=') {
                 each(name, value);
             }
         }
     });
+}
+
+/// What may stand around a cookie (RFC 6265 §4.2.1, and tabs). Browsers look for `__Host-` where a name begins: whoever cuts
+/// off other white space, or decodes the name, finds one that they did not guard.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// The request's cookies in one line, without those that are not called `name`, but that a more forgiving reader takes for
+/// it. `None` where there is none of that kind.
+pub(crate) fn cookies_without_impostors(head: &impl RequestHead, name: &str) -> Option<String> {
+    let (mut honest, mut impostors) = (Vec::new(), 0);
+    head.header_values("cookie", &mut |line| {
+        for pair in line.split(';').map(|pair| pair.trim_matches(BLANKS)) {
+            let held = pair.split('=').next().unwrap_or_default();
+            let mut read = url::form_urlencoded::parse(held.as_bytes());
+            if held != name && read.next().is_some_and(|(read, _)| read.trim() == name) {
+                impostors += 1;
+            } else {
+                honest.push(pair.to_owned());
+            }
+        }
+    });
+    (impostors > 0).then(|| honest.join("; "))
 }
 
 /// Decoded `application/x-www-form-urlencoded` parameters, in order.
@@ -394,5 +481,49 @@ pub(crate) mod tests {
         let mut seen = Vec::new();
         each_cookie(&head, &mut |name, value| seen.push(format!("{name}:{value}")));
         assert_eq!(seen, ["a:1", "b:2=3", "a:4"]);
+    }
+
+    /// A page of a sibling host can set such cookies for the whole domain: to a browser they have no prefix.
+    const DISGUISED: [&str; 7] = [
+        "\u{a0}__Host-a=2",
+        "\u{2003}__Host-a=2",
+        "\u{b}__Host-a=2",
+        "__Host-a\u{a0}=2",
+        "%5F_Host-a=2",
+        "__Host%2da=2",
+        "\u{3000}%5f%5fHost-%61=2",
+    ];
+
+    #[test]
+    fn only_blanks_are_cut_off_around_a_cookie() {
+        for disguised in DISGUISED {
+            let head = Head::get("/").with("cookie", &format!("{disguised}; \t__Host-a=1 "));
+            let mut seen = Vec::new();
+            each_cookie(&head, &mut |name, value| {
+                if name == "__Host-a" {
+                    seen.push(value.to_owned());
+                }
+            });
+            assert_eq!(seen, ["1"], "{disguised:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_only_look_like_one_are_left_out() {
+        for disguised in DISGUISED {
+            let head = Head::get("/")
+                .with("cookie", &format!("b=%5F; {disguised}; __Host-a=1"))
+                .with("cookie", "c");
+            assert_eq!(
+                cookies_without_impostors(&head, "__Host-a").as_deref(),
+                Some("b=%5F; __Host-a=1; c"),
+                "{disguised:?}"
+            );
+        }
+        let honest = Head::get("/").with(
+            "cookie",
+            "__Host-a=1; __host-a=2; a=3; \u{a0}b=4; %61=5; __Host-a=6",
+        );
+        assert_eq!(cookies_without_impostors(&honest, "__Host-a"), None);
     }
 }

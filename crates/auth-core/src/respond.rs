@@ -8,8 +8,10 @@ use crate::client::ApiError;
 use crate::codes;
 use crate::config::{Config, paths};
 use crate::error::{Error, Fault, NotAllowed, NotSignedIn};
+use crate::failure::{self, Failure, with_return};
 use crate::gate::OnRefusal;
 use crate::login::StepUp;
+use crate::page;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
 use crate::types::{Issuer, ReturnTo, Scopes};
@@ -44,7 +46,7 @@ pub(crate) fn refuse(
             };
             step_up(config, incoming, &asked)
         }
-        (_, RequestKind::Navigation) => page(error, &incoming.return_to()),
+        (_, RequestKind::Navigation) => page(config, error, &incoming.return_to()),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error),
         (_, RequestKind::Script) => problem(config, error),
     }
@@ -65,7 +67,7 @@ fn not_signed_in(
         (OnRefusal::RedirectWithReturn { page, parameter }, _) => {
             Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
-        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(error, &incoming.return_to()),
+        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, &incoming.return_to()),
         (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => problem(config, error),
     }
 }
@@ -73,14 +75,6 @@ fn not_signed_in(
 fn step_up(config: &Config, incoming: &Incoming, asked: &StepUp) -> Reply {
     let login = with_return(paths::LOGIN, "return_to", &incoming.return_to());
     Reply::redirect(&format!("{login}&step_up={}", asked.seal(&config.keys)))
-}
-
-fn with_return(page: &str, parameter: &str, return_to: &ReturnTo) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair(parameter, return_to.as_str())
-        .finish();
-    let joint = if page.contains('?') { '&' } else { '?' };
-    format!("{page}{joint}{query}")
 }
 
 /// RFC 9457 §3.1, with the stable code as a member of its own.
@@ -98,11 +92,12 @@ struct Problem<'a> {
 
 fn problem(config: &Config, error: &Error) -> Reply {
     let (status, code) = (error.status(), error.code());
+    let explanation = failure::explanation(code);
     let body = serde_json::to_string(&Problem {
         r#type: &format!("{}{}{code}", config.base_url.origin(), paths::ERRORS),
-        title: title(error.fault(), code),
+        title: explanation.title,
         status,
-        detail: codes::explain(code).map_or("", |explanation| explanation.cause),
+        detail: explanation.cause,
         code,
         error: oauth_error(error),
     });
@@ -177,136 +172,38 @@ fn with_retry(reply: Reply, error: &Error) -> Reply {
     }
 }
 
-fn title(fault: Fault, code: &str) -> &'static str {
-    match fault {
-        Fault::NotSignedIn => "Please sign in",
-        Fault::NotAllowed if code.starts_with("login.") => "You were not let in",
-        Fault::NotAllowed => "This is not open to you",
-        Fault::Request if code.starts_with("login.") => "This sign-in cannot be finished",
-        Fault::Request => "This request was refused",
-        Fault::Provider => "The sign-in service has a problem",
-        Fault::Store => "We cannot look up your session just now",
-        Fault::Downstream => "A service did not answer",
-        Fault::Configuration => "This application is not set up correctly",
-    }
-}
-
-fn whose_turn(error: &Error) -> &'static str {
-    match error.fault() {
-        Fault::NotSignedIn => "It takes you a moment: sign in, and you come back here.",
-        Fault::NotAllowed => {
-            "Nothing is broken. Somebody who grants rights has to act, or you with another account."
-        }
-        Fault::Request => "Nothing is lost. Starting again is all it takes.",
-        Fault::Provider => {
-            "There is nothing wrong with what you did. The service that signs people in has to recover."
-        }
-        Fault::Store => {
-            "There is nothing wrong with what you did, and you are not signed out. The application's operator has to act, or time will."
-        }
-        Fault::Downstream => "There is nothing wrong with what you did, and you are still signed in.",
-        Fault::Configuration => {
-            "There is nothing wrong with what you did. The application's developer or operator has to act."
-        }
-    }
-}
-
 /// The page for a person. Nothing in it comes from the request but the path to come back to.
-fn page(error: &Error, return_to: &ReturnTo) -> Reply {
-    let (status, code) = (error.status(), error.code());
-    let explanation = codes::explain(code);
-    let heading = title(error.fault(), code);
-    let sign_in = with_return(paths::LOGIN, "return_to", return_to);
-    let action = match error {
-        Error::Login(_) | Error::NotSignedIn(_) => Some((sign_in.as_str(), "Sign in again")),
-        Error::Provider(_) | Error::Refresh(_) | Error::Store(_) | Error::Api(_) => {
-            Some((return_to.as_str(), "Try again"))
-        }
-        _ => None,
-    };
-    let body = format!(
-        "<h1>{heading}</h1><p class=\"lead\">{cause}</p><p>{turn}</p><p>{mend}</p><p class=\"actions\">{button}<a href=\"/\">Home</a></p>\
-         <footer><p>Code: <a href=\"{errors}{code}\"><code>{code}</code></a></p></footer>",
-        cause = prose(explanation.map_or("", |e| e.cause)),
-        turn = whose_turn(error),
-        mend = prose(explanation.map_or("", |e| e.mend)),
-        button = action.map_or_else(String::new, |(to, label)| format!(
-            "<a class=\"button\" href=\"{}\">{label}</a>",
-            escape(to)
-        )),
-        errors = paths::ERRORS,
-    );
-    with_retry(Reply::page(status, document(heading, &body)), error)
-}
-
-/// `GET /auth/errors/<code>`.
-pub(crate) fn explain(code: &str) -> Reply {
-    match codes::explain(code) {
-        Some(found) => {
-            let body = format!(
-                "<h1><code>{}</code></h1><dl><dt>What it means</dt><dd>{}</dd><dt>What to do</dt><dd>{}</dd></dl>\
-                 <p class=\"actions\"><a href=\"/\">Home</a></p>",
-                found.code,
-                prose(found.cause),
-                prose(found.mend)
-            );
-            Reply::page(200, document(found.code, &body))
-        }
-        None => simple_page(404, "request.unknown_code"),
-    }
+fn page(config: &Config, error: &Error, return_to: &ReturnTo) -> Reply {
+    with_retry(failed(Failure::of(config, error, return_to)), error)
 }
 
 /// A page for a request that no route takes as it is.
-pub(crate) fn simple_page(status: u16, code: &'static str) -> Reply {
-    let explanation = codes::explain(code);
-    let heading = title(Fault::Request, code);
-    let body = format!(
-        "<h1>{heading}</h1><p class=\"lead\">{}</p><p>{}</p><p class=\"actions\"><a href=\"/\">Home</a></p>\
-         <footer><p>Code: <code>{code}</code></p></footer>",
-        prose(explanation.map_or("", |e| e.cause)),
-        prose(explanation.map_or("", |e| e.mend)),
-    );
-    Reply::page(status, document(heading, &body))
+pub(crate) fn simple_page(config: &Config, status: u16, code: &'static str) -> Reply {
+    failed(Failure::of_request(config, status, code))
+}
+
+fn failed(failure: Failure) -> Reply {
+    let mut reply = Reply::page(failure.status(), page::of(&failure));
+    reply.failure = Some(Box::new(failure));
+    reply
 }
 
 /// What the provider shows in a frame when a session has ended here (Front-Channel Logout 1.0 §2).
 pub(crate) fn signed_out(issuer: &Issuer) -> Reply {
-    let body = "<h1>Signed out</h1><p>The session has ended.</p>";
-    Reply::page_in_frame_of(&issuer.origin(), document("Signed out", body))
+    Reply::page_in_frame_of(&issuer.origin(), page::signed_out())
 }
 
-fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"robots\" content=\"noindex\"><title>{title}</title><style>{}</style></head>\
-         <body><main>{body}</main></body></html>",
-        include_str!("page.css")
-    )
-}
-
-/// Our own words as HTML: what stands between backticks is code.
-fn prose(text: &str) -> String {
-    let parts = text.split('`').enumerate().map(|(index, part)| match index % 2 {
-        0 => escape(part),
-        _ => format!("<code>{}</code>", escape(part)),
-    });
-    parts.collect()
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
+/// `GET /auth/errors/<code>`.
+pub(crate) fn explain(config: &Config, code: &str) -> Reply {
+    match codes::explain(code) {
+        Some(found) => Reply::page(200, page::explanation(config, &found)),
+        None => simple_page(config, 404, "request.unknown_code"),
     }
-    escaped
+}
+
+/// `GET /auth/errors/`.
+pub(crate) fn explain_all() -> Reply {
+    Reply::page(200, page::index())
 }
 
 /// One line in the log for each failure, at the level that fits who has to act.
@@ -345,19 +242,6 @@ fn note(error: &Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(
-            escape("<a href=\"x\" title='y'>&"),
-            "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;"
-        );
-    }
-
-    #[test]
-    fn what_stands_between_backticks_is_code() {
-        assert_eq!(prose("set `A<B` to 1"), "set <code>A&lt;B</code> to 1");
-    }
 
     #[test]
     fn the_way_back_is_one_parameter() {

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Session,
     /// A sign-in attempt's cookie; the context is the cookie's name.
     Attempt,
+    /// How a sign-in began, in its `state`; the context is the random part of it.
+    Beginning,
     /// What a gate asks of a sign-in, in the URL of `/auth/login`.
     StepUp,
     /// A session identifier in the app's own session layer.
@@ -34,6 +36,7 @@ impl Purpose {
         match self {
             Self::Session => b"auth-core session record 1",
             Self::Attempt => b"auth-core sign-in attempt 1",
+            Self::Beginning => b"auth-core sign-in beginning 1",
             Self::StepUp => b"auth-core step-up 1",
             Self::Carrier => b"auth-core session carrier 1",
             Self::AppData => b"auth-core app session 1",
@@ -115,13 +118,13 @@ impl SecretKeys {
         context: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let (header_bytes, rest) = sealed.split_at_checked(5).ok_or(OpenError)?;
-        let (nonce, body) = rest.split_first_chunk::<12>().ok_or(OpenError)?;
+        let (header_bytes, rest) = sealed.split_at_checked(5).ok_or(OpenError::Changed)?;
+        let (nonce, body) = rest.split_first_chunk::<12>().ok_or(OpenError::Changed)?;
         let key = self
             .0
             .iter()
             .find(|key| header(key.id) == header_bytes)
-            .ok_or(OpenError)?;
+            .ok_or(OpenError::UnknownKey)?;
         let mut plain = Zeroizing::new(body.to_vec());
         let length = key
             .aead(purpose, context)
@@ -130,7 +133,7 @@ impl SecretKeys {
                 Aad::from(header_bytes),
                 &mut plain,
             )
-            .map_err(|_| OpenError)?
+            .map_err(|_| OpenError::Changed)?
             .len();
         plain.truncate(length);
         Ok(plain)
@@ -163,9 +166,14 @@ impl Key {
     }
 }
 
-/// The value was not sealed by one of these keys for this purpose and context, or it was changed since.
+/// Why a value does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OpenError;
+pub(crate) enum OpenError {
+    /// It was sealed with a key that is none of these, by what it says itself.
+    UnknownKey,
+    /// It is too short, was sealed for another purpose or context, or was changed since.
+    Changed,
+}
 
 struct Length(usize);
 
@@ -212,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn the_same_value_is_sealed_differently_each_time() {
+        let keys = keys(&['a']);
+        let sealed: std::collections::HashSet<_> = (0..100)
+            .map(|_| keys.seal(Purpose::Session, b"context", b"plain")[5..17].to_vec())
+            .collect();
+        assert_eq!(sealed.len(), 100, "a nonce came twice");
+    }
+
+    #[test]
     fn a_value_opens_only_for_its_purpose_and_context() {
         let keys = keys(&['a']);
         let sealed = keys.seal(Purpose::Session, b"key", b"tokens");
@@ -244,7 +261,14 @@ mod tests {
         assert!(rotated.open(Purpose::Session, b"key", &old).is_ok());
         let new = rotated.seal(Purpose::Session, b"key", b"tokens");
         assert!(keys(&['b']).open(Purpose::Session, b"key", &new).is_ok());
-        assert!(keys(&['a']).open(Purpose::Session, b"key", &new).is_err());
+        assert!(matches!(
+            keys(&['a']).open(Purpose::Session, b"key", &new),
+            Err(OpenError::UnknownKey)
+        ));
+        assert!(matches!(
+            keys(&['b']).open(Purpose::Session, b"other", &new),
+            Err(OpenError::Changed)
+        ));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A session: who is signed in, with which tokens, until when.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(crate) struct SessionData {
     #[serde(with = "secret::sealed::option")]
     pub(crate) id_token: Option<IdToken>,
     pub(crate) auth_time: Option<Timestamp>,
+    /// The `nonce` of the first ID token; `None` without one.
+    pub(crate) nonce: Option<String>,
     pub(crate) tokens: Tokens,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,
@@ -397,6 +400,13 @@ impl Claims {
     /// ```
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&*self.0)
+    }
+
+    /// All claims but those that say where further ones are to be had (OpenID Connect Core §5.6.2): tokens stand there.
+    pub(crate) fn without_sources(&self) -> BTreeMap<&str, &Value> {
+        self.iter()
+            .filter(|(name, _)| !matches!(*name, "_claim_names" | "_claim_sources"))
+            .collect()
     }
 
     /// All claims.

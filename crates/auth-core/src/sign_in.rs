@@ -2,6 +2,7 @@
 //! the record is written (OpenID Connect Core §3.1.3, §5.3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -55,7 +56,7 @@ impl Core {
             .registration
             .tokens(&metadata, request, None, self.clock.now())
             .await
-            .map_err(LoginError::Token)?;
+            .map_err(|error| LoginError::of_token(error, &self.config.authentication))?;
         if !tokens
             .token_type
             .as_ref()
@@ -92,6 +93,7 @@ impl Core {
             app: sign_in.app,
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,
+            nonce: self.provider.is_openid().then(|| attempt.nonce.clone()),
             tokens: Tokens {
                 access: Some(access_token),
                 access_issued_at: tokens.requested_at,
@@ -177,15 +179,19 @@ impl Core {
         response: &AuthorizationResponse,
     ) -> Result<Identity, LoginError> {
         let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
+        let attempt = &response.attempt;
+        // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
+        // more, because `auth_time` is in whole ones.
+        let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
         let verify = |keys: &KeySet| {
             let expected = id_token::Expected {
                 issuer: metadata.issuer.as_str(),
                 client_id: &self.config.client_id,
-                nonce: Some(&response.attempt.nonce),
+                nonce: Some(&attempt.nonce),
                 access_token: Some(access_token.expose()),
                 algorithms: self.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
-                max_age: response.attempt.max_age,
+                max_age: attempt.max_age.map(|max_age| max_age + since_asked),
             };
             id_token::verify(token.expose(), keys, &expected, self.clock.now())
         };
@@ -197,7 +203,9 @@ impl Core {
             keys = again?;
             verified = verify(&keys);
         }
-        let verified = verified.map_err(LoginError::IdToken)?;
+        let verified = verified.map_err(|error| {
+            LoginError::of_id_token(error, tokens.provider_time, tokens.requested_at, self.clock.now())
+        })?;
         let userinfo = match self
             .userinfo(metadata, access_token, verified.subject(), &keys)
             .await

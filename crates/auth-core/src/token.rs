@@ -41,7 +41,10 @@ impl fmt::Debug for TokenRequest<'_> {
 }
 
 /// A successful token response (RFC 6749 §5.1), as it came: nothing in it is verified yet.
-#[derive(Clone, Debug)]
+///
+/// `Debug` says what is there and how long it lives. What is there it does not show: some providers put further tokens into
+/// members of their own.
+#[derive(Clone)]
 pub(crate) struct TokenResponse {
     /// `None` where it is missing or could not be sent in a header.
     pub(crate) access_token: Option<AccessToken>,
@@ -57,6 +60,20 @@ pub(crate) struct TokenResponse {
     pub(crate) extra: Map<String, Value>,
     /// When the request was sent: lifetimes are counted from here.
     pub(crate) requested_at: Timestamp,
+    /// The provider's own time, where the answer bears one.
+    pub(crate) provider_time: Option<Timestamp>,
+}
+
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("access_token", &self.access_token)
+            .field("expires_in", &self.expires_in)
+            .field("refresh_token", &self.refresh_token)
+            .field("refresh_expires_in", &self.refresh_expires_in)
+            .field("id_token", &self.id_token)
+            .finish_non_exhaustive()
+    }
 }
 
 /// No tokens.
@@ -109,6 +126,12 @@ pub enum TokenErrorCode {
     /// The scope is unknown, malformed or more than was granted.
     #[error("invalid_scope")]
     InvalidScope,
+    /// A resource is unknown or not allowed (RFC 8707 §2).
+    #[error("invalid_target")]
+    InvalidTarget,
+    /// The redirect URI is not the registered one, as some providers say besides `invalid_grant`.
+    #[error("redirect_uri_mismatch or invalid_redirect_uri")]
+    RedirectUri,
     /// Any other code.
     #[error("an error code that RFC 6749 does not define")]
     Other,
@@ -123,8 +146,16 @@ impl TokenErrorCode {
             "unauthorized_client" => Self::UnauthorizedClient,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
+            "invalid_target" => Self::InvalidTarget,
+            "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
             _ => Self::Other,
         }
+    }
+
+    /// Whether a setting here and the client's registration at the provider do not fit.
+    pub(crate) fn is_about_the_registration(self) -> bool {
+        self.is_about_the_client()
+            || matches!(self, Self::InvalidScope | Self::InvalidTarget | Self::RedirectUri)
     }
 
     /// Whether the client's registration, rather than the grant, is what the provider does not accept.
@@ -188,15 +219,7 @@ impl Registration {
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
         let answer = self.post(metadata, endpoint, &form, None, now).await?;
-        if !answer.status.is_success() {
-            return Err(match error_code(&answer) {
-                Some(code) => TokenError::Refused(TokenErrorCode::of(&code)),
-                None => TokenError::Malformed("the introspection endpoint gave no reason"),
-            });
-        }
-        let members: Map<String, Value> = serde_json::from_slice(&answer.body)
-            .map_err(|_| TokenError::Malformed("the introspection answer is no JSON object"))?;
-        Ok((members.get("active") == Some(&Value::Bool(true))).then_some(members))
+        read_introspection(&answer)
     }
 
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
@@ -249,27 +272,43 @@ impl Registration {
     }
 }
 
+/// The members of an introspection response (RFC 7662 §2.2), if the token is active.
+pub(crate) fn read_introspection(answer: &Answer) -> Result<Option<Map<String, Value>>, TokenError> {
+    if !answer.status.is_success() {
+        return Err(match error_code(answer) {
+            Some(code) => TokenError::Refused(TokenErrorCode::of(&code)),
+            None => TokenError::Malformed("the introspection endpoint gave no reason"),
+        });
+    }
+    let members: Map<String, Value> = serde_json::from_slice(&answer.body)
+        .map_err(|_| TokenError::Malformed("the introspection answer is no JSON object"))?;
+    Ok((members.get("active") == Some(&Value::Bool(true))).then_some(members))
+}
+
 fn error_code(answer: &Answer) -> Option<String> {
     let members: Map<String, Value> = serde_json::from_slice(&answer.body).ok()?;
     members.get("error")?.as_str().map(str::to_owned)
 }
 
 impl TokenResponse {
-    fn read(answer: &Answer, requested_at: Timestamp) -> Result<Self, TokenError> {
+    pub(crate) fn read(answer: &Answer, requested_at: Timestamp) -> Result<Self, TokenError> {
         // Member by member, so that one which makes no sense costs no other.
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&answer.body)
             .map_err(|_| TokenError::Malformed("it is no JSON object"))?;
+        // An error is an error, whatever the status is, whatever stands beside it, and whether or not it can be read.
+        match members
+            .remove("error")
+            .map(|raw| serde_json::from_str::<Value>(raw.get()))
+        {
+            None | Some(Ok(Value::Null)) => {}
+            Some(Ok(Value::String(code))) => return Err(TokenError::Refused(TokenErrorCode::of(&code))),
+            Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
+        }
         let mut take = |name: &str| -> Option<Value> {
             members
                 .remove(name)
                 .and_then(|raw| serde_json::from_str(raw.get()).ok())
         };
-        // An error is an error, whatever the status is and whatever stands beside it.
-        match take("error") {
-            None | Some(Value::Null) => {}
-            Some(Value::String(code)) => return Err(TokenError::Refused(TokenErrorCode::of(&code))),
-            Some(_) => return Err(TokenError::Refused(TokenErrorCode::Other)),
-        }
         if !answer.status.is_success() {
             return Err(TokenError::Malformed("its status says error, its body does not"));
         }
@@ -299,6 +338,7 @@ impl TokenResponse {
                 .filter_map(|(name, raw)| Some((name, serde_json::from_str(raw.get()).ok()?)))
                 .collect(),
             requested_at,
+            provider_time: answer.date(),
         };
         if response.access_token.is_none() && response.refresh_token.is_none() {
             return Err(TokenError::Malformed("there is no token in it that can be used"));
@@ -424,11 +464,28 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_nothing_that_the_provider_wrote() {
+        let body = r#"{"access_token":"s3cret-a","refresh_token":"s3cret-r","id_token":"s3cret-i","expires_in":7,
+            "token_type":"s3cret-t","scope":"s3cret-s","authed_user":{"access_token":"s3cret-x"}}"#;
+        let shown = format!("{:?}", read(200, body).expect("good"));
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("expires_in: Some(7s)"), "{shown}");
+    }
+
+    #[test]
     fn an_error_is_an_error_whatever_stands_beside_it() {
         for status in [200, 400, 401] {
             let error = read(status, r#"{"error":"invalid_grant","access_token":"a"}"#).expect_err("refused");
             assert!(
                 matches!(error, TokenError::Refused(TokenErrorCode::InvalidGrant)),
+                "{error}"
+            );
+        }
+        // JSON by its grammar, but neither a string nor a number that could be kept.
+        for odd in [r#""\ud800""#, "1e999", "7", "{}"] {
+            let error = read(200, &format!(r#"{{"error":{odd},"access_token":"a"}}"#)).expect_err("refused");
+            assert!(
+                matches!(error, TokenError::Refused(TokenErrorCode::Other)),
                 "{error}"
             );
         }

@@ -176,12 +176,13 @@ impl ReturnTo {
     fn checked(text: &str) -> Option<Self> {
         if text.len() > Self::MAX_LENGTH
             || !text.starts_with('/')
+            // Names a host, be it the one below.
+            || text.starts_with("//")
             || text.chars().any(|c| c == '\\' || c.is_control())
         {
             return None;
         }
-        // The host stands for this origin, whatever it is: what matters is whether a browser would leave it.
-        let base = Url::parse("https://this.invalid").ok()?;
+        let base = Self::base()?;
         let url = base.join(text).ok()?;
         let normal = &url[Position::BeforePath..];
         // A path that begins with two slashes once its dot segments are gone names another host to whoever
@@ -195,7 +196,8 @@ impl ReturnTo {
         } else {
             normal
         };
-        Some(Self(Cow::Owned(kept.to_owned())))
+        // Percent-encoded, it may have grown.
+        (kept.len() <= Self::MAX_LENGTH).then(|| Self(Cow::Owned(kept.to_owned())))
     }
 
     /// The path and query.
@@ -204,9 +206,15 @@ impl ReturnTo {
         &self.0
     }
 
-    /// The path without its query.
-    pub(crate) fn path(&self) -> &str {
-        self.0.split(['?', '#']).next().unwrap_or("/")
+    /// The path without its query, as a browser asks for it: its dot segments are gone.
+    pub(crate) fn path(&self) -> String {
+        let url = Self::base().and_then(|base| base.join(&self.0).ok());
+        url.map_or_else(|| "/".to_owned(), |url| url.path().to_owned())
+    }
+
+    /// The host stands for this origin, whatever it is: what matters is whether a browser would leave it.
+    fn base() -> Option<Url> {
+        Url::parse("https://this.invalid").ok()
     }
 }
 
@@ -310,6 +318,8 @@ mod tests {
             "",
             "a",
             "//evil.example",
+            "//this.invalid",
+            "//this.invalid:443/a",
             "///evil.example",
             "/\\evil.example",
             "\\/evil.example",
@@ -374,6 +384,13 @@ mod tests {
             "http://127.0.0.1:3000"
         );
         assert_eq!(BaseUrl::new("https://app.example/sub"), Err(UrlError::HasPath));
+        // RFC 6749 §3.1.2: the redirect URI, which begins with it, has no fragment.
+        assert_eq!(BaseUrl::new("https://app.example/#a"), Err(UrlError::HasQuery));
+        assert_eq!(BaseUrl::new("https://app.example/?a"), Err(UrlError::HasQuery));
+        assert_eq!(
+            BaseUrl::new("https://a:b@app.example"),
+            Err(UrlError::HasCredentials)
+        );
         assert_eq!(BaseUrl::new("app.example"), Err(UrlError::NotAUrl));
     }
 

@@ -11,9 +11,10 @@ use crate::params::Params;
 use crate::provider::Provider;
 use crate::provider::client::Client;
 use crate::provider::jwt::Signature;
-use crate::provider::keys::{OldKeys, SigningKey};
+use crate::provider::keys::{OldKeys, SigningAlgorithm, SigningKey};
 use crate::server::Server;
 use crate::traffic::{GATE_WAIT, Gate, Side};
+use crate::wire::Wire;
 
 /// An endpoint of the provider or of a demo API.
 ///
@@ -92,6 +93,8 @@ pub enum Fault {
     },
     /// The work is done (tokens are rotated, say), then the connection is closed without an answer.
     LoseAnswer,
+    /// These bytes on the connection, in place of an HTTP answer; the request is not looked at.
+    Wire(Wire),
 }
 
 impl Fault {
@@ -284,6 +287,12 @@ impl Control {
         self.provider.traffic.requests(endpoint)
     }
 
+    /// The requests that arrived anywhere, oldest first, each with its endpoint. The latest 10 000 are kept.
+    #[must_use]
+    pub fn all_requests(&self) -> Vec<(Endpoint, RecordedRequest)> {
+        self.provider.traffic.all_requests()
+    }
+
     /// Every code, token, session identifier and client secret so far: nothing of it may appear in a log.
     #[must_use]
     pub fn issued_secrets(&self) -> Vec<String> {
@@ -315,6 +324,13 @@ impl Control {
     /// Ends the faults of all endpoints; requests that hang go on.
     pub fn clear_all(&self) {
         self.provider.traffic.clear_all();
+    }
+
+    /// How many connections of the provider and the demo APIs are busy with a [`Fault::Wire`], or held open by one. Zero
+    /// once the clients have given them all up.
+    #[must_use]
+    pub fn open_wires(&self) -> usize {
+        self.servers.all().iter().map(|server| server.open_wires()).sum()
     }
 
     /// Closes the provider's port and all its connections. When this returns, the port refuses connections; the
@@ -429,6 +445,26 @@ impl Control {
         self.provider.rotate_keys(old);
     }
 
+    /// Publishes one more key, behind those that are there; gives its `kid`. Tokens go on being signed with the key that
+    /// signs at present, until [`sign_with`](Self::sign_with). Discovery names the algorithms of all published keys.
+    pub fn add_key(&self, algorithm: SigningAlgorithm) -> String {
+        let key = SigningKey::generate(algorithm).expect("key generation needs nothing but randomness");
+        let kid = key.kid.clone();
+        self.provider.keys().add(key);
+        kid
+    }
+
+    /// Signs ID tokens, access tokens and signed userinfo with the published key of this `kid` from now on, with that
+    /// key's algorithm. Where none has it, nothing changes.
+    pub fn sign_with(&self, kid: &str) {
+        self.provider.keys().sign_with(kid);
+    }
+
+    /// Whether userinfo answers are signed: a JWT with `iss` and `aud` (OIDC Core §5.3.2). Default false.
+    pub fn set_signed_userinfo(&self, on: bool) {
+        self.provider.settings().signed_userinfo = on;
+    }
+
     /// Whether ID tokens are signed with a key that the key set does not hold. Access tokens are not affected.
     pub fn sign_with_unpublished_key(&self, on: bool) {
         let key = on.then(|| {
@@ -436,6 +472,13 @@ impl Control {
             SigningKey::generate(algorithm).expect("key generation needs nothing but randomness")
         });
         self.provider.keys().sign_with_unpublished(key);
+    }
+
+    /// The public key (RFC 7517) of [`sign_with_unpublished_key`](Self::sign_with_unpublished_key), for as long as it
+    /// signs: what an attacker would bring along in a token's header.
+    #[must_use]
+    pub fn unpublished_jwk(&self) -> Option<Value> {
+        self.provider.keys().unpublished_jwk()
     }
 
     /// Whether ID tokens have `alg: none` and no signature.

@@ -25,6 +25,7 @@
 
 mod api;
 mod control;
+mod hostile;
 mod pages;
 mod params;
 mod provider;
@@ -33,10 +34,13 @@ mod server;
 #[cfg(feature = "servers")]
 pub mod servers;
 mod traffic;
+mod wire;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
+pub use hostile::HostileAnswer;
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;
 pub use provider::keys::{OldKeys, PublicKey, PublicKeyError, SigningAlgorithm};
 pub use provider::user::User;
 pub use provider::{DevProvider, DevProviderBuilder, StartError};
+pub use wire::Wire;

@@ -1,7 +1,9 @@
 //! A loopback HTTP server that tests can take down, bring back and make hang up on a request.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -15,10 +17,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt;
 
+use crate::wire::Wire;
+
 /// A router on a loopback port. Stops when dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     router: Router,
+    wires: Arc<AtomicUsize>,
     running: Mutex<Option<Running>>,
 }
 
@@ -27,27 +32,53 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// The connection a request came on, as a request extension: lets a handler hang up instead of answering.
-#[derive(Clone)]
-pub(crate) struct Connection(Arc<Notify>);
+/// The connection a request came on, as a request extension: lets a handler hang up, or write what is no HTTP, instead
+/// of answering.
+#[derive(Clone, Default)]
+pub(crate) struct Connection(Arc<Takeover>);
+
+#[derive(Default)]
+struct Takeover {
+    asked: Notify,
+    wire: Mutex<Option<Wire>>,
+}
 
 impl Connection {
     /// Closes the connection. Never returns: the task that would go on is dropped with the connection.
-    pub(crate) async fn hang_up(&self) -> std::convert::Infallible {
-        self.0.notify_one();
+    pub(crate) async fn hang_up(&self) -> Infallible {
+        self.0.asked.notify_one();
         std::future::pending().await
+    }
+
+    /// Writes this instead of an answer. Never returns, as [`hang_up`](Self::hang_up).
+    pub(crate) async fn take_over(&self, wire: Wire) -> Infallible {
+        *self.0.wire.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+        self.hang_up().await
+    }
+
+    /// Waits until the connection is taken from HTTP; gives what is to be written there.
+    async fn taken(&self) -> Option<Wire> {
+        self.0.asked.notified().await;
+        self.0.wire.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, router: Router) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let running = Mutex::new(Some(serve(listener, router.clone())));
+        let wires = Arc::default();
+        let running = Mutex::new(Some(serve(listener, router.clone(), &wires)));
         Ok(Self {
             address,
             router,
+            wires,
             running,
         })
+    }
+
+    /// How many connections a [`Wire`] is being written to, or held open by one.
+    pub(crate) fn open_wires(&self) -> usize {
+        self.wires.load(Ordering::Relaxed)
     }
 
     /// Closes the port and every connection; when this returns, the port refuses connections.
@@ -68,7 +99,7 @@ impl Server {
         let listener = TcpListener::bind(self.address).await?;
         let mut slot = self.slot();
         if slot.is_none() {
-            *slot = Some(serve(listener, self.router.clone()));
+            *slot = Some(serve(listener, self.router.clone(), &self.wires));
         }
         Ok(())
     }
@@ -87,13 +118,18 @@ impl Server {
     }
 }
 
-fn serve(listener: TcpListener, router: Router) -> Running {
+fn serve(listener: TcpListener, router: Router, wires: &Arc<AtomicUsize>) -> Running {
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(accept(listener, router, stopped));
+    let task = tokio::spawn(accept(listener, router, Arc::clone(wires), stopped));
     Running { stop, task }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    wires: Arc<AtomicUsize>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -102,7 +138,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
             accepted = listener.accept() => {
                 match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(converse(stream, router.clone()));
+                        connections.spawn(converse(stream, router.clone(), Arc::clone(&wires)));
                     }
                     // Out of file descriptors, most likely: give connections time to end.
                     Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
@@ -115,18 +151,39 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: oneshot::Rec
     connections.shutdown().await;
 }
 
-async fn converse(stream: TcpStream, router: Router) {
+async fn converse(stream: TcpStream, router: Router, wires: Arc<AtomicUsize>) {
     // Answers are small and awaited: without this, they wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let hang_up = Arc::new(Notify::new());
-    let connection = Connection(Arc::clone(&hang_up));
+    let connection = Connection::default();
+    let extension = connection.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(connection.clone());
+        request.extensions_mut().insert(extension.clone());
         router.clone().oneshot(request)
     });
-    tokio::select! {
-        _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service) => {}
-        () = hang_up.notified() => {}
+    let mut http = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let wire = tokio::select! {
+        _ = &mut http => None,
+        wire = connection.taken() => wire,
+    };
+    if let Some(wire) = wire {
+        let _open = Open::new(wires);
+        wire.write(http.into_parts().io.into_inner()).await;
+    }
+}
+
+/// Counts a connection while it exists.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

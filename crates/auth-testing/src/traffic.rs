@@ -97,6 +97,10 @@ impl Traffic {
             .collect()
     }
 
+    pub(crate) fn all_requests(&self) -> Vec<(Endpoint, RecordedRequest)> {
+        self.data().recorded.iter().cloned().collect()
+    }
+
     pub(crate) fn fail(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
         let endpoint = endpoint.canonical();
         let mut data = self.data();
@@ -250,6 +254,10 @@ pub(crate) async fn observe(State(observer): State<Observer>, request: Request, 
             next.run(request).await
         }
         Some(Fault::Reset) => hang_up(connection).await,
+        Some(Fault::Wire(wire)) => match connection {
+            Some(connection) => match connection.take_over(wire).await {},
+            None => StatusCode::BAD_GATEWAY.into_response(),
+        },
         Some(Fault::LoseAnswer) => {
             drop(next.run(request).await);
             hang_up(connection).await
@@ -286,7 +294,7 @@ fn answer(fault: Fault) -> Response {
             body,
         } => (status(code), [(header::CONTENT_TYPE, content_type)], body).into_response(),
         Fault::Oauth { status: code, error } => no_store((status(code), Json(json!({ "error": error })))),
-        Fault::Delay(_) | Fault::Hang | Fault::Reset | Fault::LoseAnswer => {
+        Fault::Delay(_) | Fault::Hang | Fault::Reset | Fault::LoseAnswer | Fault::Wire(_) => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -5,13 +5,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod addresses;
+mod advisories;
 mod callback;
 mod config;
 mod devices;
 mod discovery;
 mod downstream;
+mod evidence;
+mod explainer;
 mod gates;
+mod headers;
+mod hostile;
 mod id_token;
+mod keys;
 mod login;
 mod logout;
 mod modes;
@@ -19,11 +25,14 @@ mod note;
 mod process;
 mod protection;
 mod provider_logout;
+mod redirects;
 mod refresh;
 mod routes;
 mod session;
+mod specifications;
 mod store;
 mod token_endpoint;
+mod tricks;
 
 /// Makes a test of each case of the list, for one application and one carrier.
 macro_rules! suite {
@@ -56,6 +65,17 @@ macro_rules! behaviour {
 
 behaviour! {
     per_application {
+        explainer {
+            a_cookie_that_is_missing_is_explained_by_what_can_be_known,
+            a_sign_in_begun_over_http_is_told_apart_where_https_is_meant,
+            a_form_of_another_site_that_brings_no_cookie_is_told_apart,
+            another_instance_s_key_is_told_apart_from_a_changed_cookie,
+            what_the_provider_refuses_names_the_setting,
+            clocks_that_differ_are_told_and_which_one_is_slow,
+            a_sign_in_that_cannot_begin_is_explained_and_its_button_begins_it_later,
+            pages_of_the_app_that_fail_say_so_without_the_query,
+            every_code_has_its_page_and_the_index_names_it,
+        }
         config {
             a_provider_needs_a_client_id,
             a_client_needs_a_provider,
@@ -140,7 +160,83 @@ behaviour! {
             client_secret_post_sends_the_secret_in_the_body_only,
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
-            every_usual_signature_algorithm_is_understood,
+        }
+        keys {
+            every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_userinfo,
+            keys_may_change_while_a_sign_in_is_under_way,
+            keys_may_change_before_a_refresh,
+            a_token_may_name_no_key,
+            keys_with_one_name_are_told_apart_by_trying,
+            keys_for_other_ends_stand_in_nobodys_way,
+            a_public_key_is_no_secret_of_a_mac,
+            the_algorithm_is_the_one_agreed_and_that_of_the_key,
+            header_members_that_bring_a_key_along_are_neither_used_nor_fetched,
+            extensions_that_a_header_demands_are_not_ignored,
+        }
+        hostile {
+            no_answer_of_the_token_endpoint_signs_anyone_in,
+            no_answer_of_userinfo_fails_a_sign_in_or_is_believed,
+            no_answer_of_introspection_fails_a_sign_in_or_is_believed,
+            no_answer_in_the_place_of_metadata_or_keys_is_believed,
+            no_answer_to_a_refresh_signs_anyone_out,
+            no_answer_to_a_revocation_keeps_anyone_signed_in,
+            no_answer_of_an_api_does_harm,
+            answers_that_never_end_are_given_up,
+            twenty_floods_at_once_cost_little_memory,
+            certificates_are_checked,
+        }
+        advisories {
+            return_paths_that_fooled_others_stay_on_this_origin,
+            no_path_query_or_header_opens_a_protected_route,
+            what_is_sealed_for_one_purpose_opens_for_no_other,
+            cookies_and_bodies_that_stopped_others_are_answered_calmly,
+            tokens_that_stopped_others_are_refused_in_time,
+            cross_site_posts_are_refused_whatever_their_content_type,
+            nothing_of_a_query_comes_back_in_a_page,
+            every_answer_that_sets_a_cookie_or_redirects_may_not_be_stored,
+            users_at_the_same_time_are_given_their_own_tokens,
+            a_sign_out_leads_where_the_settings_say,
+        }
+        evidence {
+            what_libraries_trace_is_searched_too,
+            a_secret_is_found_wherever_it_is_seen,
+        }
+        specifications {
+            our_pages_load_nothing_and_are_not_framed,
+            redirects_of_a_sign_in_carry_nothing_on,
+            no_token_and_no_secret_stands_in_a_url_or_a_cookie,
+            no_other_origin_may_read_an_answer,
+        }
+        redirects {
+            no_return_path_of_the_list_is_kept_that_leads_elsewhere,
+            sign_in_ends_on_this_origin_whatever_return_path_it_began_with,
+            paths_of_honest_pages_come_through_to_the_byte,
+            a_third_party_s_target_is_a_page_of_this_origin,
+            of_several_return_paths_none_leads_elsewhere,
+            sign_out_leads_where_the_configuration_says,
+            a_protected_page_is_come_back_to_by_its_own_query,
+        }
+        headers {
+            a_host_that_lies_is_in_no_answer,
+            no_parameter_becomes_a_header_or_an_element,
+            cookies_of_any_size_do_not_disturb,
+            a_sign_in_finds_its_cookie_among_many,
+            requests_that_are_too_big_are_refused_calmly,
+            every_page_is_guarded_by_its_headers,
+        }
+        tricks {
+            fifty_abandoned_sign_ins_leave_five_cookies_and_the_next_one_works,
+            back_to_the_provider_s_page_and_once_more_changes_nothing,
+            a_bookmark_of_the_provider_s_page_ends_on_a_page_that_begins_anew,
+            a_sign_in_page_left_open_for_an_hour_begins_anew_and_keeps_the_way_back,
+            a_browser_that_asks_ahead_of_its_user_begins_no_sign_in,
+            without_cookies_a_sign_in_ends_on_a_page_and_not_in_a_loop,
+            another_user_signing_in_on_top_takes_over_in_every_tab,
+            a_callback_opened_in_another_s_browser_is_not_spent,
+            a_stolen_code_is_of_no_use_in_another_attempt,
+            over_http_a_planted_cookie_never_mixes_two_users,
+            forms_of_other_sites_change_nothing,
+            odd_spellings_of_a_protected_path_show_nothing,
         }
     }
     per_carrier {
@@ -320,6 +416,9 @@ behaviour! {
             form_post_works_on_loopback,
             a_repeated_form_post_from_another_site_gets_a_page,
             a_forged_form_post_signs_nobody_in,
+        }
+        tricks {
+            over_https_no_cookie_of_a_sibling_is_taken,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use auth_testing::{Client, Endpoint, PublicKey, SigningAlgorithm};
+use auth_testing::{Client, Endpoint, PublicKey};
 use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, HTTPS_BASE};
 use auth_tests::{Answer, Browser, Site, Stage, World};
 use aws_lc_rs::encoding::AsDer;
@@ -105,7 +105,7 @@ pub(crate) async fn a_forged_form_post_signs_nobody_in(stage: Stage) {
 }
 
 /// The settings of a plain OAuth 2.0 provider, from the development provider's own endpoints.
-async fn plain(stage: &Stage, more: impl FnOnce(Environment, &Value) -> Environment) -> World {
+pub(crate) async fn plain(stage: &Stage, more: impl FnOnce(Environment, &Value) -> Environment) -> World {
     let provider = stage.provider().start().await.unwrap();
     stage.watch(&provider);
     let metadata: Value = reqwest::Client::builder()
@@ -385,21 +385,5 @@ pub(crate) async fn private_key_jwt_signs_a_new_short_assertion_each_time(stage:
             assert!(claims["exp"].as_u64().unwrap() <= now + 300, "{claims}");
             assert!(identifiers.insert(claims["jti"].to_string()), "jti repeats");
         }
-    }
-}
-
-pub(crate) async fn every_usual_signature_algorithm_is_understood(stage: Stage) {
-    for algorithm in [
-        SigningAlgorithm::Rs256,
-        SigningAlgorithm::Ps256,
-        SigningAlgorithm::Es256,
-        SigningAlgorithm::Es384,
-        SigningAlgorithm::EdDsa,
-    ] {
-        let world = stage
-            .world_of(stage.provider().signing_algorithm(algorithm), |settings| settings)
-            .await;
-        world.sign_in("alice").await;
-        world.browser.assert_signed_in_as("alice").await;
     }
 }

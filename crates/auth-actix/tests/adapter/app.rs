@@ -7,13 +7,14 @@ use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::Key;
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer, middleware};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware};
 use auth_actix::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Gate, MaybeAuth, PeekSession, RequireAuth, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
+    require,
 };
 use serde_json::Value;
 
-use crate::world::{Carrier, Employee, Misfit};
+use crate::world::{Carrier, Employee, Misfit, own_page};
 
 pub(crate) struct Server(ServerHandle);
 
@@ -30,6 +31,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         let layer = match carrier {
             Carrier::FrameworkSession | Carrier::AppSession => auth.layer().in_actix_session(),
             Carrier::Cookie | Carrier::CookieBesideSession | Carrier::CookieBesideAppSession => auth.layer(),
+            Carrier::CookieAndOwnPages => auth.layer().error_page(error_page),
         };
         let session = SessionMiddleware::builder(CookieSessionStore::default(), key.clone())
             .cookie_secure(false)
@@ -60,9 +62,70 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     .listen(listener)
     .unwrap()
     .run();
+    run(server)
+}
+
+fn run(server: actix_web::dev::Server) -> Server {
     let handle = server.handle();
     tokio::spawn(server);
     Server(handle)
+}
+
+/// It tries to undo what the library has to keep.
+fn error_page(failure: &Failure, request: &HttpRequest) -> HttpResponse {
+    let language = request.headers().get("accept-language");
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("cache-control", "public"))
+        .insert_header(("content-language", "de"))
+        .insert_header(("content-security-policy", "default-src 'self'"))
+        .insert_header(("set-cookie", "own=1"))
+        .body(own_page(failure, language.and_then(|value| value.to_str().ok())))
+}
+
+/// `/admin` and what lies below it are protected; everything else is public.
+pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        let admin = web::scope("/admin")
+            .route("", web::to(protected))
+            .route("/users", web::to(protected))
+            .route("/files/{path:.*}", web::to(protected))
+            .wrap(require(Gate::signed_in()));
+        App::new()
+            .service(admin)
+            .default_service(web::to(async || "public"))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+/// Everything is protected, whatever its path.
+pub(crate) fn serve_whole(listener: TcpListener, auth: &Auth) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .default_service(web::to(protected))
+            .wrap(require(Gate::signed_in()))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+async fn protected() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("x-reached", "1"))
+        .body("for administrators")
 }
 
 fn flash(config: &mut ServiceConfig) {

@@ -684,3 +684,86 @@ async fn a_cookie_that_is_no_identifier_is_none() {
     assert_eq!((answer.status, answer.code().as_str()), (401, "session.none"));
     assert_eq!(world.store.accesses(), before);
 }
+
+#[tokio::test]
+async fn the_apps_own_page_takes_the_place_of_the_librarys_and_loses_nothing() {
+    let world = World::start(Carrier::CookieAndOwnPages).await;
+    let mut browser = world.browser();
+    let begun = browser.open("/auth/login?return_to=/here").await;
+    let denied = world.provider.deny(begun.header("location")).await.unwrap();
+    let answer = browser
+        .send(
+            Method::GET,
+            &denied.callback_url,
+            &[("accept", "text/html"), ("accept-language", "de-AT")],
+            "",
+        )
+        .await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        answer.body,
+        "own: login.access_denied User /auth/login?return_to=%2Fhere none for de-AT"
+    );
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(answer.header("content-language"), "de");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-frame-options"), "DENY");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().collect();
+    assert_eq!(
+        policies,
+        ["default-src 'self'", "base-uri 'none'; frame-ancestors 'none'"]
+    );
+    let cookies: Vec<_> = answer.set_cookies().collect();
+    assert_eq!(
+        cookies.len(),
+        2,
+        "the attempt's goes, the app's comes: {cookies:?}"
+    );
+    assert!(cookies.iter().any(|line| line.contains("Max-Age=0")));
+
+    // Programs, and what the codes mean, are the library's.
+    let explained = browser.open("/auth/errors/login.access_denied").await;
+    assert_eq!(explained.status, 200);
+    assert!(!explained.body.starts_with("own:"));
+    assert_eq!(browser.script("/me").await.code(), "session.none");
+
+    // The layer's own refusals, and those of handlers.
+    let answer = browser.open("/unauthorized").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.body,
+        "own: session.none User /auth/login?return_to=%2Funauthorized none for nobody"
+    );
+    browser.sign_in("/").await;
+    world.store.go_down();
+    let answer = browser.open("/me").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
+    assert_eq!(answer.body, "own: store.unavailable Operator  2s for nobody");
+    assert_eq!(browser.script("/me").await.code(), "store.unavailable");
+    world.store.come_up();
+    assert_eq!(browser.open("/me").await.body, "ada");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_took_too_long_says_so_with_its_cookie_or_without() {
+    let world = World::start(Carrier::Cookie).await;
+    for keeps_cookie in [true, false] {
+        let mut browser = world.browser();
+        let begun = browser.open("/auth/login?return_to=/here").await;
+        let approval = world.provider.approve(begun.header("location"), "ada").await;
+        let callback = approval.unwrap().callback_url;
+        world.clock.advance(Duration::from_secs(15 * 60));
+        if !keeps_cookie {
+            // Browsers take it away with its time.
+            browser.cookies.clear();
+        }
+        let answer = browser.open(&callback).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("login.attempt_expired"), "{}", answer.body);
+        assert!(answer.body.contains("took too long"), "{}", answer.body);
+        let back = if keeps_cookie { "%2Fhere" } else { "%2F" };
+        let button = format!("class=\"button\" href=\"/auth/login?return_to={back}\"");
+        assert!(answer.body.contains(&button), "{}", answer.body);
+    }
+}

@@ -14,7 +14,7 @@ use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
     StoreError, Swapped,
 };
-use auth_core::{Auth, SecretKeys};
+use auth_core::{Auth, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -30,12 +30,28 @@ use crate::app;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Cookie,
+    /// The app has error pages of its own.
+    CookieAndOwnPages,
     CookieBesideSession,
     FrameworkSession,
     /// The framework's session layer keeps its sessions in the app's own store, around what uses them.
     CookieBesideAppSession,
     /// It does so, and carries the identifier.
     AppSession,
+}
+
+/// What the app's own error page says.
+pub(crate) fn own_page(failure: &Failure, language: Option<&str>) -> String {
+    format!(
+        "own: {} {:?} {} {} for {}",
+        failure.code(),
+        failure.turn(),
+        failure.try_again().map_or("-", |link| &link.href),
+        failure
+            .retry_after()
+            .map_or("none".to_owned(), |after| format!("{after:?}")),
+        language.unwrap_or("nobody")
+    )
 }
 
 /// The claims of the user `ada`, typed.

@@ -2,15 +2,19 @@
 
 use std::net::TcpListener;
 
-use auth_axum::{Auth, AuthError, AuthExt, AuthenticatedClient, Gate, PeekSession, RequireAuth, require};
+use auth_axum::{
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, require,
+};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
-use crate::world::{Carrier, Employee, Misfit};
+use crate::world::{Carrier, Employee, Misfit, own_page};
 
 pub(crate) struct Server(tokio::task::JoinHandle<()>);
 
@@ -27,6 +31,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         .with_secure(false);
     let router = match carrier {
         Carrier::Cookie => router.layer(auth.layer()),
+        Carrier::CookieAndOwnPages => router.layer(auth.layer().error_page(error_page)),
         Carrier::CookieBesideSession => router.layer(auth.layer()).layer(session),
         Carrier::FrameworkSession => router.layer(auth.layer().in_tower_session()).layer(session),
         Carrier::CookieBesideAppSession => router
@@ -36,10 +41,54 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
             .layer(auth.layer().in_tower_session())
             .layer(auth.app_session_layer().unwrap()),
     };
+    run(listener, router)
+}
+
+fn run(listener: TcpListener, router: Router) -> Server {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     Server(tokio::spawn(async move {
         axum::serve(listener, router).await.unwrap();
     }))
+}
+
+/// It tries to undo what the library has to keep.
+fn error_page(failure: &Failure, request: &Parts) -> impl IntoResponse + use<> {
+    let language = request.headers.get("accept-language");
+    let headers = [
+        ("cache-control", "public"),
+        ("content-language", "de"),
+        ("content-security-policy", "default-src 'self'"),
+        ("set-cookie", "own=1"),
+    ];
+    let page = own_page(failure, language.and_then(|value| value.to_str().ok()));
+    (StatusCode::OK, headers, Html(page))
+}
+
+/// `/admin` and what lies below it are protected; everything else is public.
+pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
+    let admin = Router::new()
+        .route("/", any(protected))
+        .route("/users", any(protected))
+        .route("/files/{*path}", any(protected))
+        .route_layer(require(Gate::signed_in()));
+    let router = Router::new()
+        .nest("/admin", admin)
+        .fallback(async || "public")
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+/// Everything is protected, whatever its path.
+pub(crate) fn serve_whole(listener: TcpListener, auth: &Auth) -> Server {
+    let router = Router::new()
+        .fallback(protected)
+        .layer(require(Gate::signed_in()))
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+async fn protected() -> ([(&'static str, &'static str); 1], &'static str) {
+    ([("x-reached", "1")], "for administrators")
 }
 
 fn router() -> Router {

@@ -1,6 +1,6 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world` and `cases` are the actix-web adapter's: they know nothing of either framework.
+//! `world`, `cases` and `paths` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use auth_axum::{AuthExt, Gate, RequireAuth, require};
@@ -13,6 +13,8 @@ use tower::ServiceExt as _;
 mod app;
 #[path = "../../../auth-actix/tests/adapter/cases.rs"]
 mod cases;
+#[path = "../../../auth-actix/tests/adapter/paths.rs"]
+mod paths;
 #[path = "../../../auth-actix/tests/adapter/world.rs"]
 mod world;
 

@@ -233,6 +233,62 @@ fn the_alg_of_the_key_must_be_that_of_the_token() {
     assert_eq!(with_alg("PS256").refused(), IdTokenError::UnknownKey);
 }
 
+#[test] // step 6, OIDC Core §10.1
+fn a_token_without_kid_that_no_key_verifies_may_be_signed_with_a_new_one() {
+    let mut fixture = IdTokenFixture::valid();
+    fixture.header = json!({"alg": "ES256"});
+    fixture.accepted();
+    let other = TestKey::generate(Algorithm::ES256).jwk();
+    assert_eq!(fixture.keys([other]).refused(), IdTokenError::UnknownKey);
+}
+
+#[test] // step 6
+fn an_rsa_signature_under_the_kid_of_a_curve_key_is_refused() {
+    let keys = || {
+        [
+            TestKey::of(Algorithm::RS256).jwk_with(json!({"kid": "rsa"})),
+            TestKey::of(Algorithm::ES256).jwk_with(json!({"kid": "ec"})),
+        ]
+    };
+    let under = |kid: &str| {
+        IdTokenFixture::signed_with(Algorithm::RS256)
+            .keys(keys())
+            .header("kid", kid)
+    };
+    under("rsa").accepted();
+    assert_eq!(under("ec").refused(), IdTokenError::UnknownKey);
+}
+
+#[test] // RFC 8725 §3.10
+fn header_members_that_bring_a_key_along_are_neither_used_nor_in_the_way() {
+    let stranger = TestKey::generate(Algorithm::ES256);
+    for (name, value) in [
+        ("jwk", stranger.jwk_with(json!({"kid": "k"}))),
+        ("jku", json!("https://attacker.example/keys")),
+        ("x5u", json!("https://attacker.example/certificate")),
+        ("x5c", json!(["MIIB"])),
+    ] {
+        let fixture = IdTokenFixture::valid().header(name, value);
+        fixture.accepted();
+        let payload = serde_json::to_vec(&fixture.claims).expect("JSON");
+        let forged = stranger.sign(Algorithm::ES256, &fixture.header.to_string(), &payload);
+        assert_eq!(
+            fixture.check_token(&forged),
+            Err(IdTokenError::SignatureInvalid),
+            "{name}"
+        );
+    }
+}
+
+#[test] // RFC 7519 §5.2: a token in a token, which nothing here asks for
+fn refuses_a_nested_token() {
+    let fixture = IdTokenFixture::valid().header("cty", "JWT");
+    let nested = fixture.sign_payload(IdTokenFixture::valid().sign().as_bytes());
+    assert_eq!(fixture.check_token(&nested), Err(IdTokenError::Malformed));
+    // What the payload is decides, not what `cty` says of it.
+    fixture.accepted();
+}
+
 #[test] // step 7
 fn refuses_an_algorithm_that_is_not_on_the_list() {
     let mut fixture = IdTokenFixture::valid();
@@ -259,7 +315,12 @@ fn refuses_payloads_that_are_not_objects_of_distinct_members() {
     let fixture = IdTokenFixture::valid();
     let good = serde_json::to_string(&fixture.claims).expect("JSON");
     let doubled = good.replacen('{', r#"{"sub":"somebody-else","#, 1);
-    for payload in ["[]", "null", "text", "{", doubled.as_str()] {
+    let escaped = good.replacen('{', r#"{"su\u0062":"somebody-else","#, 1);
+    let with_mark = format!("\u{feff}{good}");
+    let surrogate = good.replacen('{', r#"{"name":"\udc00","#, 1);
+    for payload in [
+        "[]", "null", "text", "{", &doubled, &escaped, &with_mark, &surrogate,
+    ] {
         let token = fixture.sign_payload(payload.as_bytes());
         assert_eq!(
             fixture.check_token(&token),
@@ -566,5 +627,20 @@ fn every_error_has_a_documented_code_of_its_own() {
         let name = code.strip_prefix("id_token.").expect("the area's prefix");
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
         assert!(cause.ends_with('.') && mend.ends_with('.'), "{code}");
+    }
+}
+
+#[test]
+fn debug_shows_issuer_and_subject_only() {
+    let claims = IdTokenFixture::valid()
+        .claim("email", "ada@example.com")
+        .claim("sid", "the-session-at-the-provider")
+        .check()
+        .expect("a good token");
+    for text in [format!("{claims:?}"), format!("{claims:#?}")] {
+        assert!(text.contains("user-1"));
+        for hidden in [NONCE, "ada@example.com", "the-session-at-the-provider"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
     }
 }

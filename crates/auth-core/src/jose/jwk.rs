@@ -257,6 +257,10 @@ impl Members {
         if matches!(e.as_slice(), [] | [0..=2]) {
             return Err(Unusable("RSA exponent too small"));
         }
+        // RFC 8017 §3.1: an even one has no inverse, so nobody can sign with it.
+        if e.last().is_some_and(|byte| byte % 2 == 0) {
+            return Err(Unusable("RSA exponent even"));
+        }
         Ok(PublicKey::Rsa(PublicKeyComponents { n, e }))
     }
 
@@ -287,6 +291,9 @@ impl Members {
         // aws-lc would take an X.509 structure too.
         if x.len() != 32 {
             return Err(Unusable("public key of the wrong length"));
+        }
+        if has_small_order(&x) {
+            return Err(Unusable("point of small order"));
         }
         curve(Algorithm::EdDSA, &signature::ED25519, &x)
     }
@@ -335,6 +342,39 @@ fn decode(member: Option<&str>) -> Result<Vec<u8>, Unusable> {
     URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| Unusable("a member of the key is not base64url"))
+}
+
+/// Whether this is a point of Ed25519 with an order of 8 or less, in any of its encodings. Anybody can make signatures
+/// that such a key verifies (RFC 8725 §3.4: inputs are validated).
+fn has_small_order(point: &[u8]) -> bool {
+    /// The y of these points, and what else is read as 0 or 1, without the sign of x in the last bit.
+    const Y: [[u8; 32]; 7] = [
+        little_endian(0x00, 0x00, 0x00),
+        little_endian(0x01, 0x00, 0x00),
+        // Two of order 8.
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+        // p - 1, p and p + 1.
+        little_endian(0xec, 0xff, 0x7f),
+        little_endian(0xed, 0xff, 0x7f),
+        little_endian(0xee, 0xff, 0x7f),
+    ];
+    const fn little_endian(first: u8, middle: u8, last: u8) -> [u8; 32] {
+        let mut bytes = [middle; 32];
+        bytes[0] = first;
+        bytes[31] = last;
+        bytes
+    }
+    Y.iter().any(|y| {
+        point.iter().zip(y).take(31).all(|(a, b)| a == b)
+            && point.last().map(|b| b & 0x7f) == y.last().copied()
+    })
 }
 
 fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
@@ -427,6 +467,84 @@ mod tests {
         }
     }
 
+    #[test] // RFC 8017 §3.1
+    fn rsa_keys_with_an_even_exponent_are_skipped() {
+        let n = [0xff; 256];
+        assert!(fitting(rsa(&n, &[5])).is_some());
+        for e in [&[4][..], &[1, 0, 0], &[0xff, 0xfe]] {
+            assert_eq!(fitting(rsa(&n, e)), None, "{e:?}");
+        }
+    }
+
+    #[test]
+    fn huge_rsa_keys_are_skipped() {
+        assert!(fitting(rsa(&[0xff; 1024], &[1, 0, 1])).is_some());
+        for bytes in [1025, 2048, 65_536] {
+            assert_eq!(fitting(rsa(&vec![0xff; bytes], &[1, 0, 1])), None, "{bytes}");
+        }
+    }
+
+    /// Aws-lc takes exponents of up to 33 bits: a larger one makes each check as dear as a private operation.
+    #[test]
+    fn huge_rsa_exponents_verify_nothing() {
+        let jwk = TestKey::of(Algorithm::RS256).jwk_with(json!({"e": URL_SAFE_NO_PAD.encode([0xff; 256])}));
+        let token = TestKey::of(Algorithm::RS256).sign(Algorithm::RS256, r#"{"alg":"RS256"}"#, b"payload");
+        let jws = crate::jose::Jws::parse(&token).expect("a JWS");
+        assert!(jws.verify(&key_set([jwk]), &[Algorithm::RS256]).is_err());
+    }
+
+    /// The eight points of small order in all their encodings.
+    fn points_of_small_order() -> Vec<[u8; 32]> {
+        let hex = |text: &str| -> [u8; 32] {
+            let digit = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hex");
+            std::array::from_fn(digit)
+        };
+        let ff = "ff".repeat(30);
+        let zeros = "00".repeat(31);
+        [
+            format!("00{zeros}"),
+            format!("01{zeros}"),
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05".to_owned(),
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a".to_owned(),
+            format!("ec{ff}7f"),
+            format!("ed{ff}7f"),
+            format!("ee{ff}7f"),
+        ]
+        .iter()
+        .map(|text| hex(text))
+        .flat_map(|point| {
+            let mut negative = point;
+            negative[31] |= 0x80;
+            [point, negative]
+        })
+        .collect()
+    }
+
+    #[test] // RFC 8725 §3.4
+    fn ed25519_points_of_small_order_are_skipped() {
+        for point in points_of_small_order() {
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(point)});
+            assert_eq!(fitting(jwk), None, "{point:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_that_fits_every_message_is_no_signature() {
+        // The neutral element as key and as R, and S = 0: the equation of RFC 8032 §5.1.7 holds for any message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let keys = key_set([json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(neutral)})]);
+        let input = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA"}"#),
+            URL_SAFE_NO_PAD.encode("any message")
+        );
+        let signature = [neutral, [0; 32]].concat();
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let jws = crate::jose::Jws::parse(&token).expect("a JWS");
+        assert!(jws.verify(&keys, &ALGORITHMS).is_err());
+    }
+
     #[test]
     fn leading_zeros_of_rsa_numbers_neither_hurt_nor_count() {
         let key = TestKey::of(Algorithm::RS256);
@@ -474,7 +592,10 @@ mod tests {
         let good = TestKey::of(Algorithm::ES256).jwk_with(json!({"kid": "good", "x5c": ["?"]}));
         let set = key_set([
             json!({"kty": "oct", "k": "c2VjcmV0"}),
+            json!({"kty": "oct", "alg": "RS256", "kid": "good", "k": "c2VjcmV0"}),
             json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}),
+            json!({"kty": "EC", "crv": "secp256k1", "kid": "good", "x": "AA", "y": "AA"}),
+            json!({"kty": "OKP", "crv": "Ed448", "kid": "good", "x": "AA"}),
             json!({"kid": "no type"}),
             json!("no object"),
             json!(null),
@@ -498,7 +619,8 @@ mod tests {
 
     #[test]
     fn private_members_are_neither_kept_nor_written() {
-        let jwk = TestKey::of(Algorithm::ES256).jwk_with(json!({"kid": "k", "d": "c2VjcmV0"}));
+        let private = json!({"kid": "k", "d": "c2VjcmV0", "p": "c2VjcmV0", "k": "c2VjcmV0", "oth": [{"r": "c2VjcmV0"}]});
+        let jwk = TestKey::of(Algorithm::ES256).jwk_with(private);
         let set = key_set([jwk]);
         let written = serde_json::to_value(&set).expect("JSON");
         let expected = TestKey::of(Algorithm::ES256).jwk_with(json!({"kid": "k"}));

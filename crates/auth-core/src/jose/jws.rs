@@ -83,7 +83,9 @@ impl<'t> Jws<'t> {
     /// Checks the signature and hands out the payload.
     ///
     /// With a `kid` in the header, the keys of that id count, without one all keys do; in either case only those that
-    /// fit the algorithm. [`JwsError::UnknownKey`] says that there is none, and that the key set may be out of date.
+    /// fit the algorithm. [`JwsError::UnknownKey`] says that there is none, and that the key set may be out of date. A token
+    /// that names no key, and that none verifies, may be signed with a new key too (OpenID Connect Core §10.1 lets the
+    /// `kid` be missing where the set has one key).
     pub(crate) fn verify(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<&[u8], JwsError> {
         if !allowed.contains(&self.algorithm) {
             return Err(JwsError::AlgorithmNotAllowed);
@@ -96,7 +98,8 @@ impl<'t> Jws<'t> {
         for key in fitting.take(MAX_TRIALS) {
             match key.verify(self.algorithm, self.signing_input.as_bytes(), &self.signature) {
                 Ok(()) => return Ok(&self.payload),
-                Err(_) => outcome = Err(JwsError::BadSignature),
+                Err(_) if self.key_id.is_some() => outcome = Err(JwsError::BadSignature),
+                Err(_) => {}
             }
         }
         outcome
@@ -119,10 +122,11 @@ pub enum JwsError {
     /// The header demands an extension that this library does not have (RFC 7515 §4.1.11).
     #[error("the token's header demands an extension that is not supported")]
     CriticalHeader,
-    /// No key of the set fits the header. The signal to fetch the key set again.
+    /// No key of the set fits the header, or the header names no key and none verifies the signature. The signal to
+    /// fetch the key set again.
     #[error("no published key fits the token")]
     UnknownKey,
-    /// No key that fits verifies the signature.
+    /// No key of the header's `kid` verifies the signature.
     #[error("the token's signature is not valid")]
     BadSignature,
 }
@@ -136,12 +140,19 @@ fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
     use serde_json::json;
 
     use super::super::testing::{ALGORITHMS, TestKey, key_set};
     use super::*;
 
     const PAYLOAD: &[u8] = b"payload";
+
+    /// A set of the key alone, with the `kid` "k".
+    fn only(key: &TestKey) -> KeySet {
+        key_set([key.jwk_with(json!({"kid": "k"}))])
+    }
 
     /// A token with this header, signed with the shared key for ES256.
     fn token(header: &str) -> String {
@@ -185,9 +196,11 @@ mod tests {
     fn refuses_a_changed_payload_header_or_signature() {
         for algorithm in ALGORITHMS {
             let key = TestKey::of(algorithm);
-            let keys = key_set([key.jwk()]);
-            let token = key.sign(algorithm, &format!(r#"{{"alg":"{algorithm}"}}"#), PAYLOAD);
-            let other = key.sign(algorithm, &format!(r#"{{"alg":"{algorithm}","a":1}}"#), b"other");
+            let header = format!(r#"{{"alg":"{algorithm}","kid":"k"}}"#);
+            let other = format!(r#"{{"alg":"{algorithm}","kid":"k","a":1}}"#);
+            let keys = only(key);
+            let token = key.sign(algorithm, &header, PAYLOAD);
+            let other = key.sign(algorithm, &other, b"other");
             let parts: Vec<_> = token.split('.').collect();
             let others: Vec<_> = other.split('.').collect();
             for part in 0..3 {
@@ -204,21 +217,122 @@ mod tests {
 
     #[test] // RFC 7518 §3.4: R and S side by side, not a DER sequence; and none of it may be left out
     fn refuses_signatures_of_another_length() {
-        let keys = key_set([TestKey::of(Algorithm::ES256).jwk()]);
-        let token = token(r#"{"alg":"ES256"}"#);
-        let (input, _) = token.rsplit_once('.').expect("three parts");
+        let keys = only(TestKey::of(Algorithm::ES256));
+        let token = token(r#"{"alg":"ES256","kid":"k"}"#);
         for length in [1, 63, 65, 72] {
-            let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode(vec![0; length]));
+            let forged = with_signature(&token, &vec![0; length]);
             assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature), "{length}");
         }
-        // All zeros: the "psychic" signature.
-        let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([0; 64]));
+        let good = signature_of(&token);
+        for odd in [
+            &good[..63],
+            &[&good[..], &[0]].concat(),
+            &[&[0], &good[..]].concat(),
+        ] {
+            let forged = with_signature(&token, odd);
+            assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature));
+        }
+    }
+
+    fn signature_of(token: &str) -> Vec<u8> {
+        let (_, signature) = token.rsplit_once('.').expect("three parts");
+        URL_SAFE_NO_PAD.decode(signature).expect("base64url")
+    }
+
+    fn with_signature(token: &str, signature: &[u8]) -> String {
+        let (input, _) = token.rsplit_once('.').expect("three parts");
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test] // RFC 7518 §3.4
+    fn refuses_ecdsa_signatures_in_der() {
+        let TestKey::Ecdsa(_, pair) = TestKey::of(Algorithm::ES256) else {
+            panic!("an ECDSA key");
+        };
+        let der = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P256_SHA256_ASN1_SIGNING,
+            pair.to_pkcs8v1().expect("DER").as_ref(),
+        )
+        .expect("the same key");
+        let token = token(r#"{"alg":"ES256","kid":"k"}"#);
+        let (input, _) = token.rsplit_once('.').expect("three parts");
+        let signature = der
+            .sign(&SystemRandom::new(), input.as_bytes())
+            .expect("a signature");
+        assert_eq!(signature.as_ref()[0], 0x30);
+        let forged = with_signature(&token, signature.as_ref());
+        let keys = only(TestKey::of(Algorithm::ES256));
         assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature));
+    }
+
+    /// The order of P-256.
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+
+    #[test] // FIPS 186-5 §6.4.2, step 1: both are from 1 to the order less one
+    fn refuses_ecdsa_signatures_whose_numbers_are_out_of_range() {
+        let keys = only(TestKey::of(Algorithm::ES256));
+        let token = token(r#"{"alg":"ES256","kid":"k"}"#);
+        let good = signature_of(&token);
+        let (r, s) = (&good[..32], &good[32..]);
+        let (zero, order) = (&[0; 32][..], &ORDER[..]);
+        // The first of them is the "psychic" signature.
+        for (r, s) in [
+            (zero, zero),
+            (r, zero),
+            (zero, s),
+            (order, order),
+            (r, order),
+            (order, s),
+        ] {
+            let forged = with_signature(&token, &[r, s].concat());
+            assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature));
+        }
+    }
+
+    /// RFC 7518 does not ask for the smaller of the two `s`: half of all providers' signatures have the larger one. So
+    /// two signatures fit one token, and nothing may take a token's text for its identity.
+    #[test]
+    fn accepts_either_s_of_an_ecdsa_signature() {
+        let keys = only(TestKey::of(Algorithm::ES256));
+        let token = token(r#"{"alg":"ES256","kid":"k"}"#);
+        let mut signature = signature_of(&token);
+        let mut borrow = 0;
+        for at in (0..32).rev() {
+            let difference = i32::from(ORDER[at]) - i32::from(signature[32 + at]) - borrow;
+            borrow = i32::from(difference < 0);
+            signature[32 + at] = u8::try_from(difference.rem_euclid(256)).expect("a byte");
+        }
+        let other = with_signature(&token, &signature);
+        assert_ne!(token, other);
+        assert!(verify(&token, &keys).is_ok() && verify(&other, &keys).is_ok());
     }
 
     #[test] // RFC 8725 §3.1
     fn refuses_none_symmetric_and_unknown_algorithms() {
-        for alg in ["none", "NONE", "HS256", "HS512", "ES256K", ""] {
+        for alg in [
+            "none",
+            "None",
+            "NONE",
+            "nOnE",
+            "none ",
+            " none",
+            "no\\u006ee",
+            "HS256",
+            "HS384",
+            "HS512",
+            "hs256",
+            "es256",
+            "ES256 ",
+            "ES256K",
+            "RSA1_5",
+            "dir",
+            "A128GCM",
+            "Ed448",
+            "",
+        ] {
             let token = token(&format!(r#"{{"alg":"{alg}"}}"#));
             assert_eq!(parse_error(&token), Some(JwsError::AlgorithmNotAllowed), "{alg}");
         }
@@ -244,7 +358,12 @@ mod tests {
             r#""crit":["exp"],"exp":1"#,
             r#""crit":[]"#,
             r#""crit":null"#,
+            r#""crit":"exp","exp":1"#,
+            r#""crit":{}"#,
+            r#""crit":["alg"]"#,
+            r#""crit":["http://openbanking.org.uk/iat"]"#,
             r#""b64":false"#,
+            r#""b64":false,"crit":["b64"]"#,
             r#""b64":true,"crit":["b64"]"#,
             r#""zip":"DEF""#,
         ] {
@@ -276,11 +395,33 @@ mod tests {
             format!("{header}.{payload}=.{signature}"),
             format!("{header}.{payload}.{signature}=="),
             format!("{header}.{payload}.+/{signature}"),
-            // The last character has bits that encode nothing (RFC 4648 §3.5).
+            format!("{header}.{payload}.{signature}%"),
+            format!("{header}.{payload} .{signature}"),
+            format!("{header}\n.{payload}.{signature}"),
+            // The last character has bits that encode nothing (RFC 4648 §3.5). The header is one byte too long for
+            // this, so it gets one more.
             format!("{header}.{payload}.{}", "B".repeat(86)),
+            format!("{header}.{}.{signature}", with_stray_bits(payload)),
+            format!(
+                "{}.{payload}.{signature}",
+                with_stray_bits(&URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"} "#))
+            ),
         ] {
             assert_eq!(parse_error(&bad), Some(JwsError::Malformed), "{bad}");
         }
+    }
+
+    /// The same bytes for a decoder that does not look at the last bits. The text must not have whole groups of four.
+    fn with_stray_bits(part: &str) -> String {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        assert!(part.len() % 4 != 0);
+        let (start, last) = part.split_at(part.len() - 1);
+        let at = ALPHABET
+            .iter()
+            .position(|c| *c == last.as_bytes()[0])
+            .expect("base64url");
+        assert_eq!(at % 4, 0, "a canonical encoding");
+        format!("{start}{}", char::from(ALPHABET[at + 1]))
     }
 
     #[test] // RFC 7515 §4
@@ -290,6 +431,12 @@ mod tests {
             "null",
             "{}",
             "text",
+            "7",
+            "\"ES256\"",
+            "\u{feff}{\"alg\":\"ES256\"}",
+            r#"{"alg":"ES256","alg":"none"}"#,
+            r#"{"alg":"ES256","\u0061lg":"ES256"}"#,
+            r#"{"alg":"ES256","kid":"\ud800"}"#,
             r#"{"alg":"ES256","alg":"ES256"}"#,
             r#"{"alg":"ES256","kid":"a","kid":"b"}"#,
             r#"{"alg":["ES256"]}"#,
@@ -327,7 +474,7 @@ mod tests {
         });
         let forged = attacker.sign(Algorithm::ES256, &header.to_string(), PAYLOAD);
         let keys = key_set([TestKey::of(Algorithm::ES256).jwk()]);
-        assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature));
+        assert_eq!(verify(&forged, &keys), Err(JwsError::UnknownKey));
         assert_eq!(verify(&forged, &key_set([])), Err(JwsError::UnknownKey));
     }
 
@@ -367,9 +514,26 @@ mod tests {
         let rsa = TestKey::of(Algorithm::RS256).jwk();
         let keys = key_set([rsa.clone(), other.clone(), mine]);
         assert!(verify(&token, &keys).is_ok());
+        // The key set may be out of date.
         let keys = key_set([rsa.clone(), other]);
-        assert_eq!(verify(&token, &keys), Err(JwsError::BadSignature));
+        assert_eq!(verify(&token, &keys), Err(JwsError::UnknownKey));
         assert_eq!(verify(&token, &key_set([rsa])), Err(JwsError::UnknownKey));
+        assert_eq!(verify(&token, &key_set([])), Err(JwsError::UnknownKey));
+    }
+
+    #[test] // OpenID Connect Core §10.1
+    fn without_kid_the_only_key_is_taken_whatever_its_kid() {
+        let token = token(r#"{"alg":"ES256"}"#);
+        assert!(verify(&token, &only(TestKey::of(Algorithm::ES256))).is_ok());
+        assert!(verify(&token, &key_set([TestKey::of(Algorithm::ES256).jwk()])).is_ok());
+    }
+
+    #[test]
+    fn an_empty_kid_is_a_kid() {
+        let token = token(r#"{"alg":"ES256","kid":""}"#);
+        let key = TestKey::of(Algorithm::ES256);
+        assert_eq!(verify(&token, &only(key)), Err(JwsError::UnknownKey));
+        assert!(verify(&token, &key_set([key.jwk_with(json!({"kid": ""}))])).is_ok());
     }
 
     #[test]
@@ -383,7 +547,7 @@ mod tests {
         let eighth = key_set(strangers(7).chain([mine.clone()]));
         assert!(verify(&token, &eighth).is_ok());
         let ninth = key_set(strangers(8).chain([mine]));
-        assert_eq!(verify(&token, &ninth), Err(JwsError::BadSignature));
+        assert_eq!(verify(&token, &ninth), Err(JwsError::UnknownKey));
     }
 
     #[test]
@@ -403,9 +567,45 @@ mod tests {
     #[test] // RFC 8725 §2.1: one family's key must not serve another's algorithm
     fn a_signature_of_another_algorithm_of_the_same_key_is_refused() {
         let key = TestKey::of(Algorithm::RS256);
-        let keys = key_set([key.jwk()]);
-        let token = key.sign(Algorithm::PS256, r#"{"alg":"RS256"}"#, PAYLOAD);
-        assert_eq!(verify(&token, &keys), Err(JwsError::BadSignature));
+        let keys = only(key);
+        for (signed, named) in [
+            (Algorithm::PS256, Algorithm::RS256),
+            (Algorithm::RS256, Algorithm::PS256),
+            (Algorithm::RS512, Algorithm::RS256),
+            (Algorithm::PS256, Algorithm::PS512),
+        ] {
+            let header = |alg: Algorithm| format!(r#"{{"alg":"{alg}","kid":"k"}}"#);
+            assert!(verify(&key.sign(signed, &header(signed), PAYLOAD), &keys).is_ok());
+            let forged = key.sign(signed, &header(named), PAYLOAD);
+            assert_eq!(verify(&forged, &keys), Err(JwsError::BadSignature), "{named}");
+        }
+    }
+
+    #[test] // RFC 7518 §3.1, §3.4
+    fn a_key_of_another_type_or_curve_is_not_tried() {
+        let every = ALGORITHMS.map(|algorithm| (algorithm, TestKey::of(algorithm)));
+        for (signed, signer) in &every {
+            for (named, owner) in &every {
+                if std::ptr::eq(*signer, *owner) {
+                    continue;
+                }
+                let forged = signer.sign(*signed, &format!(r#"{{"alg":"{signed}","kid":"k"}}"#), PAYLOAD);
+                let outcome = verify(&forged, &only(owner));
+                assert_eq!(
+                    outcome,
+                    Err(JwsError::UnknownKey),
+                    "{signed} with the key of {named}"
+                );
+            }
+        }
+    }
+
+    /// ES256 is ECDSA on P-256: with a key on P-384 there is no such signature, whatever somebody with that key signs.
+    #[test] // RFC 7518 §3.4
+    fn the_curve_of_the_key_is_that_of_the_algorithm() {
+        let key = TestKey::of(Algorithm::ES384);
+        let forged = key.sign(Algorithm::ES384, r#"{"alg":"ES256","kid":"k"}"#, PAYLOAD);
+        assert_eq!(verify(&forged, &only(key)), Err(JwsError::UnknownKey));
     }
 
     #[test]

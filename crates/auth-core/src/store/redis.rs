@@ -905,7 +905,7 @@ const DATA_MAGIC: [u8; 4] = *b"aud\x01";
 const DATA_EXPIRES_AT: usize = 4;
 const DATA_HEAD: usize = 12;
 
-fn encode(record: &Record, version: u64, indexed_until: Timestamp) -> Vec<u8> {
+pub(crate) fn encode(record: &Record, version: u64, indexed_until: Timestamp) -> Vec<u8> {
     let mut value = Vec::with_capacity(HEAD + record.sealed.len());
     value.extend_from_slice(&MAGIC);
     value.extend_from_slice(&version.to_be_bytes());
@@ -923,7 +923,7 @@ fn encode(record: &Record, version: u64, indexed_until: Timestamp) -> Vec<u8> {
     value
 }
 
-fn decode(value: &[u8]) -> Result<Record, StoreError> {
+pub(crate) fn decode(value: &[u8]) -> Result<Record, StoreError> {
     let fields = Fields::new(value, MAGIC)?;
     let lease = Lease {
         owner: LeaseOwner::from_u128(u128::from_be_bytes(fields.bytes(LEASE_OWNER)?)),

@@ -121,6 +121,28 @@ fn accepts_a_signed_answer() {
 }
 
 #[test] // OIDC Core §5.3.2
+fn accepts_a_signed_answer_in_every_algorithm() {
+    for algorithm in ALGORITHMS {
+        let keys = key_set([TestKey::of(algorithm).jwk_with(json!({"kid": "k"}))]);
+        let header = format!(r#"{{"alg":"{algorithm}","kid":"k"}}"#);
+        let body = TestKey::of(algorithm).sign(algorithm, &header, br#"{"sub":"user-1"}"#);
+        let answer = Answer {
+            status: StatusCode::OK,
+            content_type: Some("application/jwt"),
+            body: body.as_bytes(),
+        };
+        let expected = Expected {
+            subject: SUBJECT,
+            issuer: ISSUER,
+            client_id: CLIENT,
+            keys: &keys,
+            algorithms: &ALGORITHMS,
+        };
+        assert!(parse(&answer, &expected).is_ok(), "{algorithm}");
+    }
+}
+
+#[test] // OIDC Core §5.3.2
 fn a_signed_answer_that_does_not_verify_fails_the_sign_in() {
     let token = sign(&json!({"sub": SUBJECT}));
     let stranger = TestKey::generate(Algorithm::ES256);

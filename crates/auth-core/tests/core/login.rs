@@ -96,13 +96,19 @@ async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
     assert_page(
         &world.browser().callback(&target).await,
         400,
-        "login.state_cookie_missing",
+        "login.cookies_blocked",
     );
     let stranger = world
         .instance_with(|builder| builder.secret(SecretKeys::random()))
         .await;
     let mut elsewhere = world.browser_of(&stranger);
     elsewhere.cookies = browser.cookies.clone();
+    assert_page(
+        &elsewhere.callback(&target).await,
+        400,
+        "login.attempt_unreadable",
+    );
+    elsewhere.cookies.clear();
     assert_page(
         &elsewhere.callback(&target).await,
         400,
@@ -128,6 +134,70 @@ async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
         (world.control().count(Endpoint::Token), world.store.sessions()),
         (0, 0)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_page_left_open_for_an_hour_begins_anew_and_keeps_the_way_back() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let url = browser.begin("/here?a=1%26b=2").await;
+    let target = browser.approve(&url).await;
+    world.clock.advance(secs(60 * 60));
+    let reply = browser.callback(&target).await;
+    assert_page(&reply, 400, "login.attempt_expired");
+    assert!(
+        reply
+            .body
+            .contains("/auth/login?return_to=%2Fhere%3Fa%3D1%26b%3D2\""),
+        "{}",
+        reply.body
+    );
+    assert_eq!(world.control().count(Endpoint::Token), 0);
+    assert_eq!(
+        location(&browser.try_sign_in("/here?a=1%26b=2").await),
+        "/here?a=1&b=2"
+    );
+    // The old page once more, in a browser that is signed in by now.
+    assert_eq!(location(&browser.callback(&target).await), "/");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_asks_ahead_of_its_user_begins_and_finishes_no_sign_in() {
+    let world = World::start().await;
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch;anonymous-client-ip"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        let mut browser = world.browser();
+        let ahead = |browser: &crate::world::Browser<'_>, target: &str| {
+            let mut head = browser.head("GET", target);
+            head.headers.push((name, value.to_owned()));
+            browser.request_of(&head)
+        };
+        let reply = world
+            .auth
+            .login(ahead(&browser, "/auth/login?return_to=/here"))
+            .await;
+        assert_eq!(reply.status, 503, "{name}: {value}");
+        assert_eq!(
+            reply.headers,
+            [("cache-control", "no-store".to_owned())],
+            "{name}: {value}"
+        );
+        let url = browser.begin("/here").await;
+        let target = browser.approve(&url).await;
+        let reply = world.auth.callback(ahead(&browser, &target)).await;
+        assert_eq!(reply.status, 503, "{name}: {value}");
+        assert!(matches!(reply.session, SessionChange::Keep), "{name}: {value}");
+        assert_eq!(
+            location(&browser.callback(&target).await),
+            "/here",
+            "the state is still good"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,11 +227,7 @@ async fn the_sixth_attempt_drops_the_oldest() {
         world.clock.advance(secs(1));
     }
     assert_eq!(browser.cookies.len(), 5);
-    assert_page(
-        &browser.callback(&targets[0]).await,
-        400,
-        "login.state_cookie_missing",
-    );
+    assert_page(&browser.callback(&targets[0]).await, 400, "login.attempt_dropped");
     for target in &targets[1..] {
         let reply = browser.callback(target).await;
         assert!(
@@ -411,7 +477,10 @@ async fn the_authorization_request_is_what_the_specifications_ask_for() {
     assert_eq!(get("redirect_uri"), Some(format!("{BASE}/auth/callback")));
     assert_eq!(get("code_challenge_method").as_deref(), Some("S256"));
     for random in ["state", "nonce", "code_challenge"] {
-        assert_eq!(get(random).unwrap().len(), 43, "{random} has 256 bits");
+        // Behind the dot of the `state` is how the sign-in began, sealed.
+        let value = get(random).unwrap();
+        let bits = value.split('.').next().unwrap();
+        assert_eq!(bits.len(), 43, "{random} has 256 bits");
     }
     assert_eq!(get("return_to"), None);
 }
@@ -462,6 +531,9 @@ async fn a_sign_in_leads_to_a_page_of_this_app_and_not_in_circles() {
         ("/auth/login", "/"),
         ("/auth/callback?code=a", "/"),
         ("/auth/logout", "/"),
+        ("/a/../auth/login", "/"),
+        ("/auth/%2E/login?x", "/"),
+        ("/auth/x/.%252e/callback", "/"),
         ("", "/"),
     ] {
         let reply = world.browser().try_sign_in(asked).await;

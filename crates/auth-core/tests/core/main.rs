@@ -5,14 +5,21 @@
 mod accesses;
 mod answers;
 mod app_sessions;
+#[cfg(feature = "redis")] // rustls comes with it
+mod certificates;
 mod client;
+mod explainer;
 mod gates;
+mod hostile;
 mod keys;
 mod login;
 mod logout;
 mod outcomes;
+mod payloads;
 mod provider_logout;
+mod redirects;
 mod refresh;
 mod secrets;
+mod specifications;
 mod store;
 mod world;

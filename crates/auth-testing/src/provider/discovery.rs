@@ -48,7 +48,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
             super::token::TOKEN_EXCHANGE,
         ],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [provider.keys().algorithm().name()],
+        "id_token_signing_alg_values_supported": provider.keys().algorithms(),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": assertion_algorithms,
         "revocation_endpoint_auth_methods_supported": methods,

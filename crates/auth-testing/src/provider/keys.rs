@@ -229,6 +229,33 @@ impl KeyRing {
         self.published.insert(0, Arc::clone(&self.signing));
     }
 
+    /// Publishes a key that does not sign yet.
+    pub(crate) fn add(&mut self, key: SigningKey) {
+        self.published.push(Arc::new(key));
+    }
+
+    pub(crate) fn sign_with(&mut self, kid: &str) {
+        if let Some(key) = self.published(kid) {
+            self.signing = key;
+        }
+    }
+
+    /// The names of the published keys' algorithms, the signing one first, each once.
+    pub(crate) fn algorithms(&self) -> Vec<&'static str> {
+        let mut names = vec![self.signing.algorithm.name()];
+        for key in &self.published {
+            if !names.contains(&key.algorithm.name()) {
+                names.push(key.algorithm.name());
+            }
+        }
+        names
+    }
+
+    pub(crate) fn unpublished_jwk(&self) -> Option<Value> {
+        let key = self.unpublished.as_ref().filter(|_| self.use_unpublished)?;
+        Some(key.jwk())
+    }
+
     /// Signs ID tokens with `key`, which the key set does not hold, until told otherwise.
     pub(crate) fn sign_with_unpublished(&mut self, key: Option<SigningKey>) {
         self.use_unpublished = key.is_some();

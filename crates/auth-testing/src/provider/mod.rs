@@ -20,11 +20,15 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use auth_core::clock::Clock;
 use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::DATE;
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -321,6 +325,7 @@ pub(crate) struct Settings {
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
     pub(crate) reject_next: u64,
+    pub(crate) signed_userinfo: bool,
 }
 
 impl Default for Settings {
@@ -333,6 +338,7 @@ impl Default for Settings {
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
             reject_next: 0,
+            signed_userinfo: false,
         }
     }
 }
@@ -435,6 +441,7 @@ fn router(provider: Arc<Provider>) -> Router {
         classify,
         read_body: true,
     };
+    let clock = provider.clock.clone();
     Router::new()
         .route("/", get(console::show))
         .route("/console", post(console::act))
@@ -454,6 +461,17 @@ fn router(provider: Arc<Provider>) -> Router {
         .route("/end-session", get(end_session::get).post(end_session::post))
         .with_state(provider)
         .layer(middleware::from_fn_with_state(observer, observe))
+        .layer(middleware::map_response_with_state(clock, date))
+}
+
+/// Answers bear the time of the provider's clock.
+async fn date(State(clock): State<Clock>, mut response: Response) -> Response {
+    let since_epoch = Duration::from_millis(u64::try_from(clock.now().as_millis()).unwrap_or(0));
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + since_epoch);
+    if let Ok(date) = HeaderValue::try_from(date) {
+        response.headers_mut().insert(DATE, date);
+    }
+    response
 }
 
 fn classify(path: &str) -> Option<Endpoint> {

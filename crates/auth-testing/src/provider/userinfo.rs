@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 use super::discovery::changed;
 use super::error::no_store;
-use super::jwt::Unverified;
+use super::jwt::{Signature, Unverified};
 use crate::params::words;
 
 /// The claims of an access token that is good.
@@ -101,7 +101,8 @@ impl Provider {
         }
     }
 
-    fn userinfo_response(&self, headers: &HeaderMap) -> Result<Value, BearerError> {
+    /// The claims, and the client that asks.
+    fn userinfo_response(&self, headers: &HeaderMap) -> Result<(Value, String), BearerError> {
         let token = self.bearer(headers)?;
         if !token.has_scope("openid") {
             return Err(BearerError::InsufficientScope("openid"));
@@ -111,15 +112,32 @@ impl Provider {
             .ok_or(BearerError::InvalidToken("no such user"))?;
         let mut claims = user.claims_for(&token.scope());
         claims.insert("sub".to_owned(), json!(user.sub));
-        Ok(Value::Object(claims))
+        Ok((Value::Object(claims), token.text("client_id").to_owned()))
+    }
+
+    /// OIDC Core §5.3.2: what a signed answer has besides the claims.
+    fn signed_userinfo(&self, mut claims: Map<String, Value>, client_id: &str) -> String {
+        for (name, value) in [("iss", &self.issuer[..]), ("aud", client_id)] {
+            claims.entry(name).or_insert_with(|| json!(value));
+        }
+        let key = self.keys().signing();
+        let signature = Signature::Key(&key);
+        signature.sign(&signature.header("JWT"), &claims)
     }
 }
 
 pub(crate) async fn userinfo(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
     match provider.userinfo_response(&headers) {
-        Ok(claims) => {
+        Ok((claims, client_id)) => {
             let change = provider.tampering().userinfo.clone();
-            no_store(Json(changed(claims, change)))
+            let claims = changed(claims, change);
+            match claims {
+                Value::Object(claims) if provider.settings().signed_userinfo => {
+                    let token = provider.signed_userinfo(claims, &client_id);
+                    no_store(([(header::CONTENT_TYPE, "application/jwt")], token))
+                }
+                claims => no_store(Json(claims)),
+            }
         }
         Err(error) => error.into_response(),
     }

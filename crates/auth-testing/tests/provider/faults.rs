@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use auth_testing::{Endpoint, Fault};
+use auth_testing::{Endpoint, Fault, HostileAnswer, Wire};
 
 use crate::harness::{Harness, VERIFIER};
 
@@ -178,5 +178,55 @@ async fn every_issued_secret_is_known() {
         crate::harness::SECRET.to_owned(),
     ] {
         assert!(secrets.contains(&secret));
+    }
+}
+
+#[tokio::test]
+async fn a_wire_fault_is_no_http() {
+    let harness = Harness::start().await;
+    let control = harness.control();
+    let url = harness.url("/jwks");
+    let fault = |wire| control.fail_next(Endpoint::Jwks, 1, Fault::Wire(wire));
+
+    fault(Wire::close_after(
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    ));
+    assert_eq!(harness.get(&url).await.body, "ok");
+    for wire in [
+        Wire::close_after("no HTTP"),
+        Wire::close_after("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok"),
+        Wire::reset_after("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok"),
+    ] {
+        fault(wire);
+        let whole = match harness.http.get(&url).send().await {
+            Ok(answer) => answer.bytes().await,
+            Err(error) => Err(error),
+        };
+        assert!(whole.is_err(), "{whole:?}");
+    }
+    assert_eq!((control.count(Endpoint::Jwks), control.open_wires()), (4, 0));
+    assert_eq!(harness.get(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wire_that_never_ends_is_open_until_the_client_goes() {
+    let harness = Harness::start().await;
+    let control = harness.control();
+    let url = harness.url("/jwks");
+    for HostileAnswer { name, fault } in HostileAnswer::slow() {
+        control.fail_next(Endpoint::Jwks, 1, fault);
+        let request = harness.http.get(&url).timeout(Duration::from_millis(100)).send();
+        if let Ok(answer) = request.await {
+            assert!(answer.bytes().await.is_err(), "{name}");
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while control.open_wires() > 0 {
+        assert!(
+            Instant::now() < deadline,
+            "{} wires are open",
+            control.open_wires()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -239,3 +239,43 @@ fn public_keys_of_other_kinds_are_refused() {
     assert!(PublicKey::from_jwk(&json!({ "kty": "oct", "k": "AAAA" })).is_err());
     assert!(PublicKey::from_jwk(&json!({ "kty": "RSA", "e": "AQAB" })).is_err());
 }
+
+#[tokio::test]
+async fn keys_can_be_added_and_signed_with() {
+    let harness = Harness::start().await;
+    let control = harness.control();
+    let first = parts(&harness.sign_in().await.text("id_token")).0["kid"].clone();
+    let second = control.add_key(SigningAlgorithm::EdDsa);
+    assert_eq!(control.jwks()["keys"].as_array().unwrap().len(), 2);
+    let metadata = harness
+        .get(&harness.url("/.well-known/openid-configuration"))
+        .await;
+    let advertised = metadata.json()["id_token_signing_alg_values_supported"].clone();
+    assert_eq!(advertised, json!(["RS256", "EdDSA"]));
+    assert_eq!(parts(&harness.sign_in().await.text("id_token")).0["kid"], first);
+
+    control.sign_with(&second);
+    control.sign_with("a kid that no key has");
+    let token = harness.sign_in().await.text("id_token");
+    assert_eq!(parts(&token).0["kid"], json!(second));
+    assert!(verifies(&harness, &token).await);
+}
+
+#[tokio::test] // OIDC Core §5.3.2
+async fn userinfo_can_be_signed() {
+    let harness = Harness::start().await;
+    harness.control().set_signed_userinfo(true);
+    let tokens = harness.sign_in().await;
+    let request = harness
+        .http
+        .get(harness.url("/userinfo"))
+        .bearer_auth(tokens.text("access_token"));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/jwt");
+    let token = answer.text().await.unwrap();
+    assert!(verifies(&harness, &token).await);
+    let (_, claims) = parts(&token);
+    assert_eq!(claims["iss"], harness.provider.issuer());
+    assert_eq!(claims["aud"], harness.provider.client_id());
+    assert!(claims["sub"].is_string());
+}

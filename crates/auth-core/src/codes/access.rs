@@ -1,0 +1,54 @@
+//! Somebody is signed in and may not do this, or not yet.
+
+use super::{Explanation, Setting, Turn, code};
+
+pub(super) const CODES: &[Explanation] = &[
+    code(
+        "access.role_missing",
+        "This is not open to you",
+        "You are signed in, but your account does not have the role that this page needs.",
+        Turn::Administrator,
+        "Ask whoever grants roles, then sign out and in again so that the new role counts.",
+    )
+    .administrator("Give the account the role at the provider.")
+    .developer("Roles are the ID token's claim `roles`; have the provider send it to this client."),
+    code(
+        "access.claim_missing",
+        "This is not open to you",
+        "You are signed in, but your account does not have what this page asks for.",
+        Turn::Administrator,
+        "Ask whoever manages accounts, then sign out and in again.",
+    )
+    .administrator("Change the account at the provider.")
+    .developer("See that the provider sends the claim to this client, and that the sign-in hook keeps it."),
+    code(
+        "access.scope_missing",
+        "One more permission is needed",
+        "This needs a permission (a scope) that was not asked for when you signed in.",
+        Turn::User,
+        "Sign in again and agree to it.",
+    ),
+    code(
+        "access.scope_denied",
+        "A permission is missing",
+        "This needs a permission (a scope) that the provider was asked for and did not grant.",
+        Turn::Administrator,
+        "Sign in again and agree to it; if it is not offered to you, ask whoever grants rights.",
+    )
+    .administrator("Allow the scope for the account, and for this client, at the provider.")
+    .settings(&[Setting::Scopes]),
+    code(
+        "access.not_fresh",
+        "Please confirm that it is you",
+        "This needs you to have signed in just now.",
+        Turn::User,
+        "Sign in again, and you come back to this page.",
+    ),
+    code(
+        "access.only_guests",
+        "You are signed in already",
+        "This page is for people who are not signed in.",
+        Turn::User,
+        "Go on to the application.",
+    ),
+];

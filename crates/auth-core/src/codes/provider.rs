@@ -1,0 +1,78 @@
+//! The provider cannot be used, or what it says of itself does not hold.
+
+use super::{Explanation, LATER, Setting, TELL, Turn, code};
+
+pub(super) const CODES: &[Explanation] = &[
+    code(
+        "provider.unavailable",
+        "The sign-in service has a problem",
+        "The provider is too slow, overloaded, or says that it has failed. You stay signed in if you were.",
+        Turn::Provider,
+        LATER,
+    )
+    .operator("The log has the cause; compare the provider's times with `HTTP_TIMEOUT_SECS`.")
+    .provider("The service has to recover; its own log says why."),
+    code(
+        "provider.unreachable",
+        "The sign-in service cannot be reached",
+        "This application cannot connect to the provider. You stay signed in if you were.",
+        Turn::Operator,
+        LATER,
+    )
+    .developer("Is the host in `AUTH_ISSUER` the right one, and is its port?")
+    .operator(
+        "From this server, see that the provider's name resolves, that nothing blocks the way, and that its certificate is trusted (`AUTH_CA_FILE` adds roots). The log has the cause.",
+    )
+    .provider("Is the service running?")
+    .settings(&[Setting::Issuer]),
+    code(
+        "provider.discovery_missing",
+        "The sign-in service was not found",
+        "There is no provider at the configured address: its description (the discovery document) is not there.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Set `AUTH_ISSUER` to exactly the issuer that the provider documents, tenant or realm included.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "provider.discovery_malformed",
+        "The sign-in service describes itself wrongly",
+        "The provider's description of itself (the discovery document) is malformed.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer(
+        "Open `AUTH_ISSUER` followed by `/.well-known/openid-configuration`; it must be JSON with all required members.",
+    )
+    .settings(&[Setting::Issuer]),
+    code(
+        "provider.discovery_insufficient",
+        "The sign-in service lacks something",
+        "The provider's description of itself (the discovery document) lacks something, or names an address that is not safe.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer(
+        "Every endpoint must be https, PKCE with S256 must be supported, and ID tokens must be signed with an asymmetric algorithm.",
+    )
+    .settings(&[Setting::Issuer]),
+    code(
+        "provider.issuer_mismatch",
+        "The sign-in service has another name",
+        "The provider's description of itself (the discovery document) names another issuer than the configured one.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Set `AUTH_ISSUER` to exactly the document's `issuer`, down to the last slash.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "provider.keys_malformed",
+        "The sign-in service's keys cannot be read",
+        "The provider's key set is missing or malformed.",
+        Turn::Provider,
+        TELL,
+    )
+    .developer("Open the discovery document's `jwks_uri`; it must be a JSON Web Key Set.")
+    .provider("Publish the key set at `jwks_uri` (RFC 7517).")
+    .settings(&[Setting::Issuer]),
+];

@@ -1,0 +1,14 @@
+//! `oidcc-client-test-refresh-token-invalid-azp`: a refreshed ID token issued to another client ends the session (OpenID Connect Core §12.2).
+
+use auth_tests::stage::CLIENT_ID;
+use serde_json::json;
+
+use crate::harness::Suite;
+
+pub(crate) async fn module(suite: Suite) {
+    let rp = suite.start().await;
+    rp.refuses_the_refresh(|rp| rp.id_token_claim("azp", json!("another-client")))
+        .await;
+    rp.accepts_the_refresh(|rp| rp.id_token_claim("azp", json!(CLIENT_ID)))
+        .await;
+}
