@@ -321,7 +321,6 @@ pub(crate) struct Settings {
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
     pub(crate) reject_next: u64,
-    pub(crate) signed_userinfo: bool,
 }
 
 impl Default for Settings {
@@ -334,7 +333,6 @@ impl Default for Settings {
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
             reject_next: 0,
-            signed_userinfo: false,
         }
     }
 }
