@@ -16,6 +16,7 @@ pub mod browser;
 pub mod fleet;
 pub mod html;
 pub mod jar;
+pub mod named_tests;
 pub mod stage;
 pub mod wait;
 
