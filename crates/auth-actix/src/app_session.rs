@@ -27,6 +27,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
@@ -198,10 +199,18 @@ where
 }
 
 /// The service that [`AppSessionLayer`] makes, around actix-session's own.
-#[allow(missing_debug_implementations, reason = "actix-session's service has none")]
 pub struct AppSessionService<S> {
     inner: S,
     layer: AppSessionLayer,
+}
+
+impl<S> fmt::Debug for AppSessionService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // actix-session's service has no `Debug`.
+        f.debug_struct("AppSessionService")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S, B> Service<ServiceRequest> for AppSessionService<S>

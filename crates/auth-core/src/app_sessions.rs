@@ -315,8 +315,8 @@ pub struct Brought {
     is_foreign: bool,
 }
 
-/// What a request has brought, and what it has done with app sessions.
-#[derive(Debug, Default)]
+/// What a request has brought, and what it has done with app sessions. Not `Debug`: it holds identifiers.
+#[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     /// The sign-in in the library's own cookie; a guest's where there is none.
@@ -379,12 +379,20 @@ pub fn note_sign_out() {
 }
 
 /// What became of a request's app session.
-#[derive(Debug)]
 pub struct Watched {
     seen: Seen,
     has_cookie: bool,
     name: &'static str,
     https: bool,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched")
+            .field("is_used", &self.seen.is_used)
+            .field("has_cookie", &self.has_cookie)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Watched {

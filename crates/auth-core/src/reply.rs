@@ -1,11 +1,13 @@
 //! The answer to a request, as a plain value that an adapter turns into its framework's response.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::secret::SessionId;
 
 /// An answer of one of the library's routes, or a refusal.
-#[derive(Debug)]
+///
+/// `Debug` prints the headers' names only: their values hold cookies, `state` and `id_token_hint`.
 #[must_use]
 pub struct Reply {
     /// The status code.
@@ -16,6 +18,17 @@ pub struct Reply {
     pub body: Cow<'static, str>,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of the session identifier that the browser holds.

@@ -100,7 +100,9 @@ fn accepts_html(accept: &str) -> bool {
 
 /// What an adapter reads off a request before the handler runs: enough to find its session, to refuse it and to
 /// send its sender to sign in.
-#[derive(Clone, Debug)]
+///
+/// `Debug` does not print the path: its query may hold anything, a code among it.
+#[derive(Clone)]
 pub struct Incoming {
     /// Who waits for the answer.
     pub kind: RequestKind,
@@ -108,6 +110,15 @@ pub struct Incoming {
     pub(crate) target: String,
     /// Why the request may not change anything, if it comes from another site.
     pub(crate) cross_site: Option<CrossSite>,
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Incoming")
+            .field("kind", &self.kind)
+            .field("cross_site", &self.cross_site)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Incoming {

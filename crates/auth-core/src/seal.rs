@@ -212,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn the_same_value_is_sealed_differently_each_time() {
+        let keys = keys(&['a']);
+        let sealed: std::collections::HashSet<_> = (0..100)
+            .map(|_| keys.seal(Purpose::Session, b"context", b"plain")[5..17].to_vec())
+            .collect();
+        assert_eq!(sealed.len(), 100, "a nonce came twice");
+    }
+
+    #[test]
     fn a_value_opens_only_for_its_purpose_and_context() {
         let keys = keys(&['a']);
         let sealed = keys.seal(Purpose::Session, b"key", b"tokens");

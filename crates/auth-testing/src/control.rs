@@ -284,6 +284,12 @@ impl Control {
         self.provider.traffic.requests(endpoint)
     }
 
+    /// The requests that arrived anywhere, oldest first, each with its endpoint. The latest 10 000 are kept.
+    #[must_use]
+    pub fn all_requests(&self) -> Vec<(Endpoint, RecordedRequest)> {
+        self.provider.traffic.all_requests()
+    }
+
     /// Every code, token, session identifier and client secret so far: nothing of it may appear in a log.
     #[must_use]
     pub fn issued_secrets(&self) -> Vec<String> {

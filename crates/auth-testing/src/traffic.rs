@@ -97,6 +97,10 @@ impl Traffic {
             .collect()
     }
 
+    pub(crate) fn all_requests(&self) -> Vec<(Endpoint, RecordedRequest)> {
+        self.data().recorded.iter().cloned().collect()
+    }
+
     pub(crate) fn fail(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
         let endpoint = endpoint.canonical();
         let mut data = self.data();

@@ -568,3 +568,18 @@ fn every_error_has_a_documented_code_of_its_own() {
         assert!(cause.ends_with('.') && mend.ends_with('.'), "{code}");
     }
 }
+
+#[test]
+fn debug_shows_issuer_and_subject_only() {
+    let claims = IdTokenFixture::valid()
+        .claim("email", "ada@example.com")
+        .claim("sid", "the-session-at-the-provider")
+        .check()
+        .expect("a good token");
+    for text in [format!("{claims:?}"), format!("{claims:#?}")] {
+        assert!(text.contains("user-1"));
+        for hidden in [NONCE, "ada@example.com", "the-session-at-the-provider"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+    }
+}

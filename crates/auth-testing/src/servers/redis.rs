@@ -1,5 +1,6 @@
 //! Debian's `redis-server` on a loopback port.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -29,10 +30,18 @@ pub struct RedisServer {
 }
 
 /// What a [`RedisServer`] is like.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RedisServerBuilder {
     mode: Mode,
     password: Option<String>,
+}
+
+impl fmt::Debug for RedisServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisServerBuilder")
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
