@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Origin, Url};
 
 use crate::answer::Answer;
+use crate::evidence::Evidence;
 use crate::html;
 use crate::jar::{Jar, Sender, Stored};
 
@@ -49,19 +50,19 @@ pub struct Browser {
     client: reqwest::Client,
     dial: Arc<Mutex<HashMap<Origin, SocketAddr>>>,
     jar: Arc<Mutex<Jar>>,
-    secrets: Arc<Mutex<Vec<String>>>,
+    evidence: Evidence,
 }
 
 impl Browser {
     /// A browser that finds the application with the public origin `base` at `address`.
     ///
-    /// Values that must never be seen in an application's output are added to `secrets`: cookies, and what secret parameters URLs carry.
+    /// What the application answers goes to `evidence`, with the secrets in it: cookies, and what secret parameters URLs carry.
     ///
     /// # Panics
     ///
     /// When no HTTP client can be built.
     #[must_use]
-    pub fn new(base: &Url, address: SocketAddr, secrets: Arc<Mutex<Vec<String>>>) -> Self {
+    pub fn new(base: &Url, address: SocketAddr, evidence: Evidence) -> Self {
         let client = reqwest::Client::builder()
             .pool_max_idle_per_host(0)
             .redirect(reqwest::redirect::Policy::none())
@@ -76,7 +77,7 @@ impl Browser {
             client,
             dial,
             jar: Arc::default(),
-            secrets,
+            evidence,
         }
     }
 
@@ -272,15 +273,6 @@ impl Browser {
             );
         })
     }
-
-    fn remember_secrets_of(&self, url: &Url) {
-        let mut secrets = self.secrets.lock().unwrap();
-        for (name, value) in url.query_pairs() {
-            if matches!(&*name, "code" | "state" | "nonce" | "id_token_hint") && value.len() >= 16 {
-                secrets.push(value.into_owned());
-            }
-        }
-    }
 }
 
 /// A request that is sent when awaited.
@@ -385,7 +377,7 @@ impl Ask {
         let Browser {
             client, dial, jar, ..
         } = &self.browser;
-        self.browser.remember_secrets_of(&self.url);
+        self.browser.evidence.url(&self.url);
         let sender = Sender {
             cross_site: self.site == Site::CrossSite,
             safe_navigation: self.navigation && self.method.is_safe(),
@@ -416,23 +408,12 @@ impl Ask {
             .send()
             .await?;
         let answer = Answer::read(self.url.clone(), response).await?;
-        let mut secrets = Vec::new();
         for header in answer.headers.get_all("set-cookie") {
             let header = header.to_str().expect("Set-Cookie is text");
             jar.lock().unwrap().store(&self.url, header);
-            let value = header
-                .split(';')
-                .next()
-                .unwrap()
-                .split_once('=')
-                .map_or("", |(_, value)| value);
-            if value.len() >= 16 && address.is_some() {
-                secrets.push(value.to_owned());
-            }
         }
-        self.browser.secrets.lock().unwrap().extend(secrets);
-        if matches!(answer.status, 302 | 303) && answer.headers.contains_key("location") {
-            self.browser.remember_secrets_of(&answer.location());
+        if address.is_some() {
+            self.browser.evidence.answer(&answer);
         }
         Ok(answer)
     }

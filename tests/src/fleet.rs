@@ -109,6 +109,7 @@ impl Fleet {
             .start()
             .await
             .expect("the development provider starts");
+        stage.watch(&provider);
         let environment = settings(
             stage
                 .environment(&provider)
@@ -143,7 +144,7 @@ impl Fleet {
 
     fn spawn(&self, i: usize) -> App {
         let framework = Framework::BOTH[i % Framework::BOTH.len()];
-        App::spawn(framework, &self.environment.0)
+        self.stage.spawn_as(framework, &self.environment)
     }
 
     /// The provider's control.
@@ -260,6 +261,15 @@ impl Fleet {
             }
         }
         times.values().map(|count| count - 1).sum()
+    }
+}
+
+/// At the end, nothing secret may stand in what the instances have printed, or where it does not belong in what they sent.
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stage.assert_nothing_leaked();
+        }
     }
 }
 

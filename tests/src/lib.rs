@@ -13,9 +13,11 @@
 pub mod answer;
 pub mod app;
 pub mod browser;
+pub mod evidence;
 pub mod fleet;
 pub mod html;
 pub mod jar;
+pub mod leaks;
 pub mod named_tests;
 pub mod stage;
 pub mod wait;

@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_testing::{Client, Control, DevProvider, DevProviderBuilder};
+use auth_testing::{Client, DevProvider, DevProviderBuilder};
 use url::Url;
 
 use crate::answer::Answer;
-use crate::app::{App, Framework, Output};
+use crate::app::{App, Framework};
 use crate::browser::{Browser, Site};
+use crate::evidence::Evidence;
+use crate::leaks::Kind;
 
 /// The public origin that applications have in most tests.
 pub const BASE: &str = "http://127.0.0.1:3000";
@@ -43,9 +44,7 @@ pub struct Stage {
     pub framework: Framework,
     /// How it carries the session.
     pub carrier: Carrier,
-    secrets: Arc<Mutex<Vec<String>>>,
-    outputs: Arc<Mutex<Vec<Arc<Mutex<Output>>>>>,
-    controls: Arc<Mutex<Vec<Control>>>,
+    evidence: Evidence,
 }
 
 /// Provider, application and browser, ready to use.
@@ -90,7 +89,8 @@ impl Environment {
 }
 
 impl Stage {
-    /// Runs a case on a new stage. Afterwards, nothing secret may stand in what any application printed, at the highest log level.
+    /// Runs a case on a new stage. Afterwards, nothing secret may stand in what any application printed, at the highest log level, in what it
+    /// answered, or where it does not belong in what it sent.
     pub async fn run<F: Future<Output = ()>>(
         framework: Framework,
         carrier: Carrier,
@@ -98,7 +98,7 @@ impl Stage {
     ) {
         let stage = Self::new(framework, carrier);
         case(stage.clone()).await;
-        stage.assert_no_secret_was_printed();
+        stage.assert_nothing_leaked();
     }
 
     /// A stage without a case of its own.
@@ -107,20 +107,29 @@ impl Stage {
         Self {
             framework,
             carrier,
-            secrets: Arc::default(),
-            outputs: Arc::default(),
-            controls: Arc::default(),
+            evidence: Evidence::default(),
         }
     }
 
-    /// Adds a value that must never be printed.
+    /// Adds a value that must never be seen.
     pub fn secret(&self, value: impl Into<String>) {
-        self.secrets.lock().unwrap().push(value.into());
+        self.evidence.secret(Kind::Setting, value);
     }
 
-    /// Nothing that this provider issues must ever be printed.
+    /// Nothing that this provider issues must ever be seen where it does not belong.
     pub fn watch(&self, provider: &DevProvider) {
-        self.controls.lock().unwrap().push(provider.control().clone());
+        self.evidence.provider(provider.control().clone());
+    }
+
+    /// What there is to search for secrets.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Nothing secret has been seen where it does not belong, so far.
+    pub fn assert_nothing_leaked(&self) {
+        self.evidence.assert_nothing_leaked();
     }
 
     /// A builder of a development provider where the application is registered.
@@ -164,8 +173,15 @@ impl Stage {
     /// Starts the application without waiting for it.
     #[must_use]
     pub fn spawn(&self, environment: &Environment) -> App {
-        let app = App::spawn(self.framework, &environment.0);
-        self.outputs.lock().unwrap().push(app.output());
+        self.spawn_as(self.framework, environment)
+    }
+
+    /// Starts an application, of either framework, without waiting for it.
+    #[must_use]
+    pub fn spawn_as(&self, framework: Framework, environment: &Environment) -> App {
+        let app = App::spawn(framework, &environment.0);
+        self.evidence.settings(&environment.0);
+        self.evidence.output(app.output());
         app
     }
 
@@ -179,17 +195,13 @@ impl Stage {
     /// A browser for an application with this public origin.
     #[must_use]
     pub fn browser(&self, app: &App, base: &str) -> Browser {
-        Browser::new(
-            &Url::parse(base).unwrap(),
-            app.address(),
-            Arc::clone(&self.secrets),
-        )
+        Browser::new(&Url::parse(base).unwrap(), app.address(), self.evidence.clone())
     }
 
     /// A browser for whatever listens there under this public origin.
     #[must_use]
     pub fn browser_at(&self, address: SocketAddr, base: &Url) -> Browser {
-        Browser::new(base, address, Arc::clone(&self.secrets))
+        Browser::new(base, address, self.evidence.clone())
     }
 
     /// The usual world.
@@ -229,34 +241,6 @@ impl Stage {
         let world = self.world().await;
         world.sign_in(user).await;
         world
-    }
-
-    fn assert_no_secret_was_printed(&self) {
-        let mut secrets = std::mem::take(&mut *self.secrets.lock().unwrap());
-        secrets.extend(
-            self.controls
-                .lock()
-                .unwrap()
-                .iter()
-                .flat_map(Control::issued_secrets),
-        );
-        secrets.extend([CLIENT_SECRET.to_owned(), SECRET.to_owned()]);
-        for output in self.outputs.lock().unwrap().iter() {
-            let output = output.lock().unwrap();
-            for lines in [&output.stdout, &output.stderr] {
-                let text = lines.join("\n");
-                for secret in &secrets {
-                    if text.contains(secret) {
-                        let line = lines.iter().find(|line| line.contains(secret));
-                        panic!(
-                            "a secret ({} bytes) is printed: {}",
-                            secret.len(),
-                            line.unwrap_or(secret)
-                        );
-                    }
-                }
-            }
-        }
     }
 }
 
