@@ -4,10 +4,12 @@
 //! output, exit status. After each case, what its applications printed at the highest log level is searched for every secret of the case.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod advisories;
 mod callback;
 mod config;
 mod discovery;
 mod downstream;
+mod evidence;
 mod gates;
 mod id_token;
 mod login;
@@ -135,6 +137,22 @@ behaviour! {
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
             every_usual_signature_algorithm_is_understood,
+        }
+        advisories {
+            return_paths_that_fooled_others_stay_on_this_origin,
+            no_path_query_or_header_opens_a_protected_route,
+            what_is_sealed_for_one_purpose_opens_for_no_other,
+            cookies_and_bodies_that_stopped_others_are_answered_calmly,
+            tokens_that_stopped_others_are_refused_in_time,
+            cross_site_posts_are_refused_whatever_their_content_type,
+            nothing_of_a_query_comes_back_in_a_page,
+            every_answer_that_sets_a_cookie_or_redirects_may_not_be_stored,
+            users_at_the_same_time_are_given_their_own_tokens,
+            a_sign_out_leads_where_the_settings_say,
+        }
+        evidence {
+            what_libraries_trace_is_searched_too,
+            a_secret_is_found_wherever_it_is_seen,
         }
     }
     per_carrier {
