@@ -130,7 +130,7 @@ fn pieces(kind: Kind, secret: &str, whole: bool) -> Vec<(&'static str, String)> 
 fn parts(secret: &str) -> Vec<&str> {
     let parts: Vec<_> = secret.split('.').collect();
     match parts[..] {
-        [header, claims, signature] if header.starts_with("eyJ") => vec![claims, signature]
+        [header, claims, signature] if header.starts_with("eyJ") => [claims, signature]
             .into_iter()
             .filter(|part| part.len() >= PIECE)
             .collect(),

@@ -33,7 +33,8 @@ impl Keys {
         let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
         let p256 = signing_key(p256.to_pkcs8v1()?.as_ref())?;
         let (rsa_jwk, p256_jwk) = (rsa.public_jwk(), p256.public_jwk());
-        let point = [&[4], &number(&p256_jwk, "x")?[..], &number(&p256_jwk, "y")?].concat();
+        // An uncompressed point, as SEC 1 §2.3.3 writes it.
+        let point = [vec![4], number(&p256_jwk, "x")?, number(&p256_jwk, "y")?].concat();
         Ok(Self {
             rsa_public: PublicKeyComponents {
                 n: number(&rsa_jwk, "n")?,

@@ -28,7 +28,7 @@ use crate::metadata::{Metadata, Provider, ProviderError};
 use crate::provider_logout::Refusal;
 use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
-use crate::request::{Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
+use crate::request::{Again, Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
 use crate::respond;
 use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
@@ -473,12 +473,17 @@ impl Auth {
         self.page(&error.into(), return_to)
     }
 
-    /// A failure on a route that only browsers come to: always a page.
+    /// A failure of a sign-in: always a page.
     fn page(&self, error: &Error, return_to: ReturnTo) -> Reply {
+        self.page_to(error, return_to, Again::SignIn)
+    }
+
+    fn page_to(&self, error: &Error, return_to: ReturnTo, again: Again) -> Reply {
         let incoming = Incoming {
             kind: RequestKind::Navigation,
             target: return_to.as_str().to_owned(),
             cross_site: None,
+            again,
         };
         self.refuse(error, &incoming, &OnRefusal::Unauthorized)
     }
@@ -495,11 +500,11 @@ impl Auth {
                     self.end_app_session().await;
                     self.0.leave_provider(&session).await
                 }
-                Err(error) => return self.page(&error.into(), ReturnTo::default()),
+                Err(error) => return self.page_to(&error.into(), ReturnTo::default(), Again::Otherwise),
             },
             Err(Error::NotSignedIn(_)) => None,
             // Not known to be signed out: it must not look so.
-            Err(error) => return self.page(&error, ReturnTo::default()),
+            Err(error) => return self.page_to(&error, ReturnTo::default(), Again::Otherwise),
         };
         let mut reply = Reply::redirect(next.as_ref().map_or("/", url::Url::as_str));
         reply.session = SessionChange::Clear;

@@ -7,6 +7,7 @@ use crate::config::{Config, ProviderConfig, ResponseMode, paths};
 use crate::error::{Error, NotAllowed};
 use crate::login::{AuthorizationErrorCode, ClockSkew, LoginError};
 use crate::metadata::ProviderError;
+use crate::request::{Again, Incoming};
 use crate::token::TokenError;
 use crate::types::ReturnTo;
 
@@ -115,13 +116,14 @@ impl Failure {
         format!("{}{}", paths::ERRORS, self.code())
     }
 
-    pub(crate) fn of(config: &Config, error: &Error, return_to: &ReturnTo) -> Self {
+    pub(crate) fn of(config: &Config, error: &Error, incoming: &Incoming) -> Self {
+        let return_to = incoming.return_to();
         let explanation = explanation(error.code());
         Self {
             status: error.status(),
             detail: detail(error),
-            try_again: try_again(error, return_to),
-            return_to: return_to.clone(),
+            try_again: try_again(error, incoming.again, &return_to),
+            return_to,
             retry_after: error.retry_after(),
             settings: values(config, explanation.settings),
             explanation,
@@ -148,7 +150,7 @@ pub(crate) fn explanation(code: &'static str) -> Explanation {
     codes::explain(code).unwrap_or(codes::UNKNOWN_CODE)
 }
 
-fn try_again(error: &Error, return_to: &ReturnTo) -> Option<TryAgain> {
+fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAgain> {
     let sign_in = |return_to: &ReturnTo, label| {
         Some(TryAgain {
             href: with_return(paths::LOGIN, "return_to", return_to),
@@ -156,6 +158,14 @@ fn try_again(error: &Error, return_to: &ReturnTo) -> Option<TryAgain> {
         })
     };
     match error {
+        Error::Provider(_) | Error::Refresh(_) | Error::Store(_) | Error::Api(_) => match again {
+            Again::SamePage => Some(TryAgain {
+                href: String::new(),
+                label: "Try again",
+            }),
+            Again::SignIn => sign_in(return_to, "Try again"),
+            Again::Otherwise => None,
+        },
         // The target may be the third party's choice as much as the issuer.
         Error::Login(error) if matches!(**error, LoginError::UnknownIssuer) => {
             sign_in(&ReturnTo::default(), "Sign in")
@@ -165,10 +175,6 @@ fn try_again(error: &Error, return_to: &ReturnTo) -> Option<TryAgain> {
         | Error::NotAllowed(
             NotAllowed::ScopeDenied(_) | NotAllowed::Scope { .. } | NotAllowed::NotFresh(_),
         ) => sign_in(return_to, "Sign in again"),
-        Error::Provider(_) | Error::Refresh(_) | Error::Store(_) | Error::Api(_) => Some(TryAgain {
-            href: String::new(),
-            label: "Try again",
-        }),
         Error::NotAllowed(_) | Error::CrossSite(_) | Error::Setup(_) => None,
     }
 }

@@ -34,11 +34,14 @@ pub(crate) fn of(failure: &Failure) -> String {
 pub(crate) fn explanation(config: &Config, found: &Explanation) -> String {
     let settings = failure::values(config, found.settings);
     let body = format!(
-        "<main>{turn}<h1>{title}</h1><p class=\"lead\">{cause}</p>\
+        "<main><p class=\"turn\">It is the turn of {who}</p><h1>{title}</h1><p class=\"lead\">{cause}</p>\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What whoever sees this can do</h2><p>{mend}</p></section>\
          {experts}<p class=\"actions\"><a href=\"/\">Go to the home page</a><a href=\"{index}\">All codes</a></p></main>\
          <footer><p>Code: <code>{code}</code></p></footer>",
-        turn = turn(found.turn),
+        who = match found.turn {
+            Turn::User => "the person who sees this",
+            other => other.who(),
+        },
         title = escape(found.title),
         cause = prose(found.cause),
         mend = prose(found.mend),

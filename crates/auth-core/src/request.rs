@@ -121,6 +121,19 @@ pub struct Incoming {
     pub(crate) target: String,
     /// Why the request may not change anything, if it comes from another site.
     pub(crate) cross_site: Option<CrossSite>,
+    /// What it is to try the request again.
+    pub(crate) again: Again,
+}
+
+/// What it is to try a request again, after an outage for example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// To open the same page once more.
+    SamePage,
+    /// To begin a sign-in: an answer of the provider is used up.
+    SignIn,
+    /// Something that a link cannot do.
+    Otherwise,
 }
 
 impl std::fmt::Debug for Incoming {
@@ -144,6 +157,7 @@ impl Incoming {
                 (RequestKind::Script, _) => String::new(),
             },
             cross_site: csrf::check(head, base).err(),
+            again: Again::SamePage,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::login::StepUp;
 use crate::page;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
-use crate::types::{Issuer, ReturnTo, Scopes};
+use crate::types::{Issuer, Scopes};
 
 /// Turns a failure into an answer, and says in the log what happened: once, where the failure ends.
 pub(crate) fn refuse(
@@ -46,7 +46,7 @@ pub(crate) fn refuse(
             };
             step_up(config, incoming, &asked)
         }
-        (_, RequestKind::Navigation) => page(config, error, &incoming.return_to()),
+        (_, RequestKind::Navigation) => page(config, error, incoming),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error),
         (_, RequestKind::Script) => problem(config, error),
     }
@@ -67,7 +67,7 @@ fn not_signed_in(
         (OnRefusal::RedirectWithReturn { page, parameter }, _) => {
             Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
-        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, &incoming.return_to()),
+        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, incoming),
         (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => problem(config, error),
     }
 }
@@ -173,8 +173,8 @@ fn with_retry(reply: Reply, error: &Error) -> Reply {
 }
 
 /// The page for a person. Nothing in it comes from the request but the path to come back to.
-fn page(config: &Config, error: &Error, return_to: &ReturnTo) -> Reply {
-    with_retry(failed(Failure::of(config, error, return_to)), error)
+fn page(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
+    with_retry(failed(Failure::of(config, error, incoming)), error)
 }
 
 /// A page for a request that no route takes as it is.
@@ -242,6 +242,7 @@ fn note(error: &Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::ReturnTo;
 
     #[test]
     fn the_way_back_is_one_parameter() {

@@ -196,7 +196,7 @@ impl ReturnTo {
         } else {
             normal
         };
-        // Percent-encoded, it may have grown.
+        // What a browser would send of a text that is not ASCII is longer than the text.
         (kept.len() <= Self::MAX_LENGTH).then(|| Self(Cow::Owned(kept.to_owned())))
     }
 
@@ -344,6 +344,12 @@ mod tests {
             assert_eq!(ReturnTo::parse(bad).as_str(), "/", "{bad:?}");
         }
         assert_eq!(ReturnTo::parse(&format!("/{}", "a".repeat(2048))).as_str(), "/");
+        // Six bytes for each two, once it is written as a browser sends it.
+        assert_eq!(ReturnTo::parse(&format!("/{}", "ä".repeat(342))).as_str(), "/");
+        assert_eq!(
+            ReturnTo::parse(&format!("/{}", "ä".repeat(341))).as_str().len(),
+            2047
+        );
     }
 
     #[test]

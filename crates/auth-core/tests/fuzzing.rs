@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use auth_core::fuzzing::TARGETS;
+use auth_core::fuzzing::{TARGETS, Target};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -47,7 +47,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs a body and says which input it was.
-fn hold(target: fn(&[u8]), input: &[u8]) -> Result<(), TestCaseError> {
+fn hold(target: Target, input: &[u8]) -> Result<(), TestCaseError> {
     std::panic::catch_unwind(|| target(input))
         .map_err(|_| TestCaseError::fail(format!("{:?}", String::from_utf8_lossy(input))))
 }

@@ -462,7 +462,7 @@ impl Control {
 
     /// Whether userinfo answers are signed: a JWT with `iss` and `aud` (OIDC Core §5.3.2). Default false.
     pub fn set_signed_userinfo(&self, on: bool) {
-        self.provider.settings().signed_userinfo = on;
+        self.provider.keys().sign_userinfo(on);
     }
 
     /// Whether ID tokens are signed with a key that the key set does not hold. Access tokens are not affected.

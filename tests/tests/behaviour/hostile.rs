@@ -491,8 +491,8 @@ impl Certificates {
                 let (acceptor, answer) = (acceptor.clone(), answer.clone());
                 tokio::spawn(async move {
                     let mut stream = acceptor.accept(stream).await?;
-                    let mut request = [0; 16 * 1024];
-                    stream.read(&mut request).await?;
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await? > 0 {}
                     stream.write_all(answer.as_bytes()).await?;
                     stream.shutdown().await
                 });

@@ -19,11 +19,11 @@ pub(super) const CODES: &[Explanation] = &[
     code(
         "login.state_unknown",
         UNFINISHED,
-        "The answer names a sign-in that this application did not begin: its `state` is not one of ours, or was changed on its way.",
+        "The answer names a sign-in that this application did not begin, or it was changed on its way.",
         Turn::User,
         "Start again from the application's own page.",
     )
-    .developer("If it stays, something between provider and application changes the `state` parameter, which has about 100 characters."),
+    .developer("If it stays, something between provider and application changes the `state` parameter, which has 100 characters and is none of ours."),
     code(
         "login.parameter_repeated",
         UNFINISHED,

@@ -21,8 +21,11 @@ use crate::auth::Auth;
 use crate::clock::{TestClock, Timestamp};
 use crate::seal::SecretKeys;
 
+/// What runs one input, and panics where a rule is broken.
+pub type Target = fn(&[u8]);
+
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, fn(&[u8])); 19] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("answer_headers", answer_headers),
     ("callback", callback),
     ("cookies", cookies),

@@ -163,7 +163,7 @@ pub fn secret_keys(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let is_key = |key: &str| {
         let key = key.trim();
-        key.len() >= 64 && key.len() % 2 == 0 && key.bytes().all(|b| b.is_ascii_hexdigit())
+        key.len() >= 64 && key.len().is_multiple_of(2) && key.bytes().all(|b| b.is_ascii_hexdigit())
     };
     match SecretKeys::from_hex(&text) {
         Ok(keys) => {

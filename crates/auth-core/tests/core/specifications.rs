@@ -191,6 +191,70 @@ async fn the_well_known_path_goes_behind_the_whole_issuer() {
     }
 }
 
+/// OpenID Connect Core §3.1.2.1: `openid` is asked for whatever the settings say; a plain OAuth 2.0 provider is asked for nothing more than they
+/// say (`plain_oauth_sends_no_nonce_and_looks_at_no_id_token`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openid_is_always_among_the_scopes() {
+    for (configured, asked) in [
+        ("email", "openid email"),
+        ("email openid", "email openid"),
+        ("", "openid"),
+    ] {
+        let world = World::with(|builder| builder.scopes(configured)).await;
+        let url = Url::parse(&world.browser().begin("/").await).unwrap();
+        let scope = url.query_pairs().find(|(name, _)| name == "scope");
+        assert_eq!(scope.unwrap().1, asked);
+    }
+}
+
+/// RFC 6749 §3.1, §3.2 and §3.3, RFC 6750 §5.3, RFC 8707 §2: what would be refused of a provider is refused of the settings.
+#[tokio::test]
+async fn settings_keep_to_the_syntax_and_to_https() {
+    let plain = |authorization: &str, token: &str| Auth::builder().endpoints(authorization, token);
+    let good = || Auth::builder().issuer("https://id.example");
+    for (builder, variable) in [
+        (good().scopes("openid a\"b"), "AUTH_SCOPES"),
+        (good().scopes("openid a\\b"), "AUTH_SCOPES"),
+        (good().scopes("openid \u{e4}"), "AUTH_SCOPES"),
+        (good().api("http://api.example"), "API_URL"),
+        (good().api("https://user@api.example"), "API_URL"),
+        (good().other_api("http://api.example"), "API2_URL"),
+        (good().resource("https://api.example/#a"), "AUTH_RESOURCE"),
+        (
+            good().userinfo_url("http://id.example/userinfo"),
+            "AUTH_USERINFO_URL",
+        ),
+        (good().issuer("https://id.example/#"), "AUTH_ISSUER"),
+        (
+            plain("https://id.example/a#b", "https://id.example/t"),
+            "AUTH_AUTHORIZATION_URL",
+        ),
+        (
+            plain("https://id.example/a", "https://id.example/t#b"),
+            "AUTH_TOKEN_URL",
+        ),
+        (
+            plain("http://id.example/a", "https://id.example/t"),
+            "AUTH_AUTHORIZATION_URL",
+        ),
+        (
+            plain("https://id.example/a", "http://id.example/t"),
+            "AUTH_TOKEN_URL",
+        ),
+    ] {
+        let refused = builder.base_url(BASE).client(CLIENT, None).build().await;
+        assert_eq!(refused.expect_err(variable).variable(), variable);
+    }
+    let both = plain("https://id.example/a?tenant=x", "https://id.example/t?tenant=x");
+    for builder in [
+        good().api("http://127.0.0.1:1"),
+        good().scopes("openid a:b/c"),
+        both,
+    ] {
+        builder.base_url(BASE).client(CLIENT, None).build().await.unwrap();
+    }
+}
+
 /// RFC 7636 §4.1 and §7.1: the verifier is 43 to 128 unreserved characters, of at least 256 random bits, and another one
 /// each time. §4.2: S256 always.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

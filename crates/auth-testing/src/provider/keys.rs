@@ -203,6 +203,7 @@ pub(crate) struct KeyRing {
     retired: Vec<Arc<SigningKey>>,
     unpublished: Option<Arc<SigningKey>>,
     use_unpublished: bool,
+    signs_userinfo: bool,
 }
 
 impl KeyRing {
@@ -214,6 +215,7 @@ impl KeyRing {
             retired: Vec::new(),
             unpublished: None,
             use_unpublished: false,
+            signs_userinfo: false,
         }
     }
 
@@ -238,6 +240,14 @@ impl KeyRing {
         if let Some(key) = self.published(kid) {
             self.signing = key;
         }
+    }
+
+    pub(crate) fn sign_userinfo(&mut self, on: bool) {
+        self.signs_userinfo = on;
+    }
+
+    pub(crate) fn signs_userinfo(&self) -> bool {
+        self.signs_userinfo
     }
 
     /// The names of the published keys' algorithms, the signing one first, each once.

@@ -325,7 +325,6 @@ pub(crate) struct Settings {
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
     pub(crate) reject_next: u64,
-    pub(crate) signed_userinfo: bool,
 }
 
 impl Default for Settings {
@@ -338,7 +337,6 @@ impl Default for Settings {
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
             reject_next: 0,
-            signed_userinfo: false,
         }
     }
 }

@@ -130,9 +130,9 @@ pub(crate) async fn userinfo(State(provider): State<Arc<Provider>>, headers: Hea
     match provider.userinfo_response(&headers) {
         Ok((claims, client_id)) => {
             let change = provider.tampering().userinfo.clone();
-            let claims = changed(claims, change);
-            match claims {
-                Value::Object(claims) if provider.settings().signed_userinfo => {
+            let signed = provider.keys().signs_userinfo();
+            match changed(claims, change) {
+                Value::Object(claims) if signed => {
                     let token = provider.signed_userinfo(claims, &client_id);
                     no_store(([(header::CONTENT_TYPE, "application/jwt")], token))
                 }
