@@ -143,7 +143,7 @@ async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
         if is_good {
             assert!(location(&reply).starts_with(&format!("{issuer}/authorize?")));
         } else {
-            assert_page(&reply, 503, "provider.unavailable");
+            assert_page(&reply, 503, "provider.unreachable");
         }
     }
 }
