@@ -414,7 +414,7 @@ mod tests {
     /// The same bytes for a decoder that does not look at the last bits. The text must not have whole groups of four.
     fn with_stray_bits(part: &str) -> String {
         const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        assert!(part.len() % 4 != 0);
+        assert!(!part.len().is_multiple_of(4));
         let (start, last) = part.split_at(part.len() - 1);
         let at = ALPHABET
             .iter()
