@@ -26,5 +26,5 @@ pub(crate) async fn module(suite: Suite) {
     });
     rp.accepts().await;
     control.sign_with_unpublished_key(true);
-    rp.refuses("id_token.signature_invalid", Last::Token).await;
+    rp.refuses("id_token.unknown_key", Last::Token).await;
 }

@@ -28,5 +28,5 @@ pub(crate) async fn module(suite: Suite) {
     });
     rp.accepts().await;
     control.corrupt_id_token_signature(true);
-    rp.refuses("id_token.signature_invalid", Last::Token).await;
+    rp.refuses("id_token.unknown_key", Last::Token).await;
 }

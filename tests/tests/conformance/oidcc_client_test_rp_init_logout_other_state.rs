@@ -8,7 +8,7 @@ use auth_testing::Endpoint;
 
 use crate::harness::{Rp, Suite, USER};
 
-const FOREIGN: &str = "somebody-elses-state";
+const FOREIGN: &str = "not-ours";
 
 /// Signs out at the provider, which comes back with this `state`.
 pub(crate) async fn comes_back_with(rp: &Rp, state: Option<&str>) {

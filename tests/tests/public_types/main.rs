@@ -33,12 +33,16 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::JwsError",
             "auth_core::KeyKind",
             "auth_core::KeySetError",
+            "auth_core::MissingCookie",
+            "auth_core::NotASessionKey",
             "auth_core::NotSignedIn",
             "auth_core::RequestKind",
             "auth_core::ResponseMode",
+            "auth_core::Setting",
             "auth_core::SetupError",
             "auth_core::SignError",
             "auth_core::TokenErrorCode",
+            "auth_core::Turn",
             "auth_core::UnsupportedAlgorithm",
             "auth_core::UrlError",
             "auth_core::UserinfoError",
@@ -53,6 +57,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         "times and counts",
         &[
             "auth_core::Clock",
+            "auth_core::ClockSkew",
             "auth_core::Lease",
             "auth_core::LeaseOwner",
             "auth_core::TestClock",
@@ -79,7 +84,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
     ),
     (
         "a path that the browser shows in its address bar",
-        &["auth_core::ReturnTo"],
+        &["auth_core::ReturnTo", "auth_core::TryAgain"],
     ),
     (
         "four bytes of a hash that lets nobody in",
@@ -109,12 +114,14 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         &[
             "auth_testing::ApproveError",
             "auth_testing::Fault",
+            "auth_testing::HostileAnswer",
             "auth_testing::PostgresServer",
             "auth_testing::PostgresServerBuilder",
             "auth_testing::PublicKey",
             "auth_testing::ServerError",
             "auth_testing::StartError",
             "auth_testing::User",
+            "auth_testing::Wire",
         ],
     ),
 ];

@@ -234,6 +234,10 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     };
     shown.value(&id);
     secrets.push(id.expose());
+    // The same answer once more, in a browser that is not signed in: a page.
+    let again = auth.callback(auth.route_request(&head, Vec::new(), None)).await;
+    shown.value(&again);
+    shown.value(again.failure.as_deref().unwrap());
     shown.texts.append(&mut signing_in.lock().unwrap().texts);
 
     session(shown, &auth, &id).await;
@@ -265,6 +269,7 @@ async fn session(shown: &mut Shown, auth: &Auth, id: &SessionId) {
     let session = auth.authenticate(Some(id)).await.unwrap();
     shown.value(&session);
     shown.value(session.claims());
+    shown.value(&auth.sessions_of_user(&session).await.unwrap()[0]);
     shown.value(&auth.access_token(&session).await.unwrap());
     let client = auth.client(&session);
     shown.value(&client);
