@@ -285,8 +285,18 @@ impl Search<'_> {
         use Endpoint as E;
         let place = format!("{} {} at the provider or API", request.method, request.path);
         // A browser keeps cookies per host and not per port, so a test's browser brings those of the application.
-        let is_browser =
-            matches!(endpoint, E::Authorize | E::EndSession) || request.header("sec-fetch-mode").is_some();
+        let may_be_browser = !matches!(
+            endpoint,
+            E::Api(_)
+                | E::Api2(_)
+                | E::Token
+                | E::Userinfo
+                | E::Revoke
+                | E::Introspect
+                | E::PushedAuthorization
+        );
+        let is_browser = matches!(endpoint, E::Authorize | E::EndSession)
+            || (may_be_browser && request.header("sec-fetch-mode").is_some());
         self.text(&format!("{place}, path"), &request.path, &[]);
 
         let in_query: &[(&str, Kind)] = match endpoint {

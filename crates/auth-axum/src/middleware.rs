@@ -1,5 +1,6 @@
 //! The layer that everything else needs, and the layer that protects a router.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -152,12 +153,18 @@ where
 
 pin_project! {
     /// The future of [`AuthService`].
-    #[derive(Debug)]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
         context: AuthContext,
         error_page: Option<Box<(ErrorPage, Parts)>>,
+    }
+}
+
+/// Shows nothing of the request.
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

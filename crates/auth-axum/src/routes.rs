@@ -8,6 +8,7 @@ use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 use axum::Router;
 use axum::body::to_bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -108,7 +109,9 @@ async fn session_status(request: Request) -> Response {
     run(request, async |auth, request| auth.session_status(request).await).await
 }
 
-async fn explain_error(Path(code): Path<String>, request: Request) -> Response {
+async fn explain_error(code: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    // What is no text is no code either.
+    let code = code.map(|Path(code)| code).unwrap_or_default();
     run(request, async move |auth, _| auth.explain_error(&code)).await
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) flights: Mutex<Flights>,
 }
 
+/// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
+const MAX_LOGIN_HINT: usize = 1024;
 /// How often expired sessions are swept out of the store.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's use is written down at most this many times per idle period.
@@ -370,7 +372,10 @@ impl Auth {
                 .unwrap_or_default(),
             max_age: step_up.as_ref().and_then(|asked| asked.max_age),
             demanded_scopes: step_up.map(|asked| asked.demanded_scopes).unwrap_or_default(),
-            login_hint: parameters.get("login_hint").map(str::to_owned),
+            login_hint: parameters
+                .get("login_hint")
+                .filter(|hint| hint.len() <= MAX_LOGIN_HINT)
+                .map(str::to_owned),
         };
         let is_ours = !parameters.repeats(&["iss"]) && parameters.get("iss") == Some(self.issuer().as_str());
         let begun = if parameters.names("iss") && !is_ours {
@@ -408,7 +413,7 @@ impl Auth {
     /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody
     /// wants it. Browsers throw a failure away, and ask again when the user comes.
     fn not_ahead() -> Reply {
-        Reply::empty(503)
+        Reply::empty(503).with("retry-after", "1")
     }
 
     /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (§3.1.2.5 and on).
@@ -551,10 +556,17 @@ impl Auth {
     /// `GET /auth/frontchannel-logout`: ends the sessions that `iss` and `sid` name (Front-Channel Logout 1.0 §2). Both
     /// are demanded: the provider shows this in a frame, where browsers send no cookie of the app's along.
     pub async fn frontchannel_logout(&self, request: RouteRequest) -> Reply {
-        match self.0.frontchannel_logout(&request).await {
-            Some(Ok(())) => respond::signed_out(&self.issuer()),
-            Some(Err(error)) => self.page(&error.into(), ReturnTo::default()),
-            None => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
+        let core = Arc::clone(&self.0);
+        // To its end: the provider's page goes on when it likes, and the frame with it.
+        let done = self
+            .0
+            .spawn(async move { core.frontchannel_logout(&request).await })
+            .await;
+        match done {
+            Err(_) => self.page(&RefreshError::Interrupted.into(), ReturnTo::default()),
+            Ok(Some(Ok(()))) => respond::signed_out(&self.issuer()),
+            Ok(Some(Err(error))) => self.page(&error.into(), ReturnTo::default()),
+            Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
     }
 

@@ -514,7 +514,8 @@ impl AuthBuilder {
 
     /// Proxies whose `X-Forwarded-For` is believed, as addresses and networks separated by commas
     /// (`10.0.0.1,192.168.0.0/16`): for the addresses in the [list of sessions](Auth::sessions_of_user), and for nothing
-    /// else. Default: none.
+    /// else. Default: none. On axum, the server has to be made with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`; otherwise no address is known.
     pub fn trusted_proxies(mut self, list: impl Into<String>) -> Self {
         self.trusted_proxies = Some(list.into());
         self

@@ -1,5 +1,6 @@
 //! A failure as a page shows it, the library's own page or one of the app's.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::codes::{self, Explanation, Setting, Turn};
@@ -16,7 +17,7 @@ use crate::types::ReturnTo;
 /// All texts are the library's: nothing comes from the provider or the request but the path to come back to, which is a
 /// path of this origin by the URL standard's rules. There is no secret in it. Texts are plain, with code between
 /// backticks; escape them as any text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Failure {
     status: u16,
     explanation: Explanation,
@@ -28,13 +29,31 @@ pub struct Failure {
 }
 
 /// The button that goes on from a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TryAgain {
     /// Where it leads: to `/auth/login` with the path to come back to, or, being empty, to the same page once more.
     pub href: String,
     /// What it says, in English.
     pub label: &'static str,
+}
+
+/// Without the path to come back to: its query may hold anything.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("status", &self.status)
+            .field("code", &self.explanation.code)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TryAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryAgain")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Failure {

@@ -1,6 +1,6 @@
 //! Where a request comes from, behind proxies or not.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -15,7 +15,7 @@ impl TrustedProxies {
     /// Reads addresses and networks in CIDR notation, separated by commas.
     pub(crate) fn parse(list: &str) -> Result<Self, ConfigError> {
         let network = |text: &str| match text.parse::<IpAddr>() {
-            Ok(address) => Ok(IpNet::from(address)),
+            Ok(address) => Ok(IpNet::from(address.to_canonical())),
             Err(_) => text.parse::<IpNet>(),
         };
         let networks: Result<_, _> = list.split(',').map(|text| network(text.trim())).collect();
@@ -56,11 +56,11 @@ impl TrustedProxies {
 
 /// An address with or without a port, as proxies write it: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
 fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let address = text
         .parse()
-        .or_else(|_| text.parse().map(|address: std::net::SocketAddr| address.ip()))
-        .or_else(|_| bare.map_or("", |(address, _)| address).parse());
+        .or_else(|_| text.parse().map(|address: SocketAddr| address.ip()))
+        .or_else(|_| in_brackets.unwrap_or_default().parse());
     address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
@@ -85,6 +85,10 @@ mod tests {
             sender("10.0.0.1", "192.0.2.7", &["198.51.100.1"]),
             Some("192.0.2.7".to_owned())
         );
+        assert_eq!(
+            sender("::ffff:10.0.0.1", "10.0.0.1", &["198.51.100.1"]),
+            Some("198.51.100.1".to_owned())
+        );
         assert_eq!(TrustedProxies::default().sender(&Head::get("/")), None);
     }
 
@@ -101,6 +105,7 @@ mod tests {
             (&["::ffff:198.51.100.1"], "198.51.100.1"),
             (&["6.6.6.6, unknown"], "10.0.0.1"),
             (&["6.6.6.6, unknown, 10.9.9.9"], "10.9.9.9"),
+            (&["6.6.6.6, [2001:db8::1]junk"], "10.0.0.1"),
             (&[""], "10.0.0.1"),
             (&[], "10.0.0.1"),
             (&["10.1.1.1, 10.2.2.2"], "10.1.1.1"),

@@ -9,7 +9,7 @@ use url::Url;
 use crate::auth::Core;
 use crate::metadata::Metadata;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
-use crate::session::Session;
+use crate::session::{Session, Tokens};
 
 /// How long a sign-out waits for the provider.
 const WAIT_FOR_PROVIDER: Duration = Duration::from_secs(2);
@@ -42,6 +42,16 @@ impl Core {
     ) {
         let core = Arc::clone(self);
         drop(self.spawn(async move { core.revoke(refresh, access).await }));
+    }
+
+    /// Revokes the tokens of several sessions, one after the other: the provider is not to be asked for all at once.
+    pub(crate) fn revoke_all_in_background(self: &Arc<Self>, all: Vec<Tokens>) {
+        let core = Arc::clone(self);
+        drop(self.spawn(async move {
+            for tokens in all {
+                core.revoke(tokens.refresh, tokens.access).await;
+            }
+        }));
     }
 
     async fn revoke(&self, refresh: Option<RefreshToken>, access: Option<AccessToken>) {

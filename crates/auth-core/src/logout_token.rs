@@ -118,7 +118,7 @@ pub(crate) fn verify(
     Ok(LogoutToken { id, subject, sid })
 }
 
-/// Media types are compared without case, and `application/` may stand in front (RFC 7515 §4.1.9).
+/// Media types are compared without case (RFC 7515 §4.1.9).
 fn is_type_of_logout_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("logout+jwt")
 }

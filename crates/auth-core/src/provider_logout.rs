@@ -4,9 +4,10 @@
 //! outlive the sign-out that it belongs to. So a sign-out is written down first and looked for afterwards, and a sign-in
 //! is put in first and looks for sign-outs afterwards: whichever comes second sees the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use crate::auth::Core;
 use crate::clock::Timestamp;
@@ -17,12 +18,15 @@ use crate::metadata::ProviderError;
 use crate::request::RouteRequest;
 use crate::secret::sha256;
 use crate::session::index_key;
-use crate::store::{IndexKey, OnceKey, Record, StoreError};
+use crate::store::{IndexKey, OnceKey, Record, SessionKey, StoreError};
 
-/// How long a sign-out is remembered: as long as a sign-in may take, and a little longer.
-const REMEMBERED: Duration = ATTEMPT_LIFETIME.saturating_add(CLOCK_TOLERANCE);
+/// How long a sign-out is remembered: a sign-in may take [`ATTEMPT_LIFETIME`] to the callback, and what follows there
+/// waits for the provider and for the app's hook.
+const REMEMBERED: Duration = ATTEMPT_LIFETIME.saturating_mul(2);
 /// A search gives no more than this.
 const FOUND_AT_ONCE: usize = 1_000;
+/// How many sessions are deleted at the same time.
+const AT_ONCE: usize = 16;
 
 /// Whose sessions have ended at the provider.
 enum Whom {
@@ -95,7 +99,7 @@ impl Core {
         };
         self.end_at_provider(&whom).await?;
         // Last: a token that could not be carried out is sent again, and has to be good then. Of two that come at the
-        // same time one is refused, when both have ended the same sessions.
+        // same time one is refused, when both have done their work.
         let until = now.plus(OLDEST + 2 * CLOCK_TOLERANCE);
         match self.store.claim_once(&id, until, now).await? {
             true => Ok(()),
@@ -131,47 +135,79 @@ impl Core {
             return None;
         }
         let sid = index_key(b"sid", &issuer, parameters.get("sid")?);
-        Some(self.end_at_provider(&Whom::Session(sid)).await)
+        Some(self.end_in_front(sid).await)
+    }
+
+    /// Anybody can send this, with any `sid`: only a sign-out that ends something is written down.
+    async fn end_in_front(&self, sid: IndexKey) -> Result<(), StoreError> {
+        if self.find(&Index::Sid(sid)).await?.is_empty() {
+            return Ok(());
+        }
+        self.end_at_provider(&Whom::Session(sid)).await
     }
 
     /// Writes the sign-out down, then ends the sessions that are there.
     async fn end_at_provider(&self, whom: &Whom) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let until = now.plus(REMEMBERED);
-        for key in whom.remembered_by() {
-            self.store.prolong_claim(&key, until, now).await?;
-        }
+        self.remember(&whom.remembered_by()).await?;
         let ended = match whom {
             Whom::Session(sid) => self.end_all(&Index::Sid(*sid), |_| true).await?,
             Whom::User(subject) => self.end_all(&Index::Subject(*subject), |_| true).await?,
             Whom::SessionOfUser { sid, subject } => {
-                self.end_all(&Index::Sid(*sid), |record| record.subject == *subject)
-                    .await?
-                    + self
-                        .end_all(&Index::Subject(*subject), |record| record.sid.is_none())
-                        .await?
+                let of_sid = self
+                    .end_all(&Index::Sid(*sid), |record| record.subject == *subject)
+                    .await;
+                let unnamed = self
+                    .end_all(&Index::Subject(*subject), |record| record.sid.is_none())
+                    .await;
+                of_sid? + unnamed?
             }
         };
         tracing::info!(sessions = ended, "the provider has signed a user out");
         Ok(())
     }
 
+    /// Remembers that all of a user's sessions have ended, for sign-ins that are under way.
+    pub(crate) async fn remember_sign_out(&self, subject: &IndexKey) -> Result<(), StoreError> {
+        self.remember(&[once(USER, subject)]).await
+    }
+
+    async fn remember(&self, sign_outs: &[OnceKey]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for key in sign_outs {
+            self.store.prolong_claim(key, now.plus(REMEMBERED), now).await?;
+        }
+        Ok(())
+    }
+
     async fn end_all(&self, of: &Index, is_meant: impl Fn(&Record) -> bool) -> Result<usize, StoreError> {
         let mut ended = 0;
         loop {
-            let now = self.clock.now();
-            let found = match of {
-                Index::Sid(sid) => self.store.find_by_sid(sid, now).await?,
-                Index::Subject(subject) => self.store.find_by_subject(subject, now).await?,
-            };
+            let found = self.find(of).await?;
             let was_full = found.len() >= FOUND_AT_ONCE;
             let meant: Vec<_> = found.into_iter().filter(|(_, record)| is_meant(record)).collect();
-            // Whatever version it has by now: what a refresh has just brought goes as well.
-            try_join_all(meant.iter().map(|(key, _)| self.store.delete(key, None, now))).await?;
+            let mut failed = None;
+            for some in meant.chunks(AT_ONCE) {
+                let now = self.clock.now();
+                // Whatever version it has by now: what a refresh has just brought goes as well.
+                let deleted = join_all(some.iter().map(|(key, _)| self.store.delete(key, None, now))).await;
+                // One that fails does not keep the others.
+                failed = deleted.into_iter().find_map(Result::err).or(failed);
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
             ended += meant.len();
             if !was_full || meant.is_empty() {
                 return Ok(ended);
             }
+        }
+    }
+
+    async fn find(&self, of: &Index) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
+        let now = self.clock.now();
+        match of {
+            Index::Sid(sid) => self.store.find_by_sid(sid, now).await,
+            Index::Subject(subject) => self.store.find_by_subject(subject, now).await,
         }
     }
 

@@ -34,8 +34,18 @@ impl fmt::Debug for Reply {
             .finish_non_exhaustive()
     }
 }
-/// The headers of a failure's page that belong to the library's HTML and go with it.
-pub const PAGE_HEADERS: [&str; 2] = ["content-type", "content-security-policy"];
+/// The headers of a failure's page that belong to the library's HTML and go with it, also those that a layer in between has
+/// given it: a body that is compressed or has a length.
+pub const PAGE_HEADERS: [&str; 8] = [
+    "content-type",
+    "content-security-policy",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "accept-ranges",
+    "etag",
+    "last-modified",
+];
 
 /// A `Content-Security-Policy` that every page of the app's own in the place of the library's has, besides any that the
 /// app gives it: nobody frames it, and no `<base>` turns its links.

@@ -133,13 +133,6 @@ impl Core {
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
-        if let Some(previous) = previous
-            && let Err(error) = self.store.delete(&previous.key(), None, now).await
-        {
-            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
-            let _ = self.store.delete(&key, None, now).await;
-            return Err(error.into());
-        }
         match self.is_signed_out_since(&record, began_at).await {
             Ok(false) => {}
             signed_out => {
@@ -148,6 +141,13 @@ impl Core {
                 removed?;
                 return Err(LoginError::SignedOut);
             }
+        }
+        if let Some(previous) = previous
+            && let Err(error) = self.store.delete(&previous.key(), None, now).await
+        {
+            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
+            let _ = self.store.delete(&key, None, now).await;
+            return Err(error.into());
         }
         tracing::info!(session = ?key, "a user has signed in");
         Ok((id, app_data))
@@ -191,7 +191,7 @@ impl Core {
                 access_token: Some(access_token.expose()),
                 algorithms: self.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
-                max_age: attempt.max_age.map(|max_age| max_age + since_asked),
+                max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
             };
             id_token::verify(token.expose(), keys, &expected, self.clock.now())
         };

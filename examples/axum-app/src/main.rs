@@ -90,7 +90,12 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/note", post(note).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/profile", get(profile))
         .route("/dashboard", get(dashboard))
-        .route("/sessions", get(sessions_page).post(end_from_page))
+        .route(
+            "/sessions",
+            get(sessions_page)
+                .post(end_from_page)
+                .layer(DefaultBodyLimit::max(FORM_MAX)),
+        )
         .route("/api/ping", get(ping))
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))

@@ -71,9 +71,14 @@ fn device(device: &Device<'_>, now: i64) -> Markup {
             }
             @if let Some(agent) = device.user_agent { p.quiet.agent { (agent) } }
         }
-        form method="post" action="/sessions" {
-            button.second name=(END) value=(device.id) aria-label={ "End the session of " (browser(device.user_agent)) } {
-                @if device.current { "Sign out here" } @else { "End" }
+        @if device.current {
+            // The whole sign-out: with the provider still signed in, the way back here would sign in again.
+            form method="post" action="/auth/logout" { button.second { "Sign out here" } }
+        } @else {
+            form method="post" action="/sessions" {
+                button.second name=(END) value=(device.id) aria-label={ "End the session of " (browser(device.user_agent)) } {
+                    "End"
+                }
             }
         }
     }

@@ -6,9 +6,12 @@ pub(crate) async fn what_libraries_trace_is_searched_too(stage: Stage) {
     let world = stage.signed_in("alice").await;
     world.browser.navigate("/profile").await.assert_status(200);
     let log = world.app.stderr();
-    let is_traced =
-        |line: &String| line.contains("hyper_util") && (line.contains("TRACE") || line.contains("DEBUG"));
-    assert!(log.iter().any(is_traced), "nothing of hyper is printed");
+    // The first writes with `tracing`, the second with `log`.
+    for library in ["hyper_util", "reqwest"] {
+        let is_traced =
+            |line: &String| line.contains(library) && (line.contains("TRACE") || line.contains("DEBUG"));
+        assert!(log.iter().any(is_traced), "nothing of {library} is printed");
+    }
 }
 
 pub(crate) async fn a_secret_is_found_wherever_it_is_seen(stage: Stage) {

@@ -461,4 +461,7 @@ pub(crate) async fn every_code_has_its_page_and_the_index_names_it(stage: Stage)
         .await;
     unknown.assert_status(404).assert_page();
     assert!(!unknown.body.contains(MARK), "{}", unknown.body);
+    // No text at all.
+    let bytes = world.browser.navigate("/auth/errors/%ff").await;
+    bytes.assert_status(404).assert_page().assert_no_store();
 }

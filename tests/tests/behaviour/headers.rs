@@ -221,11 +221,7 @@ pub(crate) async fn cookies_of_any_size_do_not_disturb(stage: Stage) {
             .navigate("/auth/callback?code=x&state=y")
             .header("cookie", &junk)
             .await;
-        assert_eq!(
-            page.assert_failure(400..=400),
-            "login.state_cookie_missing",
-            "{what}"
-        );
+        assert_eq!(page.assert_failure(400..=400), "login.state_unknown", "{what}");
         // A sign-in begins all the same, and its answer is of a size that every proxy takes.
         let begun = browser.navigate("/auth/login").header("cookie", &junk).await;
         begun.assert_redirect();
@@ -271,14 +267,14 @@ pub(crate) async fn a_sign_in_finds_its_cookie_among_many(stage: Stage) {
     let request = world.begin(&browser, "/auth/login").await;
     let callback = world.approve(&request, "alice").await;
     let cookie = browser.cookies().remove(0);
-    for value in [
-        "A".repeat(8192),
-        format!("{0}{0}", cookie.value),
-        "A".repeat(60_000),
+    for (value, code) in [
+        ("A".repeat(8192), "login.attempt_unreadable"),
+        (format!("{0}{0}", cookie.value), "login.attempt_tampered"),
+        ("A".repeat(60_000), "login.attempt_unreadable"),
     ] {
         let sent = format!("{}={value}", cookie.name);
         let page = browser.navigate(callback.as_str()).header("cookie", &sent).await;
-        assert_eq!(page.assert_failure(400..=400), "login.attempt_unreadable");
+        assert_eq!(page.assert_failure(400..=400), code);
     }
     world.callback(&browser, &callback).await.assert_redirect();
 }

@@ -540,7 +540,7 @@ pub(crate) async fn certificates_are_checked(stage: Stage) {
             answer.assert_unavailable();
             assert_eq!(
                 answer.failure_code().as_deref(),
-                Some("provider.unavailable"),
+                Some("provider.unreachable"),
                 "{kind}"
             );
         }

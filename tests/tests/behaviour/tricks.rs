@@ -81,7 +81,7 @@ pub(crate) async fn back_to_the_provider_s_page_and_once_more_changes_nothing(st
     // Back after signing out, and once more: nobody is signed in by that.
     world.browser.submit("/auth/logout", &[]).await.assert_redirect();
     let page = world.finish(&world.browser, &request, "alice").await;
-    assert_eq!(page.assert_failure(400..=400), "login.state_cookie_missing");
+    assert_eq!(page.assert_failure(400..=400), "login.cookies_blocked");
     assert_eq!(world.provider.control().count(Endpoint::Token), 1);
     world.browser.assert_signed_out().await;
     let request = begin_anew(&world, &world.browser, &page).await;
@@ -100,7 +100,7 @@ pub(crate) async fn a_bookmark_of_the_provider_s_page_ends_on_a_page_that_begins
         .await;
     for browser in [world.browser.fresh(), world.browser.fresh()] {
         let page = world.finish(&browser, &bookmark, "alice").await;
-        assert_eq!(page.assert_failure(400..=400), "login.state_cookie_missing");
+        assert_eq!(page.assert_failure(400..=400), "login.cookies_blocked");
         assert!(
             page.text().to_ascii_lowercase().contains("cookie"),
             "{}",
@@ -176,7 +176,6 @@ pub(crate) async fn a_sign_in_page_left_open_for_an_hour_begins_anew_and_keeps_t
                 "{minutes} minutes"
             );
             browser.assert_signed_in_as("alice").await;
-            // The same in a browser where somebody has signed in meanwhile: it just goes on.
             continue;
         }
         assert_eq!(
@@ -240,7 +239,7 @@ pub(crate) async fn without_cookies_a_sign_in_ends_on_a_page_and_not_in_a_loop(s
         let login = browser().navigate("/profile").await.location();
         let request = world.begin(&browser(), login.as_str()).await;
         let page = world.finish(&browser(), &request, "alice").await;
-        assert_eq!(page.assert_failure(400..=400), "login.state_cookie_missing");
+        assert_eq!(page.assert_failure(400..=400), "login.cookies_blocked");
         assert!(
             page.text().to_ascii_lowercase().contains("cookie"),
             "{}",

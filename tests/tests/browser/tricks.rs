@@ -209,7 +209,7 @@ async fn tabs_and_history(stage: Stage) {
     for _ in 0..2 {
         assert_eq!(
             scene.failure_code().await.as_deref(),
-            Some("login.state_cookie_missing")
+            Some("login.cookies_blocked")
         );
         web.refresh().await.unwrap();
     }
@@ -381,7 +381,7 @@ async fn other_sites(stage: Stage) {
     scene.driver.element("footer code").await;
     assert_eq!(
         scene.failure_code().await.as_deref(),
-        Some("login.state_cookie_missing")
+        Some("login.cookie_other_address")
     );
     scene.driver.picture("another-host-name").await;
     scene.close().await;
@@ -395,7 +395,7 @@ async fn cookies_blocked(stage: Stage) {
         scene.driver.element("footer code").await;
         assert_eq!(
             scene.failure_code().await.as_deref(),
-            Some("login.state_cookie_missing")
+            Some("login.cookies_blocked")
         );
         assert!(
             scene.driver.text().await.to_lowercase().contains("cookie"),

@@ -102,7 +102,6 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_actix::AuthService",
             "auth_axum::AppSessionService",
             "auth_axum::AuthService",
-            "auth_axum::ResponseFuture",
         ],
     ),
     (

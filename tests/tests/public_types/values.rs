@@ -190,6 +190,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.value(&auth);
     shown.value(&auth.layer());
     shown.value(&auth_actix::AuthExt::layer(&auth));
+    response_future(shown, secrets, &auth);
     shown.value(&auth.app_session_layer().unwrap());
     shown.value(&auth.app_session_store().unwrap());
     shown.value(&auth_actix::AuthExt::app_session_layer(&auth).unwrap());
@@ -263,6 +264,21 @@ fn head(target: &str, cookies: &[String]) -> Head {
         target: target.to_owned(),
         cookies: cookies.to_vec(),
     }
+}
+
+/// A request under way, whose head waits for a page of the app's own that may be needed.
+fn response_future(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth) {
+    const COOKIE: &str = "a-cookie-of-a-request-under-way-0123456789";
+    secrets.push(COOKIE.to_owned());
+    let router: axum::Router = axum::Router::new();
+    let layer = auth.layer().error_page(|_, _| "a page");
+    let mut service = tower_layer::Layer::layer(&layer, router);
+    let request = axum::http::Request::builder()
+        .uri(format!("/?code={COOKIE}"))
+        .header("cookie", format!("auth_session={COOKIE}"))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    shown.value(&tower_service::Service::call(&mut service, request));
 }
 
 async fn session(shown: &mut Shown, auth: &Auth, id: &SessionId) {

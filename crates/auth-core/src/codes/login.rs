@@ -42,9 +42,9 @@ pub(super) const CODES: &[Explanation] = &[
     code(
         "login.cookies_blocked",
         "Your browser sent no cookies",
-        "Signing in needs a cookie, and none came back: cookies are blocked for this site, or you began in another browser, in a private window or in an app.",
+        "Signing in needs a cookie, and none came back: this sign-in was finished before, or cookies are blocked for this site, or you began in another browser, in a private window or in an app.",
         Turn::User,
-        "Allow cookies for this site, and start again in this browser.",
+        "Start again in this browser. If it happens again, allow cookies for this site.",
     )
     .developer("See that nothing in between drops `Set-Cookie` and `Cookie` headers, and that the application is opened under exactly `AUTH_BASE_URL`.")
     .settings(&[Setting::BaseUrl]),

@@ -1,6 +1,7 @@
 //! What browsers send.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use http::HeaderValue;
@@ -9,6 +10,7 @@ use url::{Url, form_urlencoded};
 use super::{APP, AUTHORIZATION, BASE, CLIENT, ISSUER, NOW, RUNTIME, TOKEN, bit, case};
 use crate::config::{EndpointOverrides, paths};
 use crate::csrf;
+use crate::forwarded::TrustedProxies;
 use crate::login::{self, LoginOptions};
 use crate::metadata::{self, Metadata};
 use crate::reply::Reply;
@@ -209,6 +211,7 @@ pub fn login(data: &[u8]) {
         path: paths::LOGIN.to_owned(),
         query: query.clone(),
         headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
+        peer: None,
     };
     let request = APP.route_request(&head, query.clone().into_bytes(), None);
     let reply = RUNTIME.block_on(APP.login(request));
@@ -305,6 +308,7 @@ pub fn callback(data: &[u8]) {
         path: paths::CALLBACK.to_owned(),
         query: if is_post { String::new() } else { encoded.clone() },
         headers: Vec::new(),
+        peer: None,
     };
     if is_form {
         let form = "application/x-www-form-urlencoded".to_owned();
@@ -401,6 +405,7 @@ struct Head<'a> {
     path: String,
     query: String,
     headers: Vec<(&'static str, String)>,
+    peer: Option<IpAddr>,
 }
 
 impl Default for Head<'_> {
@@ -410,6 +415,7 @@ impl Default for Head<'_> {
             path: "/".to_owned(),
             query: String::new(),
             headers: Vec::new(),
+            peer: None,
         }
     }
 }
@@ -417,6 +423,10 @@ impl Default for Head<'_> {
 impl RequestHead for Head<'_> {
     fn method(&self) -> &str {
         self.method
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     fn path(&self) -> &str {
@@ -437,3 +447,29 @@ impl RequestHead for Head<'_> {
         }
     }
 }
+
+/// Where a request says that it comes from, by way of trusted proxies: an address that stands there, or a proxy's own.
+pub fn forwarded(data: &[u8]) {
+    static PROXIES: LazyLock<TrustedProxies> =
+        LazyLock::new(|| TrustedProxies::parse("10.0.0.0/8, ::1").expect("a list"));
+    let text = String::from_utf8_lossy(data);
+    let head = Head {
+        headers: text
+            .lines()
+            .map(|line| ("x-forwarded-for", line.to_owned()))
+            .collect(),
+        peer: Some(PROXY),
+        ..Head::default()
+    };
+    let sender = PROXIES.sender(&head).expect("a sender");
+    let stands_there = text.contains(&sender.to_string());
+    let is_written_otherwise = sender.is_ipv6() || text.to_ascii_lowercase().contains("ffff");
+    assert!(
+        stands_there || is_written_otherwise || sender == PROXY,
+        "{text:?} came from {sender}"
+    );
+    // Nobody who is not trusted is asked.
+    assert_eq!(TrustedProxies::default().sender(&head), Some(PROXY));
+}
+
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));

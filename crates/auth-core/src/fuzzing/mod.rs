@@ -13,9 +13,11 @@ mod provider;
 
 use std::sync::LazyLock;
 
-pub use browser::{callback, cookies, error_code, login, parameters, request_head, return_path};
+pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
 pub use own::{record, seal, secret_keys, signing_key, urls};
-pub use provider::{answer_headers, discovery, id_token, jws, key_set, token_response, userinfo};
+pub use provider::{
+    answer_headers, discovery, id_token, jws, key_set, logout_token, token_response, userinfo,
+};
 
 use crate::auth::Auth;
 use crate::clock::{TestClock, Timestamp};
@@ -25,16 +27,18 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("answer_headers", answer_headers),
     ("callback", callback),
     ("cookies", cookies),
     ("discovery", discovery),
     ("error_code", error_code),
+    ("forwarded", forwarded),
     ("id_token", id_token),
     ("jws", jws),
     ("key_set", key_set),
     ("login", login),
+    ("logout_token", logout_token),
     ("parameters", parameters),
     ("record", record),
     ("request_head", request_head),

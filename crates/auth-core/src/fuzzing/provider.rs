@@ -20,7 +20,7 @@ use crate::metadata::{self, Metadata};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::token::{TokenResponse, read_introspection};
 use crate::types::{Issuer, Scopes};
-use crate::{id_token as validation, userinfo as answer};
+use crate::{id_token as validation, logout_token as logout, userinfo as answer};
 
 /// Every algorithm there is.
 const ALGORITHMS: [Algorithm; 10] = [
@@ -99,7 +99,7 @@ fn expected(case: u8) -> validation::Expected<'static> {
 }
 
 /// An ID token with any header and any claims, signed by its provider. The input is a case, the header, a line feed and the
-/// claims. Also a logout token will take this path.
+/// claims.
 pub fn id_token(data: &[u8]) {
     let (case, text) = case(data);
     let mut parts = text.splitn(2, |byte| *byte == b'\n');
@@ -179,6 +179,52 @@ pub fn id_token(data: &[u8]) {
             "{altered}"
         );
     }
+}
+
+/// A logout token with any header and any claims, signed by its provider, as in [`id_token`].
+pub fn logout_token(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == b'\n');
+    let (header, payload) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let token = sign(header, payload);
+    let expected = logout::Expected {
+        issuer: ISSUER,
+        client_id: CLIENT,
+        algorithms: &ALGORITHMS,
+        tolerance: Duration::from_secs(60),
+    };
+    let Ok(accepted) = logout::verify(&token, &KEYS, &expected, NOW) else {
+        return;
+    };
+    let header: Value = serde_json::from_slice(header).expect("an accepted header is JSON");
+    let typ = header.get("typ").map(|typ| typ.as_str().unwrap_or_default());
+    assert!(typ.is_none_or(|typ| ["jwt", "logout+jwt"].contains(&typ.to_ascii_lowercase().as_str())));
+    let claims: Value = serde_json::from_slice(payload).expect("accepted claims are JSON");
+    assert_eq!(claims["iss"], ISSUER);
+    assert!(
+        claims["aud"] == CLIENT
+            || claims["aud"]
+                .as_array()
+                .is_some_and(|aud| aud.contains(&CLIENT.into()))
+    );
+    let now = NOW.as_secs() as f64;
+    let iat = claims["iat"].as_f64().expect("a number");
+    assert!(iat <= now + 60.001 && iat >= now - 600.0, "{claims}");
+    assert!(
+        claims["exp"].as_f64().is_some_and(|exp| exp + 60.0 > now),
+        "{claims}"
+    );
+    assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
+    assert_eq!(claims.get("nonce"), None);
+    assert_eq!(claims["jti"], accepted.id.as_str());
+    assert!(!accepted.id.is_empty());
+    assert_eq!(
+        claims.get("sub").and_then(Value::as_str),
+        accepted.subject.as_deref()
+    );
+    assert_eq!(claims.get("sid").and_then(Value::as_str), accepted.sid.as_deref());
+    assert!(accepted.subject.is_some() || accepted.sid.is_some());
+    // It never passes for an ID token.
+    assert!(validation::verify(&token, &KEYS, &self::expected(0), NOW).is_err());
 }
 
 /// A key set: what comes out is strong enough, an odd key does not spoil the others, and no key verifies nonsense.

@@ -118,7 +118,14 @@ fn step_1_and_typ_it_is_a_signed_logout_token() {
             "{typ}"
         );
     }
-    for typ in ["at+jwt", "secevent+jwt", "dpop+jwt", "x"] {
+    for typ in [
+        "at+jwt",
+        "secevent+jwt",
+        "dpop+jwt",
+        "application/logout+jwt",
+        "x",
+        "",
+    ] {
         assert_eq!(
             refused(&Fixture::valid().header("typ", json!(typ))),
             Some(LogoutTokenError::TypeUnexpected),

@@ -188,7 +188,7 @@ async fn a_token_is_good_once_on_all_instances() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_could_not_be_carried_out_is_good_when_it_comes_again() {
     let world = World::start().await;
-    for op in [Op::ReadClaim, Op::Claim, Op::Delete] {
+    for op in [Op::ReadClaim, Op::ProlongClaim, Op::Delete, Op::Claim] {
         let id = world.sign_in().await;
         world.store.fail_next(op, Failure::Lost);
         let token = token(&world, json!({"sub": "ada"}));
@@ -325,4 +325,69 @@ async fn the_front_channel_ends_the_session_of_iss_and_sid_and_may_be_framed_by_
     world.session(&other).await;
     world.settle().await;
     assert!(world.revoked().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_front_channel_cannot_end_is_not_written_down() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let issuer = world.provider.issuer();
+    for n in 0..20 {
+        let reply = show(&world.auth, &format!("?iss={issuer}&sid=guessed-{n}")).await;
+        assert_eq!(reply.status, 200);
+    }
+    assert_eq!(world.store.count(Op::ProlongClaim), 0, "anybody can ask for that");
+    let sid = sid(&world, &id).await;
+    let reply = show(&world.auth, &format!("?iss={issuer}&sid={sid}")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(world.store.count(Op::ProlongClaim), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_goes_away_does_not_break_a_sign_out_off() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let query = format!("?iss={}&sid={}", world.provider.issuer(), sid(&world, &id).await);
+    let hold = world.store.hold(Op::Delete);
+    let auth = world.auth.clone();
+    let frame = tokio::spawn(async move { show(&auth, &query).await });
+    hold.waiting(1).await;
+    frame.abort();
+    frame.await.unwrap_err();
+    drop(hold);
+    world.settle().await;
+    assert_eq!(world.store.sessions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_that_cannot_ask_for_sign_outs_leaves_the_session_that_was_there() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let old = browser.sign_in("/").await;
+    world.store.fail_next(Op::ReadClaim, Failure::Lost);
+    let reply = browser.try_sign_in("/").await;
+    assert_page(&reply, 503, "store.unavailable");
+    assert!(matches!(reply.session, SessionChange::Keep));
+    world.session(&old).await;
+    assert_eq!(world.store.sessions(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_ends_all_sessions_of_a_user_and_the_sign_ins_under_way() {
+    let world = World::start().await;
+    let ids = [world.sign_in().await, world.sign_in().await];
+    let mut browser = world.browser();
+    let url = browser.begin("/").await;
+    let issuer = world.auth.issuer();
+    assert_eq!(world.auth.end_sessions_of(&issuer, "bob").await.unwrap(), 0);
+    assert_eq!(world.auth.end_sessions_of(&issuer, "ada").await.unwrap(), 2);
+    for id in &ids {
+        world.auth.authenticate(Some(id)).await.unwrap_err();
+    }
+    let target = browser.approve(&url).await;
+    assert_page(&browser.callback(&target).await, 400, "login.signed_out");
+    world.settle().await;
+    assert_eq!(world.revoked().len(), 4);
+    world.clock.advance(secs(1));
+    world.sign_in().await;
 }

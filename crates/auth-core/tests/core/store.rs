@@ -26,6 +26,7 @@ pub(crate) enum Op {
     Renew,
     Release,
     Claim,
+    ProlongClaim,
     ReadClaim,
 }
 
@@ -260,7 +261,7 @@ impl SessionStore for ProbeStore {
     }
 
     async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.run(Op::Claim, self.0.memory.prolong_claim(key, until, now))
+        self.run(Op::ProlongClaim, self.0.memory.prolong_claim(key, until, now))
             .await
     }
 
