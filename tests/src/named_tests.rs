@@ -6,6 +6,8 @@
 //! * a package for its unit tests: `auth-core: id_token::tests::refuses_another_nonce`;
 //! * a package and one of its test targets: `auth-core core: keys::keys_outlive_an_outage`;
 //! * a test target of this package: `behaviour: callback::a_missing_code_is_refused`.
+//!
+//! A test that is ignored unless a server is there counts: `tests/run` runs those as well.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,10 +71,29 @@ fn cells(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// Where a named test stands.
+struct Place<'a> {
+    /// The text of the target's root, and that of the module.
+    root: String,
+    source: String,
+    modules: Vec<&'a str>,
+    function: &'a str,
+}
+
 fn find(workspace: &Path, name: &str) -> Result<(), String> {
+    let place = place(workspace, name)?;
+    match has_attribute(&place.source, place.function) {
+        None => Err("its module has no such function".to_owned()),
+        Some(true) => Ok(()),
+        Some(false) if is_listed(&place.root, &place.modules, place.function) => Ok(()),
+        Some(false) => Err("the function is neither marked as a test nor on the target's list".to_owned()),
+    }
+}
+
+fn place<'a>(workspace: &Path, name: &'a str) -> Result<Place<'a>, String> {
     let (place, path) = name.split_once(": ").ok_or("is not `place: module::function`")?;
-    let modules: Vec<&str> = path.split("::").collect();
-    let (function, modules) = modules.split_last().ok_or("names no function")?;
+    let mut modules: Vec<&str> = path.split("::").collect();
+    let function = modules.pop().ok_or("names no function")?;
     let words: Vec<&str> = place.split(' ').collect();
     let (package, target) = match *words.as_slice() {
         [package, target] => (package, Some(target)),
@@ -95,13 +116,38 @@ fn find(workspace: &Path, name: &str) -> Result<(), String> {
         }
     };
     let root = fs::read_to_string(&root).map_err(|_| "there is no such target")?;
-    let source = source(&root, &directory, modules).ok_or("there is no such module")?;
-    match has_attribute(&source, function) {
-        None => Err("its module has no such function".to_owned()),
-        Some(true) => Ok(()),
-        Some(false) if is_listed(&root, modules, function) => Ok(()),
-        Some(false) => Err("the function is neither marked as a test nor on the target's list".to_owned()),
-    }
+    let source = source(&root, &directory, &modules).ok_or("there is no such module")?;
+    Ok(Place {
+        root,
+        source,
+        modules,
+        function,
+    })
+}
+
+/// Those named tests that do not say above them which section of a specification they are about (`§`).
+#[must_use]
+pub fn without_section(workspace: &Path, markdown: &str) -> Vec<String> {
+    let mut names = names(markdown);
+    names.retain(|name| {
+        !place(workspace, name).is_ok_and(|place| says_section(&place.source, place.function))
+    });
+    names
+}
+
+fn says_section(source: &str, function: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let Some(at) = lines
+        .iter()
+        .position(|line| !line.starts_with("//") && line.contains(&format!("fn {function}(")))
+    else {
+        return false;
+    };
+    lines[..at]
+        .iter()
+        .rev()
+        .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+        .any(|line| line.contains('§'))
 }
 
 fn package(workspace: &Path, name: &str) -> Option<PathBuf> {
@@ -193,6 +239,32 @@ mod tests {
 | `three: e::f` | `g` |
 ";
         assert_eq!(names(markdown), ["one: a::b", "two: c::d", "", "three: e::f"]);
+    }
+
+    #[test]
+    fn a_section_stands_above_the_test() {
+        let source = "\
+// RFC 6749 §3.1
+#[test]
+fn with() {}
+
+#[test] // OpenID Connect Core §12.2
+fn behind() {}
+
+// step 3
+#[test]
+fn without() {
+    // RFC 6749 §5.1
+}
+";
+        for (function, says) in [
+            ("with", true),
+            ("behind", true),
+            ("without", false),
+            ("nowhere", false),
+        ] {
+            assert_eq!(says_section(source, function), says, "{function}");
+        }
     }
 
     #[test]

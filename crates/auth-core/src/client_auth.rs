@@ -150,6 +150,7 @@ mod tests {
         assert!(!format!("{value:?}").contains(text));
     }
 
+    // RFC 6749 §2.3.1
     #[test]
     fn post_and_none_name_the_client_in_the_form() {
         let now = Timestamp::from_secs(0);

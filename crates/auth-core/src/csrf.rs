@@ -63,6 +63,7 @@ mod tests {
         ));
     }
 
+    // RFC 10017 §6.1.3.3
     #[test]
     fn other_origins_are_refused() {
         for headers in [

@@ -236,6 +236,7 @@ mod tests {
         assert!(keys.open(Purpose::Session, b"other", &sealed).is_err());
     }
 
+    // RFC 10017 §6.1.3.2
     #[test]
     fn every_changed_or_missing_byte_is_refused() {
         let keys = keys(&['a']);

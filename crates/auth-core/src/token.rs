@@ -412,6 +412,7 @@ mod tests {
         assert_eq!(response.extra.get("session_expiry"), Some(&Value::from(7)));
     }
 
+    // RFC 6749 §5.1
     #[test]
     fn odd_members_lose_nothing() {
         for (lifetime, seconds) in [
@@ -472,6 +473,7 @@ mod tests {
         assert!(shown.contains("expires_in: Some(7s)"), "{shown}");
     }
 
+    // RFC 6749 §5.2
     #[test]
     fn an_error_is_an_error_whatever_stands_beside_it() {
         for status in [200, 400, 401] {
@@ -493,6 +495,7 @@ mod tests {
         assert!(!error.to_string().contains("script"), "{error}");
     }
 
+    // RFC 6749 §5.1; RFC 6750 §2.1
     #[test]
     fn what_is_no_token_response_is_malformed() {
         for (status, body) in [

@@ -312,6 +312,7 @@ mod tests {
         assert_eq!(ReturnTo::parse("/ä b?ü").as_str(), "/%C3%A4%20b?%C3%BC");
     }
 
+    // RFC 9700 §4.11.1
     #[test]
     fn anything_else_becomes_the_root() {
         for bad in [
@@ -352,6 +353,7 @@ mod tests {
         );
     }
 
+    // OpenID Connect Discovery §3; RFC 6750 §5.3
     #[test]
     fn issuer_is_https_or_loopback() {
         for good in [
@@ -379,6 +381,7 @@ mod tests {
         }
     }
 
+    // RFC 6749 §3.1.2
     #[test]
     fn base_url_is_an_origin() {
         assert_eq!(
@@ -400,6 +403,7 @@ mod tests {
         assert_eq!(BaseUrl::new("app.example"), Err(UrlError::NotAUrl));
     }
 
+    // RFC 6749 §3.3
     #[test]
     fn scopes_are_a_set_in_order() {
         let mut scopes = Scopes::parse("openid  profile openid");

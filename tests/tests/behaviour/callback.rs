@@ -51,6 +51,7 @@ async fn refused(world: &World, browser: &Browser, callback: &Url, what: &str) -
     answer
 }
 
+// OpenID Connect Core §3.1.2.7; RFC 6749 §4.1.2; RFC 9700 §4.7.1
 pub(crate) async fn a_state_that_is_missing_wrong_or_foreign_is_refused(stage: Stage) {
     let world = stage.world().await;
     let thief = world.browser.fresh();
@@ -77,6 +78,7 @@ pub(crate) async fn a_state_that_is_missing_wrong_or_foreign_is_refused(stage: S
     }
 }
 
+// RFC 6749 §10.12; RFC 9700 §2.1
 pub(crate) async fn an_authorization_response_of_another_browser_is_refused(stage: Stage) {
     let world = stage.world().await;
     let attacker = world.browser.fresh();
@@ -86,6 +88,7 @@ pub(crate) async fn an_authorization_response_of_another_browser_is_refused(stag
     refused(&world, &world.browser, &callback, "another attempt open").await;
 }
 
+// RFC 6749 §3.1; RFC 9207 §2.4
 pub(crate) async fn doubled_parameters_are_refused(stage: Stage) {
     let world = stage.world().await;
     for name in ["code", "state", "iss", "error"] {
@@ -103,6 +106,7 @@ pub(crate) async fn doubled_parameters_are_refused(stage: Stage) {
     }
 }
 
+// RFC 6749 §3.1
 pub(crate) async fn a_missing_code_is_refused(stage: Stage) {
     let world = stage.world().await;
     for code in [None, Some("")] {
@@ -112,6 +116,7 @@ pub(crate) async fn a_missing_code_is_refused(stage: Stage) {
     }
 }
 
+// RFC 9207 §2.4; RFC 9700 §2.1, §4.4.2
 pub(crate) async fn the_issuer_of_the_response_must_be_ours(stage: Stage) {
     let world = stage.world().await;
     let with_slash = format!("{}/", world.provider.issuer());
@@ -127,6 +132,7 @@ pub(crate) async fn the_issuer_of_the_response_must_be_ours(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.2.6; RFC 6749 §4.1.2.1; RFC 7636 §7.2
 pub(crate) async fn an_error_of_the_provider_is_a_page_without_its_words(stage: Stage) {
     let world = stage.world().await;
     for (error, statuses) in [
@@ -171,6 +177,7 @@ pub(crate) async fn an_error_of_the_provider_is_a_page_without_its_words(stage: 
     }
 }
 
+// RFC 6749 §4.1.2.1
 pub(crate) async fn a_user_who_denies_is_told_so_and_can_try_again(stage: Stage) {
     let world = stage.world().await;
     let request = world.begin(&world.browser, "/auth/login").await;
@@ -185,6 +192,7 @@ pub(crate) async fn a_user_who_denies_is_told_so_and_can_try_again(stage: Stage)
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// OpenID Connect Core §3.1.2.6
 pub(crate) async fn an_error_beside_a_code_is_an_error(stage: Stage) {
     let world = stage.world().await;
     let callback = with(
@@ -194,6 +202,7 @@ pub(crate) async fn an_error_beside_a_code_is_an_error(stage: Stage) {
     refused(&world, &world.browser, &callback, "error beside code").await;
 }
 
+// OpenID Connect Core §3.1.2.7; RFC 9700 §4.2.4
 pub(crate) async fn a_state_is_used_up_by_the_first_callback_whatever_its_outcome(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
@@ -202,6 +211,7 @@ pub(crate) async fn a_state_is_used_up_by_the_first_callback_whatever_its_outcom
     refused(&world, &world.browser, &callback, "second").await;
 }
 
+// OpenID Connect Core §15.5.2; RFC 6749 §10.5
 pub(crate) async fn a_used_state_stays_used_when_the_browser_puts_its_cookies_back(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
@@ -246,6 +256,7 @@ pub(crate) async fn a_repeated_callback_in_a_signed_in_browser_goes_on_to_the_ap
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// RFC 9700 §4.3.1
 pub(crate) async fn a_repeated_callback_in_a_signed_out_browser_offers_to_sign_in(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
@@ -255,6 +266,7 @@ pub(crate) async fn a_repeated_callback_in_a_signed_out_browser_offers_to_sign_i
     assert!(answer.body.contains("/auth/login"), "{}", answer.body);
 }
 
+// RFC 6749 §4.1.2
 pub(crate) async fn of_concurrent_callbacks_one_reaches_the_token_endpoint(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
@@ -273,6 +285,7 @@ pub(crate) async fn of_concurrent_callbacks_one_reaches_the_token_endpoint(stage
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// RFC 6749 §10.12
 pub(crate) async fn a_forged_callback_does_not_end_the_session(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let attacker = world.browser.fresh();
@@ -282,6 +295,7 @@ pub(crate) async fn a_forged_callback_does_not_end_the_session(stage: Stage) {
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// Form Post Response Mode §2
 pub(crate) async fn post_reads_the_body_only(stage: Stage) {
     let world = stage.world().await;
     let callback = response(&world, &world.browser).await;
@@ -296,6 +310,7 @@ pub(crate) async fn post_reads_the_body_only(stage: Stage) {
     world.browser.assert_signed_out().await;
 }
 
+// RFC 6749 §10.14
 pub(crate) async fn odd_requests_are_refused_calmly(stage: Stage) {
     let world = stage.world().await;
     for query in [

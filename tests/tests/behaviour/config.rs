@@ -62,6 +62,7 @@ pub(crate) async fn authorization_and_token_url_belong_together(stage: Stage) {
     }
 }
 
+// RFC 10017 §6.1.3.1
 pub(crate) async fn a_secret_method_needs_a_secret(stage: Stage) {
     for method in ["client_secret_basic", "client_secret_post"] {
         let settings = complete(&stage)
@@ -151,6 +152,7 @@ pub(crate) async fn the_store_can_be_opened(stage: Stage) {
     }
 }
 
+// OpenID Connect Discovery §3
 pub(crate) async fn the_issuer_is_https_or_loopback(stage: Stage) {
     for value in [
         "http://id.example.com",
@@ -169,6 +171,7 @@ pub(crate) async fn the_issuer_is_https_or_loopback(stage: Stage) {
     }
 }
 
+// RFC 6749 §3.1.2
 pub(crate) async fn the_base_url_is_an_origin(stage: Stage) {
     for value in [
         "app.example.com",
@@ -186,6 +189,7 @@ pub(crate) async fn the_base_url_is_an_origin(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.2.1; RFC 9700 §2.1.2
 pub(crate) async fn parameters_of_the_library_are_refused_as_extra_ones(stage: Stage) {
     for name in [
         "response_type",

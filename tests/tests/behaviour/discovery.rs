@@ -67,6 +67,7 @@ pub(crate) async fn a_provider_that_comes_up_later_is_found(stage: Stage) {
     world.sign_in("alice").await;
 }
 
+// OpenID Connect Discovery §4.2
 pub(crate) async fn a_discovery_document_that_cannot_be_used_is_a_502_page(stage: Stage) {
     for (what, status, kind, body) in [
         ("missing", 404, "text/plain", "not found"),
@@ -89,6 +90,7 @@ pub(crate) async fn a_discovery_document_that_cannot_be_used_is_a_502_page(stage
     }
 }
 
+// OpenID Connect Discovery §3
 pub(crate) async fn discovery_must_name_our_issuer_and_what_sign_in_needs(stage: Stage) {
     for (name, value) in [
         ("issuer", json!("https://evil.example")),
@@ -148,6 +150,7 @@ pub(crate) async fn without_keys_nobody_is_signed_in(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §10.1.1
 pub(crate) async fn the_first_fetch_of_the_keys_does_not_count_as_a_second(stage: Stage) {
     let world = world(&stage).await;
     world.sign_in("alice").await;
@@ -156,6 +159,7 @@ pub(crate) async fn the_first_fetch_of_the_keys_does_not_count_as_a_second(stage
     world.sign_in_with(&world.browser.fresh(), "alice").await;
 }
 
+// RFC 9700 §2.6
 pub(crate) async fn metadata_is_not_fetched_for_every_sign_in(stage: Stage) {
     let world = world(&stage).await;
     for _ in 0..5 {
@@ -165,6 +169,7 @@ pub(crate) async fn metadata_is_not_fetched_for_every_sign_in(stage: Stage) {
     assert_eq!(world.provider.control().count(Endpoint::Jwks), 1);
 }
 
+// OpenID Connect Discovery §4.1
 pub(crate) async fn redirects_of_discovery_are_not_followed(stage: Stage) {
     let provider = stage.provider().start().await.unwrap();
     let target = format!("{}/.well-known/openid-configuration", provider.issuer());

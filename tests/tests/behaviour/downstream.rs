@@ -104,6 +104,7 @@ pub(crate) async fn both_calls_of_the_dashboard_run_at_the_same_time(stage: Stag
     }
 }
 
+// RFC 6750 §3.1
 pub(crate) async fn a_refused_token_is_refreshed_and_the_call_sent_again_once(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
@@ -115,6 +116,7 @@ pub(crate) async fn a_refused_token_is_refreshed_and_the_call_sent_again_once(st
     assert_ne!(calls[0].header("authorization"), calls[1].header("authorization"));
 }
 
+// RFC 6750 §3.1
 pub(crate) async fn an_api_that_refuses_every_token_is_asked_twice_and_no_more(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();
@@ -250,6 +252,7 @@ pub(crate) async fn the_api_s_own_refusals_are_a_502_on_pages(stage: Stage) {
     }
 }
 
+// RFC 6750 §5.2
 pub(crate) async fn tokens_do_not_follow_a_redirect_to_another_origin(stage: Stage) {
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let record = Arc::clone(&seen);

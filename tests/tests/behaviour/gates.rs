@@ -88,6 +88,7 @@ pub(crate) async fn a_fresh_sign_in_may_transfer(stage: Stage) {
     assert_eq!(answer.assert_status(200).json(), json!({"fresh": true}));
 }
 
+// OpenID Connect Core §3.1.2.1
 pub(crate) async fn an_old_sign_in_must_be_renewed_first(stage: Stage) {
     let world = stage.world().await;
     authenticated_ago(&world, 1000);
@@ -119,6 +120,7 @@ pub(crate) async fn an_old_sign_in_must_be_renewed_first(stage: Stage) {
     world.browser.fetch("/api/transfer").await.assert_status(200);
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn a_provider_that_ignores_max_age_is_caught(stage: Stage) {
     let world = stage.world().await;
     authenticated_ago(&world, 1000);

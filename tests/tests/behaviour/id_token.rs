@@ -55,6 +55,7 @@ async fn accepted(world: &World, what: &str) {
     browser.assert_signed_in_as("alice").await;
 }
 
+// OpenID Connect Core §3.1.3.7; OpenID Connect Discovery §4.3
 pub(crate) async fn the_issuer_is_ours_to_the_byte(stage: Stage) {
     let world = stage.world().await;
     let issuer = world.provider.issuer().to_owned();
@@ -71,6 +72,7 @@ pub(crate) async fn the_issuer_is_ours_to_the_byte(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn the_audience_is_this_client(stage: Stage) {
     let world = stage.world().await;
     for value in [
@@ -88,6 +90,7 @@ pub(crate) async fn the_audience_is_this_client(stage: Stage) {
     accepted(&world, "aud as a list of one").await;
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn the_authorized_party_is_this_client(stage: Stage) {
     let world = stage.world().await;
     claim(&world, "azp", json!("someone-else"));
@@ -103,6 +106,7 @@ pub(crate) async fn the_authorized_party_is_this_client(stage: Stage) {
     accepted(&world, "azp is ours").await;
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn it_has_not_expired_by_more_than_a_minute(stage: Stage) {
     let world = stage.world().await;
     let now = unix_now();
@@ -120,6 +124,7 @@ pub(crate) async fn it_has_not_expired_by_more_than_a_minute(stage: Stage) {
     accepted(&world, "exp within the tolerance").await;
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn it_was_issued_within_the_last_hour_and_not_in_the_future(stage: Stage) {
     let world = stage.world().await;
     let now = unix_now();
@@ -139,6 +144,7 @@ pub(crate) async fn it_was_issued_within_the_last_hour_and_not_in_the_future(sta
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn it_is_valid_already(stage: Stage) {
     let world = stage.world().await;
     claim(&world, "nbf", json!(unix_now() + 180));
@@ -147,6 +153,7 @@ pub(crate) async fn it_is_valid_already(stage: Stage) {
     accepted(&world, "nbf within the tolerance").await;
 }
 
+// OpenID Connect Core §3.1.3.7; RFC 7636 §4.4; RFC 9700 §4.5.3
 pub(crate) async fn the_nonce_is_that_of_the_request(stage: Stage) {
     let world = stage.world().await;
     for value in [
@@ -160,6 +167,7 @@ pub(crate) async fn the_nonce_is_that_of_the_request(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.3.8; RFC 9700 §4.6.1
 pub(crate) async fn the_access_token_hash_matches_where_present(stage: Stage) {
     let world = stage.world().await;
     for value in [json!("AAAAAAAAAAAAAAAAAAAAAA"), json!(""), json!(7)] {
@@ -191,6 +199,7 @@ pub(crate) async fn critical_header_parameters_are_not_ignored(stage: Stage) {
     refused(&world, "crit").await;
 }
 
+// OpenID Connect Core §2
 pub(crate) async fn the_subject_is_not_empty(stage: Stage) {
     let world = stage.world().await;
     for value in [Value::Null, json!(""), json!(7)] {
@@ -199,6 +208,7 @@ pub(crate) async fn the_subject_is_not_empty(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
@@ -235,6 +245,7 @@ pub(crate) async fn the_signature_is_the_provider_s(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn unsigned_and_symmetric_algorithms_are_refused(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
@@ -265,6 +276,7 @@ pub(crate) async fn unsigned_and_symmetric_algorithms_are_refused(stage: Stage) 
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn only_configured_algorithms_are_accepted(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("AUTH_ID_TOKEN_ALG", "ES256"))
@@ -272,6 +284,7 @@ pub(crate) async fn only_configured_algorithms_are_accepted(stage: Stage) {
     refused(&world, "RS256 where ES256 is configured").await;
 }
 
+// OpenID Connect Core §10.1.1
 pub(crate) async fn an_unknown_key_is_looked_for_once_and_refused(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
@@ -290,6 +303,7 @@ pub(crate) async fn an_unknown_key_is_looked_for_once_and_refused(stage: Stage) 
     accepted(&world, "after").await;
 }
 
+// OpenID Connect Core §3.1.3.3
 pub(crate) async fn a_missing_id_token_is_refused(stage: Stage) {
     let world = stage.world().await;
     for value in [Value::Null, json!(7), json!({})] {
@@ -301,6 +315,7 @@ pub(crate) async fn a_missing_id_token_is_refused(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §10.1.1
 pub(crate) async fn rotated_keys_are_found(stage: Stage) {
     let world = stage.world().await;
     accepted(&world, "before").await;

@@ -97,6 +97,7 @@ async fn algorithm_of_the_kept_id_token(browser: &Browser) -> Value {
     serde_json::from_slice::<Value>(&header).unwrap()["alg"].clone()
 }
 
+// OpenID Connect Core §3.1.3.7
 pub(crate) async fn every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_userinfo(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();

@@ -18,6 +18,7 @@ pub(crate) fn parameters(request: &Url) -> HashMap<String, String> {
     parameters
 }
 
+// OpenID Connect Core §3.1.2.1; RFC 7636 §4.2, §4.3; RFC 9700 §2.1.2
 pub(crate) async fn asks_for_a_code_with_pkce_state_and_nonce(stage: Stage) {
     let world = stage.world().await;
     let request = world.begin(&world.browser, "/auth/login").await;
@@ -50,6 +51,7 @@ pub(crate) async fn asks_for_a_code_with_pkce_state_and_nonce(stage: Stage) {
     assert!(!parameters.contains_key("code_verifier"));
 }
 
+// OpenID Connect Core §3.1.2.1; RFC 9700 §2.1.1
 pub(crate) async fn every_attempt_has_its_own_state_nonce_and_challenge(stage: Stage) {
     let world = stage.world().await;
     let mut seen = HashSet::new();
@@ -61,6 +63,7 @@ pub(crate) async fn every_attempt_has_its_own_state_nonce_and_challenge(stage: S
     }
 }
 
+// RFC 6749 §4.1.3; RFC 7636 §4.5; RFC 9700 §4.8.2
 pub(crate) async fn the_code_is_redeemed_with_the_verifier_of_the_challenge(stage: Stage) {
     use base64::Engine;
     let world = stage.world().await;
@@ -82,6 +85,7 @@ pub(crate) async fn the_code_is_redeemed_with_the_verifier_of_the_challenge(stag
     );
 }
 
+// OpenID Connect Core §3.1.2.1
 pub(crate) async fn asks_for_the_configured_scopes(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("AUTH_SCOPES", "openid email mail.read"))
@@ -93,6 +97,7 @@ pub(crate) async fn asks_for_the_configured_scopes(stage: Stage) {
     );
 }
 
+// OpenID Connect Core §3.1.2.1
 pub(crate) async fn adds_the_configured_parameters(stage: Stage) {
     let world = stage
         .world_with(|settings| {
@@ -108,6 +113,7 @@ pub(crate) async fn adds_the_configured_parameters(stage: Stage) {
     world.sign_in("alice").await;
 }
 
+// RFC 9700 §2.3, §4.10.2
 pub(crate) async fn resource_indicators_go_with_authorization_and_token_requests(stage: Stage) {
     let resources = ["https://api.example.com/a", "https://api.example.com/b"];
     let world = stage
@@ -134,6 +140,7 @@ pub(crate) async fn resource_indicators_go_with_authorization_and_token_requests
     assert_eq!(sent, resources);
 }
 
+// RFC 6749 §10.14, §10.15; RFC 9700 §2.1, §4.11.1
 pub(crate) async fn comes_back_to_a_path_of_this_origin_and_nowhere_else(stage: Stage) {
     let world = stage.world().await;
     // What is asked for, and where it leads; `None`: anywhere on this origin.
@@ -224,6 +231,7 @@ pub(crate) async fn a_huge_or_doubled_return_path_does_not_stop_the_sign_in(stag
     }
 }
 
+// RFC 10017 §6.1.3.2
 pub(crate) async fn the_return_path_does_not_leave_the_browser(stage: Stage) {
     let world = stage.world().await;
     let request = world
@@ -239,6 +247,7 @@ pub(crate) async fn the_return_path_does_not_leave_the_browser(stage: Stage) {
     );
 }
 
+// OpenID Connect Core §3.1.2.1; RFC 9700 §4.11.1
 pub(crate) async fn third_party_initiated_login_knows_only_our_issuer(stage: Stage) {
     let world = stage.world().await;
     let ours = world.provider.issuer().to_owned();
@@ -382,6 +391,7 @@ pub(crate) async fn attempts_are_forgotten_by_the_browser_after_a_quarter_of_an_
     }
 }
 
+// RFC 6749 §3.1.2, §10.6; RFC 9700 §4.13
 pub(crate) async fn host_and_forwarded_headers_change_no_redirect(stage: Stage) {
     let world = stage.world().await;
     let poison = [

@@ -9,6 +9,7 @@ use auth_tests::{Stage, World};
 
 use crate::login::parameters;
 
+// RFC 10017 §6.1.2.1
 pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let answer = world.browser.submit("/auth/logout", &[]).await;
@@ -45,6 +46,7 @@ pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
     world.browser.assert_signed_out().await;
 }
 
+// RFC 9700 §4.14.2
 pub(crate) async fn revokes_the_tokens(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let control = world.provider.control();

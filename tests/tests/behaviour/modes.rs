@@ -47,6 +47,7 @@ async fn post(browser: &Browser, url: &Url, form: &[(String, String)], site: Sit
         .await
 }
 
+// RFC 9700 §4.3.1; Form Post Response Mode §2
 pub(crate) async fn form_post_over_https_comes_from_another_site(stage: Stage) {
     let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let (url, form) = form_response(&world, &world.browser, "alice").await;
@@ -69,6 +70,7 @@ pub(crate) async fn form_post_over_https_comes_from_another_site(stage: Stage) {
     assert!(header.contains("SameSite=Lax"), "the session's cookie is Lax");
 }
 
+// RFC 9700 §4.12; Form Post Response Mode §2
 pub(crate) async fn form_post_works_on_loopback(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("AUTH_RESPONSE_MODE", "form_post"))
@@ -80,6 +82,7 @@ pub(crate) async fn form_post_works_on_loopback(stage: Stage) {
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// Form Post Response Mode §2
 pub(crate) async fn a_repeated_form_post_from_another_site_gets_a_page(stage: Stage) {
     let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let (url, form) = form_response(&world, &world.browser, "alice").await;
@@ -93,6 +96,7 @@ pub(crate) async fn a_repeated_form_post_from_another_site_gets_a_page(stage: St
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// RFC 6749 §10.12; Form Post Response Mode §2
 pub(crate) async fn a_forged_form_post_signs_nobody_in(stage: Stage) {
     let world = https_world(&stage, |settings| settings.set("AUTH_RESPONSE_MODE", "form_post")).await;
     let attacker = world.browser.fresh();
@@ -135,6 +139,7 @@ pub(crate) async fn plain(stage: &Stage, more: impl FnOnce(Environment, &Value) 
     }
 }
 
+// RFC 7636 §4.3; RFC 9207 §2.4
 pub(crate) async fn plain_oauth_needs_no_discovery_and_no_id_token(stage: Stage) {
     let world = plain(&stage, |settings, _| settings).await;
     let control = world.provider.control();
@@ -247,6 +252,7 @@ fn authenticated_requests(world: &World) -> Vec<auth_testing::RecordedRequest> {
     .concat()
 }
 
+// OpenID Connect Core §3.1.3.1; RFC 6749 §2.3, §2.3.1
 pub(crate) async fn client_secret_basic_encodes_id_and_secret(stage: Stage) {
     let client_id = "client id:with/odd+characters%&ü";
     let client = Client::confidential(client_id, CLIENT_SECRET);
@@ -267,6 +273,7 @@ pub(crate) async fn client_secret_basic_encodes_id_and_secret(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §3.1.3.1; RFC 6749 §2.3
 pub(crate) async fn client_secret_post_sends_the_secret_in_the_body_only(stage: Stage) {
     let client = Client::secret_post(CLIENT_ID, CLIENT_SECRET);
     let world = whole_life(&stage, client, |settings| {
@@ -282,6 +289,7 @@ pub(crate) async fn client_secret_post_sends_the_secret_in_the_body_only(stage: 
     }
 }
 
+// OpenID Connect Core §3.1.3.1; RFC 6749 §4.1.3; RFC 10017 §6.1.3.1
 pub(crate) async fn a_public_client_sends_its_id(stage: Stage) {
     let world = whole_life(&stage, Client::public(CLIENT_ID), |settings| {
         settings.unset("AUTH_CLIENT_SECRET")
@@ -337,6 +345,7 @@ fn key_pair(kind: &str) -> (String, String) {
     (pem("PRIVATE KEY", &private), pem("PUBLIC KEY", &public))
 }
 
+// OpenID Connect Core §3.1.3.1; OpenID Connect Discovery §3; RFC 9700 §2.5
 pub(crate) async fn private_key_jwt_signs_a_new_short_assertion_each_time(stage: Stage) {
     for (kind, algorithms) in [
         ("RSA", &["PS256", "RS256"][..]),

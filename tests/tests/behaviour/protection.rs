@@ -198,6 +198,7 @@ pub(crate) fn forged(ask: impl Fn() -> Ask) -> Vec<(&'static str, Ask)> {
     ]
 }
 
+// RFC 10017 §6.1.3.3
 pub(crate) async fn sign_out_is_refused_from_other_origins(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let cookie = world.browser.session_cookie().await;
@@ -240,6 +241,7 @@ pub(crate) async fn an_origin_that_cannot_be_read_is_another_one(stage: Stage) {
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// RFC 10017 §6.1.3.3
 pub(crate) async fn revocation_is_refused_from_other_origins(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let cookie = world.browser.session_cookie().await;
@@ -251,6 +253,7 @@ pub(crate) async fn revocation_is_refused_from_other_origins(stage: Stage) {
     assert_eq!(world.provider.control().count(Endpoint::Revoke), 0);
 }
 
+// RFC 10017 §6.1.3.3.2
 pub(crate) async fn requests_of_our_own_pass(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let post = || world.browser.script(Method::POST, "/api/revoke");
@@ -269,6 +272,7 @@ pub(crate) async fn requests_of_our_own_pass(stage: Stage) {
     }
 }
 
+// RFC 10017 §5.2.2.5
 pub(crate) async fn what_depends_on_the_session_is_not_stored(stage: Stage) {
     let world = stage.world().await;
     for path in [

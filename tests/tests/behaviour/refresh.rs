@@ -80,6 +80,7 @@ pub(crate) async fn the_token_is_fresh_before_the_handler_runs(stage: Stage) {
     assert_eq!(calls.len(), 1, "the dead token was shown to the API");
 }
 
+// RFC 6749 §6; RFC 9700 §2.2.2
 pub(crate) async fn every_expiry_is_followed_by_one_refresh(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     let control = world.provider.control();
@@ -222,6 +223,7 @@ pub(crate) async fn requests_share_the_outcome_of_a_refused_refresh(stage: Stage
     );
 }
 
+// RFC 9700 §4.14; RFC 10017 §6.1.2.2
 pub(crate) async fn a_refused_refresh_token_ends_the_session(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     let control = world.provider.control();
@@ -284,6 +286,7 @@ fn refreshed_id_token(world: &World, name: &'static str, value: Value) {
         });
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_refreshed_id_token_of_somebody_else_ends_the_session(stage: Stage) {
     for (name, value) in [
         ("sub", json!("bob")),
@@ -301,6 +304,7 @@ pub(crate) async fn a_refreshed_id_token_of_somebody_else_ends_the_session(stage
     }
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_refreshed_id_token_with_a_bad_signature_ends_the_session(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     world.provider.control().unsigned_id_token(true);
@@ -308,12 +312,14 @@ pub(crate) async fn a_refreshed_id_token_with_a_bad_signature_ends_the_session(s
     world.browser.assert_signed_out().await;
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_refreshed_id_token_needs_no_nonce(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     refreshed_id_token(&world, "nonce", Value::Null);
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_refresh_answer_may_lack_what_it_need_not_have(stage: Stage) {
     for name in ["id_token", "refresh_token", "token_type", "scope", "expires_in"] {
         let world = with_a_dead_token(&stage).await;
@@ -342,6 +348,7 @@ pub(crate) async fn a_refresh_answer_may_lack_what_it_need_not_have(stage: Stage
     }
 }
 
+// RFC 6749 §6; RFC 9700 §2.2.2
 pub(crate) async fn an_odd_refresh_answer_does_not_lose_the_rotated_token(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     let control = world.provider.control();
@@ -354,6 +361,7 @@ pub(crate) async fn an_odd_refresh_answer_does_not_lose_the_rotated_token(stage:
     assert_refreshed_once(control);
 }
 
+// RFC 6749 §6
 pub(crate) async fn without_rotation_the_refresh_token_serves_again(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     let control = world.provider.control();
@@ -431,6 +439,7 @@ pub(crate) async fn a_dead_token_without_a_refresh_token_is_no_session(stage: St
     assert_eq!(world.provider.control().refresh_count(), 0);
 }
 
+// OpenID Connect Core §12.1; RFC 6749 §6
 pub(crate) async fn a_refresh_authenticates_the_client_and_sends_no_more_than_it_must(stage: Stage) {
     let world = with_a_dead_token(&stage).await;
     world.browser.fetch("/api/ping").await.assert_status(200);

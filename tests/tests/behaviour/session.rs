@@ -28,6 +28,7 @@ async fn whole_visit(world: &World) {
     world.browser.navigate("/").await;
 }
 
+// RFC 10017 §6.1.3.2
 pub(crate) async fn cookies_are_http_only_lax_and_of_this_host(stage: Stage) {
     let world = stage.world().await;
     whole_visit(&world).await;
@@ -58,6 +59,7 @@ pub(crate) async fn cookies_are_http_only_lax_and_of_this_host(stage: Stage) {
     );
 }
 
+// RFC 6749 §3.1.2.1; RFC 9700 §2.6; RFC 10017 §6.1.3.2
 pub(crate) async fn with_https_cookies_are_secure_and_bound_to_the_host(stage: Stage) {
     let world = https_world(&stage, |settings| settings).await;
     whole_visit(&world).await;
@@ -115,6 +117,7 @@ pub(crate) async fn after_sign_in_the_attempt_s_cookie_is_gone(stage: Stage) {
     );
 }
 
+// RFC 10017 §6.1.3.2
 pub(crate) async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_session(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let before = world.browser.copy();
@@ -132,6 +135,7 @@ pub(crate) async fn every_sign_in_makes_a_new_identifier_and_ends_the_old_sessio
     before.assert_signed_out().await;
 }
 
+// RFC 10017 §6.1.3.2
 pub(crate) async fn an_identifier_that_was_planted_is_not_taken_over(stage: Stage) {
     let world = stage.world().await;
     // The attacker has an identifier of the application's own making, of a session that has ended, and plants it.
@@ -145,6 +149,7 @@ pub(crate) async fn an_identifier_that_was_planted_is_not_taken_over(stage: Stag
     planted.assert_signed_out().await;
 }
 
+// RFC 10017 §6.1.2.3
 pub(crate) async fn sign_out_makes_the_identifier_useless(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let copy = world.browser.copy();
@@ -277,6 +282,7 @@ pub(crate) async fn anonymous_requests_set_no_cookie(stage: Stage) {
     }
 }
 
+// RFC 6750 §5.3; RFC 9700 §2.2.1; RFC 10017 §6.1.2.1, §6.1.4.2
 pub(crate) async fn the_session_document_has_claims_scopes_and_deadlines_and_no_token(stage: Stage) {
     let world = stage.world().await;
     let now = auth_tests::jar::unix_now();

@@ -37,6 +37,7 @@ fn assert_sealed(what: &str, answer: &Answer) {
     }
 }
 
+// RFC 6749 §3.1.2.5, §10.13; RFC 9700 §4.2.4, §4.16
 pub(crate) async fn our_pages_load_nothing_and_are_not_framed(stage: Stage) {
     let world = stage.world().await;
     let browser = &world.browser;

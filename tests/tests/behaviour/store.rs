@@ -101,6 +101,7 @@ pub(crate) fn everything_in(folder: &TempDir) -> Vec<u8> {
         .collect()
 }
 
+// RFC 6749 §10.3, §10.4
 pub(crate) async fn the_file_holds_neither_tokens_nor_identifiers(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let mut world = world(&stage, &folder).await;

@@ -51,6 +51,7 @@ fn answer_with(world: &World, name: &'static str, value: Value) {
         });
 }
 
+// OpenID Connect Core §3.1.3.5; RFC 6749 §5.1
 pub(crate) async fn answers_that_are_no_token_response_are_refused(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();
@@ -81,6 +82,7 @@ pub(crate) async fn answers_that_are_no_token_response_are_refused(stage: Stage)
     accepted(&world, "afterwards").await;
 }
 
+// OpenID Connect Core §3.1.3.4
 pub(crate) async fn refusals_and_outages_are_502_or_503(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
@@ -111,12 +113,14 @@ pub(crate) async fn refusals_and_outages_are_502_or_503(stage: Stage) {
     accepted(&world, "afterwards").await;
 }
 
+// OpenID Connect Core §3.1.3.4
 pub(crate) async fn an_error_is_an_error_whatever_else_the_answer_holds(stage: Stage) {
     let world = stage.world().await;
     answer_with(&world, "error", json!("server_error"));
     refused(&world, "error beside tokens").await;
 }
 
+// OpenID Connect Core §3.1.3.3; RFC 6749 §5.1, §7.1
 pub(crate) async fn the_token_type_is_bearer_in_any_case(stage: Stage) {
     let world = stage.world().await;
     for value in [Value::Null, json!("mac"), json!("DPoP"), json!(""), json!(7)] {
@@ -129,6 +133,7 @@ pub(crate) async fn the_token_type_is_bearer_in_any_case(stage: Stage) {
     }
 }
 
+// RFC 6749 §5.1
 pub(crate) async fn an_access_token_is_needed(stage: Stage) {
     let world = stage.world().await;
     for value in [Value::Null, json!(""), json!(7)] {
@@ -137,6 +142,7 @@ pub(crate) async fn an_access_token_is_needed(stage: Stage) {
     }
 }
 
+// RFC 6749 §5.1
 pub(crate) async fn expires_in_may_be_text_and_nonsense_means_unknown(stage: Stage) {
     let world = stage.world().await;
     for value in [json!(300), json!("300")] {
@@ -157,6 +163,7 @@ pub(crate) async fn expires_in_may_be_text_and_nonsense_means_unknown(stage: Sta
     }
 }
 
+// RFC 6749 §5.1, §3.3
 pub(crate) async fn scopes_are_those_granted(stage: Stage) {
     let world = stage.world().await;
     answer_with(&world, "scope", json!("openid email"));
@@ -171,6 +178,7 @@ pub(crate) async fn scopes_are_those_granted(stage: Stage) {
     assert_eq!(scopes, ["email", "openid"]);
 }
 
+// OpenID Connect Core §16.11, §5.3.2
 pub(crate) async fn userinfo_of_somebody_else_fails_the_sign_in(stage: Stage) {
     let world = stage.world().await;
     for value in [json!("bob"), Value::Null, json!(""), json!(7)] {
@@ -194,6 +202,7 @@ pub(crate) async fn userinfo_of_somebody_else_fails_the_sign_in(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §5.3.4
 pub(crate) async fn a_signed_userinfo_answer_that_does_not_verify_fails_the_sign_in(stage: Stage) {
     let world = stage.world().await;
     let forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.";
@@ -209,6 +218,7 @@ pub(crate) async fn a_signed_userinfo_answer_that_does_not_verify_fails_the_sign
     world.browser.assert_signed_out().await;
 }
 
+// OpenID Connect Core §5.3.1, §5.3.3
 pub(crate) async fn any_other_failure_of_userinfo_does_not(stage: Stage) {
     let world = stage
         .world_with(|settings| settings.set("HTTP_TIMEOUT_SECS", 1))
@@ -236,6 +246,7 @@ pub(crate) async fn any_other_failure_of_userinfo_does_not(stage: Stage) {
     }
 }
 
+// OpenID Connect Core §5.3.4
 pub(crate) async fn userinfo_adds_claims_and_changes_none(stage: Stage) {
     let world = stage.world().await;
     let control = world.provider.control();

@@ -176,6 +176,7 @@ fn odd_values_of_claims_that_decide_nothing_do_no_harm() {
     assert_eq!(claims.authenticated_at(), None);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 1
 fn refuses_an_encrypted_token() {
     let error = IdTokenFixture::valid().check_token("a.b.c.d.e");
@@ -197,6 +198,7 @@ fn refuses_tokens_of_another_type() {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 6
 fn refuses_a_signature_by_another_key() {
     let other = TestKey::generate(Algorithm::ES256).jwk_with(json!({"kid": "k"}));
@@ -204,6 +206,7 @@ fn refuses_a_signature_by_another_key() {
     assert_eq!(error, IdTokenError::SignatureInvalid);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 6
 fn refuses_claims_that_were_changed_after_signing() {
     let fixture = IdTokenFixture::valid();
@@ -223,6 +226,7 @@ fn an_unknown_kid_is_told_apart_from_a_bad_signature() {
     assert_eq!(error, IdTokenError::UnknownKey);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 6
 fn the_alg_of_the_key_must_be_that_of_the_token() {
     let key = TestKey::of(Algorithm::RS256);
@@ -289,6 +293,7 @@ fn refuses_a_nested_token() {
     fixture.accepted();
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 7
 fn refuses_an_algorithm_that_is_not_on_the_list() {
     let mut fixture = IdTokenFixture::valid();
@@ -331,6 +336,7 @@ fn refuses_payloads_that_are_not_objects_of_distinct_members() {
     assert_eq!(fixture.check_token(""), Err(IdTokenError::Malformed));
 }
 
+// OpenID Connect Core §2, §3.1.3.7
 #[test] // step 2
 fn refuses_an_issuer_that_differs_in_a_byte() {
     for issuer in [
@@ -351,11 +357,13 @@ fn refuses_an_issuer_that_differs_in_a_byte() {
     assert_eq!(error, IdTokenError::IssuerMismatch);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 3
 fn accepts_an_audience_of_one_in_an_array() {
     IdTokenFixture::valid().claim("aud", json!([CLIENT])).accepted();
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 3
 fn rejects_id_token_meant_for_another_client() {
     for audience in [
@@ -377,6 +385,7 @@ fn rejects_id_token_meant_for_another_client() {
     assert_eq!(error, IdTokenError::AudienceMismatch);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // steps 3 and 4
 fn several_audiences_need_an_authorized_party() {
     let several = || IdTokenFixture::valid().claim("aud", json!(["an-api", CLIENT]));
@@ -384,6 +393,7 @@ fn several_audiences_need_an_authorized_party() {
     assert_eq!(several().refused(), IdTokenError::AuthorizedPartyMissing);
 }
 
+// OpenID Connect Core §3.1.3.7, §12.2
 #[test] // step 5
 fn refuses_an_authorized_party_that_is_not_us() {
     IdTokenFixture::valid().claim("azp", CLIENT).accepted();
@@ -403,6 +413,7 @@ fn accepts_an_expiry_within_the_tolerance() {
     IdTokenFixture::valid().claim("exp", NOW as f64 + 0.5).accepted();
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 9
 fn refuses_an_expired_token() {
     for exp in [NOW - TOLERANCE, NOW - TOLERANCE - 1, 0] {
@@ -425,6 +436,7 @@ fn no_times() -> [Value; 7] {
     ]
 }
 
+// OpenID Connect Core §2
 #[test] // step 9
 fn refuses_an_expiry_that_is_no_time() {
     for exp in no_times() {
@@ -448,6 +460,7 @@ fn refuses_a_token_before_its_time() {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 10
 fn refuses_a_token_from_the_future() {
     IdTokenFixture::valid().claim("iat", NOW + TOLERANCE).accepted();
@@ -457,6 +470,7 @@ fn refuses_a_token_from_the_future() {
     assert_eq!(error, IdTokenError::IssuedInFuture);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 10
 fn refuses_a_token_issued_more_than_an_hour_ago() {
     let issued_ago = |seconds: i64| IdTokenFixture::valid().claim("iat", NOW - seconds);
@@ -466,6 +480,7 @@ fn refuses_a_token_issued_more_than_an_hour_ago() {
     assert_eq!(too_old.at_refresh().refused(), IdTokenError::IssuedTooLongAgo);
 }
 
+// OpenID Connect Core §2
 #[test] // step 10
 fn refuses_a_time_of_issue_that_is_no_time() {
     for iat in no_times() {
@@ -476,6 +491,7 @@ fn refuses_a_time_of_issue_that_is_no_time() {
     assert_eq!(error, IdTokenError::IatInvalid);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 11
 fn refuses_another_nonce() {
     for nonce in ["n-0S6_WzA2Mk", "n-0S6_WzA2M", "N-0S6_WZA2MJ", ""] {
@@ -484,6 +500,7 @@ fn refuses_another_nonce() {
     }
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 11
 fn refuses_a_token_without_nonce_at_sign_in() {
     let error = IdTokenFixture::valid().without("nonce").refused();
@@ -500,6 +517,7 @@ fn needs_no_nonce_at_refresh() {
     IdTokenFixture::valid().at_refresh().accepted();
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 13
 fn max_age_demands_a_recent_authentication() {
     let authenticated_ago = |seconds: i64| {
@@ -513,6 +531,7 @@ fn max_age_demands_a_recent_authentication() {
     assert_eq!(too_old.refused(), IdTokenError::AuthTimeTooOld);
 }
 
+// OpenID Connect Core §3.1.3.7
 #[test] // step 13
 fn max_age_demands_an_auth_time() {
     let error = IdTokenFixture::valid().max_age(300).refused();

@@ -59,6 +59,7 @@ fn harmless(outcome: Result<Map<String, Value>, UserinfoError>) -> UserinfoError
     error
 }
 
+// OpenID Connect Core §5.3.2
 #[test]
 fn accepts_a_plain_answer_about_the_same_subject() {
     let body = r#"{"sub": "user-1", "email": "user@example.com"}"#;
@@ -83,6 +84,7 @@ fn a_missing_subject_fails_the_sign_in() {
     }
 }
 
+// OpenID Connect Core §5.3.3
 #[test]
 fn a_refused_or_broken_answer_does_not_fail_the_sign_in() {
     let body = br#"{"sub": "user-2"}"#;
@@ -204,6 +206,7 @@ fn userinfo_adds_what_the_id_token_lacks() {
     assert_eq!(Value::Object(claims), expected);
 }
 
+// OpenID Connect Core §5.3.4
 #[test]
 fn userinfo_never_sets_claims_of_the_token_or_roles() {
     let mut claims = Map::new();
@@ -231,6 +234,7 @@ fn every_error_has_a_documented_code_of_its_own() {
     assert!(codes.iter().all(|code| code.starts_with("userinfo.")));
 }
 
+// OpenID Connect Core §5.3.4
 #[test]
 fn only_algorithms_of_the_list_verify_a_signed_answer() {
     for algorithm in ALGORITHMS.iter().filter(|a| **a != Algorithm::ES256) {

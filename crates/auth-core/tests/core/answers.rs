@@ -118,6 +118,7 @@ async fn a_provider_that_is_gone_or_slow_signs_nobody_out() {
     assert_eq!(hasty.authenticate(Some(&id)).await.unwrap().refresh_count(), 2);
 }
 
+// OpenID Connect Discovery §3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_the_provider_refuses_is_a_matter_of_configuration() {
     let world = World::start().await;
@@ -156,6 +157,7 @@ async fn an_answer_that_is_lost_ends_as_a_clean_sign_in() {
     );
 }
 
+// OpenID Connect Core §12.2; RFC 6749 §6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_answer_lacks_stays() {
     let world = World::start().await;
@@ -188,6 +190,7 @@ async fn what_the_answer_lacks_stays() {
     assert!(to.contains("id_token_hint="), "{to}");
 }
 
+// RFC 6749 §6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_narrower_scope_is_believed() {
     let world = World::start().await;
@@ -244,6 +247,7 @@ async fn a_token_that_is_dead_on_arrival_makes_no_loop() {
     );
 }
 
+// RFC 6749 §7.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_token_type_loses_no_refresh_token() {
     let world = World::start().await;
@@ -275,6 +279,7 @@ async fn assert_refused(what: &str, tamper: impl FnOnce(&World)) {
     eventually("the tokens are revoked", || world.revoked().len() == 2).await;
 }
 
+// OpenID Connect Core §12.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refreshed_id_token_that_is_not_good_ends_the_session() {
     assert_refused("another user", |world| {

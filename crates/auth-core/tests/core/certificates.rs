@@ -118,6 +118,7 @@ fn serve(folder: &Path) -> u16 {
     port
 }
 
+// OpenID Connect Discovery §7.2; RFC 6749 §10.9; RFC 6750 §5.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
     let folder = Folder::make();

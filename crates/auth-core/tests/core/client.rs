@@ -26,6 +26,7 @@ async fn server(template: ResponseTemplate) -> MockServer {
     server
 }
 
+// RFC 6750 §5.2; RFC 9700 §4.9.1; RFC 10017 §6.1.3.6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_token_goes_to_the_configured_apis_only() {
     let stranger = server(ResponseTemplate::new(200)).await;
@@ -60,6 +61,7 @@ async fn the_token_goes_to_the_configured_apis_only() {
     assert!(stranger.received_requests().await.unwrap().is_empty());
 }
 
+// RFC 6750 §5.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_token_follows_no_redirect_to_another_origin() {
     let stranger = server(ResponseTemplate::new(200)).await;
@@ -96,6 +98,7 @@ async fn the_token_follows_no_redirect_to_another_origin() {
     );
 }
 
+// RFC 6750 §2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_users_token_replaces_any_other() {
     let world = World::start().await;

@@ -61,6 +61,7 @@ async fn roles_and_claims_are_compared_whole() {
     }
 }
 
+// RFC 9700 §2.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scope_that_is_missing_is_asked_for_once() {
     let world = World::with(|builder| builder.scopes("openid mail")).await;

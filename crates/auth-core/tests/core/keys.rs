@@ -113,6 +113,7 @@ async fn metadata_is_served_while_it_is_fetched_again() {
     assert_eq!(discoveries(), 2, "one fetch for all");
 }
 
+// RFC 9700 §2.6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metadata_outlives_an_outage() {
     let world = World::start().await;
@@ -160,6 +161,7 @@ async fn a_failure_is_remembered_for_a_second_at_most() {
     assert_eq!(discoveries(), 2);
 }
 
+// OpenID Connect Discovery §4.2, §4.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_cannot_be_trusted_is_not_used() {
     let world = World::start().await;

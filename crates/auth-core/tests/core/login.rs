@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::store::{Failure, Op};
 use crate::world::{BASE, CLIENT, World, assert_page, eventually, location, secs};
 
+// RFC 6749 §4.1.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_callbacks_at_once_one_redeems_the_code() {
     let world = World::start().await;
@@ -48,6 +49,7 @@ async fn of_fifty_callbacks_at_once_one_redeems_the_code() {
     );
 }
 
+// RFC 9700 §4.7.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_is_used_up_whatever_came_of_it() {
     let world = World::start().await;
@@ -86,6 +88,7 @@ async fn a_stale_callback_of_someone_signed_in_goes_on_to_the_app() {
     assert_page(&browser.callback(&target).await, 503, "store.unavailable");
 }
 
+// RFC 9700 §2.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_belongs_to_its_browser_its_key_and_its_time() {
     let world = World::start().await;
@@ -242,6 +245,7 @@ async fn the_sixth_attempt_drops_the_oldest() {
     assert_eq!(world.store.sessions(), 1, "each sign-in ends the session before");
 }
 
+// RFC 9207 §2.4, §3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_issuer_of_the_response_is_compared_and_demanded() {
     let world = World::start().await;
@@ -313,6 +317,7 @@ struct Employee {
     manager: Option<String>,
 }
 
+// OpenID Connect Core §3.1.3.3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_hook_sees_and_shapes_but_cannot_change_who_the_user_is() {
     let seen = Arc::new(Mutex::new(Value::Null));
@@ -450,6 +455,7 @@ async fn a_previous_session_that_cannot_be_ended_lets_no_new_one_in() {
     assert_eq!(world.store.sessions(), 1, "the new one is gone again");
 }
 
+// OpenID Connect Core §3.1.3.5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_that_is_not_good_leaves_the_session_alone() {
     let world = World::start().await;
@@ -461,6 +467,7 @@ async fn a_callback_that_is_not_good_leaves_the_session_alone() {
     assert!(browser.session().unwrap() == id);
     world.session(&id).await;
 }
+// OpenID Connect Core §3.1.2.1; RFC 6749 §4.1.1, §10.10; RFC 9700 §4.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_authorization_request_is_what_the_specifications_ask_for() {
     let world = World::start().await;
@@ -488,6 +495,7 @@ async fn the_authorization_request_is_what_the_specifications_ask_for() {
     assert_eq!(get("return_to"), None);
 }
 
+// Form Post Response Mode §2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_posted_is_read_from_the_body_only() {
     let world = World::with(|builder| builder.response_mode(ResponseMode::FormPost)).await;

@@ -10,6 +10,7 @@ use url::Url;
 use crate::store::Op;
 use crate::world::{BASE, CLIENT, World, assert_page, location, secs};
 
+// RFC 9700 §4.14.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_out_revokes_both_tokens_and_goes_on_to_the_provider() {
     let world = World::start().await;

@@ -106,6 +106,7 @@ async fn a_record_that_another_instance_refreshed_is_adopted_in_any_pause() {
     assert_eq!(world.control().refresh_count(), 4);
 }
 
+// RFC 6749 §5.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_failure_has_its_own_code() {
     let world = World::start().await;
@@ -242,6 +243,7 @@ async fn a_refreshed_id_token_says_anew_when_the_provider_s_session_ends() {
     }
 }
 
+// RFC 10017 §6.1.2.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_does_not_outlive_its_refresh_token() {
     for name in ["refresh_expires_in", "refresh_token_expires_in"] {

@@ -241,6 +241,7 @@ async fn a_holder_whose_lease_has_run_out_still_saves() {
     );
 }
 
+// RFC 9700 §4.14
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_refresh_token_that_is_not_current_ends_nothing() {
     let world = World::start().await;

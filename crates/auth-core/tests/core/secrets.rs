@@ -91,6 +91,7 @@ fn recorded() -> String {
     std::mem::take(&mut LOG.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+// RFC 6749 §10.3, §10.4, §10.5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_of_a_sessions_life_is_logged() {
     let world = World::start().await;
