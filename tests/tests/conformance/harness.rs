@@ -11,7 +11,7 @@ use auth_testing::{Client, Control, DevProviderBuilder, Endpoint};
 use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, HTTPS_BASE};
 use auth_tests::{Answer, Browser, Carrier, Framework, Site, Stage, World};
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 /// Who signs in.
@@ -315,3 +315,52 @@ impl Rp {
 
 /// Where `/api/me` gets its answer.
 const API: Endpoint = Endpoint::Api("/scim2/Me");
+
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// The provider tells of a sign-out (Back-Channel Logout 1.0 §2.5).
+impl Rp {
+    /// The claims of a good logout token for this browser's session.
+    pub(crate) async fn logout_claims(&self, browser: &Browser) -> Map<String, Value> {
+        let now = auth_tests::jar::unix_now();
+        let sid = browser.session().await["user"]["sid"].clone();
+        let claims = json!({
+            "iss": self.issuer(),
+            "sub": USER,
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": format!("logout of {}", sid.as_str().unwrap()),
+            "events": {LOGOUT_EVENT: {}},
+            "sid": sid,
+        });
+        claims.as_object().unwrap().clone()
+    }
+
+    /// A logout token with these claims, signed with the provider's key.
+    pub(crate) fn sign(&self, claims: &Map<String, Value>) -> String {
+        self.control().sign_jwt("logout+jwt", claims)
+    }
+
+    /// Sends a logout token, as the provider does.
+    pub(crate) async fn tells(&self, logout_token: &str) -> Answer {
+        let request = self.browser().request(Method::POST, "/auth/backchannel-logout");
+        request.form(&[("logout_token", logout_token)]).await
+    }
+
+    /// This logout token is refused with 400, and the session goes on. Its twin without the fault ends it.
+    pub(crate) async fn refuses_to_sign_out(&self, browser: &Browser, bad: &str) {
+        let answer = self.tells(bad).await;
+        answer.assert_status(400).assert_no_store();
+        assert_eq!(answer.json()["error"], "invalid_request");
+        browser.assert_signed_in_as(USER).await;
+        self.signs_out(browser).await;
+    }
+
+    /// A good logout token is accepted, and the session is over.
+    pub(crate) async fn signs_out(&self, browser: &Browser) {
+        let good = self.sign(&self.logout_claims(browser).await);
+        self.tells(&good).await.assert_status(200).assert_no_store();
+        browser.assert_signed_out().await;
+    }
+}

@@ -10,6 +10,7 @@
 //! | Form Post | the same modules, the authorization response posted from another site |
 //! | Config | discovery and key rotation |
 //! | RP-Initiated Logout | sign-out by way of the provider |
+//! | Back-Channel Logout, Front-Channel Logout | the provider tells of a sign-out |
 //! | 3rd party initiated login | a sign-in that another site begins |
 //! | Refresh | refreshed ID tokens; no part of the certification programme. Two modules that no plan names are beside it |
 //! | comprehensive | what remains of the plan with everything; no part of the certification programme |
@@ -44,6 +45,16 @@ mod oidcc_client_test_refresh_token_invalid_aud;
 mod oidcc_client_test_refresh_token_invalid_azp;
 mod oidcc_client_test_refresh_token_invalid_issuer;
 mod oidcc_client_test_refresh_token_invalid_sub;
+mod oidcc_client_test_rp_backchannel_rpinitlogout;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_alg_none;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_no_event;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event;
+mod oidcc_client_test_rp_backchannel_rpinitlogout_wrong_iss;
+mod oidcc_client_test_rp_frontchannel_opinitlogout;
+mod oidcc_client_test_rp_frontchannel_rpinitlogout;
 mod oidcc_client_test_rp_init_logout;
 mod oidcc_client_test_rp_init_logout_no_state;
 mod oidcc_client_test_rp_init_logout_other_state;
@@ -125,6 +136,20 @@ conformance! {
         oidcc_client_test_rp_init_logout,
         oidcc_client_test_rp_init_logout_other_state,
         oidcc_client_test_rp_init_logout_no_state,
+    }
+    "oidcc-client-back-channel-logout-rp-basic" back_channel_logout(Query) {
+        oidcc_client_test_rp_backchannel_rpinitlogout,
+        oidcc_client_test_rp_backchannel_rpinitlogout_no_event,
+        oidcc_client_test_rp_backchannel_rpinitlogout_with_nonce,
+        oidcc_client_test_rp_backchannel_rpinitlogout_wrong_aud,
+        oidcc_client_test_rp_backchannel_rpinitlogout_wrong_event,
+        oidcc_client_test_rp_backchannel_rpinitlogout_wrong_iss,
+        oidcc_client_test_rp_backchannel_rpinitlogout_alg_none,
+        oidcc_client_test_rp_backchannel_rpinitlogout_wrong_alg,
+    }
+    "oidcc-client-front-channel-logout-rp-basic" front_channel_logout(Query) {
+        oidcc_client_test_rp_frontchannel_rpinitlogout,
+        oidcc_client_test_rp_frontchannel_opinitlogout,
     }
     "oidcc-client-test-3rd-party-init-login-test-plan" third_party_initiated_login(Query) {
         oidcc_client_test_3rd_party_init_login,

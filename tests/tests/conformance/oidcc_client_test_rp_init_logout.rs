@@ -1,6 +1,6 @@
 //! `oidcc-client-test-rp-init-logout`: the sign-out goes to the provider and comes back (OpenID Connect RP-Initiated Logout 1.0 §2).
 //!
-//! In the suite, the provider then also sends a back-channel or front-channel logout; those come with their own modules.
+//! In the suite, the provider then also sends a back-channel or front-channel logout; those have modules of their own.
 
 use auth_testing::Endpoint;
 use auth_tests::Site;
