@@ -336,7 +336,7 @@ pub(crate) async fn what_the_provider_refuses_names_the_setting(stage: Stage) {
         button_signs_in(&world, &browser, &button, "/profile").await;
     }
     // A secret that is really wrong.
-    let wrong = Client::confidential(CLIENT_ID, "was changed at the provider");
+    let wrong = Client::confidential(CLIENT_ID, "rotated-there-7Qx2-kd91-mm40");
     control.register(wrong.redirect_uri(format!("{BASE}/auth/callback")));
     let callback = response(&world, &world.browser).await;
     let answer = world.callback(&world.browser, &callback).await;
