@@ -115,14 +115,12 @@ impl Driver {
         self.web.current_url().await.unwrap()
     }
 
+    /// What the page shows; nothing while one page goes and the next comes.
     pub(crate) async fn text(&self) -> String {
-        self.web
-            .find(By::Tag("body"))
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
+        match self.web.find(By::Tag("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
     }
 
     /// Waits until the page at this path shows this text.

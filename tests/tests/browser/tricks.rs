@@ -209,7 +209,7 @@ async fn tabs_and_history(stage: Stage) {
     for _ in 0..2 {
         assert_eq!(
             scene.failure_code().await.as_deref(),
-            Some("login.cookies_blocked")
+            Some("login.attempt_dropped")
         );
         web.refresh().await.unwrap();
     }
