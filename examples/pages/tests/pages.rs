@@ -140,10 +140,11 @@ fn pages_need_no_script_and_no_inline_style_but_the_one_sheet() {
             .split('<')
             .filter_map(|rest| rest.split_once('>'))
             .map(|(tag, _)| tag);
-        assert!(
-            !tags.into_iter().any(|tag| tag.contains(" on")),
-            "{name} has an event handler"
-        );
+        for tag in tags {
+            // Without the values, which may say anything.
+            let names: String = tag.split('"').step_by(2).collect();
+            assert!(!names.contains(" on"), "{name} has an event handler: {tag}");
+        }
         assert!(
             page.contains(&format!("<style>{STYLE}</style>")),
             "{name}: the sheet's hash would not match"
