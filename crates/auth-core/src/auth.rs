@@ -331,11 +331,6 @@ impl Auth {
         self.0.tasks.wait().await;
     }
 
-    #[cfg(feature = "fuzzing")]
-    pub(crate) fn config(&self) -> &Config {
-        &self.0.config
-    }
-
     // ---- the routes -----------------------------------------------------------------------------------------
 
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
@@ -563,9 +558,13 @@ impl Auth {
             .spawn(async move { core.frontchannel_logout(&request).await })
             .await;
         match done {
-            Err(_) => self.page(&RefreshError::Interrupted.into(), ReturnTo::default()),
+            Err(_) => self.page_to(
+                &RefreshError::Interrupted.into(),
+                ReturnTo::default(),
+                Again::Otherwise,
+            ),
             Ok(Some(Ok(()))) => respond::signed_out(&self.issuer()),
-            Ok(Some(Err(error))) => self.page(&error.into(), ReturnTo::default()),
+            Ok(Some(Err(error))) => self.page_to(&error.into(), ReturnTo::default(), Again::Otherwise),
             Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
     }

@@ -16,6 +16,8 @@ mod properties;
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use algorithm::ALGORITHMS;
 pub use algorithm::{Algorithm, UnsupportedAlgorithm};
 pub(crate) use claims::{ObjectError, audience, instant, parse_object};
 pub use jwk::KeySetError;

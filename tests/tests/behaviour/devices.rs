@@ -9,6 +9,8 @@ use auth_tests::{Browser, Stage, World};
 use http::Method;
 use serde_json::Value;
 
+use crate::modes::plain;
+
 async fn sign_in(world: &World, browser: &Browser, user: &str, agent: &str) {
     let request = world.begin(browser, "/auth/login").await;
     let callback = world.approve(&request, user).await;
@@ -131,6 +133,22 @@ pub(crate) async fn nobody_ends_the_session_of_somebody_else(stage: Stage) {
         .assert_status(204);
     world.browser.assert_signed_in_as("alice").await;
     assert_eq!(list(&world.browser).await.len(), 2);
+}
+
+pub(crate) async fn users_whom_nobody_names_see_only_themselves(stage: Stage) {
+    // Neither userinfo nor introspection: the subject is empty, and that is nobody else's.
+    let world = plain(&stage, |settings, _| settings).await;
+    let other = world.browser.fresh();
+    world.sign_in_with(&world.browser, "alice").await;
+    world.sign_in_with(&other, "bob").await;
+    let id = id_of_this(&world.browser).await;
+    for browser in [&world.browser, &other] {
+        assert_eq!(list(browser).await.len(), 1);
+    }
+    let delete = |path: String| other.script(Method::DELETE, &path);
+    delete(format!("/api/sessions/{id}")).await.assert_status(404);
+    delete("/api/sessions".to_owned()).await.assert_status(204);
+    world.browser.fetch("/api/ping").await.assert_status(200);
 }
 
 pub(crate) async fn the_page_has_a_button_for_each(stage: Stage) {

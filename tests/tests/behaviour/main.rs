@@ -245,6 +245,7 @@ behaviour! {
             one_session_is_ended_and_its_tokens_revoked,
             all_others_are_ended,
             nobody_ends_the_session_of_somebody_else,
+            users_whom_nobody_names_see_only_themselves,
             the_page_has_a_button_for_each,
         }
         provider_logout {

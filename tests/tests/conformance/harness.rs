@@ -323,14 +323,14 @@ impl Rp {
     /// The claims of a good logout token for this browser's session.
     pub(crate) async fn logout_claims(&self, browser: &Browser) -> Map<String, Value> {
         let now = auth_tests::jar::unix_now();
-        let sid = browser.session().await["user"]["sid"].clone();
+        let sid = self.sid(browser).await;
         let claims = json!({
             "iss": self.issuer(),
             "sub": USER,
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 120,
-            "jti": format!("logout of {}", sid.as_str().unwrap()),
+            "jti": format!("logout of {sid}"),
             "events": {LOGOUT_EVENT: {}},
             "sid": sid,
         });
@@ -362,5 +362,22 @@ impl Rp {
         let good = self.sign(&self.logout_claims(browser).await);
         self.tells(&good).await.assert_status(200).assert_no_store();
         browser.assert_signed_out().await;
+    }
+
+    /// A frame in the provider's page that names this session, and this issuer (Front-Channel Logout 1.0 §2).
+    pub(crate) async fn shows_a_frame(&self, iss: &str, sid: &str) -> Answer {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("iss", iss), ("sid", sid)])
+            .finish();
+        let address = format!("/auth/frontchannel-logout?{query}");
+        self.browser().navigate(&address).site(Site::CrossSite).await
+    }
+
+    /// The provider's name of this browser's session.
+    pub(crate) async fn sid(&self, browser: &Browser) -> String {
+        browser.session().await["user"]["sid"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }

@@ -15,26 +15,12 @@ use url::{Host, Url};
 use super::{CLIENT, ISSUER, NOW, bit, case};
 use crate::config::EndpointOverrides;
 use crate::http::Answer;
-use crate::jose::{Algorithm, Jws, KeySet, SigningKey, parse_key_set};
+use crate::jose::{ALGORITHMS, Algorithm, Jws, KeySet, SigningKey, parse_key_set};
 use crate::metadata::{self, Metadata};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::token::{TokenResponse, read_introspection};
 use crate::types::{Issuer, Scopes};
 use crate::{id_token as validation, logout_token as logout, userinfo as answer};
-
-/// Every algorithm there is.
-const ALGORITHMS: [Algorithm; 10] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::ES512,
-    Algorithm::EdDSA,
-];
 
 /// The private half of the first of [`KEYS`]: RFC 8037, appendix A.1. Its signatures are the same every time.
 static SIGNER: LazyLock<SigningKey> =

@@ -141,26 +141,28 @@ impl JwsSigningAlgorithm for Algorithm {
 )]
 pub struct UnsupportedAlgorithm;
 
+/// Every algorithm there is.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) const ALGORITHMS: [Algorithm; 10] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::ES512,
+    Algorithm::EdDSA,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Algorithm; 10] = [
-        Algorithm::RS256,
-        Algorithm::RS384,
-        Algorithm::RS512,
-        Algorithm::PS256,
-        Algorithm::PS384,
-        Algorithm::PS512,
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::ES512,
-        Algorithm::EdDSA,
-    ];
-
     #[test]
     fn names_survive_text_and_json() {
-        for algorithm in ALL {
+        for algorithm in ALGORITHMS {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
             let json = serde_json::to_value(algorithm).expect("an algorithm is a JSON string");
             assert_eq!(json, algorithm.as_str());

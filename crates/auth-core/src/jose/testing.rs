@@ -12,22 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+pub(crate) use super::ALGORITHMS;
 use super::signing_key::rsa_numbers;
 use super::{Algorithm, KeySet, parse_key_set};
-
-/// Every algorithm there is.
-pub(crate) const ALGORITHMS: [Algorithm; 10] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::ES512,
-    Algorithm::EdDSA,
-];
 
 /// A private key of any kind that the crate can verify.
 pub(crate) enum TestKey {

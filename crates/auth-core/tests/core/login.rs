@@ -566,6 +566,12 @@ async fn a_third_party_can_ask_for_a_sign_in_here_and_nowhere_else() {
         "{}",
         location(&reply)
     );
+    // What would make the redirect longer than proxies take is left out.
+    for (length, is_kept) in [(1024, true), (1025, false)] {
+        let reply = ask(format!("login_hint={}", "a".repeat(length))).await;
+        assert_eq!(reply.status, 303);
+        assert_eq!(location(&reply).contains("login_hint="), is_kept, "{length}");
+    }
     for query in [
         "iss=https://id.example".to_owned(),
         "iss=".to_owned(),

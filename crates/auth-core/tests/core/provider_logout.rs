@@ -344,6 +344,18 @@ async fn what_the_front_channel_cannot_end_is_not_written_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_whose_sign_out_failed_offers_no_sign_in() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let query = format!("?iss={}&sid={}", world.provider.issuer(), sid(&world, &id).await);
+    world.store.fail_next(Op::Delete, Failure::Lost);
+    let reply = show(&world.auth, &query).await;
+    assert_page(&reply, 503, "store.unavailable");
+    assert!(!reply.body.contains("/auth/login"), "{}", reply.body);
+    world.session(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_goes_away_does_not_break_a_sign_out_off() {
     let world = World::start().await;
     let id = world.sign_in().await;
