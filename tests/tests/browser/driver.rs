@@ -111,6 +111,12 @@ impl Driver {
         self.element(css).await.click().await.unwrap();
     }
 
+    /// Presses the button that signs out, and waits for a page that offers to sign in.
+    pub(crate) async fn sign_out(&self) {
+        self.click("form[action='/auth/logout'] button").await;
+        self.element("main a[href^='/auth/login']").await;
+    }
+
     pub(crate) async fn url(&self) -> url::Url {
         self.web.current_url().await.unwrap()
     }

@@ -57,6 +57,13 @@ impl Scene {
         self.arrives(return_to).await;
     }
 
+    /// Signs out by the button of the page that is open, and waits for the home page of nobody: the address alone may
+    /// be that of before.
+    async fn sign_out(&self) {
+        self.driver.sign_out().await;
+        self.arrives("/").await;
+    }
+
     /// The provider knows nobody any more, and asks who it is.
     async fn forget_provider(&self) {
         self.goto("/healthz").await;
@@ -187,8 +194,7 @@ async fn tabs_and_history(stage: Stage) {
         scene.goto(path).await;
         scene.driver.shows(path, "bob@example.com").await;
     }
-    scene.driver.click("form[action='/auth/logout'] button").await;
-    scene.arrives("/").await;
+    scene.sign_out().await;
     for steps in 1..=4 {
         web.back().await.unwrap();
         wait::until("a page", Duration::from_secs(10), || async {
@@ -240,8 +246,7 @@ async fn fetches_after_the_session_has_ended(stage: Stage) {
     let tab = scene.driver.web.new_tab().await.unwrap();
     scene.driver.web.switch_to_window(tab).await.unwrap();
     scene.goto("/").await;
-    scene.driver.click("form[action='/auth/logout'] button").await;
-    scene.arrives("/").await;
+    scene.sign_out().await;
     scene.driver.web.switch_to_window(first).await.unwrap();
     for path in ["/api/ping", "/api/me", "/profile", "/dashboard"] {
         let answer = scene.script(fetch, json!(path)).await;

@@ -63,7 +63,7 @@ async fn visit(stage: Stage, settings: Settings, window: (u32, u32)) {
     driver.goto(&base).await;
     driver.shows("/", "alice@example.com").await;
     driver.picture("6-home-signed-in").await;
-    driver.click("form[action='/auth/logout'] button").await;
+    driver.sign_out().await;
     wait::until("back at the home page", Duration::from_secs(10), || async {
         driver.url().await.as_str() == format!("{base}/")
     })
