@@ -5,6 +5,8 @@
 //   access_token_lifetime  seconds
 //   key_directory          where the private key of the `assertion-client` is written (PKCS#8 PEM)
 //
+// `GET /control/app?origin=…` says where the app really listens. `GET /control/events` is what has happened so far.
+//
 // Prints `listening on ISSUER` when ready and ends when its standard input closes, so that it never outlives the test.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -33,7 +35,14 @@ const registration = {
   response_types: ['code'],
   redirect_uris: [`${settings.base_url}/auth/callback`],
   post_logout_redirect_uris: [`${settings.base_url}/`],
+  backchannel_logout_uri: `${settings.base_url}/auth/backchannel-logout`,
 };
+
+// Where requests for base_url go.
+let app = settings.base_url;
+
+// What has happened: a count per name, and the claims of the logout tokens sent.
+const events = { logout_tokens: [] };
 
 const configuration = {
   clients: [
@@ -43,6 +52,8 @@ const configuration = {
       // Characters that mean something in a form, in a URL and in Basic credentials.
       client_secret: 's&cret+1:%25 /=~not-for-the-logs',
       token_endpoint_auth_method: 'client_secret_basic',
+      // Its logout tokens name one session. The other client's name the user.
+      backchannel_logout_session_required: true,
     },
     {
       ...registration,
@@ -64,11 +75,20 @@ const configuration = {
   // A certified provider of the strict kind: these claims are to be had from userinfo only.
   conformIdTokenClaims: true,
   features: {
+    backchannelLogout: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
     userinfo: { enabled: true },
+  },
+  // The provider's own guard refuses loopback addresses, which is where the app is.
+  async fetch(url, { dispatcher: _guard, ...options }) {
+    const token = new URLSearchParams(options.body).get('logout_token');
+    if (token) {
+      events.logout_tokens.push(JSON.parse(Buffer.from(token.split('.')[1], 'base64url')));
+    }
+    return fetch(url.replace(settings.base_url, app), options);
   },
   pkce: { required: () => true },
   // Each refresh uses the token up; presenting a used one again ends the whole grant.
@@ -103,10 +123,11 @@ const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, configuration);
-  const events = {};
   for (const name of [
     'access_token.destroyed',
     'authorization.success',
+    'backchannel.error',
+    'backchannel.success',
     'end_session.success',
     'grant.error',
     'grant.revoked',
@@ -121,6 +142,7 @@ server.listen(0, '127.0.0.1', () => {
     });
   }
   provider.on('server_error', (_context, error) => console.error('server_error', error));
+  provider.on('backchannel.error', (_context, error) => console.error('backchannel.error', error));
   provider.on('grant.error', (_context, error) => console.error('grant.error', error.error, error.error_detail));
 
   const answer = (response, status, type, value, headers = {}) => {
@@ -151,6 +173,9 @@ server.listen(0, '127.0.0.1', () => {
   server.on('request', (request, response) => {
     if (request.url === '/api/scim2/Me') {
       api(request, response).catch((error) => answer(response, 500, 'application/json', { error: String(error) }));
+    } else if (request.url.startsWith('/control/app?')) {
+      app = new URL(request.url, issuer).searchParams.get('origin');
+      answer(response, 200, 'application/json', { app });
     } else if (request.url === '/control/events') {
       answer(response, 200, 'application/json', events);
     } else {

@@ -1,4 +1,5 @@
-//! Interoperability: both applications sign in at `oidc-provider`, a certified OpenID provider from npm, with its own forms.
+//! Interoperability: both applications sign in at `oidc-provider`, a certified OpenID provider from npm, with its own forms, and are
+//! told by it who has signed out there (Back-Channel Logout 1.0; it has no front-channel logout).
 //!
 //! Needs node and the packages of `tests/interop`; `./tests/run` sees to both.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -7,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use auth_tests::jar::unix_now;
 use auth_tests::stage::{BASE, Environment};
-use auth_tests::{Answer, Browser, Carrier, Framework, Stage, html, wait};
+use auth_tests::{Answer, App, Browser, Carrier, Framework, Stage, html, wait};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -79,12 +82,38 @@ impl Provider {
             .set("RUST_LOG", "trace")
     }
 
+    /// Starts an application that signs in here and can be reached from here.
+    async fn app(&self, stage: &Stage, settings: Settings) -> (App, Browser) {
+        let app = stage.start(&settings(self.environment(stage), self)).await;
+        let browser = stage.browser(&app, BASE);
+        let found = format!("{}/control/app?origin=http://{}", self.issuer, app.address());
+        browser.fetch(&found).await.assert_status(200);
+        (app, browser)
+    }
+
     async fn events(&self, browser: &Browser) -> Value {
         browser
             .fetch(&format!("{}/control/events", self.issuer))
             .await
             .json()
     }
+}
+
+/// The settings of a client that is registered there.
+type Settings = fn(Environment, &Provider) -> Environment;
+
+fn a_secret(environment: Environment, _: &Provider) -> Environment {
+    environment
+        .set("AUTH_CLIENT_ID", "secret-client")
+        .set("AUTH_CLIENT_SECRET", "s&cret+1:%25 /=~not-for-the-logs")
+}
+
+/// And ES256.
+fn signed_assertions(environment: Environment, provider: &Provider) -> Environment {
+    environment
+        .set("AUTH_CLIENT_ID", "assertion-client")
+        .set("AUTH_CLIENT_AUTH", "private_key_jwt")
+        .set("AUTH_CLIENT_KEY", provider.key.display())
 }
 
 /// Signs in with the provider's own forms: name and password, then consent.
@@ -112,9 +141,22 @@ async fn sign_in(browser: &Browser, user: &str) -> Answer {
     page
 }
 
-/// Signs out here and there, by the provider's confirmation form.
+/// Signs out here and there.
 async fn sign_out(browser: &Browser) -> Answer {
     let page = browser.follow(browser.submit("/auth/logout", &[]).await).await;
+    confirm(browser, &page).await
+}
+
+/// Signs out at the provider, without a word to the application.
+async fn sign_out_there(browser: &Browser, provider: &Provider) -> Answer {
+    let page = browser
+        .navigate(&format!("{}/session/end", provider.issuer))
+        .await;
+    confirm(browser, &page).await
+}
+
+/// Presses the button of the provider's confirmation form.
+async fn confirm(browser: &Browser, page: &Answer) -> Answer {
     page.assert_status(200);
     let forms = html::forms(&page.body);
     let form = forms
@@ -122,15 +164,12 @@ async fn sign_out(browser: &Browser) -> Answer {
         .unwrap_or_else(|| panic!("no form to confirm: {}", page.describe()));
     let mut fields = form.inputs.clone();
     fields.push(("logout".to_owned(), "yes".to_owned()));
-    browser.follow(browser.press(&page, form, &fields).await).await
+    browser.follow(browser.press(page, form, &fields).await).await
 }
 
-async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider) -> Environment) {
+async fn whole_visit(stage: Stage, settings: Settings) {
     let provider = Provider::start().await;
-    let app = stage
-        .start(&settings(provider.environment(&stage), &provider))
-        .await;
-    let browser = stage.browser(&app, BASE);
+    let (_app, browser) = provider.app(&stage, settings).await;
 
     let profile = sign_in(&browser, "ada").await;
     profile.assert_status(200);
@@ -173,6 +212,12 @@ async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider)
         (&json!(0), &json!(0), &json!(1)),
         "{events}"
     );
+    // The provider tells the application of a sign-out that it knows of already.
+    assert_eq!(
+        (&events["backchannel.success"], &events["backchannel.error"]),
+        (&json!(1), &json!(0)),
+        "{events}"
+    );
     assert!(
         events["refresh_token.destroyed"].as_u64().unwrap() >= 1,
         "the refresh token was not revoked: {events}"
@@ -197,57 +242,144 @@ async fn whole_visit(stage: Stage, settings: impl FnOnce(Environment, &Provider)
     browser.assert_signed_out().await;
 }
 
-async fn with_a_secret(framework: Framework) {
-    Stage::run(framework, Carrier::Cookie, |stage| {
-        whole_visit(stage, |environment, _| {
-            environment
-                .set("AUTH_CLIENT_ID", "secret-client")
-                .set("AUTH_CLIENT_SECRET", "s&cret+1:%25 /=~not-for-the-logs")
-        })
+/// Two browsers of ada and one of grace.
+async fn three(provider: &Provider, browser: &Browser) -> [Browser; 3] {
+    let browsers = [browser.clone(), browser.fresh(), browser.fresh()];
+    for (browser, user) in browsers.iter().zip(["ada", "ada", "grace"]) {
+        sign_in(browser, user).await.assert_status(200);
+        browser.assert_signed_in_as(user).await;
+    }
+    let events = provider.events(browser).await;
+    assert_eq!(events["logout_tokens"], json!([]));
+    browsers
+}
+
+/// What the provider has told the application: one logout token, taken.
+async fn only_logout_token(provider: &Provider, browser: &Browser) -> Value {
+    let events = provider.events(browser).await;
+    assert_eq!(
+        (
+            &events["backchannel.success"],
+            &events["backchannel.error"],
+            &events["server_error"]
+        ),
+        (&json!(1), &json!(0), &json!(0)),
+        "{events}"
+    );
+    assert_eq!(events["logout_tokens"].as_array().unwrap().len(), 1, "{events}");
+    events["logout_tokens"][0].clone()
+}
+
+async fn the_access_token_dies(browser: &Browser) {
+    let dies_at = browser.session().await["access_token_expires_at"]
+        .as_u64()
+        .unwrap();
+    wait::until("the access token is dead", Duration::from_secs(30), || async {
+        unix_now() > dies_at
     })
     .await;
 }
 
-async fn with_signed_assertions_and_es256(framework: Framework) {
-    Stage::run(framework, Carrier::Cookie, |stage| {
-        whole_visit(stage, |environment, provider| {
-            environment
-                .set("AUTH_CLIENT_ID", "assertion-client")
-                .set("AUTH_CLIENT_AUTH", "private_key_jwt")
-                .set("AUTH_CLIENT_KEY", provider.key.display())
-        })
-    })
-    .await;
+async fn one_session_ends(stage: Stage) {
+    let provider = Provider::start().await;
+    let (_app, browser) = provider.app(&stage, a_secret).await;
+    let [first, second, grace] = three(&provider, &browser).await;
+    let sid = first.session().await["user"]["sid"].clone();
+    assert!(sid.is_string() && sid != second.session().await["user"]["sid"]);
+
+    let landing = sign_out_there(&first, &provider).await;
+    assert!(
+        landing.url.as_str().starts_with(&provider.issuer),
+        "{}",
+        landing.describe()
+    );
+    let token = only_logout_token(&provider, &first).await;
+    assert_eq!((&token["sub"], &token["sid"]), (&json!("ada"), &sid), "{token}");
+    first.assert_signed_out().await;
+    second.assert_signed_in_as("ada").await;
+    grace.assert_signed_in_as("grace").await;
+
+    // The first one's access token dies too, and nobody asks for another; the second one's is replaced.
+    the_access_token_dies(&second).await;
+    let before = provider.events(&first).await;
+    first.fetch("/api/me").await.assert_status(401);
+    first.assert_signed_out().await;
+    let after = provider.events(&first).await;
+    for name in ["refresh_token.consumed", "grant.error", "grant.success"] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    second.fetch("/api/me").await.assert_status(200);
+    let after = provider.events(&first).await;
+    assert!(
+        after["refresh_token.consumed"].as_u64() > before["refresh_token.consumed"].as_u64(),
+        "{after}"
+    );
 }
 
-mod axum {
-    use auth_tests::Framework;
+async fn all_sessions_of_the_user_end(stage: Stage) {
+    let provider = Provider::start().await;
+    let (_app, browser) = provider.app(&stage, signed_assertions).await;
+    let [first, second, grace] = three(&provider, &browser).await;
 
-    #[tokio::test]
-    #[ignore = "needs node; run ./tests/run"]
-    async fn signs_in_refreshes_and_signs_out_with_a_secret() {
-        super::with_a_secret(Framework::Axum).await;
-    }
+    sign_out_there(&first, &provider).await;
+    let token = only_logout_token(&provider, &first).await;
+    assert_eq!(
+        (&token["sub"], &token["sid"]),
+        (&json!("ada"), &Value::Null),
+        "{token}"
+    );
+    first.assert_signed_out().await;
+    second.assert_signed_out().await;
+    grace.assert_signed_in_as("grace").await;
+    // Signing in again is not what was ended.
+    sign_in(&first, "ada").await.assert_status(200);
+    first.assert_signed_in_as("ada").await;
+    second.assert_signed_out().await;
+}
 
-    #[tokio::test]
-    #[ignore = "needs node; run ./tests/run"]
-    async fn signs_in_refreshes_and_signs_out_with_signed_assertions() {
-        super::with_signed_assertions_and_es256(Framework::Axum).await;
+async fn a_refresh_under_way_revives_nothing(stage: Stage) {
+    let provider = Provider::start().await;
+    let (_app, browser) = provider.app(&stage, a_secret).await;
+    sign_in(&browser, "ada").await.assert_status(200);
+    the_access_token_dies(&browser).await;
+    // Other tabs, which the sign-out's own cookies do not reach.
+    let tabs = [browser.copy(), browser.copy(), browser.copy()];
+    let requests = join_all(tabs.iter().map(|tab| async { tab.fetch("/api/me").await.status }));
+    let (statuses, _) = tokio::join!(requests, sign_out_there(&browser, &provider));
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 401)),
+        "{statuses:?}"
+    );
+    only_logout_token(&provider, &browser).await;
+    for tab in &tabs {
+        tab.fetch("/api/me").await.assert_status(401);
+        tab.assert_signed_out().await;
     }
 }
 
-mod actix {
-    use auth_tests::Framework;
+macro_rules! both {
+    ($($name:ident: $case:expr;)*) => {
+        mod axum {
+            $(both!($name, Axum, $case);)*
+        }
+        mod actix {
+            $(both!($name, Actix, $case);)*
+        }
+    };
+    ($name:ident, $framework:ident, $case:expr) => {
+        #[tokio::test]
+        #[ignore = "needs node; run ./tests/run"]
+        async fn $name() {
+            use super::*;
+            Stage::run(Framework::$framework, Carrier::Cookie, $case).await;
+        }
+    };
+}
 
-    #[tokio::test]
-    #[ignore = "needs node; run ./tests/run"]
-    async fn signs_in_refreshes_and_signs_out_with_a_secret() {
-        super::with_a_secret(Framework::Actix).await;
-    }
-
-    #[tokio::test]
-    #[ignore = "needs node; run ./tests/run"]
-    async fn signs_in_refreshes_and_signs_out_with_signed_assertions() {
-        super::with_signed_assertions_and_es256(Framework::Actix).await;
-    }
+both! {
+    signs_in_refreshes_and_signs_out_with_a_secret: |stage| whole_visit(stage, a_secret);
+    signs_in_refreshes_and_signs_out_with_signed_assertions: |stage| whole_visit(stage, signed_assertions);
+    a_sign_out_at_the_provider_ends_the_session_that_it_names: one_session_ends;
+    a_sign_out_at_the_provider_ends_all_sessions_of_the_user: all_sessions_of_the_user_end;
+    a_sign_out_at_the_provider_wins_over_a_refresh_under_way: a_refresh_under_way_revives_nothing;
 }
