@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::State;
 use axum::http::Uri;
-use axum::response::Html;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{Html, IntoResponse};
 use tokio::task::JoinHandle;
 
 #[derive(Clone, Default)]
@@ -65,8 +66,10 @@ impl Elsewhere {
     }
 }
 
-async fn show(State(pages): State<Pages>, uri: Uri) -> Html<String> {
+async fn show(State(pages): State<Pages>, uri: Uri) -> impl IntoResponse {
     pages.asked.lock().unwrap().push(uri.path().to_owned());
     let page = pages.pages.lock().unwrap().get(uri.path()).cloned();
-    Html(page.unwrap_or_else(|| "nothing here".to_owned()))
+    // A test changes its pages: what was there before is not shown again.
+    let headers = [(CACHE_CONTROL, "no-store")];
+    (headers, Html(page.unwrap_or_else(|| "nothing here".to_owned())))
 }

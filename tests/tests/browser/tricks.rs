@@ -1,12 +1,9 @@
 //! What users do with tabs and buttons, and what other sites make a browser do. Here a real browser decides which cookies go along, what it
 //! shows from its cache, what it frames and where a `Location` leads.
 
-use std::time::Duration;
-
 use auth_axum::core::types::ReturnTo;
-use auth_tests::{App, Carrier, Framework, Stage, html, wait};
+use auth_tests::{App, Carrier, Framework, Stage, html};
 use serde_json::{Value, json};
-use thirtyfour::prelude::*;
 use url::Url;
 
 use crate::driver::{DESK, Driver, Settings};
@@ -16,8 +13,8 @@ use crate::payloads::{HONEST, payloads};
 const ALICE: &str = "button[name=user][value=alice]";
 const BOB: &str = "button[name=user][value=bob]";
 
-/// What Chromium shows in a frame that it may not fill.
-const REFUSED: &str = "refused to connect";
+/// What Chromium opens in a frame that it may not fill.
+const REFUSED: &str = "chrome-error://chromewebdata/";
 
 /// What the names of the development provider's cookies begin with.
 const PROVIDER_COOKIE: &str = "dev-provider-";
@@ -67,7 +64,7 @@ impl Scene {
     /// The provider knows nobody any more, and asks who it is.
     async fn forget_provider(&self) {
         self.goto("/healthz").await;
-        for cookie in self.driver.web.get_all_cookies().await.unwrap() {
+        for cookie in self.driver.cookies().await {
             if cookie.name.starts_with(PROVIDER_COOKIE) {
                 self.driver.web.delete_cookie(cookie.name).await.unwrap();
             }
@@ -76,32 +73,31 @@ impl Scene {
 
     /// Goes on from the provider's page to the application. Who has been there a moment ago is not asked again.
     async fn pass_provider(&self, user: &str) {
-        if let Ok(button) = self.driver.web.find(By::Css(user)).await {
-            button.click().await.unwrap();
+        if self.driver.has(user).await {
+            self.driver.click(user).await;
         }
-        wait::until("in the application", Duration::from_secs(10), || async {
-            self.driver.url().await.origin().ascii_serialization() == self.base
-        })
-        .await;
+        self.driver
+            .until("the application", || async {
+                self.driver.url().await.origin().ascii_serialization() == self.base
+            })
+            .await;
     }
 
     /// Waits until the browser is at a page of the application with this path.
     async fn arrives(&self, path: &str) {
-        wait::until(path, Duration::from_secs(10), || async {
-            let url = self.driver.url().await;
-            url.origin().ascii_serialization() == self.base && url.path() == path
-        })
-        .await;
+        self.driver
+            .until(path, || async {
+                let url = self.driver.url().await;
+                url.origin().ascii_serialization() == self.base && url.path() == path
+            })
+            .await;
     }
 
     /// Who is signed in, asked from a tab of its own.
     async fn subject(&self) -> Value {
-        let first = self.driver.web.window().await.unwrap();
-        let tab = self.driver.web.new_tab().await.unwrap();
-        self.driver.web.switch_to_window(tab).await.unwrap();
+        let first = self.driver.new_tab().await;
         let session = self.driver.session(&self.base).await;
-        self.driver.web.close_window().await.unwrap();
-        self.driver.web.switch_to_window(first).await.unwrap();
+        self.driver.close_tab(&first).await;
         session["user"]["sub"].clone()
     }
 
@@ -109,7 +105,7 @@ impl Scene {
     /// host: cookies know no ports.
     async fn cookies(&self) -> Vec<String> {
         self.goto("/healthz").await;
-        let cookies = self.driver.web.get_all_cookies().await.unwrap();
+        let cookies = self.driver.cookies().await;
         let names = cookies.into_iter().map(|cookie| cookie.name);
         names.filter(|name| !name.starts_with(PROVIDER_COOKIE)).collect()
     }
@@ -123,14 +119,17 @@ impl Scene {
         answer.unwrap().json().clone()
     }
 
-    /// The code of the failure page that is shown.
+    /// The code of the failure page that is shown, once the page is there.
     async fn failure_code(&self) -> Option<String> {
-        let code = self.driver.web.find(By::Css("footer code")).await.ok()?;
-        code.text().await.ok()
+        if self.driver.has("footer code").await {
+            Some(self.driver.element("footer code").await.text().await.unwrap())
+        } else {
+            None
+        }
     }
 
     async fn close(self) {
-        self.driver.web.clone().quit().await.unwrap();
+        self.driver.quit().await;
     }
 }
 
@@ -145,15 +144,14 @@ async fn tabs_and_history(stage: Stage) {
     for order in [[0, 1], [1, 0]] {
         let mut tabs = Vec::new();
         for path in ["/profile", "/dashboard"] {
-            let tab = web.new_tab().await.unwrap();
-            web.switch_to_window(tab.clone()).await.unwrap();
+            scene.driver.new_tab().await;
             scene.goto(&format!("/auth/login?return_to={path}")).await;
             scene.driver.element(ALICE).await;
-            tabs.push((tab, path));
+            tabs.push((scene.driver.window().await, path));
         }
         for at in order {
             let (tab, path) = &tabs[at];
-            web.switch_to_window(tab.clone()).await.unwrap();
+            scene.driver.switch_to(tab).await;
             scene.driver.click(ALICE).await;
             scene.driver.shows(path, "alice@example.com").await;
         }
@@ -164,7 +162,7 @@ async fn tabs_and_history(stage: Stage) {
     // Back to the provider's page, and once more: the browser just goes on.
     scene.goto("/healthz").await;
     scene.sign_in(ALICE, "/profile").await;
-    web.back().await.unwrap();
+    scene.driver.back().await;
     scene.pass_provider(ALICE).await;
     assert_eq!(scene.failure_code().await, None);
     assert_eq!(scene.subject().await, "alice");
@@ -179,13 +177,10 @@ async fn tabs_and_history(stage: Stage) {
     // Another user signs in on top, in another tab: this one shows whose it is when it is looked at again.
     scene.goto("/").await;
     scene.driver.shows("/", "alice@example.com").await;
-    let first = web.window().await.unwrap();
-    let other = web.new_tab().await.unwrap();
-    web.switch_to_window(other).await.unwrap();
+    let first = scene.driver.new_tab().await;
     scene.sign_in(BOB, "/profile").await;
-    web.close_window().await.unwrap();
-    web.switch_to_window(first).await.unwrap();
-    web.refresh().await.unwrap();
+    scene.driver.close_tab(&first).await;
+    scene.driver.refresh().await;
     scene.driver.shows("/", "bob@example.com").await;
     assert!(!scene.driver.text().await.contains("alice@example.com"));
 
@@ -196,14 +191,9 @@ async fn tabs_and_history(stage: Stage) {
     }
     scene.sign_out().await;
     for steps in 1..=4 {
-        web.back().await.unwrap();
-        wait::until("a page", Duration::from_secs(10), || async {
-            web.execute("return document.readyState", vec![])
-                .await
-                .is_ok_and(|state| state.json() == "complete")
-        })
-        .await;
+        scene.driver.back().await;
         let (at, shown) = (scene.driver.url().await, scene.driver.text().await);
+        assert_ne!(shown, "", "{steps} steps back at {at}");
         // The provider's page may well name its users.
         assert!(
             at.origin().ascii_serialization() != scene.base || !shown.contains("bob@example.com"),
@@ -217,7 +207,7 @@ async fn tabs_and_history(stage: Stage) {
             scene.failure_code().await.as_deref(),
             Some("login.attempt_dropped")
         );
-        web.refresh().await.unwrap();
+        scene.driver.refresh().await;
     }
     scene.driver.picture("callback-reloaded").await;
     scene.close().await;
@@ -242,12 +232,10 @@ async fn fetches_after_the_session_has_ended(stage: Stage) {
     let answer = scene.script(fetch, json!("/api/ping")).await;
     assert_eq!(answer[0], 200, "{answer}");
     // The session ends in another tab; this page's script goes on asking.
-    let first = scene.driver.web.window().await.unwrap();
-    let tab = scene.driver.web.new_tab().await.unwrap();
-    scene.driver.web.switch_to_window(tab).await.unwrap();
+    let first = scene.driver.new_tab().await;
     scene.goto("/").await;
     scene.sign_out().await;
-    scene.driver.web.switch_to_window(first).await.unwrap();
+    scene.driver.switch_to(&first).await;
     for path in ["/api/ping", "/api/me", "/profile", "/dashboard"] {
         let answer = scene.script(fetch, json!(path)).await;
         assert_eq!(
@@ -280,16 +268,18 @@ async fn other_sites(stage: Stage) {
                 ),
             );
             scene.driver.goto(&format!("{site}{path}")).await;
-            wait::until("the page is prefetched", Duration::from_secs(20), || async {
-                let done = scene
-                    .script(
-                        "return performance.getEntriesByType('resource').filter(entry => entry.name.startsWith(argument)).length",
-                        json!(format!("{base}{target}")),
-                    )
-                    .await;
-                done.as_u64() >= Some(1) && elsewhere.was_asked_for(&probe)
-            })
-            .await;
+            scene
+                .driver
+                .until("the prefetch", || async {
+                    let done = scene
+                        .script(
+                            "return performance.getEntriesByType('resource').filter(entry => entry.name.startsWith(argument)).length",
+                            json!(format!("{base}{target}")),
+                        )
+                        .await;
+                    done.as_u64() >= Some(1) && elsewhere.was_asked_for(&probe)
+                })
+                .await;
             assert_eq!(scene.cookies().await, Vec::<String>::new(), "{site} {target}");
         }
     }
@@ -301,29 +291,34 @@ async fn other_sites(stage: Stage) {
     // Framed: nothing of the application is shown, on its own site's other ports neither.
     elsewhere.page("/inside", "framed and shown");
     for site in [elsewhere.same_site(), elsewhere.other_site()] {
-        for (target, words) in [
-            ("/inside", "framed and shown"),
-            ("/", REFUSED),
-            ("/profile", REFUSED),
-            ("/auth/errors/login.state_missing", REFUSED),
-            ("/auth/callback?error=access_denied", REFUSED),
-            ("/auth/login?iss=https://x.example", REFUSED),
+        for target in [
+            "/inside",
+            "/",
+            "/profile",
+            "/auth/errors/login.state_missing",
+            "/auth/callback?error=access_denied",
+            "/auth/login?iss=https://x.example",
         ] {
-            let url = if target == "/inside" {
-                target.to_owned()
+            let (url, expected) = if target == "/inside" {
+                (target.to_owned(), format!("location.href === '{site}/inside'"))
             } else {
-                format!("{base}{target}")
+                (
+                    format!("{base}{target}"),
+                    format!("location.href === '{REFUSED}'"),
+                )
             };
             elsewhere.page("/frame", &format!("<p>around</p><iframe src='{url}'></iframe>"));
             scene.driver.goto(&format!("{site}/frame")).await;
             scene.driver.element("iframe").await.enter_frame().await.unwrap();
-            let shown = scene.driver.text().await;
-            let is_ours = target == "/inside";
-            assert_eq!(
-                shown.contains(words),
-                is_ours,
-                "{target} framed by {site}: {shown}"
-            );
+            scene
+                .driver
+                .until(&format!("{expected} for {target}"), || {
+                    scene.driver.holds(&expected)
+                })
+                .await;
+            if target == "/inside" {
+                assert_eq!(scene.driver.text().await, "framed and shown");
+            }
             scene.driver.web.enter_default_frame().await.unwrap();
         }
     }
@@ -346,10 +341,7 @@ async fn other_sites(stage: Stage) {
                 .await;
             assert_eq!(fetched, "opaque");
             scene.driver.click("button").await;
-            wait::until("the refusal is shown", Duration::from_secs(10), || async {
-                scene.driver.text().await.contains("request.cross_site")
-            })
-            .await;
+            scene.driver.shows(action, "request.cross_site").await;
             assert_eq!(scene.driver.url().await.as_str(), format!("{base}{action}"));
             assert_eq!(scene.subject().await, "alice", "{action} from {site}");
         }

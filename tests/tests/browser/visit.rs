@@ -64,10 +64,11 @@ async fn visit(stage: Stage, settings: Settings, window: (u32, u32)) {
     driver.shows("/", "alice@example.com").await;
     driver.picture("6-home-signed-in").await;
     driver.sign_out().await;
-    wait::until("back at the home page", Duration::from_secs(10), || async {
-        driver.url().await.as_str() == format!("{base}/")
-    })
-    .await;
+    driver
+        .until("the home page", || async {
+            driver.url().await.as_str() == format!("{base}/")
+        })
+        .await;
     driver.picture("7-signed-out").await;
     assert_eq!(driver.session(&base).await, json!({"authenticated": false}));
 
@@ -75,7 +76,7 @@ async fn visit(stage: Stage, settings: Settings, window: (u32, u32)) {
     driver.goto(&format!("{base}/profile")).await;
     driver.element("button[name=user][value=alice]").await;
     assert_eq!(driver.url().await.origin().ascii_serialization(), provider);
-    driver.web.clone().quit().await.unwrap();
+    driver.quit().await;
 }
 
 async fn run(framework: Framework, settings: Settings, window: (u32, u32)) {
