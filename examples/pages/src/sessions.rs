@@ -39,17 +39,20 @@ pub struct Device<'a> {
 /// The page of `GET /sessions`.
 #[must_use]
 pub fn sessions(page: &Sessions<'_>) -> String {
-    let others = page.sessions.iter().filter(|device| !device.current).count();
+    // This one first: what is left are the ones to look at.
+    let (mut devices, others): (Vec<_>, Vec<_>) = page.sessions.iter().partition(|device| device.current);
+    let count = others.len();
+    devices.extend(others);
     let main = html! {
         h1 { "Where you are signed in" }
         p.lead { "Each line is a browser that is signed in as you. End what you do not know." }
         ul.devices {
-            @for device in page.sessions { li { (self::device(device, page.now)) } }
+            @for (index, device) in devices.iter().enumerate() { li { (self::device(device, index, page.now)) } }
         }
-        @if others > 0 {
+        @if count > 0 {
             form.actions method="post" action="/sessions" {
                 button name=(END) value=(ALL_OTHERS) {
-                    @if others == 1 { "End the other session" } @else { "End all " (others) " other sessions" }
+                    @if count == 1 { "End the other session" } @else { "End all " (count) " other sessions" }
                 }
             }
         } @else {
@@ -59,12 +62,14 @@ pub fn sessions(page: &Sessions<'_>) -> String {
     document("Sessions", Place::Sessions, &main)
 }
 
-fn device(device: &Device<'_>, now: i64) -> Markup {
+fn device(device: &Device<'_>, index: usize, now: i64) -> Markup {
+    // Two browsers of one kind have buttons of one name; what stands here tells them apart.
+    let facts = format!("session-{index}");
     html! {
         div {
             strong { (browser(device.user_agent)) }
             @if device.current { " " span.mark { "this browser" } }
-            p.quiet {
+            p.quiet id=(facts) {
                 "Signed in " (words::instant(device.created_at, now))
                 @if let Some(address) = device.address { " from " (address) }
                 ", last seen " (words::distance(device.last_seen_at, now)) "."
@@ -76,9 +81,8 @@ fn device(device: &Device<'_>, now: i64) -> Markup {
             form method="post" action="/auth/logout" { button.second { "Sign out here" } }
         } @else {
             form method="post" action="/sessions" {
-                button.second name=(END) value=(device.id) aria-label={ "End the session of " (browser(device.user_agent)) } {
-                    "End"
-                }
+                button.second name=(END) value=(device.id) aria-describedby=(facts)
+                    aria-label={ "End the session of " (browser(device.user_agent)) } { "End" }
             }
         }
     }
@@ -95,10 +99,15 @@ fn browser(agent: Option<&str>) -> String {
     };
     let browser = first(&[
         ("Edg/", "Edge"),
+        ("EdgA/", "Edge"),
+        ("EdgiOS/", "Edge"),
         ("OPR/", "Opera"),
+        ("SamsungBrowser/", "Samsung Internet"),
         ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
         ("Chromium/", "Chromium"),
         ("Chrome/", "Chrome"),
+        ("CriOS/", "Chrome"),
         ("Safari/", "Safari"),
         ("curl/", "curl"),
     ]);
@@ -140,6 +149,14 @@ mod tests {
             (
                 "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0",
                 "Firefox on Android",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.0.0 Mobile/15E148 Safari/604.1",
+                "Chrome on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/29.0 Chrome/136.0.0.0 Mobile Safari/537.36",
+                "Samsung Internet on Android",
             ),
             ("curl/8.5.0", "curl"),
             ("", "Some program"),

@@ -42,6 +42,14 @@ pub(crate) struct Driver {
     _process: Processes,
 }
 
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Where a test fails, the browser ends with its process. Asked to end, it may let the test wait for minutes. An error means that it
+        // has ended already.
+        let _ = self.web.clone().leak();
+    }
+}
+
 /// A process and those it started, which end together with this value.
 struct Processes {
     child: Child,
@@ -253,6 +261,16 @@ impl Driver {
         self.steady("the cookies", || self.web.get_all_cookies()).await
     }
 
+    /// Nothing of the page lies beside the window.
+    pub(crate) async fn assert_fits(&self) {
+        assert!(
+            self.holds("document.documentElement.scrollWidth <= innerWidth")
+                .await,
+            "wider than the window, {}",
+            self.here().await
+        );
+    }
+
     /// A picture of the whole page as it looks by day, and one as it looks by night.
     pub(crate) async fn picture(&self, what: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -296,7 +314,7 @@ impl Driver {
     }
 
     pub(crate) async fn quit(self) {
-        self.web.quit().await.unwrap();
+        self.web.clone().quit().await.unwrap();
     }
 }
 

@@ -1,9 +1,10 @@
-//! Chromium drives both applications, with nothing configured, through sign-in, profile, expiry and sign-out, with script and without; and
-//! through what users and other sites do to a sign-in.
+//! Chromium drives both applications, with nothing configured, through sign-in, profile, expiry and sign-out, with script and without; through the
+//! list of a user's sessions; and through what users and other sites do to a sign-in.
 //!
 //! Needs Debian's `chromium` and `chromium-driver`; `./tests/run` installs them. Pictures go to `target/screenshots`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod devices;
 mod driver;
 mod elsewhere;
 #[path = "../../../crates/auth-core/tests/core/payloads.rs"]

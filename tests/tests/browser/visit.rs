@@ -60,8 +60,20 @@ async fn visit(stage: Stage, settings: Settings, window: (u32, u32)) {
         .expect("a deadline");
     assert!(second > first, "the token was not refreshed");
 
+    // The other pages.
+    for (path, words, picture) in [
+        ("/dashboard", "Your organizations", "dashboard"),
+        ("/auth/errors/login.state_missing", "login.state_missing", "error"),
+    ] {
+        driver.goto(&format!("{base}{path}")).await;
+        driver.shows(path, words).await;
+        driver.assert_fits().await;
+        driver.picture(picture).await;
+    }
+
     driver.goto(&base).await;
     driver.shows("/", "alice@example.com").await;
+    driver.assert_fits().await;
     driver.picture("6-home-signed-in").await;
     driver.sign_out().await;
     driver
