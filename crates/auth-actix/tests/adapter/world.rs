@@ -11,8 +11,8 @@ use auth_core::clock::{TestClock, Timestamp};
 use auth_core::config::ResponseMode;
 use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use auth_core::{Auth, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
@@ -446,6 +446,10 @@ impl SessionStore for ProbeStore {
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
         self.access()?.find_by_sid(sid, now).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        self.access()?.scan(from, now).await
     }
 
     async fn acquire(
