@@ -28,6 +28,9 @@ pub(crate) struct SessionData {
     pub(crate) claims: Claims,
     /// The claims that the app wants kept, where its hook has said so.
     pub(crate) kept_claims: Option<Vec<String>>,
+    /// The claims that are of an older ID token than the session's present one, which lacks them.
+    #[serde(default)]
+    pub(crate) older_claims: Vec<String>,
     pub(crate) app: Value,
     #[serde(with = "secret::sealed::option")]
     pub(crate) id_token: Option<IdToken>,

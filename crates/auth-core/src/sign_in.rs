@@ -92,6 +92,7 @@ impl Core {
             moved_at: None,
             claims: sign_in.claims,
             kept_claims: sign_in.kept,
+            older_claims: Vec::new(),
             app: sign_in.app,
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,

@@ -4,6 +4,8 @@
 //! things stay: what the app's sign-in hook or userinfo has put in the place of the old token's claims, what the hook
 //! has left out, and claims about the person, which providers leave out of refreshed tokens.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::id_token::IdTokenClaims;
@@ -43,14 +45,15 @@ const ABOUT_ANOTHER: [(&str, &str); 2] = [
 /// has had. Says whether the session has another `sid` now.
 pub(super) fn apply(data: &mut SessionData, old: &Map<String, Value>, new: &IdTokenClaims) -> bool {
     let mut said = new.all().clone();
-    // One that is missing, or of no use, stays what it was: the session at the provider, and when it began.
+    // One that is of no use counts as missing.
     if new.sid().is_none() {
-        keep("sid", old, &mut said);
+        said.remove("sid");
     }
     if new.authenticated_at().is_none() {
-        keep("auth_time", old, &mut said);
+        said.remove("auth_time");
     }
-    data.claims = renewed(&data.claims, old, &said, data.kept_claims.as_deref());
+    let wanted = data.kept_claims.as_deref();
+    (data.claims, data.older_claims) = renewed(&data.claims, old, &data.older_claims, &said, wanted);
     data.auth_time = new.authenticated_at().or(data.auth_time);
     let has_moved = new.sid().is_some_and(|sid| data.sid.as_deref() != Some(sid));
     if has_moved {
@@ -59,48 +62,51 @@ pub(super) fn apply(data: &mut SessionData, old: &Map<String, Value>, new: &IdTo
     has_moved
 }
 
-fn keep(name: &str, old: &Map<String, Value>, said: &mut Map<String, Value>) {
-    match old.get(name) {
-        Some(value) => drop(said.insert(name.to_owned(), value.clone())),
-        None => drop(said.remove(name)),
-    }
-}
-
-/// The session's claims after its ID token was replaced. `wanted` are the claims that the app keeps, if it has said so.
+/// The session's claims after its ID token was replaced, and the names of those that are of an older ID token than the new
+/// one, as those in `older` were of older ones than the old one. `wanted` are the claims that the app keeps, if it has
+/// said so.
 fn renewed(
     held: &Claims,
     old: &Map<String, Value>,
+    older: &[String],
     new: &Map<String, Value>,
     wanted: Option<&[String]>,
-) -> Claims {
+) -> (Claims, Vec<String>) {
+    let is_as_told = |name: &str| held.get(name) == old.get(name) || has(older, name);
+    let is_wanted = |name: &str| held.get(name).is_some() || wanted.is_none_or(|wanted| has(wanted, name));
     let mut claims: Map<String, Value> = held
         .iter()
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect();
-    let names = old.keys().chain(new.keys()).map(String::as_str);
-    for name in names.filter(|name| !is_never_renewed(name)) {
-        let is_as_told = held.get(name) == old.get(name);
-        let is_wanted =
-            held.get(name).is_some() || wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name));
-        if !is_as_told || !is_wanted {
+    let mut older_now = Vec::new();
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).chain(older).collect();
+    for name in names {
+        if is_never_renewed(name) || !is_as_told(name) || !is_wanted(name) {
             continue;
         }
         match new.get(name) {
-            Some(value) => drop(claims.insert(name.to_owned(), value.clone())),
-            None if OF_THE_PERSON.contains(&name) => {}
+            Some(value) => drop(claims.insert(name.clone(), value.clone())),
+            None if stays(name) && claims.contains_key(name) => older_now.push(name.clone()),
             None => drop(claims.remove(name)),
         }
     }
     // An address that has changed was not verified because the one before it was.
     for (name, subject) in ABOUT_ANOTHER {
-        if !new.contains_key(name)
-            && held.get(name) == old.get(name)
-            && claims.get(subject) != held.get(subject)
-        {
+        if has(&older_now, name) && claims.get(subject) != held.get(subject) {
             claims.remove(name);
+            older_now.retain(|one| one != name);
         }
     }
-    claims.into()
+    (claims.into(), older_now)
+}
+
+fn has(names: &[String], name: &str) -> bool {
+    names.iter().any(|one| one == name)
+}
+
+/// Whether a claim stays that the new token lacks: the session at the provider and when it began are what they were.
+fn stays(name: &str) -> bool {
+    matches!(name, "sid" | "auth_time") || OF_THE_PERSON.contains(&name)
 }
 
 /// Who the user is does not change, and what belongs to the message alone is not kept at sign-in either.
@@ -124,8 +130,56 @@ mod tests {
     }
 
     fn renew_wanted(held: Value, old: Value, new: Value, wanted: Option<&[String]>) -> Value {
-        let claims = renewed(&object(held).into(), &object(old), &object(new), wanted);
+        let (claims, _) = renewed(&object(held).into(), &object(old), &[], &object(new), wanted);
         serde_json::to_value(claims).expect("claims are JSON")
+    }
+
+    /// The session's claims after each of a row of refreshes.
+    fn in_a_row(held: Value, tokens: &[Value]) -> Vec<Value> {
+        let (mut claims, mut older) = (Claims::from(object(held)), Vec::new());
+        let renewals = tokens.windows(2).map(|pair| {
+            let (old, new) = (object(pair[0].clone()), object(pair[1].clone()));
+            (claims, older) = renewed(&claims, &old, &older, &new, None);
+            serde_json::to_value(&claims).expect("claims are JSON")
+        });
+        renewals.collect()
+    }
+
+    #[test]
+    fn what_has_stayed_is_renewed_once_a_token_says_it_again() {
+        for name in ["email", "sid", "auth_time"] {
+            let (first, second) = (json!({ name: "first" }), json!({ name: "second" }));
+            let tokens = [first.clone(), json!({}), json!({}), second.clone(), json!({})];
+            assert_eq!(
+                in_a_row(first.clone(), &tokens),
+                [first.clone(), first, second.clone(), second]
+            );
+        }
+        // What userinfo or the app has said is never an ID token's, however many there are.
+        let held = json!({"email": "of the app"});
+        let tokens = [
+            json!({"email": "a@b"}),
+            json!({}),
+            json!({"email": "c@d"}),
+            json!({}),
+        ];
+        assert_eq!(in_a_row(held.clone(), &tokens), vec![held; 3]);
+        // A role that was gone comes back.
+        let roles = json!({"roles": ["admin"]});
+        let tokens = [roles.clone(), json!({}), json!({}), roles.clone()];
+        assert_eq!(in_a_row(roles.clone(), &tokens), [json!({}), json!({}), roles]);
+        let old = json!({"email": "one", "email_verified": true});
+        let tokens = [
+            old.clone(),
+            json!({}),
+            json!({"email": "two"}),
+            json!({"email_verified": true}),
+        ];
+        let other = json!({"email": "two"});
+        assert_eq!(
+            in_a_row(old.clone(), &tokens),
+            [old, other, json!({"email": "two", "email_verified": true})]
+        );
     }
 
     #[test]
@@ -148,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_say_any_more_is_gone_save_claims_about_the_person() {
+    fn what_it_does_not_say_any_more_is_gone_save_what_stays() {
         for name in [
             "roles",
             "groups",
@@ -163,7 +217,7 @@ mod tests {
             let old = json!({ name: "x" });
             assert_eq!(renew(old.clone(), old, json!({})), json!({}), "{name}");
         }
-        for name in OF_THE_PERSON {
+        for name in OF_THE_PERSON.into_iter().chain(["sid", "auth_time"]) {
             let old = json!({ name: "x" });
             assert_eq!(renew(old.clone(), old.clone(), json!({})), old, "{name}");
         }
