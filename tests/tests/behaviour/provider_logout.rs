@@ -45,6 +45,7 @@ async fn sid(browser: &Browser) -> String {
         .to_owned()
 }
 
+// OpenID Connect Back-Channel Logout §2.5, §2.8
 pub(crate) async fn a_logout_token_ends_the_sessions_that_it_names(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let other = world.browser.fresh();
@@ -66,6 +67,7 @@ pub(crate) async fn a_logout_token_ends_the_sessions_that_it_names(stage: Stage)
     send(&world.browser, &again).await.assert_status(200);
 }
 
+// OpenID Connect Back-Channel Logout §2.6, §2.8
 pub(crate) async fn a_bad_logout_token_is_400_and_ends_nothing(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let sid = sid(&world.browser).await;
@@ -129,6 +131,7 @@ pub(crate) async fn a_bad_logout_token_is_400_and_ends_nothing(stage: Stage) {
     send(&world.browser, &good).await.assert_status(200);
 }
 
+// OpenID Connect Back-Channel Logout §2.6
 pub(crate) async fn a_logout_token_is_good_once_and_on_every_instance(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("sessions.db").display());
@@ -151,6 +154,7 @@ pub(crate) async fn a_logout_token_is_good_once_and_on_every_instance(stage: Sta
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// OpenID Connect Front-Channel Logout §2
 pub(crate) async fn the_front_channel_ends_the_session_and_may_be_framed_by_the_issuer_only(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let sid = sid(&world.browser).await;
@@ -183,6 +187,7 @@ pub(crate) async fn the_front_channel_ends_the_session_and_may_be_framed_by_the_
     assert_eq!(world.provider.control().count(auth_testing::Endpoint::Revoke), 0);
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 pub(crate) async fn a_sign_in_under_way_ends_with_the_provider_s_sign_out(stage: Stage) {
     let world = stage.world().await;
     let request = world.begin(&world.browser, "/auth/login").await;
@@ -215,6 +220,7 @@ async fn before_a_refresh(stage: &Stage, claims: &Value) -> World {
     world
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_role_that_is_taken_away_or_given_counts_from_the_refresh_on(stage: Stage) {
     for (before, after, status) in [
         (json!(["admin"]), json!(["user"]), 403),
@@ -234,6 +240,7 @@ pub(crate) async fn a_role_that_is_taken_away_or_given_counts_from_the_refresh_o
     }
 }
 
+// OpenID Connect Core §12.2
 pub(crate) async fn a_later_authentication_counts_from_the_refresh_on(stage: Stage) {
     for (before, after, status) in [
         (1_000, json!(10), 200),
@@ -248,6 +255,7 @@ pub(crate) async fn a_later_authentication_counts_from_the_refresh_on(stage: Sta
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.1
 pub(crate) async fn a_logout_token_ends_the_session_that_a_refresh_has_moved(stage: Stage) {
     let world = before_a_refresh(&stage, &json!({"sid": "old"})).await;
     said(&world, &json!({"sid": "new"}));

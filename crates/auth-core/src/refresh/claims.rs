@@ -145,6 +145,7 @@ mod tests {
         renewals.collect()
     }
 
+    // OpenID Connect Core §12.2
     #[test]
     fn what_has_stayed_is_renewed_once_a_token_says_it_again() {
         for name in ["email", "sid", "auth_time"] {
@@ -182,6 +183,7 @@ mod tests {
         );
     }
 
+    // OpenID Connect Core §12.2
     #[test]
     fn what_the_new_token_says_holds() {
         for (old, new) in [
@@ -201,6 +203,7 @@ mod tests {
         }
     }
 
+    // OpenID Connect Core §12.2
     #[test]
     fn what_it_does_not_say_any_more_is_gone_save_what_stays() {
         for name in [
@@ -223,6 +226,7 @@ mod tests {
         }
     }
 
+    // OpenID Connect Core §12.2
     #[test]
     fn what_the_app_or_userinfo_has_put_there_stays() {
         for new in [json!({}), json!({"roles": ["admin"]}), json!({"roles": ["user"]})] {

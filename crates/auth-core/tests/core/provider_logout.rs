@@ -71,6 +71,7 @@ async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
     world.session(id).await.sid().unwrap().to_owned()
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_token_ends_the_sessions_that_it_names_and_no_others() {
     let world = World::start().await;
@@ -90,6 +91,7 @@ async fn a_logout_token_ends_the_sessions_that_it_names_and_no_others() {
     assert!(world.revoked().is_empty(), "the provider has seen to that");
 }
 
+// OpenID Connect Back-Channel Logout §2.7, §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_for_nobody_s_session_is_good_and_ends_nothing() {
     let world = World::start().await;
@@ -106,6 +108,7 @@ async fn a_token_for_nobody_s_session_is_good_and_ends_nothing() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_without_a_sid_end_with_the_user_s() {
     let world = World::start().await;
@@ -129,6 +132,7 @@ async fn sessions_without_a_sid_end_with_the_user_s() {
     world.auth.authenticate(Some(&id)).await.unwrap_err();
 }
 
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_token_gets_400_and_ends_nothing() {
     let world = World::start().await;
@@ -168,6 +172,7 @@ async fn a_bad_token_gets_400_and_ends_nothing() {
     world.session(&id).await;
 }
 
+// OpenID Connect Back-Channel Logout §2.6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_good_once_on_all_instances() {
     let world = World::start().await;
@@ -187,6 +192,7 @@ async fn a_token_is_good_once_on_all_instances() {
     world.auth.authenticate(Some(&id)).await.unwrap_err();
 }
 
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_could_not_be_carried_out_is_good_when_it_comes_again() {
     let world = World::start().await;
@@ -212,6 +218,7 @@ async fn a_token_that_could_not_be_carried_out_is_good_when_it_comes_again() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_forged_signatures_cost_no_request_and_nothing_in_the_store() {
     let world = World::start().await;
@@ -243,6 +250,7 @@ async fn ten_thousand_forged_signatures_cost_no_request_and_nothing_in_the_store
     assert_eq!(send(&world.auth, &good).await.status, 200);
 }
 
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_provider_s_keys_nothing_can_be_said() {
     let world = World::start().await;
@@ -254,6 +262,7 @@ async fn without_the_provider_s_keys_nothing_can_be_said() {
     assert_eq!(send(&world.auth, &token).await.status, 200);
 }
 
+// OpenID Connect Back-Channel Logout §4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_forged_tokens_cost_one_look_at_the_keys() {
     let world = World::start().await;
@@ -296,6 +305,7 @@ fn that_name(world: &World, sid: &'static str) -> [Value; 3] {
     ]
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 /// The sign-out comes between any two steps of the sign-in in the store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_in_that_is_being_written_does_not_outlive_the_sign_out() {
@@ -334,6 +344,7 @@ async fn a_sign_in_that_is_being_written_does_not_outlive_the_sign_out() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 /// The sign-in comes between any two steps of the sign-out in the store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_out_that_is_under_way_ends_the_sign_in_that_comes_between() {
@@ -363,6 +374,7 @@ async fn a_sign_out_that_is_under_way_ends_the_sign_in_that_comes_between() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 /// A request that was let in goes on to its end; the next one is not let in, and nothing that the first one leaves behind
 /// brings the session back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -430,6 +442,7 @@ async fn a_sign_in_under_way_does_not_outlive_the_sign_out() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_under_way_does_not_bring_the_session_back() {
     let world = World::start().await;
@@ -451,6 +464,7 @@ async fn a_refresh_under_way_does_not_bring_the_session_back() {
     assert_eq!(world.store.sessions(), 0);
 }
 
+// OpenID Connect Front-Channel Logout §2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_front_channel_ends_the_session_of_iss_and_sid_and_may_be_framed_by_the_issuer() {
     let world = World::start().await;

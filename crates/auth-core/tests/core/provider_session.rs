@@ -47,6 +47,7 @@ async fn assert_found_by(world: &World, id: &SessionId, sid: &str, is_found: boo
     assert_eq!(ended, is_found, "{sid}");
 }
 
+// OpenID Connect Core §12.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gates_see_the_roles_and_the_acr_of_the_refreshed_id_token() {
     let world = World::start().await;
@@ -75,6 +76,7 @@ async fn gates_see_the_roles_and_the_acr_of_the_refreshed_id_token() {
     }
 }
 
+// OpenID Connect Core §12.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_authentication_at_the_provider_makes_the_session_fresh() {
     let world = World::start().await;
@@ -97,6 +99,7 @@ async fn a_later_authentication_at_the_provider_makes_the_session_fresh() {
     );
 }
 
+// OpenID Connect Back-Channel Logout §2.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_found_by_the_sid_of_the_refreshed_id_token_alone() {
     let world = World::start().await;
@@ -188,6 +191,7 @@ fn is_ended(result: &Result<Session, Error>) -> bool {
     matches!(result, Err(Error::NotSignedIn(NotSignedIn::Ended)))
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 /// The provider's sign-out of the session at the provider that a refresh moves this one to comes between any two of its
 /// steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
