@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::clock::Timestamp;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use auth_core::{Auth, SecretKeys};
 use auth_testing::servers::RedisServer;
@@ -74,6 +74,10 @@ impl SessionStore for Shared {
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
         self.0.find_by_sid(sid, now).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        self.0.scan(from, now).await
     }
 
     async fn acquire(

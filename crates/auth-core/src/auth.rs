@@ -638,7 +638,10 @@ impl Core {
         let record = self.store.load(key, now).await?;
         let session = record.and_then(|record| self.view(key, record));
         // A touch by someone who had seen an older record may have moved the record's end beyond what the tokens allow.
-        Ok(session.filter(|session| session.data.last_end() > now))
+        match session.filter(|session| session.data.last_end() > now) {
+            Some(session) => self.confirm(session).await,
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn view(&self, key: &SessionKey, record: Arc<Record>) -> Option<Session> {

@@ -483,6 +483,10 @@ impl AuthBuilder {
     /// Called at each sign-in, once everything is verified and before the session exists: it sees the ID token's
     /// claims, userinfo and the token response, can shape what the session keeps, and can refuse the user.
     ///
+    /// A refresh does not call it. The claims that a refreshed ID token brings take the place of those that the hook has
+    /// left as they were; what it has set to another value stays, and what it has left out stays out. Roles that it works
+    /// out and sets are therefore those of the sign-in.
+    ///
     /// ```
     /// # use auth_core::{Auth, session::SignIn, Refused};
     /// let builder = Auth::builder().on_sign_in(|mut sign_in: SignIn| async move {

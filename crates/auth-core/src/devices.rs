@@ -3,16 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::refresh::{Freshness, RefreshError};
-use crate::session::{Session, index_key};
+use crate::session::{Session, Tokens, index_key};
 use crate::store::{IndexKey, Record, SessionKey, StoreError};
 use crate::types::Issuer;
 
+/// How many sessions are ended at the same time.
+const AT_ONCE: usize = 16;
+/// Of how many sessions the tokens are revoked that are ended at once: they wait in memory for their turn.
+const REVOKED_AT_MOST: usize = 10_000;
 /// The longest `User-Agent` that is kept, in characters.
 const AGENT_MAX: usize = 256;
 
@@ -139,6 +144,48 @@ impl Auth {
         self.end_where(&subject, |_| true).await
     }
 
+    /// Ends all sessions of this issuer's users, sign-ins under way included: for an operator whose provider was broken
+    /// into, or is given up. Says how many there were.
+    ///
+    /// The store is gone through in pages. Tokens are revoked in the background, of the first 10,000 sessions: those of
+    /// more are for the provider to end. A session whose [key](crate::SecretKeys) is gone counts as signed out already, and stays
+    /// until it expires. It runs to its end whether or not anyone waits for it; who signs in meanwhile may have to once
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; some sessions may have ended then.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(auth: auth_core::Auth) -> Result<(), auth_core::Error> {
+    /// let ended = auth.end_sessions_of_issuer(&auth.issuer()).await?;
+    /// println!("{ended} sessions have ended");
+    /// # Ok(()) }
+    /// ```
+    pub async fn end_sessions_of_issuer(&self, issuer: &Issuer) -> Result<usize, Error> {
+        self.end_walked(Some(issuer.clone())).await
+    }
+
+    /// Ends all sessions there are in the store, sign-ins under way included: everybody has to sign in again. Those go as
+    /// well that no key opens. Otherwise as [`end_sessions_of_issuer`](Self::end_sessions_of_issuer).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; some sessions may have ended then.
+    pub async fn end_all_sessions(&self) -> Result<usize, Error> {
+        self.end_walked(None).await
+    }
+
+    async fn end_walked(&self, issuer: Option<Issuer>) -> Result<usize, Error> {
+        let core = Arc::clone(self.core());
+        self.core()
+            .spawn(async move { core.end_all_of(issuer.as_ref()).await })
+            .await
+            .unwrap_or(Err(RefreshError::Interrupted.into()))
+    }
+
     async fn end_where(
         &self,
         subject: &IndexKey,
@@ -169,17 +216,66 @@ impl Auth {
 
 impl Core {
     async fn end_found(self: &Arc<Self>, found: Vec<(SessionKey, Arc<Record>)>) -> Result<(), Error> {
-        let mut failed = None;
-        let mut tokens = Vec::new();
-        for (key, record) in found {
-            match self.end_one(&key, record).await {
-                Ok(session) => tokens.extend(session.map(|session| session.data.tokens.clone())),
-                // The others end all the same.
-                Err(error) => failed = Some(error),
+        let (tokens, ended) = self.end_each(found).await;
+        self.revoke_all_in_background(tokens);
+        Ok(ended?)
+    }
+
+    /// Ends all sessions, or those of an issuer, a page of the store at a time.
+    async fn end_all_of(self: &Arc<Self>, issuer: Option<&Issuer>) -> Result<usize, Error> {
+        self.remember_sign_out_of_all(issuer).await?;
+        let (mut ended, mut tokens) = (0, Vec::new());
+        let done = self.end_pages(issuer, &mut ended, &mut tokens).await;
+        let (revoked, all) = (tokens.len(), ended);
+        tracing::info!(sessions = all, revoked, "an operator has ended all sessions");
+        self.revoke_all_in_background(tokens);
+        done.map(|()| ended)
+    }
+
+    async fn end_pages(
+        &self,
+        issuer: Option<&Issuer>,
+        ended: &mut usize,
+        tokens: &mut Vec<Tokens>,
+    ) -> Result<(), Error> {
+        let mut from = None;
+        loop {
+            let mut page = self.store.scan(from.as_ref(), self.clock.now()).await?;
+            if let Some(issuer) = issuer {
+                page.sessions.retain(|(key, record)| {
+                    let session = self.view(key, Arc::clone(record));
+                    session.is_some_and(|session| session.data.issuer == *issuer)
+                });
+            }
+            let found = page.sessions.len();
+            let (some, done) = self.end_each(page.sessions).await;
+            let room = REVOKED_AT_MOST.saturating_sub(tokens.len());
+            tokens.extend(some.into_iter().take(room));
+            done?;
+            *ended += found;
+            from = page.next;
+            if from.is_none() {
+                return Ok(());
             }
         }
-        self.revoke_all_in_background(tokens);
-        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Ends these sessions; gives the tokens that they had, and the failure if there was one.
+    async fn end_each(&self, found: Vec<(SessionKey, Arc<Record>)>) -> (Vec<Tokens>, Result<(), StoreError>) {
+        let (mut tokens, mut done) = (Vec::new(), Ok(()));
+        for some in found.chunks(AT_ONCE) {
+            let some = some
+                .iter()
+                .map(|(key, record)| self.end_one(key, Arc::clone(record)));
+            for ended in join_all(some).await {
+                match ended {
+                    Ok(session) => tokens.extend(session.map(|session| session.data.tokens.clone())),
+                    // The others end all the same.
+                    Err(error) => done = Err(error),
+                }
+            }
+        }
+        (tokens, done)
     }
 
     async fn end_one(&self, key: &SessionKey, record: Arc<Record>) -> Result<Option<Session>, StoreError> {

@@ -108,7 +108,7 @@ impl IdTokenClaims {
         &self.amr
     }
 
-    /// `sid`: the provider's session (Back-Channel Logout 1.0 §2.1). `None` also where the claim is not a string.
+    /// `sid`: the provider's session (Back-Channel Logout 1.0 §2.1). `None` also where the claim is not a string, or empty.
     #[must_use]
     pub fn sid(&self) -> Option<&str> {
         self.sid.as_deref()
@@ -255,7 +255,8 @@ pub(crate) fn verify(
         authenticated_at,
         acr: text("acr"),
         amr: (claims.get("amr").and_then(jose::audience)).unwrap_or_default(),
-        sid: text("sid"),
+        // An empty one names no session.
+        sid: text("sid").filter(|sid| !sid.is_empty()),
         at_hash: text("at_hash"),
         all: claims,
     })

@@ -1,7 +1,8 @@
 //! Signed tokens (JWS, RFC 7515), the keys that verify them (JWK, RFC 7517) and the key that signs ours.
 //!
 //! One path serves everything that a provider signs: ID tokens, userinfo answers, logout tokens, JWT access tokens.
-//! A token is parsed into a `Jws`, and the only way from there to its payload is `Jws::verify`; what the claims must
+//! A token is parsed into a `Jws`, and the only way from there to its payload is `Jws::verify`, save for a token that was
+//! verified before and kept (`claims_of_verified`); what the claims must
 //! say is each caller's own affair. Only asymmetric algorithms exist here, so a token that asks for `none` or
 //! for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
 
@@ -22,8 +23,8 @@ pub use algorithm::{Algorithm, UnsupportedAlgorithm};
 pub(crate) use claims::{ObjectError, audience, instant, parse_object};
 pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
-pub(crate) use jws::Jws;
 pub use jws::JwsError;
+pub(crate) use jws::{Jws, claims_of_verified};
 pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
 
 /// Whether two secrets are equal, in a time that depends on their lengths only.

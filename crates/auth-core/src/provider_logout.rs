@@ -2,7 +2,12 @@
 //!
 //! Which instance is told does not matter: what ends is in the store. A sign-in that is under way meanwhile must not
 //! outlive the sign-out that it belongs to. So a sign-out is written down first and looked for afterwards, and a sign-in
-//! is put in first and looks for sign-outs afterwards: whichever comes second sees the other.
+//! is put in first and looks for sign-outs afterwards: whichever comes second sees the other. So it is with a refresh
+//! that brings another `sid`.
+//!
+//! A sign-out ends the sign-ins that began before it, and not those that began afterwards. When that was is said by the
+//! clocks of two instances, and no tolerance can be right for both: an instance whose clock is behind by some time can
+//! miss the sign-ins that began on another one within that time before the sign-out and are through since.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +22,9 @@ use crate::logout_token::{self, Expected, LogoutToken, LogoutTokenError, OLDEST}
 use crate::metadata::ProviderError;
 use crate::request::RouteRequest;
 use crate::secret::sha256;
-use crate::session::index_key;
+use crate::session::{Session, index_key};
 use crate::store::{IndexKey, OnceKey, Record, SessionKey, StoreError};
+use crate::types::Issuer;
 
 /// How long a sign-out is remembered: a sign-in may take [`ATTEMPT_LIFETIME`] to the callback, and what follows there
 /// waits for the provider and for the app's hook.
@@ -43,6 +49,15 @@ enum Whom {
 enum Index {
     Sid(IndexKey),
     Subject(IndexKey),
+}
+
+impl Index {
+    fn names(&self, record: &Record) -> bool {
+        match self {
+            Self::Sid(sid) => record.sid.as_ref() == Some(sid),
+            Self::Subject(subject) => record.subject == *subject,
+        }
+    }
 }
 
 /// Why a back-channel logout was not carried out.
@@ -101,9 +116,14 @@ impl Core {
         // Last: a token that could not be carried out is sent again, and has to be good then. Of two that come at the
         // same time one is refused, when both have done their work.
         let until = now.plus(OLDEST + 2 * CLOCK_TOLERANCE);
-        match self.store.claim_once(&id, until, now).await? {
-            true => Ok(()),
-            false => Err(LogoutTokenError::Replayed.into()),
+        match self.store.claim_once(&id, until, now).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LogoutTokenError::Replayed.into()),
+            // It may be remembered all the same, and would not be good when it comes again. What it says is done.
+            Err(error) => match self.store.claimed_until(&id, now).await {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
         }
     }
 
@@ -120,6 +140,9 @@ impl Core {
         match logout_token::verify(token, &keys, &expected, now) {
             Err(LogoutTokenError::UnknownKey) => match self.provider.keys_again(&metadata, now).await {
                 Some(keys) => Ok(logout_token::verify(token, &*keys?, &expected, now)?),
+                // Fetched less than 30 seconds ago, and no such key. It may have been published since then, but a provider
+                // publishes a key before it uses it, and names that are made up come by the thousand: 400, as for any
+                // token that nothing shows to be the provider's (§2.8), and not 503, which asks for it again.
                 None => Err(LogoutTokenError::UnknownKey.into()),
             },
             verified => Ok(verified?),
@@ -171,6 +194,12 @@ impl Core {
         self.remember(&[once(USER, subject)]).await
     }
 
+    /// The same of all sessions of an issuer, or of all there are.
+    pub(crate) async fn remember_sign_out_of_all(&self, issuer: Option<&Issuer>) -> Result<(), StoreError> {
+        self.remember(&[issuer.map_or_else(everybody, everybody_of)])
+            .await
+    }
+
     async fn remember(&self, sign_outs: &[OnceKey]) -> Result<(), StoreError> {
         let now = self.clock.now();
         for key in sign_outs {
@@ -185,22 +214,43 @@ impl Core {
             let found = self.find(of).await?;
             let was_full = found.len() >= FOUND_AT_ONCE;
             let meant: Vec<_> = found.into_iter().filter(|(_, record)| is_meant(record)).collect();
-            let mut failed = None;
-            for some in meant.chunks(AT_ONCE) {
-                let now = self.clock.now();
-                // Whatever version it has by now: what a refresh has just brought goes as well.
-                let deleted = join_all(some.iter().map(|(key, _)| self.store.delete(key, None, now))).await;
-                // One that fails does not keep the others.
-                failed = deleted.into_iter().find_map(Result::err).or(failed);
+            ended += self.delete_all(&meant).await?;
+            if !was_full {
+                return Ok(ended);
             }
-            if let Some(error) = failed {
-                return Err(error);
+            if meant.is_empty() {
+                // A search gives a part of very many, and would give these again.
+                return Ok(ended
+                    + self
+                        .end_in_walk(|record| of.names(record) && is_meant(record))
+                        .await?);
             }
-            ended += meant.len();
-            if !was_full || meant.is_empty() {
+        }
+    }
+
+    async fn end_in_walk(&self, is_meant: impl Fn(&Record) -> bool) -> Result<usize, StoreError> {
+        let (mut ended, mut from) = (0, None);
+        loop {
+            let page = self.store.scan(from.as_ref(), self.clock.now()).await?;
+            let meant = page.sessions.into_iter().filter(|(_, record)| is_meant(record));
+            ended += self.delete_all(&meant.collect::<Vec<_>>()).await?;
+            from = page.next;
+            if from.is_none() {
                 return Ok(ended);
             }
         }
+    }
+
+    async fn delete_all(&self, sessions: &[(SessionKey, Arc<Record>)]) -> Result<usize, StoreError> {
+        let mut failed = None;
+        for some in sessions.chunks(AT_ONCE) {
+            let now = self.clock.now();
+            // Whatever version it has by now: what a refresh has just brought goes as well.
+            let deleted = join_all(some.iter().map(|(key, _)| self.store.delete(key, None, now))).await;
+            // One that fails does not keep the others.
+            failed = deleted.into_iter().find_map(Result::err).or(failed);
+        }
+        failed.map_or(Ok(sessions.len()), Err)
     }
 
     async fn find(&self, of: &Index) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
@@ -211,21 +261,52 @@ impl Core {
         }
     }
 
-    /// Whether the provider has signed the user out of this session since then: to be asked when its record is in the
-    /// store.
+    /// The session, if a refresh has not moved it to a session at the provider (`sid`) that has ended there meanwhile.
+    pub(crate) async fn confirm(&self, session: Session) -> Result<Option<Session>, StoreError> {
+        let now = self.clock.now();
+        let Some(moved_at) = session.data.moved_at.filter(|at| now.since(*at) < REMEMBERED) else {
+            return Ok(Some(session));
+        };
+        let issuer = &session.data.issuer;
+        if !self
+            .is_signed_out_since(issuer, &session.record, moved_at)
+            .await?
+        {
+            return Ok(Some(session));
+        }
+        self.store.delete(&session.key, None, now).await?;
+        tracing::info!(session = ?session.key, "the provider has signed the user out while the session was refreshed");
+        Ok(None)
+    }
+
+    /// Whether the provider, or an operator, has signed the user out of this session since then: to be asked when its
+    /// record is in the store.
     pub(crate) async fn is_signed_out_since(
         &self,
+        issuer: &Issuer,
         record: &Record,
         began_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let keys = signed_out_as(record);
+        let keys = signed_out_as(issuer, record);
         let ends = try_join_all(keys.iter().map(|key| self.store.claimed_until(key, now))).await?;
         Ok(ends
             .into_iter()
             .flatten()
             .any(|until| until.minus(REMEMBERED) >= began_at))
     }
+}
+
+/// As what the sign-out of everybody is remembered.
+fn everybody() -> OnceKey {
+    OnceKey::from_bytes(sha256(&[b"everybody is signed out\0"]))
+}
+
+fn everybody_of(issuer: &Issuer) -> OnceKey {
+    once(
+        b"everybody of an issuer is signed out\0",
+        &index_key(b"iss", issuer, ""),
+    )
 }
 
 fn once(kind: &[u8], index: &IndexKey) -> OnceKey {
@@ -249,8 +330,8 @@ impl Whom {
 }
 
 /// The sign-outs that concern a session.
-fn signed_out_as(record: &Record) -> Vec<OnceKey> {
-    let mut keys = vec![once(USER, &record.subject)];
+fn signed_out_as(issuer: &Issuer, record: &Record) -> Vec<OnceKey> {
+    let mut keys = vec![everybody(), everybody_of(issuer), once(USER, &record.subject)];
     match &record.sid {
         Some(sid) => keys.extend([once(SID, sid), of_both(sid, &record.subject)]),
         None => keys.push(once(UNNAMED, &record.subject)),

@@ -19,6 +19,7 @@
 //! checker. `breaker.rs` keeps requests from waiting for a provider that has just failed others.
 
 mod breaker;
+mod claims;
 #[cfg(test)]
 mod model;
 mod protocol;
@@ -38,7 +39,7 @@ use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
 use crate::http::SendGuard;
 use crate::id_token::{self, Expected, IdTokenClaims, IdTokenError};
-use crate::jose::KeySet;
+use crate::jose::{self, KeySet};
 use crate::metadata::{Metadata, ProviderError};
 use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
@@ -600,7 +601,8 @@ impl Core {
         }
         let session = current.ok_or(RefreshError::Ended(NotSignedIn::Ended))?;
         let (Some(came), Some(metadata)) = (came.filter(|came| came.is_saved), metadata) else {
-            return Ok(session);
+            let confirmed = self.confirm(session).await?;
+            return confirmed.ok_or(RefreshError::Ended(NotSignedIn::Ended));
         };
         let Some(access_token) = came.response.usable_access_token() else {
             // Its refresh token is kept; but there is no access token in it, or one of another type.
@@ -612,7 +614,7 @@ impl Core {
                 self.check_later(&metadata, session, token, &came.response, access_token)
                     .await
             }
-            _ => Ok(session),
+            _ => self.confirm_move(session, &came.response).await,
         }
     }
 
@@ -641,9 +643,7 @@ impl Core {
             }
             // OpenID Connect Core §12.2: none, or that of the first one.
             Ok(claims) if !is_nonce_of(data, &claims) => Checked::Refused(RefusedIdToken::OtherNonce),
-            Ok(claims) => Checked::Good {
-                session_expiry: session_expiry(&claims),
-            },
+            Ok(claims) => Checked::Good(Box::new(claims)),
             Err(IdTokenError::UnknownKey) => Checked::NeedsKeys,
             Err(error) => Checked::Refused(RefusedIdToken::Invalid(error)),
         }
@@ -690,7 +690,10 @@ impl Core {
         checked: Checked,
     ) -> Result<Session, RefreshError> {
         match checked {
-            Checked::Good { session_expiry } => Ok(self.keep_id_token(saved, token, session_expiry).await),
+            Checked::Good(claims) => {
+                let changed = self.keep_id_token(saved, token, response, &claims).await;
+                self.confirm_move(changed, response).await
+            }
             Checked::None => Ok(saved),
             Checked::NeedsKeys => {
                 let error = RefusedIdToken::Invalid(IdTokenError::UnknownKey);
@@ -706,27 +709,60 @@ impl Core {
         &self,
         saved: Session,
         token: &IdToken,
-        session_expiry: Option<Timestamp>,
+        response: &TokenResponse,
+        claims: &IdTokenClaims,
     ) -> Session {
         let mut data = SessionData::clone(&saved.data);
-        self.keep(&mut data, token, session_expiry, saved.record.created_at);
+        self.keep(&mut data, token, response, claims, saved.record.created_at);
         match self.change_with_lease(&saved, data).await {
             Ok(Some(changed)) => changed,
             _ => saved,
         }
     }
 
-    /// A refreshed ID token is the one to show at sign-out, and says anew when the provider's own session ends.
+    /// A refreshed ID token is the one to show at sign-out, and says anew who the user is, what they may do, and when the
+    /// provider's own session ends.
     fn keep(
         &self,
         data: &mut SessionData,
         token: &IdToken,
-        session_expiry: Option<Timestamp>,
+        response: &TokenResponse,
+        claims: &IdTokenClaims,
         created_at: Timestamp,
     ) {
+        let old = data.id_token.as_ref();
+        let old = old.and_then(|old| jose::claims_of_verified(old.expose()));
+        if claims::apply(data, &old.unwrap_or_default(), claims) {
+            data.moved_at.get_or_insert(response.requested_at);
+        }
         data.id_token = Some(token.clone());
-        if let Some(session_expiry) = session_expiry {
+        if let Some(session_expiry) = session_expiry(claims) {
             data.ends_at = created_at.plus(self.config.session_max).min(session_expiry);
+        }
+    }
+
+    /// Where a refresh has brought another `sid`: the provider may have ended that session before anybody could find this
+    /// one by it. Looked for now that it can be found: whichever comes second sees the other.
+    async fn confirm_move(
+        self: &Arc<Self>,
+        saved: Session,
+        response: &TokenResponse,
+    ) -> Result<Session, RefreshError> {
+        if saved.data.moved_at.is_none() {
+            return Ok(saved);
+        }
+        let Some(session) = self.confirm(saved).await? else {
+            self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
+            return Err(RefreshError::Ended(NotSignedIn::Ended));
+        };
+        let data = SessionData {
+            moved_at: None,
+            ..SessionData::clone(&session.data)
+        };
+        // Where that fails, whoever loads the session looks once more.
+        match self.change_with_lease(&session, data).await {
+            Ok(Some(changed)) => Ok(changed),
+            _ => Ok(session),
         }
     }
 
@@ -808,8 +844,8 @@ impl Core {
             },
             scopes: response.scope.clone().unwrap_or_else(|| old.scopes.clone()),
         };
-        if let (Checked::Good { session_expiry }, Some(token)) = (&came.checked, &response.id_token) {
-            self.keep(&mut data, token, *session_expiry, base.record.created_at);
+        if let (Checked::Good(claims), Some(token)) = (&came.checked, &response.id_token) {
+            self.keep(&mut data, token, response, claims, base.record.created_at);
         }
         data.refreshes += 1;
         data.refreshed_at = Some(now);
@@ -862,7 +898,7 @@ impl From<TokenError> for RefreshError {
 /// What an ID token is worth.
 enum Checked {
     None,
-    Good { session_expiry: Option<Timestamp> },
+    Good(Box<IdTokenClaims>),
     NeedsKeys,
     Refused(RefusedIdToken),
 }

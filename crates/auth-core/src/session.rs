@@ -21,8 +21,16 @@ pub(crate) struct SessionData {
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
     pub(crate) sid: Option<String>,
+    /// When a refresh began that brought another `sid`, as long as nobody has looked whether the provider has ended that
+    /// session meanwhile. See [`Core::confirm`](crate::auth::Core::confirm).
+    pub(crate) moved_at: Option<Timestamp>,
     #[serde(deserialize_with = "read_claims")]
     pub(crate) claims: Claims,
+    /// The claims that the app wants kept, where its hook has said so.
+    pub(crate) kept_claims: Option<Vec<String>>,
+    /// The claims that are of an older ID token than the session's present one, which lacks them.
+    #[serde(default)]
+    pub(crate) older_claims: Vec<String>,
     pub(crate) app: Value,
     #[serde(with = "secret::sealed::option")]
     pub(crate) id_token: Option<IdToken>,
@@ -185,7 +193,8 @@ impl Session {
         self.data.sid.as_deref()
     }
 
-    /// What is known of the user: the ID token's claims, and userinfo's where the ID token had none.
+    /// What is known of the user: the claims of the latest ID token, and userinfo's where the first ID token had none. What
+    /// the [sign-in hook](crate::AuthBuilder::on_sign_in) has changed stays so.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.data.claims
@@ -246,7 +255,8 @@ impl Session {
         self.record.expires_at
     }
 
-    /// When the provider last saw the user prove who they are (`auth_time`), where it says so.
+    /// When the provider last saw the user prove who they are (`auth_time`), where it says so; a refreshed ID token may say
+    /// it anew.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.data.auth_time
@@ -425,6 +435,8 @@ pub struct SignIn {
     pub(crate) token_response: Map<String, Value>,
     pub(crate) access_token: AccessToken,
     pub(crate) scopes: Scopes,
+    /// The names that [`keep_claims`](Self::keep_claims) was given.
+    pub(crate) kept: Option<Vec<String>>,
     pub(crate) app: Value,
 }
 
@@ -487,14 +499,19 @@ impl SignIn {
         &self.scopes
     }
 
-    /// Sets a claim that the session will keep. `iss` and `sub` stay what the provider says.
+    /// Sets a claim that the session will keep. `iss` and `sub` stay what the provider says. A claim that is set to another
+    /// value than the ID token's stays as it is set; the others become what a refreshed ID token says.
     pub fn set_claim(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         Arc::make_mut(&mut self.claims.0).insert(name.into(), value.into());
     }
 
-    /// Keeps these claims, `iss` and `sub` only.
+    /// Keeps these claims, `iss` and `sub` only, of refreshed ID tokens as well.
     pub fn keep_claims<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        let names: Vec<&str> = names.into_iter().collect();
+        let mut names: Vec<&str> = names.into_iter().collect();
+        if let Some(kept) = &self.kept {
+            names.retain(|name| kept.iter().any(|one| one == name));
+        }
+        self.kept = Some(names.iter().map(|name| (*name).to_owned()).collect());
         Arc::make_mut(&mut self.claims.0)
             .retain(|name, _| names.contains(&name.as_str()) || name == "iss" || name == "sub");
     }

@@ -89,7 +89,10 @@ impl Core {
             issuer: metadata.issuer.clone(),
             subject: identity.subject,
             sid: identity.sid,
+            moved_at: None,
             claims: sign_in.claims,
+            kept_claims: sign_in.kept,
+            older_claims: Vec::new(),
             app: sign_in.app,
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,
@@ -127,13 +130,14 @@ impl Core {
         let app_data = self.app_data_of(previous, &data).await?;
         let id = SessionId::random();
         let key = id.key();
+        let issuer = data.issuer.clone();
         let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);
         match self.store.insert(&key, record.clone(), now).await? {
             Inserted::Yes => {}
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
-        match self.is_signed_out_since(&record, began_at).await {
+        match self.is_signed_out_since(&issuer, &record, began_at).await {
             Ok(false) => {}
             signed_out => {
                 let removed = self.store.delete(&key, None, now).await;
@@ -355,6 +359,7 @@ impl Core {
             token_response: tokens.extra.clone(),
             access_token: access_token.clone(),
             scopes,
+            kept: None,
             app: Value::Null,
         };
         let Some(hook) = &self.config.on_sign_in else {
@@ -370,7 +375,7 @@ impl Core {
 }
 
 /// Claims that belong to the protocol message, not to the user.
-const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+pub(crate) const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// Who has signed in, and how that is known.
 struct Identity {

@@ -52,8 +52,8 @@ mod sqlite {
     use auth_core::clock::{Clock, Timestamp};
     use auth_core::store::app_data::{AppDataKey, AppDataStore};
     use auth_core::store::{
-        Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
-        SqliteStore, StoreError, Swapped,
+        Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, ScanCursor, Scanned,
+        SessionKey, SessionStore, SqliteStore, StoreError, Swapped,
     };
     use sqlx::{Connection, Executor, SqliteConnection};
 
@@ -161,6 +161,10 @@ mod sqlite {
 
             async fn find_by_sid(&self, sid: &IndexKey, now: Timestamp) -> Result<Found, StoreError> {
                 self.next().find_by_sid(sid, now).await
+            }
+
+            async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+                self.next().scan(from, now).await
             }
 
             async fn acquire(

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use auth_core::clock::{Clock, Timestamp};
 use auth_core::store::app_data::AppDataKey;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, PostgresStore, Record, SessionKey,
-    SessionStore, StoreError, Swapped, contract,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, PostgresStore, Record, ScanCursor,
+    Scanned, SessionKey, SessionStore, StoreError, Swapped, contract,
 };
 use auth_testing::servers::PostgresServer;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -111,6 +111,10 @@ mod two_on_one_database {
 
         async fn find_by_sid(&self, sid: &IndexKey, now: Timestamp) -> Result<Found, StoreError> {
             self.next().find_by_sid(sid, now).await
+        }
+
+        async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+            self.next().scan(from, now).await
         }
 
         async fn acquire(

@@ -254,6 +254,9 @@ behaviour! {
             a_logout_token_is_good_once_and_on_every_instance,
             the_front_channel_ends_the_session_and_may_be_framed_by_the_issuer_only,
             a_sign_in_under_way_ends_with_the_provider_s_sign_out,
+            a_role_that_is_taken_away_or_given_counts_from_the_refresh_on,
+            a_later_authentication_counts_from_the_refresh_on,
+            a_logout_token_ends_the_session_that_a_refresh_has_moved,
         }
         login {
             asks_for_a_code_with_pkce_state_and_nonce,

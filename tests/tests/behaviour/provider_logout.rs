@@ -45,6 +45,7 @@ async fn sid(browser: &Browser) -> String {
         .to_owned()
 }
 
+// OpenID Connect Back-Channel Logout §2.5, §2.8
 pub(crate) async fn a_logout_token_ends_the_sessions_that_it_names(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let other = world.browser.fresh();
@@ -66,6 +67,7 @@ pub(crate) async fn a_logout_token_ends_the_sessions_that_it_names(stage: Stage)
     send(&world.browser, &again).await.assert_status(200);
 }
 
+// OpenID Connect Back-Channel Logout §2.6, §2.8
 pub(crate) async fn a_bad_logout_token_is_400_and_ends_nothing(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let sid = sid(&world.browser).await;
@@ -129,6 +131,7 @@ pub(crate) async fn a_bad_logout_token_is_400_and_ends_nothing(stage: Stage) {
     send(&world.browser, &good).await.assert_status(200);
 }
 
+// OpenID Connect Back-Channel Logout §2.6
 pub(crate) async fn a_logout_token_is_good_once_and_on_every_instance(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("sessions.db").display());
@@ -151,6 +154,7 @@ pub(crate) async fn a_logout_token_is_good_once_and_on_every_instance(stage: Sta
     world.browser.assert_signed_in_as("alice").await;
 }
 
+// OpenID Connect Front-Channel Logout §2
 pub(crate) async fn the_front_channel_ends_the_session_and_may_be_framed_by_the_issuer_only(stage: Stage) {
     let world = stage.signed_in("alice").await;
     let sid = sid(&world.browser).await;
@@ -183,6 +187,7 @@ pub(crate) async fn the_front_channel_ends_the_session_and_may_be_framed_by_the_
     assert_eq!(world.provider.control().count(auth_testing::Endpoint::Revoke), 0);
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 pub(crate) async fn a_sign_in_under_way_ends_with_the_provider_s_sign_out(stage: Stage) {
     let world = stage.world().await;
     let request = world.begin(&world.browser, "/auth/login").await;
@@ -193,4 +198,73 @@ pub(crate) async fn a_sign_in_under_way_ends_with_the_provider_s_sign_out(stage:
     world.browser.assert_signed_out().await;
     world.sign_in("alice").await;
     world.browser.assert_signed_in_as("alice").await;
+}
+
+/// ID tokens from now on have these claims; null leaves one out.
+fn said(world: &World, claims: &Value) {
+    let said = claims.as_object().unwrap().clone();
+    world.provider.control().tamper_id_token(move |_, claims| {
+        claims.extend(said.clone());
+        claims.retain(|_, value| !value.is_null());
+    });
+}
+
+/// A world where Alice is signed in with these claims, and whose next request refreshes her tokens.
+async fn before_a_refresh(stage: &Stage, claims: &Value) -> World {
+    let world = stage.world().await;
+    said(&world, claims);
+    let control = world.provider.control();
+    control.next_access_token_lifetime(std::time::Duration::ZERO);
+    world.sign_in("alice").await;
+    assert_eq!(control.refresh_count(), 0);
+    world
+}
+
+// OpenID Connect Core §12.2
+pub(crate) async fn a_role_that_is_taken_away_or_given_counts_from_the_refresh_on(stage: Stage) {
+    for (before, after, status) in [
+        (json!(["admin"]), json!(["user"]), 403),
+        (json!(["admin"]), json!(null), 403),
+        (json!(["user"]), json!(["user", "admin"]), 200),
+        (json!(null), json!("admin"), 200),
+    ] {
+        let world = before_a_refresh(&stage, &json!({ "roles": before })).await;
+        said(&world, &json!({ "roles": after }));
+        for _ in 0..2 {
+            world.browser.fetch("/api/admin").await.assert_status(status);
+        }
+        assert_eq!(world.provider.control().refresh_count(), 1);
+        let shown = world.browser.session().await["user"].clone();
+        assert_eq!(shown.get("roles").cloned().unwrap_or_default(), after);
+        assert_eq!(shown["email"], "alice@example.com");
+    }
+}
+
+// OpenID Connect Core §12.2
+pub(crate) async fn a_later_authentication_counts_from_the_refresh_on(stage: Stage) {
+    for (before, after, status) in [
+        (1_000, json!(10), 200),
+        (10, json!(1_000), 401),
+        (10, json!(null), 200),
+    ] {
+        let ago = |secs: i64| unix_now().cast_signed() - secs;
+        let world = before_a_refresh(&stage, &json!({ "auth_time": ago(before) })).await;
+        said(&world, &json!({ "auth_time": after.as_i64().map(ago) }));
+        world.browser.fetch("/api/transfer").await.assert_status(status);
+        assert_eq!(world.provider.control().refresh_count(), 1);
+    }
+}
+
+// OpenID Connect Back-Channel Logout §2.1
+pub(crate) async fn a_logout_token_ends_the_session_that_a_refresh_has_moved(stage: Stage) {
+    let world = before_a_refresh(&stage, &json!({"sid": "old"})).await;
+    said(&world, &json!({"sid": "new"}));
+    world.browser.fetch("/api/ping").await.assert_status(200);
+    for (name, is_signed_in) in [("old", true), ("new", false)] {
+        let token = token(&world, "logout+jwt", &json!({ "sid": name }));
+        send(&world.browser, &token).await.assert_status(200);
+        let status = world.browser.fetch("/api/ping").await.status;
+        assert_eq!(status == 200, is_signed_in, "{name}: {status}");
+    }
+    world.browser.assert_signed_out().await;
 }

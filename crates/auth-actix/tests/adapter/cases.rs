@@ -1,6 +1,6 @@
 //! What both adapters do alike.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth_core::config::ResponseMode;
 use auth_testing::{Endpoint, Fault};
@@ -576,6 +576,39 @@ async fn a_request_costs_one_store_access_and_an_anonymous_one_none() {
             assert_eq!(browser.script(path).await.status, 200, "{path}");
             assert_eq!(world.store.accesses(), before + count, "{path}");
         }
+    }
+}
+
+/// The list of sessions says when each was last used, and no request pays a write for that.
+#[tokio::test]
+async fn the_use_of_a_session_is_written_down_once_in_a_while() {
+    let world = World::start(Carrier::Cookie).await;
+    let lifetime = Duration::from_secs(24 * 3600);
+    world.provider.control().set_access_token_lifetime(lifetime);
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    for touches in 0..4 {
+        let before = world.store.accesses();
+        for path in ["/me", "/peek", "/api", "/auth/session"]
+            .into_iter()
+            .cycle()
+            .take(40)
+        {
+            assert_eq!(browser.script(path).await.status, 200, "{path}");
+            if touches > 0 {
+                // In the background, after the first request of the period.
+                let deadline = Instant::now() + Duration::from_secs(20);
+                while world.store.touches() < touches {
+                    assert!(Instant::now() < deadline, "it is never written down");
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+        }
+        assert_eq!(world.store.touches(), touches);
+        let written = u64::from(touches > 0);
+        assert_eq!(world.store.accesses(), before + 40 + written, "a look-up each");
+        // A thirty-second part of the idle period, which is eight hours.
+        world.clock.advance(Duration::from_secs(8 * 3600 / 32));
     }
 }
 

@@ -11,8 +11,8 @@ use auth_core::clock::{TestClock, Timestamp};
 use auth_core::config::ResponseMode;
 use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use auth_core::{Auth, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
@@ -355,6 +355,7 @@ pub(crate) struct ProbeStore(Arc<Probe>);
 struct Probe {
     store: MemoryStore,
     accesses: AtomicU64,
+    touches: AtomicU64,
     is_down: AtomicBool,
     updates: tokio::sync::Mutex<()>,
     held: tokio::sync::Notify,
@@ -382,6 +383,11 @@ impl ProbeStore {
     /// How often the store was asked for something, sweeps left out.
     pub(crate) fn accesses(&self) -> u64 {
         self.0.accesses.load(Ordering::SeqCst)
+    }
+
+    /// How often a session's use was written down.
+    pub(crate) fn touches(&self) -> u64 {
+        self.0.touches.load(Ordering::SeqCst)
     }
 
     fn access(&self) -> Result<&MemoryStore, StoreError> {
@@ -420,7 +426,9 @@ impl SessionStore for ProbeStore {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.access()?.touch(key, last_seen_at, expires_at, now).await
+        let touched = self.access()?.touch(key, last_seen_at, expires_at, now).await;
+        self.0.touches.fetch_add(1, Ordering::SeqCst);
+        touched
     }
 
     async fn delete(
@@ -446,6 +454,10 @@ impl SessionStore for ProbeStore {
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
         self.access()?.find_by_sid(sid, now).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        self.access()?.scan(from, now).await
     }
 
     async fn acquire(

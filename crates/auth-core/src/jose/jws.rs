@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{JsonWebKey as _, JsonWebKeyId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Algorithm, KeySet, parse_object};
 
@@ -14,7 +14,8 @@ const MAX_LEN: usize = 64 * 1024;
 /// many keys fit it.
 const MAX_TRIALS: usize = 8;
 
-/// A token whose signature has not been checked yet. Its payload comes out of [`Jws::verify`] only.
+/// A token whose signature has not been checked yet. Its payload comes out of [`Jws::verify`] only, save for
+/// [`claims_of_verified`].
 ///
 /// Header members that bring a key along or point to one (`jku`, `jwk`, `x5u`, `x5c`) are not even read: keys come from
 /// the provider's metadata alone (RFC 8725 §3.10).
@@ -25,6 +26,11 @@ pub(crate) struct Jws<'t> {
     signing_input: &'t str,
     payload: Vec<u8>,
     signature: Vec<u8>,
+}
+
+/// The claims of a token that was verified when it came and has been kept, sealed, since: its keys may be gone by now.
+pub(crate) fn claims_of_verified(compact: &str) -> Option<Map<String, Value>> {
+    parse_object(&Jws::parse(compact).ok()?.payload).ok()
 }
 
 impl<'t> Jws<'t> {

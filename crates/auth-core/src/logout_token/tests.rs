@@ -101,6 +101,7 @@ fn a_good_token_says_whose_sessions_have_ended() {
     );
 }
 
+// OpenID Connect Back-Channel Logout §2.4, §2.6
 #[test]
 fn step_1_and_typ_it_is_a_signed_logout_token() {
     for token in ["", "x", "a.b.c.d.e"] {
@@ -138,6 +139,7 @@ fn step_1_and_typ_it_is_a_signed_logout_token() {
     );
 }
 
+// OpenID Connect Back-Channel Logout §2.6
 #[test]
 fn steps_2_and_3_signature_and_algorithm() {
     let unsigned = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL3Byb3ZpZGVyLmV4YW1wbGUifQ.";
@@ -167,6 +169,7 @@ fn steps_2_and_3_signature_and_algorithm() {
     );
 }
 
+// OpenID Connect Back-Channel Logout §2.4, §2.6
 #[test]
 fn step_4_issuer_audience_and_times() {
     use LogoutTokenError as E;
@@ -205,6 +208,7 @@ fn step_4_issuer_audience_and_times() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.4, §2.6
 #[test]
 fn step_5_it_names_a_user_or_a_session() {
     let neither = Fixture::valid()
@@ -222,6 +226,7 @@ fn step_5_it_names_a_user_or_a_session() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.4, §2.6
 #[test]
 fn step_6_it_has_the_logout_event() {
     for events in [
@@ -244,6 +249,7 @@ fn step_6_it_has_the_logout_event() {
     assert!(Fixture::valid().claim("events", more).check().is_ok());
 }
 
+// OpenID Connect Back-Channel Logout §2.4, §2.6
 #[test]
 fn step_7_it_has_no_nonce() {
     for nonce in [json!("n"), json!(""), json!(0)] {
@@ -254,6 +260,7 @@ fn step_7_it_has_no_nonce() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.4
 #[test]
 fn it_has_a_name_of_its_own() {
     for jti in [json!(null), json!(""), json!(7)] {

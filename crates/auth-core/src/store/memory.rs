@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::app_data::{AppDataKey, AppDataStore};
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SessionKey, SessionStore, StoreError,
-    Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SCAN_PAGE, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -218,6 +218,30 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
         Ok(self.find(|indexes| indexes.sid.get(sid), now))
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        let from = from.map(ScanCursor::key).transpose()?;
+        let mut sessions: Vec<(SessionKey, Arc<Record>)> = Vec::new();
+        // Shard by shard, and by key within each.
+        for shard in from.map_or(0, |from| shard_of(from.as_bytes()))..SHARDS {
+            let is_ahead =
+                |key: &SessionKey| from.is_none_or(|from| shard_of(from.as_bytes()) != shard || *key > from);
+            let mut found: Vec<_> = read(&self.sessions[shard])
+                .iter()
+                .filter(|(key, entry)| is_ahead(key) && entry.record.expires_at > now)
+                .map(|(key, entry)| (*key, Arc::clone(&entry.record)))
+                .collect();
+            found.sort_unstable_by_key(|(key, _)| *key);
+            let room = SCAN_PAGE - sessions.len();
+            let is_full = found.len() > room;
+            sessions.extend(found.into_iter().take(room));
+            if is_full {
+                let next = sessions.last().map(|(last, _)| ScanCursor::behind(last));
+                return Ok(Scanned { sessions, next });
+            }
+        }
+        Ok(Scanned { sessions, next: None })
     }
 
     async fn acquire(

@@ -291,6 +291,67 @@ pub enum Acquired {
     Gone,
 }
 
+/// A place in a walk through all sessions: what a store has to know to go on. It holds for that store alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScanCursor(Vec<u8>);
+
+impl ScanCursor {
+    /// The cursor with these bytes, which mean something to the store alone.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes of this cursor.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Behind this session, in a store that goes by their keys.
+    fn behind(key: &SessionKey) -> Self {
+        Self(key.0.to_vec())
+    }
+
+    fn key(&self) -> Result<SessionKey, StoreError> {
+        let key = <[u8; 32]>::try_from(self.as_bytes()).map(SessionKey);
+        key.map_err(|_| StoreError::Corrupt("a place in a walk that is another store's"))
+    }
+}
+
+impl fmt::Debug for ScanCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScanCursor").finish_non_exhaustive()
+    }
+}
+
+/// How many sessions the stores of this crate give in one step of a walk: their bodies have to be sent within the time
+/// of an operation.
+const SCAN_PAGE: usize = 500;
+
+/// One step of a walk through all sessions: what came of [`SessionStore::scan`].
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// Some of the sessions, in no particular order; it may be none, though more are to come.
+    pub sessions: Vec<(SessionKey, Arc<Record>)>,
+    /// Where the walk goes on; `None` at its end.
+    pub next: Option<ScanCursor>,
+}
+
+impl Scanned {
+    /// A page of a store that goes by the sessions' keys.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn by_key(
+        rows: impl Iterator<Item = Result<(SessionKey, Record), StoreError>>,
+    ) -> Result<Self, StoreError> {
+        let sessions = rows.map(|row| row.map(|(key, record)| (key, Arc::new(record))));
+        let sessions: Vec<_> = sessions.collect::<Result<_, _>>()?;
+        let last = sessions.last().filter(|_| sessions.len() >= SCAN_PAGE);
+        let next = last.map(|(key, _)| ScanCursor::behind(key));
+        Ok(Self { sessions, next })
+    }
+}
+
 /// Keeps session records. See the [module documentation](self) for the contract.
 ///
 /// `now` is always the caller's present instant; a store uses it for every comparison with a deadline, so that a
@@ -386,6 +447,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         sid: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError>;
+
+    /// A part of all sessions, at most 1,000, and where the walk goes on: `None` begins one. A session that is there from
+    /// its beginning to its end is given at least once; one that comes or goes meanwhile may be given or not. One that
+    /// has expired is not.
+    ///
+    /// Called when an operator ends the sessions of everybody, and hardly ever else.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached or does not answer in time; the walk can go on from the same
+    /// place. [`StoreError::Corrupt`] also for a cursor that is not one of this store's.
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError>;
 
     /// Takes the session's lease until `now + length`, if the record still has the version `seen` and no lease that
     /// is alive. The fence number is one more than that of any lease the session had before.

@@ -48,8 +48,8 @@ use url::Url;
 use super::app_data::{AppDataKey, AppDataStore};
 use super::worker::{OPERATION_TIMEOUT, Worker};
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SCAN_PAGE, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -448,6 +448,25 @@ impl SessionStore for PostgresStore {
             ),
             *sid,
             now,
+        )
+        .await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        let from = from.map(ScanCursor::key).transpose()?;
+        self.read(
+            move || {
+                sqlx::query(concat!(
+                    "SELECT ",
+                    columns!(),
+                    " FROM auth_session WHERE key > $1 AND expires_at > $2 ORDER BY key LIMIT $3"
+                ))
+                // Every key is longer than nothing.
+                .bind(from.map_or_else(Vec::new, |key| key.as_bytes().to_vec()))
+                .bind(now.as_millis())
+                .bind(i64::try_from(SCAN_PAGE).unwrap_or(i64::MAX))
+            },
+            |rows| Scanned::by_key(rows.iter().map(record)),
         )
         .await
     }

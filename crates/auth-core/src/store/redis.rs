@@ -28,7 +28,7 @@
 //!
 //! A session is one key, and no script touches two: each change is atomic in a cluster, too. The sorted sets lie
 //! elsewhere, so they cannot change together with a session. They are hints, held to one rule: *while a session's key
-//! exists, its index keys name it.*
+//! exists, its index keys and `auth:expiring` name it.*
 //!
 //! * An entry is written before the session is. Who dies in between leaves an entry that leads nowhere.
 //! * A search reads the entries, loads the sessions, and gives those that are alive and have the index key.
@@ -38,8 +38,9 @@
 //!   score, and the session's key an hour after its expiry at the latest: the key never outlives the entry.
 //! * Hence a deleted session leaves its entries for a day or so. They cost a search a look each.
 //!
-//! `auth:expiring` only tells [`sweep`](SessionStore::sweep) where to look, so that it need not go through all keys.
-//! What it misses, the server removes an hour after its expiry; claims and the app's data go that way alone.
+//! `auth:expiring` names every session as well. It tells [`sweep`](SessionStore::sweep) where to look, so that it need not
+//! go through all keys, and [`scan`](SessionStore::scan) goes through it; its entries go in a sweep alone, once the session
+//! is gone. The server removes what has expired an hour later in any case; claims and the app's data go that way alone.
 //!
 //! # Time
 //!
@@ -73,8 +74,8 @@ use url::Url;
 use super::app_data::{AppDataKey, AppDataStore};
 use super::worker::Worker;
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -276,6 +277,12 @@ impl SessionStore for RedisStore {
                 .await
         })
         .await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        let place = from.map_or(Ok(Place::default()), Place::read)?;
+        self.run(async move |link: Arc<Link>| link.scan(place, now).await)
+            .await
     }
 
     async fn acquire(
@@ -509,6 +516,10 @@ const FIND_BATCH: usize = 100;
 
 const SWEEP_BATCH: usize = 200;
 
+/// About how many entries the server goes through at once for a walk. It gives a few times as many where its table is
+/// crowded, which stays below the contract's 1,000, and all of a small set.
+const SCAN_COUNT: usize = 200;
+
 /// How many keys `auth:expiring` is spread over, so that no server of a cluster has all the work.
 const SHARDS: u8 = 16;
 
@@ -727,6 +738,35 @@ impl Link {
         }
     }
 
+    /// Goes through a part of a shard.
+    async fn scan(&self, Place { shard, cursor }: Place, now: Timestamp) -> Result<Scanned, StoreError> {
+        let mut scan = redis::cmd("ZSCAN");
+        scan.arg(expiring(shard)).arg(cursor).arg("COUNT").arg(SCAN_COUNT);
+        // The members, each with its score.
+        let (cursor, entries): (u64, Vec<Vec<u8>>) = self.send(&scan).await?;
+        let keys = entries.chunks(2).filter_map(|entry| entry.first());
+        let keys: HashSet<SessionKey> = keys
+            .map(|member| <[u8; 32]>::try_from(member.as_slice()).map(SessionKey::from_bytes))
+            .collect::<Result<_, _>>()
+            .map_err(|_| StoreError::Corrupt("an index entry of another length"))?;
+        let loaded = try_join_all(keys.iter().map(|key| self.load(key, now))).await?;
+        let sessions = keys
+            .iter()
+            .zip(loaded)
+            .filter_map(|(key, record)| Some((*key, record?)));
+        let next = match cursor {
+            0 => Place {
+                shard: shard + 1,
+                cursor,
+            },
+            _ => Place { shard, cursor },
+        };
+        Ok(Scanned {
+            sessions: sessions.collect(),
+            next: (next.shard < SHARDS).then(|| next.write()),
+        })
+    }
+
     /// Removes what has expired among the next sessions of a shard. Says how many it looked at, and how many of them
     /// it removed.
     async fn sweep_batch(&self, shard: u8, now: Timestamp) -> Result<(usize, u64), StoreError> {
@@ -772,6 +812,29 @@ impl Link {
             let _: Value = self.send(&prolonged).await?;
         }
         Ok((members.len(), removed))
+    }
+}
+
+/// Where a walk through all sessions is: in which shard of `auth:expiring`, and the server's cursor there.
+#[derive(Default)]
+struct Place {
+    shard: u8,
+    cursor: u64,
+}
+
+impl Place {
+    fn read(from: &ScanCursor) -> Result<Self, StoreError> {
+        let foreign = || StoreError::Corrupt("a place in a walk that is another store's");
+        let bytes: [u8; 9] = from.as_bytes().try_into().map_err(|_| foreign())?;
+        let [shard, cursor @ ..] = bytes;
+        let cursor = u64::from_be_bytes(cursor);
+        (shard < SHARDS)
+            .then_some(Self { shard, cursor })
+            .ok_or_else(foreign)
+    }
+
+    fn write(&self) -> ScanCursor {
+        ScanCursor::from_bytes([&[self.shard][..], &self.cursor.to_be_bytes()].concat())
     }
 }
 
@@ -1225,10 +1288,13 @@ scripts! {
         return {1}";
 
     /// Enters a session in an index: its key, the score, which of two scores counts, when the index itself may go.
-    /// Entries whose score is an hour old go here; `MARGIN` says why that is safe.
+    /// Entries of an index whose score is an hour old go here; `MARGIN` says why that is safe. Those of `auth:expiring` go
+    /// in a sweep alone, for a session may have been prolonged beyond its score.
     HINT = functions!(), "
         local time = millis()
-        redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', time - 3600000))
+        if ARGV[3] == 'latest' then
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', time - 3600000))
+        end
         local old, new = redis.call('ZSCORE', KEYS[1], ARGV[1]), tonumber(ARGV[2])
         if not old or (ARGV[3] == 'latest' and tonumber(old) < new)
             or (ARGV[3] == 'earliest' and tonumber(old) > new) then

@@ -552,6 +552,7 @@ async fn a_sign_in_leads_to_a_page_of_this_app_and_not_in_circles() {
     }
 }
 
+// OpenID Connect Core §4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_third_party_can_ask_for_a_sign_in_here_and_nowhere_else() {
     let world = World::start().await;

@@ -17,6 +17,7 @@ mod logout;
 mod outcomes;
 mod payloads;
 mod provider_logout;
+mod provider_session;
 mod redirects;
 mod refresh;
 mod secrets;

@@ -1,19 +1,21 @@
 //! Sign-outs that the provider tells of (Back-Channel Logout 1.0, Front-Channel Logout 1.0).
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use auth_core::Auth;
 use auth_core::reply::{Reply, SessionChange};
+use auth_core::store::{Inserted, Record, SessionKey, SessionStore as _};
 use auth_testing::{Endpoint, Fault};
 use serde_json::{Map, Value, json};
 
 use crate::store::{Failure, Op};
-use crate::world::{CLIENT, Head, World, assert_page, header, secs};
+use crate::world::{BASE, CLIENT, Head, WAIT, World, assert_page, eventually, header, secs};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A logout token with these claims besides the usual ones; null leaves one out.
-fn token(world: &World, claims: Value) -> String {
+pub(crate) fn token(world: &World, claims: Value) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = world.auth.now().as_secs();
     let mut all = json!({
@@ -37,7 +39,7 @@ fn token(world: &World, claims: Value) -> String {
     world.control().sign_jwt("logout+jwt", &claims)
 }
 
-async fn send(auth: &Auth, token: &str) -> Reply {
+pub(crate) async fn send(auth: &Auth, token: &str) -> Reply {
     let head = Head {
         method: "POST",
         target: "/auth/backchannel-logout".to_owned(),
@@ -69,6 +71,7 @@ async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
     world.session(id).await.sid().unwrap().to_owned()
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_token_ends_the_sessions_that_it_names_and_no_others() {
     let world = World::start().await;
@@ -88,6 +91,7 @@ async fn a_logout_token_ends_the_sessions_that_it_names_and_no_others() {
     assert!(world.revoked().is_empty(), "the provider has seen to that");
 }
 
+// OpenID Connect Back-Channel Logout §2.7, §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_for_nobody_s_session_is_good_and_ends_nothing() {
     let world = World::start().await;
@@ -104,6 +108,7 @@ async fn a_token_for_nobody_s_session_is_good_and_ends_nothing() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_without_a_sid_end_with_the_user_s() {
     let world = World::start().await;
@@ -127,6 +132,7 @@ async fn sessions_without_a_sid_end_with_the_user_s() {
     world.auth.authenticate(Some(&id)).await.unwrap_err();
 }
 
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_token_gets_400_and_ends_nothing() {
     let world = World::start().await;
@@ -166,6 +172,7 @@ async fn a_bad_token_gets_400_and_ends_nothing() {
     world.session(&id).await;
 }
 
+// OpenID Connect Back-Channel Logout §2.6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_good_once_on_all_instances() {
     let world = World::start().await;
@@ -185,23 +192,65 @@ async fn a_token_is_good_once_on_all_instances() {
     world.auth.authenticate(Some(&id)).await.unwrap_err();
 }
 
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_could_not_be_carried_out_is_good_when_it_comes_again() {
     let world = World::start().await;
-    for op in [Op::ReadClaim, Op::ProlongClaim, Op::Delete, Op::Claim] {
-        let id = world.sign_in().await;
-        world.store.fail_next(op, Failure::Lost);
-        let token = token(&world, json!({"sub": "ada"}));
-        let reply = send(&world.auth, &token).await;
-        assert_eq!(reply.status, 503, "{op:?}");
-        assert!(header(&reply, "retry-after").is_some());
-        let reply = send(&world.auth, &token).await;
-        assert_eq!(reply.status, 200, "{op:?}");
-        world.auth.authenticate(Some(&id)).await.unwrap_err();
-        world.clock.advance(secs(1));
+    for failure in [Failure::Lost, Failure::AnswerLost] {
+        for op in [Op::ReadClaim, Op::ProlongClaim, Op::Find, Op::Delete, Op::Claim] {
+            let id = world.sign_in().await;
+            world.store.fail_next(op, failure);
+            let token = token(&world, json!({"sub": "ada"}));
+            let reply = send(&world.auth, &token).await;
+            if (op, failure) == (Op::Claim, Failure::AnswerLost) {
+                // It is carried out and remembered, and would not be good any more.
+                assert_eq!(reply.status, 200);
+            } else {
+                assert_eq!(reply.status, 503, "{op:?}");
+                assert!(header(&reply, "retry-after").is_some());
+                let reply = send(&world.auth, &token).await;
+                assert_eq!(reply.status, 200, "{op:?}");
+            }
+            world.auth.authenticate(Some(&id)).await.unwrap_err();
+            assert_eq!(send(&world.auth, &token).await.status, 400, "it was used");
+            world.clock.advance(secs(1));
+        }
     }
 }
 
+// OpenID Connect Back-Channel Logout §4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_forged_signatures_cost_no_request_and_nothing_in_the_store() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let good = token(&world, json!({"sub": "ada"}));
+    let (message, _) = good.rsplit_once('.').unwrap();
+    // The keys are at hand then.
+    assert_eq!(
+        send(&world.auth, &token(&world, json!({"sub": "bob"})))
+            .await
+            .status,
+        200
+    );
+    let (requests, operations) = (world.control().all_requests().len(), world.store.total());
+    let began = Instant::now();
+    for n in 0_u64..10_000 {
+        let mut signature = [0_u8; 64];
+        for (at, part) in signature.chunks_mut(8).enumerate() {
+            let mixed = (n * 8 + at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            part.copy_from_slice(&mixed.to_be_bytes());
+        }
+        let forged = format!("{message}.{}", base64_url(&signature));
+        assert_eq!(send(&world.auth, &forged).await.status, 400);
+    }
+    assert!(began.elapsed() < WAIT * 3, "{:?}", began.elapsed());
+    assert_eq!(world.control().all_requests().len(), requests);
+    assert_eq!(world.store.total(), operations, "nothing is kept of them");
+    world.session(&id).await;
+    assert_eq!(send(&world.auth, &good).await.status, 200);
+}
+
+// OpenID Connect Back-Channel Logout §2.8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_provider_s_keys_nothing_can_be_said() {
     let world = World::start().await;
@@ -213,6 +262,7 @@ async fn without_the_provider_s_keys_nothing_can_be_said() {
     assert_eq!(send(&world.auth, &token).await.status, 200);
 }
 
+// OpenID Connect Back-Channel Logout §4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_forged_tokens_cost_one_look_at_the_keys() {
     let world = World::start().await;
@@ -227,6 +277,14 @@ async fn thousands_of_forged_tokens_cost_one_look_at_the_keys() {
         assert_eq!(send(&world.auth, &format!("{header}.{rest}")).await.status, 400);
     }
     assert_eq!(world.control().count(Endpoint::Jwks), before + 1);
+    for (length, fetches) in [(29, 1), (1, 2), (29, 2), (1, 3)] {
+        world.clock.advance(secs(length));
+        for n in 0..100 {
+            let header = base64_url(format!(r#"{{"alg":"ES256","kid":"later-{n}"}}"#).as_bytes());
+            assert_eq!(send(&world.auth, &format!("{header}.{rest}")).await.status, 400);
+        }
+        assert_eq!(world.control().count(Endpoint::Jwks), before + fetches);
+    }
     assert_eq!(send(&world.auth, &good).await.status, 200);
 }
 
@@ -235,26 +293,135 @@ fn base64_url(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Claims of logout tokens for sessions of this `sid` of `ada`, which sign-ins from now on are of.
+fn that_name(world: &World, sid: &'static str) -> [Value; 3] {
+    world
+        .control()
+        .tamper_id_token(move |_, claims| drop(claims.insert("sid".to_owned(), json!(sid))));
+    [
+        json!({ "sid": sid }),
+        json!({"sub": "ada"}),
+        json!({"sid": sid, "sub": "ada"}),
+    ]
+}
+
+// OpenID Connect Back-Channel Logout §2.7
+/// The sign-out comes between any two steps of the sign-in in the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_that_is_being_written_does_not_outlive_the_sign_out() {
+    let world = World::start().await;
+    for is_written in [false, true] {
+        for is_named in [true, false] {
+            let mut names = that_name(&world, "this one").to_vec();
+            if !is_named {
+                names.remove(0);
+                world
+                    .control()
+                    .tamper_id_token(|_, claims| drop(claims.remove("sid")));
+            }
+            for claims in names {
+                let mut browser = world.browser();
+                let url = browser.begin("/").await;
+                let target = browser.approve(&url).await;
+                let hold = match is_written {
+                    true => world.store.hold_answer(Op::Insert),
+                    false => world.store.hold(Op::Insert),
+                };
+                let sign_out = async {
+                    hold.waiting(1).await;
+                    assert_eq!(
+                        send(&world.auth, &token(&world, claims.clone())).await.status,
+                        200
+                    );
+                    drop(hold);
+                };
+                let (reply, ()) = tokio::join!(browser.callback(&target), sign_out);
+                assert_page(&reply, 400, "login.signed_out");
+                assert_eq!(world.store.sessions(), 0, "{is_written} {is_named} {claims}");
+                world.clock.advance(secs(1));
+            }
+        }
+    }
+}
+
+// OpenID Connect Back-Channel Logout §2.7
+/// The sign-in comes between any two steps of the sign-out in the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_out_that_is_under_way_ends_the_sign_in_that_comes_between() {
+    let world = World::start().await;
+    for is_searched in [false, true] {
+        for claims in that_name(&world, "this one") {
+            let mut browser = world.browser();
+            let url = browser.begin("/").await;
+            let target = browser.approve(&url).await;
+            let hold = match is_searched {
+                true => world.store.hold_answer(Op::Find),
+                false => world.store.hold(Op::Find),
+            };
+            let token = token(&world, claims.clone());
+            let sign_in = async {
+                hold.waiting(1).await;
+                let reply = browser.callback(&target).await;
+                drop(hold);
+                reply
+            };
+            let (sign_out, reply) = tokio::join!(send(&world.auth, &token), sign_in);
+            assert_eq!(sign_out.status, 200);
+            assert_page(&reply, 400, "login.signed_out");
+            assert_eq!(world.store.sessions(), 0, "{is_searched} {claims}");
+            world.clock.advance(secs(1));
+        }
+    }
+}
+
+// OpenID Connect Back-Channel Logout §2.7
+/// A request that was let in goes on to its end; the next one is not let in, and nothing that the first one leaves behind
+/// brings the session back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_does_not_keep_the_session_alive() {
+    let world = World::start().await;
+    world.control().set_access_token_lifetime(secs(24 * 3600));
+    for op in [Op::Load, Op::Touch] {
+        let id = world.sign_in().await;
+        world.clock.advance(secs(8 * 3600 / 32));
+        let hold = match op {
+            Op::Load => world.store.hold_answer(op),
+            _ => world.store.hold(op),
+        };
+        let sign_out = async {
+            hold.waiting(1).await;
+            let all = token(&world, json!({"sub": "ada"}));
+            assert_eq!(send(&world.auth, &all).await.status, 200);
+            drop(hold);
+        };
+        let (session, ()) = tokio::join!(world.auth.authenticate(Some(&id)), sign_out);
+        let session = session.unwrap();
+        eventually("the use is written down", || world.store.count(Op::Touch) > 0).await;
+        world.auth.authenticate(Some(&id)).await.unwrap_err();
+        let client = world.auth.client(&session);
+        world.control().reject_next(1);
+        client
+            .get("/users/me")
+            .send()
+            .await
+            .expect_err("the token cannot be refreshed any more");
+        assert_eq!(world.store.sessions(), 0, "{op:?}");
+        world.clock.advance(secs(1));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_in_under_way_does_not_outlive_the_sign_out() {
     let world = World::start().await;
-    for by_sid in [true, false] {
+    for claims in that_name(&world, "this one") {
         let mut browser = world.browser();
         let url = browser.begin("/").await;
         let target = browser.approve(&url).await;
         // The tokens are issued, and have not arrived yet.
-        world
-            .control()
-            .tamper_id_token(|_, claims| drop(claims.insert("sid".to_owned(), json!("this one"))));
         let hold = world.control().hold_answer(Endpoint::Token);
         let waiting = browser.callback(&target);
         let sign_out = async {
             hold.waiting(1).await.unwrap();
-            let claims = if by_sid {
-                json!({"sid": "this one"})
-            } else {
-                json!({"sub": "ada"})
-            };
             assert_eq!(send(&world.auth, &token(&world, claims)).await.status, 200);
             hold.release();
         };
@@ -275,6 +442,7 @@ async fn a_sign_in_under_way_does_not_outlive_the_sign_out() {
     }
 }
 
+// OpenID Connect Back-Channel Logout §2.7
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_under_way_does_not_bring_the_session_back() {
     let world = World::start().await;
@@ -296,6 +464,7 @@ async fn a_refresh_under_way_does_not_bring_the_session_back() {
     assert_eq!(world.store.sessions(), 0);
 }
 
+// OpenID Connect Front-Channel Logout §2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_front_channel_ends_the_session_of_iss_and_sid_and_may_be_framed_by_the_issuer() {
     let world = World::start().await;
@@ -402,4 +571,156 @@ async fn an_operator_ends_all_sessions_of_a_user_and_the_sign_ins_under_way() {
     assert_eq!(world.revoked().len(), 4);
     world.clock.advance(secs(1));
     world.sign_in().await;
+}
+
+/// Puts so many more sessions into the store, each as the one with this key but for what is changed. No key opens them.
+async fn copies(world: &World, of: &SessionKey, n: u16, change: impl Fn(&mut Record)) {
+    let now = world.auth.now();
+    let record = world.store.load(of, now).await.unwrap().unwrap();
+    for n in 0..n {
+        let mut record = Record {
+            opened: Default::default(),
+            ..Record::clone(&record)
+        };
+        change(&mut record);
+        let mut key = *of.as_bytes();
+        key[..2].copy_from_slice(&n.to_be_bytes());
+        key[2] ^= u8::from(record.sid.is_some()) + 1;
+        let inserted = world
+            .store
+            .insert(&SessionKey::from_bytes(key), record, now)
+            .await;
+        assert_eq!(inserted.unwrap(), Inserted::Yes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_s_sessions_all_end_however_many_there_are() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    copies(&world, &id.key(), 3_000, |_| ()).await;
+    let reply = send(&world.auth, &token(&world, json!({"sub": "ada"}))).await;
+    assert_eq!((reply.status, world.store.sessions()), (200, 0));
+    assert!(world.store.count(Op::Find) <= 5, "a thousand at a time");
+}
+
+/// The first thousand that a search gives may be none of those that are meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_many_sessions_those_end_that_are_meant() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    copies(&world, &id.key(), 2_000, |_| ()).await;
+    copies(&world, &id.key(), 20, |record| record.sid = None).await;
+    assert_eq!(world.store.sessions(), 2_021);
+    let claims = json!({"sid": "another", "sub": "ada"});
+    assert_eq!(send(&world.auth, &token(&world, claims)).await.status, 200);
+    assert_eq!(world.store.sessions(), 2_001, "those of another session stay");
+    world.session(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_ends_the_sessions_of_an_issuer_or_all_and_the_sign_ins_under_way() {
+    let world = World::start().await;
+    for is_all in [false, true] {
+        let elsewhere = other_issuer(&world).await;
+        let ids = [world.sign_in().await, world.sign_in().await];
+        let foreign = world.browser_of(&elsewhere).sign_in("/").await;
+        copies(&world, &ids[0].key(), 10, |_| ()).await;
+        let mut browsers = [world.browser(), world.browser_of(&elsewhere)];
+        let mut targets = Vec::new();
+        for browser in &mut browsers {
+            let url = browser.begin("/").await;
+            targets.push(browser.approve(&url).await);
+        }
+        let revoked = world.revoked().len();
+        let ended = match is_all {
+            true => world.auth.end_all_sessions().await,
+            false => world.auth.end_sessions_of_issuer(&world.auth.issuer()).await,
+        };
+        // Whose sessions those are that no key opens nobody can say.
+        assert_eq!(ended.unwrap(), if is_all { 12 + 13 } else { 2 });
+        for id in &ids {
+            world.auth.authenticate(Some(id)).await.unwrap_err();
+        }
+        assert_eq!(elsewhere.authenticate(Some(&foreign)).await.is_err(), is_all);
+        let [ours, theirs] = &mut browsers;
+        assert_page(&ours.callback(&targets[0]).await, 400, "login.signed_out");
+        let reply = theirs.callback(&targets[1]).await;
+        if is_all {
+            assert_page(&reply, 400, "login.signed_out");
+            assert_eq!(world.store.sessions(), 0);
+        } else {
+            assert_eq!(reply.status, 303, "{}", reply.body);
+            assert_eq!(world.store.sessions(), 12);
+        }
+        eventually("revocations", || {
+            world.revoked().len() >= revoked + if is_all { 8 } else { 4 }
+        })
+        .await;
+        world.clock.advance(secs(1));
+        world.sign_in().await;
+        assert_eq!(
+            world
+                .auth
+                .end_sessions_of_issuer(&world.auth.issuer())
+                .await
+                .unwrap(),
+            1
+        );
+        world.clock.advance(secs(1));
+    }
+}
+
+/// An instance that users of the same provider sign in at as a plain OAuth 2.0 provider: its issuer is another.
+async fn other_issuer(world: &World) -> Auth {
+    let at = |path: &str| format!("{}{path}", world.provider.issuer());
+    Auth::builder()
+        .base_url(BASE)
+        .endpoints(at("/authorize"), at("/token"))
+        .client(CLIENT, Some(crate::world::SECRET))
+        .scopes("openid email offline_access")
+        .userinfo_url(at("/userinfo"))
+        .revocation_url(at("/revoke"))
+        .store(world.store.clone())
+        .secret(world.keys.clone())
+        .clock(world.clock.clock())
+        .build()
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_s_call_that_fails_halfway_ends_the_others_and_says_so() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    copies(&world, &id.key(), 30, |_| ()).await;
+    world.store.fail_next(Op::Delete, Failure::Lost);
+    world.auth.end_all_sessions().await.unwrap_err();
+    assert_eq!(world.store.sessions(), 1);
+    assert_eq!(world.auth.end_all_sessions().await.unwrap(), 1);
+    world.clock.advance(secs(1));
+    for op in [Op::ProlongClaim, Op::Scan] {
+        let id = world.sign_in().await;
+        world.store.fail_next(op, Failure::Lost);
+        world.auth.end_all_sessions().await.unwrap_err();
+        world.session(&id).await;
+        world.auth.end_all_sessions().await.unwrap();
+        assert_eq!(world.store.sessions(), 0);
+        world.clock.advance(secs(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_who_goes_away_does_not_break_the_call_off() {
+    let world = World::start().await;
+    world.sign_in().await;
+    let hold = world.store.hold(Op::Scan);
+    let auth = world.auth.clone();
+    let call = tokio::spawn(async move { auth.end_all_sessions().await });
+    hold.waiting(1).await;
+    call.abort();
+    call.await.unwrap_err();
+    drop(hold);
+    world.settle().await;
+    assert_eq!(world.store.sessions(), 0);
 }

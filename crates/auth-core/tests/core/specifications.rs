@@ -1,5 +1,6 @@
 //! Rules of the specifications that no other module has; `docs/specifications.md` lists all of them.
 
+use auth_core::clock::Timestamp;
 use auth_core::config::UserinfoPolicy;
 use auth_core::error::NotSignedIn;
 use auth_core::secret::SessionId;
@@ -564,18 +565,33 @@ async fn the_nonce_of_a_refreshed_id_token_is_the_first_one_s() {
     }
 }
 
-/// OpenID Connect Core §12.2: `auth_time` stays that of the first authentication; a refresh makes nobody fresh.
+/// OpenID Connect Core §12.2: `auth_time` is that of the first authentication, or of the latest where a provider says so. A
+/// refresh alone makes nobody fresh.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refreshed_auth_time_is_not_believed() {
+async fn a_refreshed_auth_time_is_what_the_provider_says() {
     let world = World::start().await;
     let id = world.sign_in().await;
     let first = world.session(&id).await.authenticated_at();
     assert!(first.is_some());
     let later = world.clock.clock().now().plus(crate::world::LIFE).as_secs();
-    claims(&world, json!({ "auth_time": later }));
-    refreshed(&world, &id).await.unwrap();
-    let session = world.session(&id).await;
-    assert_eq!((session.refresh_count(), session.authenticated_at()), (1, first));
+    let later = Timestamp::from_secs(later);
+    for (said, expected) in [
+        (None, first),
+        (Some(json!(null)), first),
+        (Some(json!("yesterday")), first),
+        (Some(json!(later.as_secs())), Some(later)),
+        (Some(json!(null)), Some(later)),
+    ] {
+        world.control().clear_tampering();
+        if let Some(said) = said {
+            claims(&world, json!({ "auth_time": said }));
+        }
+        refreshed(&world, &id).await.unwrap();
+        let session = world.session(&id).await;
+        assert_eq!(session.authenticated_at(), expected);
+        let claim = session.claims().get("auth_time").cloned();
+        assert_eq!(claim, expected.map(|at| json!(at.as_secs())), "as the claim says");
+    }
 }
 
 /// OpenID Connect Core §12.2: a refreshed ID token was issued at the refresh.

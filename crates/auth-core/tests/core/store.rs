@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::clock::Timestamp;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, SessionKey, SessionStore,
-    StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ pub(crate) enum Op {
     Claim,
     ProlongClaim,
     ReadClaim,
+    Find,
+    Scan,
 }
 
 /// How an operation fails.
@@ -57,12 +59,27 @@ struct Plan {
     failures: HashMap<Op, VecDeque<Failure>>,
     broken: HashMap<Op, ()>,
     gates: HashMap<Op, Arc<Gate>>,
+    gates_behind: HashMap<Op, Arc<Gate>>,
 }
 
 #[derive(Debug)]
 struct Gate {
     waiting: watch::Sender<usize>,
     open: watch::Sender<bool>,
+}
+
+impl Gate {
+    fn closed() -> Arc<Self> {
+        Arc::new(Self {
+            waiting: watch::Sender::new(0),
+            open: watch::Sender::new(false),
+        })
+    }
+
+    async fn pass(&self) {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        drop(self.open.subscribe().wait_for(|open| *open).await);
+    }
 }
 
 /// Operations of one kind wait while this exists.
@@ -120,11 +137,15 @@ impl ProbeStore {
 
     /// Makes operations of this kind wait before they are carried out.
     pub(crate) fn hold(&self, op: Op) -> Hold {
-        let gate = Arc::new(Gate {
-            waiting: watch::Sender::new(0),
-            open: watch::Sender::new(false),
-        });
+        let gate = Gate::closed();
         self.plan().gates.insert(op, Arc::clone(&gate));
+        Hold(gate)
+    }
+
+    /// Makes operations of this kind wait once they are carried out, before they are answered.
+    pub(crate) fn hold_answer(&self, op: Op) -> Hold {
+        let gate = Gate::closed();
+        self.plan().gates_behind.insert(op, Arc::clone(&gate));
         Hold(gate)
     }
 
@@ -141,8 +162,7 @@ impl ProbeStore {
             (plan.gates.get(&op).cloned(), failure)
         };
         if let Some(gate) = gate {
-            gate.waiting.send_modify(|waiting| *waiting += 1);
-            drop(gate.open.subscribe().wait_for(|open| *open).await);
+            gate.pass().await;
         }
         match failure {
             Some(Failure::Lost) => Err(down()),
@@ -158,6 +178,10 @@ impl ProbeStore {
     ) -> Result<T, StoreError> {
         let failure = self.begin(op).await?;
         let result = call.await;
+        let gate = self.plan().gates_behind.get(&op).cloned();
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
         if failure == Some(Failure::AnswerLost) {
             return Err(down());
         }
@@ -216,7 +240,8 @@ impl SessionStore for ProbeStore {
         subject: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        self.0.memory.find_by_subject(subject, now).await
+        self.run(Op::Find, self.0.memory.find_by_subject(subject, now))
+            .await
     }
 
     async fn find_by_sid(
@@ -224,7 +249,11 @@ impl SessionStore for ProbeStore {
         sid: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        self.0.memory.find_by_sid(sid, now).await
+        self.run(Op::Find, self.0.memory.find_by_sid(sid, now)).await
+    }
+
+    async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
+        self.run(Op::Scan, self.0.memory.scan(from, now)).await
     }
 
     async fn acquire(

@@ -34,12 +34,14 @@ mod leases;
 mod records;
 mod searches;
 mod upkeep;
+mod walks;
 
 pub use app_data::*;
 pub use leases::*;
 pub use records::*;
 pub use searches::*;
 pub use upkeep::*;
+pub use walks::*;
 
 /// Makes a `#[test]` of each rule of the session store contract.
 ///
@@ -97,6 +99,10 @@ macro_rules! contract_tests {
             find_leaves_out_what_is_gone
             find_gives_at_most_1000
             find_sees_a_session_that_changes_its_key
+            a_walk_gives_every_session_in_pages
+            a_walk_leaves_out_what_is_gone
+            a_walk_sees_what_stays_while_others_come_and_go
+            a_walk_goes_on_where_it_was
             claim_once_is_true_once
             claim_once_forgets
             of_concurrent_claims_one_is_true
