@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::events::EndReason;
 use crate::refresh::{Freshness, RefreshError};
 use crate::session::{Session, index_key};
 use crate::store::{IndexKey, Record, SessionKey, StoreError};
@@ -112,7 +113,8 @@ impl Auth {
         if record.subject != session.record.subject {
             return Ok(false);
         }
-        self.to_its_end(vec![(*id, record)]).await?;
+        self.to_its_end(vec![(*id, record)], EndReason::EndedByUser)
+            .await?;
         Ok(true)
     }
 
@@ -124,7 +126,8 @@ impl Auth {
     /// [`Error::Store`]; some sessions may have ended then.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<usize, Error> {
         let (subject, this) = (&session.record.subject, session.key);
-        self.end_where(subject, |key| *key != this).await
+        self.end_where(subject, |key| *key != this, EndReason::EndedByUser)
+            .await
     }
 
     /// Ends all sessions of a user, wherever they are signed in, sign-ins under way included: for an operator, or for
@@ -136,13 +139,14 @@ impl Auth {
     pub async fn end_sessions_of(&self, issuer: &Issuer, subject: &str) -> Result<usize, Error> {
         let subject = index_key(b"sub", issuer, subject);
         self.core().remember_sign_out(&subject).await?;
-        self.end_where(&subject, |_| true).await
+        self.end_where(&subject, |_| true, EndReason::EndedByApp).await
     }
 
     async fn end_where(
         &self,
         subject: &IndexKey,
         is_meant: impl Fn(&SessionKey) -> bool,
+        reason: EndReason,
     ) -> Result<usize, Error> {
         let mut ended = 0;
         // A search gives a part of very many.
@@ -153,27 +157,35 @@ impl Auth {
                 return Ok(ended);
             }
             ended += found.len();
-            self.to_its_end(found).await?;
+            self.to_its_end(found, reason).await?;
         }
     }
 
     /// Ends these sessions and revokes their tokens, one after the other, whether or not anyone waits for it.
-    async fn to_its_end(&self, found: Vec<(SessionKey, Arc<Record>)>) -> Result<(), Error> {
+    async fn to_its_end(
+        &self,
+        found: Vec<(SessionKey, Arc<Record>)>,
+        reason: EndReason,
+    ) -> Result<(), Error> {
         let core = Arc::clone(self.core());
         self.core()
-            .spawn(async move { core.end_found(found).await })
+            .spawn(async move { core.end_found(found, reason).await })
             .await
             .unwrap_or(Err(RefreshError::Interrupted.into()))
     }
 }
 
 impl Core {
-    async fn end_found(self: &Arc<Self>, found: Vec<(SessionKey, Arc<Record>)>) -> Result<(), Error> {
+    async fn end_found(
+        self: &Arc<Self>,
+        found: Vec<(SessionKey, Arc<Record>)>,
+        reason: EndReason,
+    ) -> Result<(), Error> {
         let mut failed = None;
         let mut tokens = Vec::new();
         for (key, record) in found {
-            match self.end_one(&key, record).await {
-                Ok(session) => tokens.extend(session.map(|session| session.data.tokens.clone())),
+            match self.end_one(&key, record, reason).await {
+                Ok(session) => tokens.extend(session.map(|session| (key, session.data.tokens.clone()))),
                 // The others end all the same.
                 Err(error) => failed = Some(error),
             }
@@ -182,12 +194,19 @@ impl Core {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    async fn end_one(&self, key: &SessionKey, record: Arc<Record>) -> Result<Option<Session>, StoreError> {
-        let ended = match self.view(key, record) {
-            Some(session) => Some(self.remove(session).await?),
+    async fn end_one(
+        &self,
+        key: &SessionKey,
+        record: Arc<Record>,
+        reason: EndReason,
+    ) -> Result<Option<Session>, StoreError> {
+        let ended = match self.view(key, Arc::clone(&record)) {
+            Some(session) => Some(self.remove(session, reason, None).await?),
             // Sealed with a key that is not here: its tokens cannot be seen.
             None => {
-                self.store.delete(key, None, self.clock.now()).await?;
+                if self.store.delete(key, None, self.clock.now()).await? {
+                    self.tell_end_of_record(key, &record, reason, None);
+                }
                 None
             }
         };
