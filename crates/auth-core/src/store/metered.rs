@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_for_sessions_only_stays_one() {
+    fn the_store_of_app_data_is_timed_as_well() {
         assert!(Metered(Arc::new(MemoryStore::new())).app_data().is_some());
     }
 }
