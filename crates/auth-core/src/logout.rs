@@ -499,7 +499,10 @@ fn end_session_url(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::auth::Auth;
 
     const fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -523,5 +526,50 @@ mod tests {
     fn no_pause_is_shorter_than_what_the_provider_asks_for() {
         assert_eq!(pause(1, Some(secs(120)), 255), secs(120));
         assert_eq!(pause(20, Some(secs(120)), 0), secs(300));
+    }
+
+    #[tokio::test]
+    async fn so_many_tokens_wait_and_one_more_is_given_up() {
+        let (failed, too_many) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counts = (Arc::clone(&failed), Arc::clone(&too_many));
+        let auth = Auth::builder()
+            .base_url("http://127.0.0.1:3000")
+            .issuer("http://127.0.0.1:1")
+            .client("tests", None)
+            .on_event(move |event| match event.kind {
+                EventKind::RevocationFailed { .. } => drop(counts.0.fetch_add(1, Ordering::SeqCst)),
+                EventKind::RevocationGivenUp {
+                    code: "revocation.too_many",
+                } => drop(counts.1.fetch_add(1, Ordering::SeqCst)),
+                _ => {}
+            })
+            .build()
+            .await
+            .expect("good settings");
+        for n in 0..=MAX_WAITING {
+            let tried = Tried {
+                session: SessionKey::from_bytes([0; 32]),
+                token: Token::Access(AccessToken::new(n.to_string())),
+                since: auth.now(),
+                tries: 1,
+            };
+            let failure = Failure {
+                code: "revocation.unavailable",
+                may_pass: true,
+                retry_after: Some(secs(3600)),
+                cause: Box::new(Stopping),
+            };
+            auth.core().revoke_later(tried, failure);
+        }
+        let counted = (failed.load(Ordering::SeqCst), too_many.load(Ordering::SeqCst));
+        assert_eq!(counted, (MAX_WAITING, 1));
+        let first = auth
+            .core()
+            .unrevoked
+            .lock()
+            .queue
+            .front()
+            .map(|tried| tried.token.expose().to_owned());
+        assert_eq!(first.as_deref(), Some("0"), "the newest is given up");
     }
 }

@@ -229,3 +229,63 @@ mod disabled {
         pub(super) fn note<const N: usize>(self, _: &Nothing<N>, _: [&'static str; N]) {}
     }
 }
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::enabled::{
+        Counter, FAILURES, PROVIDER_DURATION, REFRESHES, REVOCATIONS, SESSIONS_ENDED, SIGN_INS,
+        STORE_DURATION,
+    };
+    use crate::events::EndReason;
+
+    const BEGINS: &str = "| Metric | Kind | What it is | Labels |\n| --- | --- | --- | --- |\n";
+
+    fn row<const N: usize>(kind: &str, of: &Counter<N>) -> String {
+        let mut labels = String::new();
+        for (name, values) in of.labels {
+            let joint = if labels.is_empty() { "" } else { "<br>" };
+            write!(labels, "{joint}`{name}`: {values}").expect("a string takes it");
+        }
+        let labels = if labels.is_empty() { "–" } else { &labels };
+        format!("| `{}` | {kind} | {} | {labels} |\n", of.name, of.help)
+    }
+
+    #[test]
+    fn the_documentation_lists_every_metric() {
+        let table = [
+            row("counter", &SIGN_INS),
+            row("counter", &SESSIONS_ENDED),
+            row("counter", &REFRESHES),
+            row("counter", &FAILURES),
+            row("counter", &REVOCATIONS),
+            row("histogram", &STORE_DURATION.0),
+            row("histogram", &PROVIDER_DURATION.0),
+        ]
+        .concat();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let found = std::fs::read_to_string(&path).expect("docs/metrics.md is there");
+        let (before, after) = found.split_once(BEGINS).expect("it has the table");
+        let after = after.split_once("\n\n").map_or("", |(_, after)| after);
+        let expected = format!("{before}{BEGINS}{table}\n{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &expected).expect("it can be written");
+            return;
+        }
+        assert!(
+            found == expected,
+            "docs/metrics.md is not what the code says; write its table anew with\n\
+             UPDATE_DOCS=1 cargo test -p auth-core --all-features --lib the_documentation_lists_every_metric"
+        );
+    }
+
+    #[test]
+    fn every_reason_of_an_end_is_documented() {
+        let [(_, values)] = SESSIONS_ENDED.labels;
+        for reason in EndReason::ALL {
+            assert!(values.contains(&format!("`{reason}`")), "{reason}");
+        }
+    }
+}

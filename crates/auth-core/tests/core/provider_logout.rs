@@ -13,7 +13,7 @@ use crate::world::{CLIENT, Head, World, assert_page, header, secs};
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A logout token with these claims besides the usual ones; null leaves one out.
-fn token(world: &World, claims: Value) -> String {
+pub(crate) fn token(world: &World, claims: Value) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = world.auth.now().as_secs();
     let mut all = json!({
@@ -37,7 +37,7 @@ fn token(world: &World, claims: Value) -> String {
     world.control().sign_jwt("logout+jwt", &claims)
 }
 
-async fn send(auth: &Auth, token: &str) -> Reply {
+pub(crate) async fn send(auth: &Auth, token: &str) -> Reply {
     let head = Head {
         method: "POST",
         target: "/auth/backchannel-logout".to_owned(),
@@ -52,7 +52,7 @@ async fn send(auth: &Auth, token: &str) -> Reply {
     reply
 }
 
-async fn show(auth: &Auth, query: &str) -> Reply {
+pub(crate) async fn show(auth: &Auth, query: &str) -> Reply {
     let head = Head {
         method: "GET",
         target: format!("/auth/frontchannel-logout{query}"),
@@ -65,7 +65,7 @@ async fn show(auth: &Auth, query: &str) -> Reply {
     reply
 }
 
-async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
+pub(crate) async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
     world.session(id).await.sid().unwrap().to_owned()
 }
 
