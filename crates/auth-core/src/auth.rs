@@ -18,21 +18,25 @@ use crate::client::AuthenticatedClient;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
-use crate::error::{Error, NotSignedIn, SetupError};
+use crate::error::{Error, Fault, NotSignedIn, SetupError};
+use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::login::{self, LoginError, LoginOptions, StepUp};
+use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::metrics;
 use crate::provider_logout::Refusal;
 use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
-use crate::request::{Again, Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
+use crate::request::{Again, Incoming, RequestHead, RouteRequest, each_cookie};
 use crate::respond;
 use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData};
+use crate::sign_in::FailedSignIn;
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
 use crate::token::{Registration, TokenError};
 use crate::types::{Issuer, ReturnTo};
@@ -58,6 +62,8 @@ pub(crate) struct Core {
     tasks: TaskTracker,
     /// The refreshes of this process.
     pub(crate) flights: Mutex<Flights>,
+    /// Tokens that are still to be revoked.
+    pub(crate) unrevoked: Unrevoked,
 }
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
@@ -99,6 +105,11 @@ impl Auth {
         clock: Clock,
         runtime: Handle,
     ) -> Self {
+        #[cfg(feature = "metrics")]
+        let store: Arc<dyn SessionStore> = {
+            metrics::describe();
+            Arc::new(crate::store::metered::Metered(store))
+        };
         let core = Arc::new(Core {
             provider: Provider::new(
                 config.provider.clone(),
@@ -118,6 +129,7 @@ impl Auth {
             runtime,
             tasks: TaskTracker::new(),
             flights: Mutex::new(Flights::default()),
+            unrevoked: Unrevoked::default(),
         });
         core.runtime.spawn(sweep(Arc::downgrade(&core)));
         Self(core)
@@ -146,7 +158,7 @@ impl Auth {
     /// Reads off a request what is needed to answer it with a refusal.
     #[must_use]
     pub fn incoming(&self, head: &impl RequestHead) -> Incoming {
-        Incoming::of(head, &self.0.config.base_url)
+        Incoming::of(head, &self.0.config)
     }
 
     /// The session identifier in the request's cookie. A corrupt one is none; of several the first that can be read.
@@ -233,6 +245,12 @@ impl Auth {
     /// Turns a failure into an answer: a redirect, a page, or `application/problem+json`. Logs it, so it is called
     /// once, where the failure ends.
     pub fn refuse(&self, error: &Error, incoming: &Incoming, or: &OnRefusal) -> Reply {
+        let refused = EventKind::RequestRefused {
+            code: error.code(),
+            fault: error.fault(),
+        };
+        self.0
+            .tell(refused, |event| event.sent_by(incoming.sender.as_deref()));
         respond::refuse(&self.0.config, error, incoming, or, self.now())
     }
 
@@ -308,12 +326,16 @@ impl Auth {
     ///
     /// [`Error::Store`].
     pub async fn end_session(&self, session: &Session) -> Result<(), Error> {
-        let session = self.0.remove(session.clone()).await?;
-        let tokens = &session.data.tokens;
-        self.0
-            .revoke_in_background(tokens.refresh.clone(), tokens.access.clone());
-        tracing::info!(session = ?session.key, "the session was ended");
-        Ok(())
+        let (core, session) = (Arc::clone(&self.0), session.clone());
+        // To its end, whether or not anyone waits for it: what is removed is revoked.
+        let ended = self.0.spawn(async move {
+            let session = core.remove(session, EndReason::EndedByApp, None).await?;
+            let tokens = session.data.tokens.clone();
+            drop(core.revoke_in_background(session.key, tokens.refresh, tokens.access));
+            tracing::info!(session = ?session.key, "the session was ended");
+            Ok(())
+        });
+        ended.await.unwrap_or(Err(RefreshError::Interrupted.into()))
     }
 
     /// Checks that the store can be reached.
@@ -326,8 +348,11 @@ impl Auth {
     }
 
     /// Waits for every refresh, sign-in and revocation under way. Called once, after the server has stopped.
+    ///
+    /// Tokens whose revocation waits to be tried again are tried once more, within a second in all, and given up.
     pub async fn shutdown(&self) {
         self.0.tasks.close();
+        self.0.unrevoked.stop();
         self.0.tasks.wait().await;
     }
 
@@ -378,7 +403,7 @@ impl Auth {
         } else {
             self.begin_login(options, &request).await
         };
-        begun.unwrap_or_else(|error| self.page(&error, return_to))
+        begun.unwrap_or_else(|error| self.failed(&error, None, return_to, &request.incoming))
     }
 
     /// Begins a sign-in with options of the app's own: the redirect to the provider.
@@ -421,11 +446,14 @@ impl Auth {
         if request.is_prefetch {
             return Self::not_ahead();
         }
-        let auth = self.clone();
+        let (auth, incoming) = (self.clone(), request.incoming.clone());
         self.0
             .spawn(async move { auth.finish_login(request).await })
             .await
-            .unwrap_or_else(|_| self.page(&RefreshError::Interrupted.into(), ReturnTo::default()))
+            .unwrap_or_else(|_| {
+                let error = RefreshError::Interrupted.into();
+                self.failed(&error, None, ReturnTo::default(), &incoming)
+            })
     }
 
     async fn finish_login(&self, request: RouteRequest) -> Reply {
@@ -445,7 +473,10 @@ impl Auth {
                 let reply = self.stale_or_wrong(LoginError::StateReplayed, &request).await;
                 return reply.with("set-cookie", &response.cookie);
             }
-            Err(error) => return self.page(&error.into(), response.attempt.return_to),
+            Err(error) => {
+                let return_to = response.attempt.return_to;
+                return self.failed(&error.into(), None, return_to, &request.incoming);
+            }
         }
         let return_to = response.attempt.return_to.clone();
         let reply = match self.0.sign_in(&response, &request).await {
@@ -454,7 +485,9 @@ impl Auth {
                 reply.session = SessionChange::Set { id, app_data };
                 reply
             }
-            Err(error) => self.page(&error.into(), return_to),
+            Err(FailedSignIn { error, subject }) => {
+                self.failed(&error.into(), subject, return_to, &request.incoming)
+            }
         };
         reply.with("set-cookie", &response.cookie)
     }
@@ -467,46 +500,71 @@ impl Auth {
             match self.peek(request.session.as_ref()).await {
                 Ok(_) => return Reply::redirect(return_to.as_str()),
                 Err(Error::NotSignedIn(_)) => {}
-                Err(error) => return self.page(&error, return_to),
+                Err(error) => return self.failed(&error, None, return_to, &request.incoming),
             }
         }
-        self.page(&error.into(), return_to)
+        self.failed(&error.into(), None, return_to, &request.incoming)
     }
 
-    /// A failure of a sign-in: always a page.
-    fn page(&self, error: &Error, return_to: ReturnTo) -> Reply {
-        self.page_to(error, return_to, Again::SignIn)
-    }
-
-    fn page_to(&self, error: &Error, return_to: ReturnTo, again: Again) -> Reply {
-        let incoming = Incoming {
-            kind: RequestKind::Navigation,
-            target: return_to.as_str().to_owned(),
-            cross_site: None,
-            again,
+    /// A failure of a sign-in, of this user if it is known who it was: always a page.
+    fn failed(
+        &self,
+        error: &Error,
+        subject: Option<String>,
+        return_to: ReturnTo,
+        incoming: &Incoming,
+    ) -> Reply {
+        let failed = EventKind::SignInFailed {
+            code: error.code(),
+            fault: error.fault(),
         };
-        self.refuse(error, &incoming, &OnRefusal::Unauthorized)
+        self.0.tell(failed, |event| {
+            event.issuer = subject.is_some().then(|| self.issuer());
+            event.subject = subject;
+            event.sent_by(incoming.sender.as_deref());
+        });
+        let as_page = incoming.as_navigation(&return_to, Again::SignIn);
+        respond::refuse(
+            &self.0.config,
+            error,
+            &as_page,
+            &OnRefusal::Unauthorized,
+            self.now(),
+        )
     }
 
-    /// `POST /auth/logout`: ends the session here, revokes its tokens, and goes on to the provider's sign-out.
+    /// A failure of a route that people come to: always a page, which offers nothing to try again.
+    fn page(&self, error: &Error, incoming: &Incoming) -> Reply {
+        let as_page = incoming.as_navigation(&ReturnTo::default(), Again::Otherwise);
+        self.refuse(error, &as_page, &OnRefusal::Unauthorized)
+    }
+
+    /// `POST /auth/logout`: ends the session here, revokes its tokens, and goes on to the provider's sign-out (OpenID
+    /// Connect RP-Initiated Logout 1.0), or to the app's own page where the provider has none.
+    ///
+    /// The session ends and its tokens are revoked even if the browser goes away. The answer waits two seconds at most for
+    /// the provider; what could not be revoked is tried again in the background.
     pub async fn logout(&self, request: RouteRequest) -> Reply {
         if let Err(error) = request.incoming.same_site() {
             return self.refuse(&error, &request.incoming, &OnRefusal::Automatic);
         }
-        let next = match self.find(request.session.as_ref()).await {
-            Ok(session) => match self.0.remove(session).await {
-                Ok(session) => {
-                    tracing::info!(session = ?session.key, "the user has signed out");
-                    self.end_app_session().await;
-                    self.0.leave_provider(&session).await
-                }
-                Err(error) => return self.page_to(&error.into(), ReturnTo::default(), Again::Otherwise),
-            },
+        let (core, id, incoming) = (Arc::clone(&self.0), request.session, request.incoming.clone());
+        let signed_out = self
+            .0
+            .spawn(async move { core.sign_out(id.as_ref(), &incoming).await })
+            .await
+            .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()));
+        let next = match signed_out {
+            Ok(signed_out) => {
+                self.end_app_session().await;
+                self.0.leave_provider(signed_out).await
+            }
             Err(Error::NotSignedIn(_)) => None,
             // Not known to be signed out: it must not look so.
-            Err(error) => return self.page_to(&error, ReturnTo::default(), Again::Otherwise),
+            Err(error) => return self.page(&error, &request.incoming),
         };
-        let mut reply = Reply::redirect(next.as_ref().map_or("/", url::Url::as_str));
+        let home = &self.0.config.post_logout_redirect;
+        let mut reply = Reply::redirect(next.as_ref().map_or(home.as_str(), url::Url::as_str));
         reply.session = SessionChange::Clear;
         reply
     }
@@ -538,7 +596,15 @@ impl Auth {
             .await;
         match done {
             Ok(Ok(())) => Reply::empty(200),
-            Ok(Err(Refusal::Token(error))) => refuse_logout_token(error),
+            Ok(Err(Refusal::Token(error))) => {
+                let refused = EventKind::RequestRefused {
+                    code: "request.logout_token",
+                    fault: Fault::Request,
+                };
+                self.0
+                    .tell(refused, |event| event.sent_by(incoming.sender.as_deref()));
+                refuse_logout_token(error)
+            }
             Ok(Err(Refusal::NotNow(error))) => self.refuse(&error, &incoming, &OnRefusal::Automatic),
             Err(_) => self.refuse(
                 &RefreshError::Interrupted.into(),
@@ -551,20 +617,16 @@ impl Auth {
     /// `GET /auth/frontchannel-logout`: ends the sessions that `iss` and `sid` name (Front-Channel Logout 1.0 §2). Both
     /// are demanded: the provider shows this in a frame, where browsers send no cookie of the app's along.
     pub async fn frontchannel_logout(&self, request: RouteRequest) -> Reply {
-        let core = Arc::clone(&self.0);
+        let (core, incoming) = (Arc::clone(&self.0), request.incoming.clone());
         // To its end: the provider's page goes on when it likes, and the frame with it.
         let done = self
             .0
             .spawn(async move { core.frontchannel_logout(&request).await })
             .await;
         match done {
-            Err(_) => self.page_to(
-                &RefreshError::Interrupted.into(),
-                ReturnTo::default(),
-                Again::Otherwise,
-            ),
+            Err(_) => self.page(&RefreshError::Interrupted.into(), &incoming),
             Ok(Some(Ok(()))) => respond::signed_out(&self.issuer()),
-            Ok(Some(Err(error))) => self.page_to(&error.into(), ReturnTo::default(), Again::Otherwise),
+            Ok(Some(Err(error))) => self.page(&error.into(), &incoming),
             Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
     }
@@ -655,11 +717,18 @@ impl Core {
 
     /// Takes the session out of the store, and gives it as it was last: a refresh that has just been saved has brought
     /// other tokens than the ones that the caller saw, and those are the ones to revoke.
-    pub(crate) async fn remove(&self, mut session: Session) -> Result<Session, StoreError> {
+    /// Of several callers at once, the one that finds it there tells of its end.
+    pub(crate) async fn remove(
+        &self,
+        mut session: Session,
+        reason: EndReason,
+        sender: Option<&Sender>,
+    ) -> Result<Session, StoreError> {
         let mut version = session.record.version;
         loop {
             let now = self.clock.now();
             if self.store.delete(&session.key, Some(version), now).await? {
+                self.tell_end(&session, reason, sender);
                 return Ok(session);
             }
             let Some(newer) = self.store.load(&session.key, now).await? else {
@@ -717,7 +786,7 @@ impl Core {
             .revoke(&metadata, token.expose(), "access_token", now)
             .await
         {
-            Ok(()) => {}
+            Ok(answer) => metrics::revocation(answer),
             Err(TokenError::Unavailable { retry_after, cause }) => {
                 return Err(ProviderError::Unavailable {
                     document: "revocation endpoint",

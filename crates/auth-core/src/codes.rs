@@ -6,6 +6,7 @@ mod api;
 mod login;
 mod provider;
 mod request;
+mod revocation;
 mod session;
 mod setup;
 mod tokens;
@@ -110,6 +111,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         access::CODES,
         request::CODES,
         provider::CODES,
+        revocation::CODES,
         api::CODES,
         setup::CODES,
         tokens::CLOCKS,

@@ -12,6 +12,7 @@ use url::Url;
 use crate::auth::Auth;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Clock;
+use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
 use crate::http::{self, ProviderHttp};
 use crate::jose::{Algorithm, SigningKey};
@@ -19,7 +20,7 @@ use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
-use crate::types::{BaseUrl, Issuer, Scopes, secure_url};
+use crate::types::{BaseUrl, Issuer, ReturnTo, Scopes, secure_url};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,7 +161,10 @@ pub(crate) struct Config {
     pub(crate) api_origins: Vec<String>,
     pub(crate) on_sign_in: Option<SignInHook>,
     pub(crate) session_view: Option<SessionViewHook>,
+    pub(crate) on_event: Vec<EventHook>,
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Where the browser comes back to after the provider's sign-out: a path of this origin.
+    pub(crate) post_logout_redirect: String,
 }
 
 impl Config {
@@ -244,7 +248,9 @@ pub struct AuthBuilder {
     apis: Vec<(&'static str, String)>,
     on_sign_in: Option<SignInHook>,
     session_view: Option<SessionViewHook>,
+    on_event: Vec<EventHook>,
     trusted_proxies: Option<String>,
+    post_logout_redirect: String,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
 }
@@ -295,7 +301,9 @@ impl Default for AuthBuilder {
             apis: Vec::new(),
             on_sign_in: None,
             session_view: None,
+            on_event: Vec::new(),
             trusted_proxies: None,
+            post_logout_redirect: "/".to_owned(),
             clock: Clock::system(),
             runtime: None,
         }
@@ -516,6 +524,30 @@ impl AuthBuilder {
         self
     }
 
+    /// Called with everything that happens to sign-ins and sessions, right after it has happened: for an audit log. Several
+    /// hooks are called one after the other. A hook must not block; [`events`](crate::events) shows how one writes to a
+    /// database.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, Event};
+    /// let builder = Auth::builder().on_event(|event: &Event| {
+    ///     println!("{} {:?} {:?}", event.kind.as_str(), event.kind.cause(), event.session);
+    /// });
+    /// ```
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event.push(Arc::new(hook));
+        self
+    }
+
+    /// The page of this app that a sign-out ends on: a path such as `/goodbye`, with a query perhaps. Default: `/`. It goes
+    /// to the provider as `post_logout_redirect_uri`, `{base_url}/goodbye`, which has to be registered there to the byte
+    /// (OpenID Connect RP-Initiated Logout 1.0 §2); where the provider has no sign-out of its own, the browser goes there
+    /// at once.
+    pub fn post_logout_redirect(mut self, path: impl Into<String>) -> Self {
+        self.post_logout_redirect = path.into();
+        self
+    }
+
     /// Proxies whose `X-Forwarded-For` is believed, as addresses and networks separated by commas
     /// (`10.0.0.1,192.168.0.0/16`): for the addresses in the [list of sessions](Auth::sessions_of_user), and for nothing
     /// else. Default: none. On axum, the server has to be made with
@@ -624,6 +656,16 @@ impl AuthBuilder {
                 api_base.get_or_insert(url);
             }
         }
+        let (path, kept) = (
+            &self.post_logout_redirect,
+            ReturnTo::parse(&self.post_logout_redirect),
+        );
+        if kept.as_str() != path || path.contains('#') {
+            return Err(ConfigError::new(
+                "post_logout_redirect",
+                "must be a path of this app as it stands in a URL, /goodbye for example",
+            ));
+        }
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
@@ -659,7 +701,9 @@ impl AuthBuilder {
             api_origins,
             on_sign_in: self.on_sign_in,
             session_view: self.session_view,
+            on_event: self.on_event,
             trusted_proxies,
+            post_logout_redirect: self.post_logout_redirect,
         };
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);

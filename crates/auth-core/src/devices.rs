@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::events::EndReason;
 use crate::refresh::{Freshness, RefreshError};
 use crate::session::{Session, Tokens, index_key};
 use crate::store::{IndexKey, Record, SessionKey, StoreError};
@@ -117,7 +118,8 @@ impl Auth {
         if record.subject != session.record.subject {
             return Ok(false);
         }
-        self.to_its_end(vec![(*id, record)]).await?;
+        self.to_its_end(vec![(*id, record)], EndReason::EndedByUser)
+            .await?;
         Ok(true)
     }
 
@@ -129,7 +131,8 @@ impl Auth {
     /// [`Error::Store`]; some sessions may have ended then.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<usize, Error> {
         let (subject, this) = (&session.record.subject, session.key);
-        self.end_where(subject, |key| *key != this).await
+        self.end_where(subject, |key| *key != this, EndReason::EndedByUser)
+            .await
     }
 
     /// Ends all sessions of a user, wherever they are signed in, sign-ins under way included: for an operator, or for
@@ -141,7 +144,7 @@ impl Auth {
     pub async fn end_sessions_of(&self, issuer: &Issuer, subject: &str) -> Result<usize, Error> {
         let subject = index_key(b"sub", issuer, subject);
         self.core().remember_sign_out(&subject).await?;
-        self.end_where(&subject, |_| true).await
+        self.end_where(&subject, |_| true, EndReason::EndedByApp).await
     }
 
     /// Ends all sessions of this issuer's users, sign-ins under way included: for an operator whose provider was broken
@@ -190,6 +193,7 @@ impl Auth {
         &self,
         subject: &IndexKey,
         is_meant: impl Fn(&SessionKey) -> bool,
+        reason: EndReason,
     ) -> Result<usize, Error> {
         let mut ended = 0;
         // A search gives a part of very many.
@@ -200,23 +204,31 @@ impl Auth {
                 return Ok(ended);
             }
             ended += found.len();
-            self.to_its_end(found).await?;
+            self.to_its_end(found, reason).await?;
         }
     }
 
     /// Ends these sessions and revokes their tokens, one after the other, whether or not anyone waits for it.
-    async fn to_its_end(&self, found: Vec<(SessionKey, Arc<Record>)>) -> Result<(), Error> {
+    async fn to_its_end(
+        &self,
+        found: Vec<(SessionKey, Arc<Record>)>,
+        reason: EndReason,
+    ) -> Result<(), Error> {
         let core = Arc::clone(self.core());
         self.core()
-            .spawn(async move { core.end_found(found).await })
+            .spawn(async move { core.end_found(found, reason).await })
             .await
             .unwrap_or(Err(RefreshError::Interrupted.into()))
     }
 }
 
 impl Core {
-    async fn end_found(self: &Arc<Self>, found: Vec<(SessionKey, Arc<Record>)>) -> Result<(), Error> {
-        let (tokens, ended) = self.end_each(found).await;
+    async fn end_found(
+        self: &Arc<Self>,
+        found: Vec<(SessionKey, Arc<Record>)>,
+        reason: EndReason,
+    ) -> Result<(), Error> {
+        let (tokens, ended) = self.end_each(found, reason).await;
         self.revoke_all_in_background(tokens);
         Ok(ended?)
     }
@@ -236,7 +248,7 @@ impl Core {
         &self,
         issuer: Option<&Issuer>,
         ended: &mut usize,
-        tokens: &mut Vec<Tokens>,
+        tokens: &mut Vec<(SessionKey, Tokens)>,
     ) -> Result<(), Error> {
         let mut from = None;
         loop {
@@ -248,7 +260,7 @@ impl Core {
                 });
             }
             let found = page.sessions.len();
-            let (some, done) = self.end_each(page.sessions).await;
+            let (some, done) = self.end_each(page.sessions, EndReason::EndedByApp).await;
             let room = REVOKED_AT_MOST.saturating_sub(tokens.len());
             tokens.extend(some.into_iter().take(room));
             done?;
@@ -261,15 +273,21 @@ impl Core {
     }
 
     /// Ends these sessions; gives the tokens that they had, and the failure if there was one.
-    async fn end_each(&self, found: Vec<(SessionKey, Arc<Record>)>) -> (Vec<Tokens>, Result<(), StoreError>) {
+    async fn end_each(
+        &self,
+        found: Vec<(SessionKey, Arc<Record>)>,
+        reason: EndReason,
+    ) -> (Vec<(SessionKey, Tokens)>, Result<(), StoreError>) {
         let (mut tokens, mut done) = (Vec::new(), Ok(()));
         for some in found.chunks(AT_ONCE) {
             let some = some
                 .iter()
-                .map(|(key, record)| self.end_one(key, Arc::clone(record)));
+                .map(|(key, record)| self.end_one(key, Arc::clone(record), reason));
             for ended in join_all(some).await {
                 match ended {
-                    Ok(session) => tokens.extend(session.map(|session| session.data.tokens.clone())),
+                    Ok(session) => {
+                        tokens.extend(session.map(|session| (session.key, session.data.tokens.clone())));
+                    }
                     // The others end all the same.
                     Err(error) => done = Err(error),
                 }
@@ -278,12 +296,19 @@ impl Core {
         (tokens, done)
     }
 
-    async fn end_one(&self, key: &SessionKey, record: Arc<Record>) -> Result<Option<Session>, StoreError> {
-        let ended = match self.view(key, record) {
-            Some(session) => Some(self.remove(session).await?),
+    async fn end_one(
+        &self,
+        key: &SessionKey,
+        record: Arc<Record>,
+        reason: EndReason,
+    ) -> Result<Option<Session>, StoreError> {
+        let ended = match self.view(key, Arc::clone(&record)) {
+            Some(session) => Some(self.remove(session, reason, None).await?),
             // Sealed with a key that is not here: its tokens cannot be seen.
             None => {
-                self.store.delete(key, None, self.clock.now()).await?;
+                if self.store.delete(key, None, self.clock.now()).await? {
+                    self.tell_end_of_record(key, &record, reason, None);
+                }
                 None
             }
         };

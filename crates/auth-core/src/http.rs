@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
+use crate::metrics;
 
 /// Largest body of a provider's answer that is read, in bytes after decoding.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
@@ -42,6 +43,17 @@ impl fmt::Debug for ProviderHttp {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// What the provider is asked, as metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Discovery,
+    Keys,
+    Token,
+    Userinfo,
+    Revocation,
+    Introspection,
 }
 
 /// A provider's answer, read in whole.
@@ -256,20 +268,28 @@ impl ProviderHttp {
     }
 
     /// Sends the request and reads the answer.
-    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
+    pub(crate) async fn send(
+        &self,
+        asked: Asked,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, HttpError> {
+        let timing = metrics::Timing::start();
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
-        tokio::time::timeout(self.timeout, exchange(request))
+        let result = tokio::time::timeout(self.timeout, exchange(request))
             .await
-            .unwrap_or(Err(HttpError::Timeout))
+            .unwrap_or(Err(HttpError::Timeout));
+        timing.of_provider(asked, &result);
+        result
     }
 
     /// Sends a request that was made with this guard, and reads the answer; and says whether it left.
     pub(crate) async fn send_guarded(
         &self,
+        asked: Asked,
         request: reqwest::RequestBuilder,
         guard: &SendGuard,
     ) -> (Result<Answer, HttpError>, Left) {
-        let result = self.send(request).await;
+        let result = self.send(asked, request).await;
         match (result, guard.body()) {
             (Err(_), BodyIs::HeldBack) => (Err(HttpError::NotSent), Left::No),
             (Err(error), BodyIs::Waiting) => (Err(error), Left::No),
@@ -390,7 +410,7 @@ mod tests {
         let guard = SendGuard::until(soon());
         let http = http();
         let request = http.post_form(&url, &FORM, Some(&guard));
-        let (answer, left) = http.send_guarded(request, &guard).await;
+        let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert_eq!(
             (answer.expect("an answer").status, left),
             (StatusCode::OK, Left::Yes)
@@ -404,10 +424,12 @@ mod tests {
     async fn nothing_compressed_is_asked_for() {
         let http = http();
         let (url, came) = server("\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        http.send(http.get(&url)).await.expect("an answer");
+        http.send(Asked::Userinfo, http.get(&url))
+            .await
+            .expect("an answer");
         let get = came.await.expect("the server ends").to_ascii_lowercase();
         let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        http.send(http.post_form(&url, &FORM, None))
+        http.send(Asked::Token, http.post_form(&url, &FORM, None))
             .await
             .expect("an answer");
         let post = came.await.expect("the server ends").to_ascii_lowercase();
@@ -422,7 +444,10 @@ mod tests {
         let answer = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nbomb";
         let (url, _) = server("\r\n\r\n", answer).await;
         let http = http();
-        let answer = http.send(http.get(&url)).await.expect("an answer");
+        let answer = http
+            .send(Asked::Userinfo, http.get(&url))
+            .await
+            .expect("an answer");
         assert_eq!(&answer.body[..], b"bomb");
     }
 
@@ -435,7 +460,7 @@ mod tests {
             let (url, came) = server("secret", "").await;
             let http = http();
             let request = http.post_form(&url, &FORM, Some(&guard));
-            let (answer, left) = http.send_guarded(request, &guard).await;
+            let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
             assert!(matches!(answer, Err(HttpError::NotSent)), "{answer:?}");
             assert_eq!(left, Left::No);
             assert!(!came.await.expect("the server ends").contains("secret"));
@@ -449,7 +474,7 @@ mod tests {
         guard.prolong(soon());
         let http = http();
         let (answer, _) = http
-            .send_guarded(http.post_form(&url, &FORM, Some(&guard)), &guard)
+            .send_guarded(Asked::Token, http.post_form(&url, &FORM, Some(&guard)), &guard)
             .await;
         assert!(answer.is_ok());
         assert!(came.await.expect("the server ends").contains("secret"));
@@ -461,7 +486,7 @@ mod tests {
         let (url, _came) = server("secret", "").await;
         let http = http();
         let request = http.post_form(&url, &FORM, Some(&guard));
-        let (answer, left) = http.send_guarded(request, &guard).await;
+        let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert!(answer.is_err());
         assert_eq!(left, Left::Yes, "it may have been carried out");
 
@@ -471,7 +496,7 @@ mod tests {
         drop(port);
         let url = Url::parse(&url).expect("a URL");
         let request = http.post_form(&url, &FORM, Some(&guard));
-        let (answer, left) = http.send_guarded(request, &guard).await;
+        let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert!(matches!(answer, Err(HttpError::Connect(_))), "{answer:?}");
         assert_eq!(left, Left::No, "nobody was there to take it");
     }

@@ -16,7 +16,7 @@ use url::Url;
 use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::config::{EndpointOverrides, ProviderConfig};
-use crate::http::{Answer, HttpError, ProviderHttp};
+use crate::http::{Answer, Asked, HttpError, ProviderHttp};
 use crate::jose::{Algorithm, Jwk, KeySet, parse_key_set};
 use crate::types::{Issuer, secure_url};
 
@@ -443,8 +443,12 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
         retry_after,
         cause: Arc::new(cause),
     };
+    let asked = match document {
+        "key set" => Asked::Keys,
+        _ => Asked::Discovery,
+    };
     let request = http.get(url).header(http::header::ACCEPT, "application/json");
-    match http.send(request).await {
+    match http.send(asked, request).await {
         Ok(answer) if answer.is_outage() => Err(unavailable(
             answer.retry_after(),
             Outage::Status(answer.status.as_u16()),

@@ -18,6 +18,7 @@ use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::config::{ATTEMPT_LIFETIME, CLOCK_TOLERANCE};
 use crate::error::Error;
+use crate::events::EndReason;
 use crate::logout_token::{self, Expected, LogoutToken, LogoutTokenError, OLDEST};
 use crate::metadata::ProviderError;
 use crate::request::RouteRequest;
@@ -112,7 +113,7 @@ impl Core {
             (None, Some(subject)) => Whom::User(subject),
             (None, None) => return Err(LogoutTokenError::SubjectInvalid.into()),
         };
-        self.end_at_provider(&whom).await?;
+        self.end_at_provider(&whom, EndReason::BackChannelLogout).await?;
         // Last: a token that could not be carried out is sent again, and has to be good then. Of two that come at the
         // same time one is refused, when both have done their work.
         let until = now.plus(OLDEST + 2 * CLOCK_TOLERANCE);
@@ -166,21 +167,22 @@ impl Core {
         if self.find(&Index::Sid(sid)).await?.is_empty() {
             return Ok(());
         }
-        self.end_at_provider(&Whom::Session(sid)).await
+        self.end_at_provider(&Whom::Session(sid), EndReason::FrontChannelLogout)
+            .await
     }
 
     /// Writes the sign-out down, then ends the sessions that are there.
-    async fn end_at_provider(&self, whom: &Whom) -> Result<(), StoreError> {
+    async fn end_at_provider(&self, whom: &Whom, reason: EndReason) -> Result<(), StoreError> {
         self.remember(&whom.remembered_by()).await?;
         let ended = match whom {
-            Whom::Session(sid) => self.end_all(&Index::Sid(*sid), |_| true).await?,
-            Whom::User(subject) => self.end_all(&Index::Subject(*subject), |_| true).await?,
+            Whom::Session(sid) => self.end_all(&Index::Sid(*sid), |_| true, reason).await?,
+            Whom::User(subject) => self.end_all(&Index::Subject(*subject), |_| true, reason).await?,
             Whom::SessionOfUser { sid, subject } => {
                 let of_sid = self
-                    .end_all(&Index::Sid(*sid), |record| record.subject == *subject)
+                    .end_all(&Index::Sid(*sid), |record| record.subject == *subject, reason)
                     .await;
                 let unnamed = self
-                    .end_all(&Index::Subject(*subject), |record| record.sid.is_none())
+                    .end_all(&Index::Subject(*subject), |record| record.sid.is_none(), reason)
                     .await;
                 of_sid? + unnamed?
             }
@@ -208,13 +210,18 @@ impl Core {
         Ok(())
     }
 
-    async fn end_all(&self, of: &Index, is_meant: impl Fn(&Record) -> bool) -> Result<usize, StoreError> {
+    async fn end_all(
+        &self,
+        of: &Index,
+        is_meant: impl Fn(&Record) -> bool,
+        reason: EndReason,
+    ) -> Result<usize, StoreError> {
         let mut ended = 0;
         loop {
             let found = self.find(of).await?;
             let was_full = found.len() >= FOUND_AT_ONCE;
             let meant: Vec<_> = found.into_iter().filter(|(_, record)| is_meant(record)).collect();
-            ended += self.delete_all(&meant).await?;
+            ended += self.delete_all(&meant, reason).await?;
             if !was_full {
                 return Ok(ended);
             }
@@ -222,18 +229,22 @@ impl Core {
                 // A search gives a part of very many, and would give these again.
                 return Ok(ended
                     + self
-                        .end_in_walk(|record| of.names(record) && is_meant(record))
+                        .end_in_walk(|record| of.names(record) && is_meant(record), reason)
                         .await?);
             }
         }
     }
 
-    async fn end_in_walk(&self, is_meant: impl Fn(&Record) -> bool) -> Result<usize, StoreError> {
+    async fn end_in_walk(
+        &self,
+        is_meant: impl Fn(&Record) -> bool,
+        reason: EndReason,
+    ) -> Result<usize, StoreError> {
         let (mut ended, mut from) = (0, None);
         loop {
             let page = self.store.scan(from.as_ref(), self.clock.now()).await?;
             let meant = page.sessions.into_iter().filter(|(_, record)| is_meant(record));
-            ended += self.delete_all(&meant.collect::<Vec<_>>()).await?;
+            ended += self.delete_all(&meant.collect::<Vec<_>>(), reason).await?;
             from = page.next;
             if from.is_none() {
                 return Ok(ended);
@@ -241,12 +252,21 @@ impl Core {
         }
     }
 
-    async fn delete_all(&self, sessions: &[(SessionKey, Arc<Record>)]) -> Result<usize, StoreError> {
+    async fn delete_all(
+        &self,
+        sessions: &[(SessionKey, Arc<Record>)],
+        reason: EndReason,
+    ) -> Result<usize, StoreError> {
         let mut failed = None;
         for some in sessions.chunks(AT_ONCE) {
             let now = self.clock.now();
             // Whatever version it has by now: what a refresh has just brought goes as well.
             let deleted = join_all(some.iter().map(|(key, _)| self.store.delete(key, None, now))).await;
+            for ((key, record), was_there) in some.iter().zip(&deleted) {
+                if let Ok(true) = was_there {
+                    self.tell_end_of_record(key, record, reason, None);
+                }
+            }
             // One that fails does not keep the others.
             failed = deleted.into_iter().find_map(Result::err).or(failed);
         }
@@ -274,7 +294,9 @@ impl Core {
         {
             return Ok(Some(session));
         }
-        self.store.delete(&session.key, None, now).await?;
+        if self.store.delete(&session.key, None, now).await? {
+            self.tell_end(&session, EndReason::BackChannelLogout, None);
+        }
         tracing::info!(session = ?session.key, "the provider has signed the user out while the session was refreshed");
         Ok(None)
     }

@@ -37,6 +37,7 @@ use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
+use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
 use crate::id_token::{self, Expected, IdTokenClaims, IdTokenError};
 use crate::jose::{self, KeySet};
@@ -284,6 +285,7 @@ impl Core {
                 .unwrap_or(Err(RefreshError::Interrupted));
             core.land(&key);
             log(&key, &result);
+            core.tell_failure(&key, &result);
             result
         });
         let flight = async move { task.await.unwrap_or(Err(RefreshError::Interrupted)) }
@@ -291,6 +293,16 @@ impl Core {
             .shared();
         flights.under_way.insert(key, flight.clone());
         Joined { flight, is_new: true }
+    }
+
+    /// An end was told of by whoever ended the session, and a refresh by whoever saved the tokens.
+    fn tell_failure(&self, key: &SessionKey, result: &Result<Session, RefreshError>) {
+        if let Err(error) = result
+            && !matches!(error, RefreshError::Ended(_))
+        {
+            let failed = EventKind::RefreshFailed { code: error.code() };
+            self.tell(failed, |event| event.session = Some(*key));
+        }
     }
 
     fn land(&self, key: &SessionKey) {
@@ -420,7 +432,11 @@ impl Core {
                 }
                 Step::End { expected } => {
                     let now = self.clock.now();
-                    refresh.ended(self.store.delete(key, Some(expected), now).await?)
+                    let was_current = self.store.delete(key, Some(expected), now).await?;
+                    if was_current && let Some(session) = &current {
+                        self.tell_end(session, EndReason::GrantEnded, None);
+                    }
+                    refresh.ended(was_current)
                 }
                 Step::Release(error) => {
                     if let Some(Taken { lease, .. }) = &taken {
@@ -431,10 +447,11 @@ impl Core {
                 }
                 Step::Revoke => {
                     if let Some(Came { response, .. }) = &came {
-                        self.revoke_in_background(
+                        drop(self.revoke_in_background(
+                            *key,
                             response.refresh_token.clone(),
                             response.access_token.clone(),
-                        );
+                        ));
                     }
                     refresh.revoked()
                 }
@@ -616,6 +633,7 @@ impl Core {
             }
             _ => self.confirm_move(session, &came.response).await,
         }
+        .inspect(|session| self.tell(EventKind::Refreshed, |event| event.of_session(session)))
     }
 
     fn check(
@@ -751,8 +769,9 @@ impl Core {
         if saved.data.moved_at.is_none() {
             return Ok(saved);
         }
+        let key = saved.key;
         let Some(session) = self.confirm(saved).await? else {
-            self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
+            self.revoke_in_background(key, response.refresh_token.clone(), response.access_token.clone());
             return Err(RefreshError::Ended(NotSignedIn::Ended));
         };
         let data = SessionData {
@@ -814,13 +833,24 @@ impl Core {
         error: &RefusedIdToken,
     ) -> RefreshError {
         tracing::warn!(session = ?session.key, cause = crate::error::chain(error), "a refreshed ID token was refused; the session ends");
-        self.revoke_in_background(response.refresh_token.clone(), response.access_token.clone());
-        match self.remove(session.clone()).await {
+        drop(self.revoke_in_background(
+            session.key,
+            response.refresh_token.clone(),
+            response.access_token.clone(),
+        ));
+        match self
+            .remove(session.clone(), EndReason::IdTokenRefused, None)
+            .await
+        {
             Ok(removed) => {
                 // Another instance may have refreshed meanwhile.
                 let tokens = &removed.data.tokens;
                 if tokens.access != session.data.tokens.access {
-                    self.revoke_in_background(tokens.refresh.clone(), tokens.access.clone());
+                    drop(self.revoke_in_background(
+                        session.key,
+                        tokens.refresh.clone(),
+                        tokens.access.clone(),
+                    ));
                 }
                 RefreshError::Ended(NotSignedIn::IdTokenRefused)
             }

@@ -1,10 +1,12 @@
 //! What the core needs to know of an incoming request, whatever framework brought it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::csrf::{self, CrossSite};
 use crate::devices;
+use crate::events::{self, Sender};
 use crate::secret::SessionId;
 use crate::types::{BaseUrl, ReturnTo};
 
@@ -123,6 +125,8 @@ pub struct Incoming {
     pub(crate) cross_site: Option<CrossSite>,
     /// What it is to try the request again.
     pub(crate) again: Again,
+    /// Where it came from; `None` where nobody wants to be told.
+    pub(crate) sender: Option<Arc<Sender>>,
 }
 
 /// What it is to try a request again, after an outage for example.
@@ -146,7 +150,7 @@ impl std::fmt::Debug for Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn of(head: &impl RequestHead, base: &BaseUrl) -> Self {
+    pub(crate) fn of(head: &impl RequestHead, config: &Config) -> Self {
         let kind = RequestKind::of(head);
         Self {
             kind,
@@ -156,10 +160,26 @@ impl Incoming {
                 (RequestKind::Navigation, None) => head.path().to_owned(),
                 (RequestKind::Script, _) => String::new(),
             },
-            cross_site: csrf::check(head, base).err(),
+            cross_site: csrf::check(head, &config.base_url).err(),
             again: Again::SamePage,
+            sender: (!config.on_event.is_empty()).then(|| {
+                Arc::new(Sender {
+                    address: address(head, config),
+                    agent: agent(head),
+                    path: head.path().chars().take(events::PATH_MAX).collect(),
+                })
+            }),
         }
     }
+}
+
+fn agent(head: &impl RequestHead) -> Option<String> {
+    head.header("user-agent").and_then(|value| devices::agent(&value))
+}
+
+fn address(head: &impl RequestHead, config: &Config) -> Option<String> {
+    let sender = config.trusted_proxies.sender(head);
+    sender.map(|address| address.to_string())
 }
 
 impl Incoming {
@@ -171,6 +191,17 @@ impl Incoming {
     pub fn same_site(&self) -> Result<(), crate::Error> {
         self.cross_site
             .map_or(Ok(()), |cross_site| Err(cross_site.into()))
+    }
+
+    /// The same request as one of a person, who is shown a page and may come back to `return_to`.
+    pub(crate) fn as_navigation(&self, return_to: &ReturnTo, again: Again) -> Self {
+        Self {
+            kind: RequestKind::Navigation,
+            target: return_to.as_str().to_owned(),
+            cross_site: None,
+            again,
+            sender: self.sender.clone(),
+        }
     }
 
     /// Where to come back to after signing in.
@@ -279,12 +310,9 @@ impl RouteRequest {
         Self {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
-            incoming: Incoming::of(head, base_url),
-            agent: head.header("user-agent").and_then(|value| devices::agent(&value)),
-            address: config
-                .trusted_proxies
-                .sender(head)
-                .map(|address| address.to_string()),
+            incoming: Incoming::of(head, config),
+            agent: agent(head),
+            address: address(head, config),
             is_prefetch: is_prefetch(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {

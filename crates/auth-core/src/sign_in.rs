@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::config::{CLOCK_TOLERANCE, UserinfoPolicy};
-use crate::http::Answer;
+use crate::events::{EndReason, EventKind};
+use crate::http::{Answer, Asked};
 use crate::id_token::{self, IdTokenClaims, IdTokenError};
 use crate::jose::{self, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
@@ -18,7 +19,7 @@ use crate::reply::AppData;
 use crate::request::RouteRequest;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
-use crate::store::{Inserted, StoreError};
+use crate::store::{Inserted, Record, SessionKey, StoreError};
 use crate::token::{TokenError, TokenRequest, TokenResponse};
 use crate::types::Scopes;
 use crate::userinfo::{self, UserinfoError};
@@ -32,7 +33,7 @@ impl Core {
         self: &Arc<Self>,
         response: &AuthorizationResponse,
         callback: &RouteRequest,
-    ) -> Result<(SessionId, AppData), LoginError> {
+    ) -> Result<(SessionId, AppData), FailedSignIn> {
         let metadata = self.provider.metadata(self.clock.now()).await?;
         let code = response.code(&metadata)?;
         let redirect_uri = self.config.redirect_uri();
@@ -62,7 +63,7 @@ impl Core {
             .as_ref()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
         {
-            return Err(LoginError::TokenType);
+            return Err(LoginError::TokenType.into());
         }
         let access_token = tokens
             .access_token
@@ -80,7 +81,8 @@ impl Core {
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
         let sign_in = self
             .shape(&metadata, &tokens, &access_token, &identity, scopes.clone())
-            .await?;
+            .await
+            .map_err(|error| FailedSignIn::of(&identity.subject, error))?;
         let now = self.clock.now();
         // OpenID Connect Enterprise Extensions: the provider's own end of the session, as a claim.
         let provider_end = identity.session_expiry.unwrap_or(Timestamp::from_secs(i64::MAX));
@@ -115,19 +117,30 @@ impl Core {
             agent: callback.agent.clone(),
             address: callback.address.clone(),
         };
-        self.replace(data, callback.session.as_ref(), attempt.began_at, now)
+        let subject = data.subject.clone();
+        self.replace(data, callback, attempt.began_at, now)
             .await
+            .map_err(|error| FailedSignIn::of(&subject, error))
     }
 
     /// Puts the new session in and takes the one that was there out.
     async fn replace(
         &self,
         data: SessionData,
-        previous: Option<&SessionId>,
+        callback: &RouteRequest,
         began_at: Timestamp,
         now: Timestamp,
     ) -> Result<(SessionId, AppData), LoginError> {
-        let app_data = self.app_data_of(previous, &data).await?;
+        let sender = callback.incoming.sender.as_deref();
+        let previous_key = callback.session.as_ref().map(SessionId::key);
+        let previous = match &previous_key {
+            Some(key) => self.store.load(key, now).await?,
+            None => None,
+        };
+        let app_data = match &previous_key {
+            Some(key) => self.app_data_of(key, previous.as_ref(), &data),
+            None => AppData::Keep,
+        };
         let id = SessionId::random();
         let key = id.key();
         let issuer = data.issuer.clone();
@@ -146,33 +159,42 @@ impl Core {
                 return Err(LoginError::SignedOut);
             }
         }
-        if let Some(previous) = previous
-            && let Err(error) = self.store.delete(&previous.key(), None, now).await
-        {
-            // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
-            let _ = self.store.delete(&key, None, now).await;
-            return Err(error.into());
+        if let Some(previous_key) = &previous_key {
+            match self.store.delete(previous_key, None, now).await {
+                Ok(was_there) => {
+                    if was_there && let Some(previous) = &previous {
+                        self.tell_end_of_record(previous_key, previous, EndReason::Replaced, sender);
+                    }
+                }
+                Err(error) => {
+                    // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
+                    let _ = self.store.delete(&key, None, now).await;
+                    return Err(error.into());
+                }
+            }
         }
         tracing::info!(session = ?key, "a user has signed in");
+        self.tell(EventKind::SignedIn, |event| {
+            if let Some(session) = self.view(&key, Arc::new(record)) {
+                event.of_session(&session);
+            }
+            event.sent_by(sender);
+        });
         Ok((id, app_data))
     }
 
     /// What a guest has left goes on under the new session, and what the same user has left, who signs in again. A
     /// sign-in that is over may have been anybody's.
-    async fn app_data_of(
-        &self,
-        previous: Option<&SessionId>,
-        new: &SessionData,
-    ) -> Result<AppData, StoreError> {
-        let Some(previous) = previous else {
-            return Ok(AppData::Keep);
-        };
-        let is_same = self.load(&previous.key()).await?.is_some_and(|previous| {
+    fn app_data_of(&self, key: &SessionKey, previous: Option<&Arc<Record>>, new: &SessionData) -> AppData {
+        let previous = previous.and_then(|record| self.view(key, Arc::clone(record)));
+        let is_same = previous.is_some_and(|previous| {
             let old = &previous.data;
             // Of an empty subject nobody knows who it is.
-            !new.subject.is_empty() && (&old.issuer, &old.subject) == (&new.issuer, &new.subject)
+            !new.subject.is_empty()
+                && old.last_end() > self.clock.now()
+                && (&old.issuer, &old.subject) == (&new.issuer, &new.subject)
         });
-        Ok(if is_same { AppData::Keep } else { AppData::End })
+        if is_same { AppData::Keep } else { AppData::End }
     }
 
     async fn identity_of_id_token(
@@ -332,7 +354,7 @@ impl Core {
             .get(endpoint)
             .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
             .bearer_auth(access_token.expose());
-        match http.send(request).await.map_err(Outage::from) {
+        match http.send(Asked::Userinfo, request).await.map_err(Outage::from) {
             Ok(answer) if answer.is_outage() => {
                 Err(UserinfoFailure::Outage(Outage::Status(answer.status.as_u16())))
             }
@@ -371,6 +393,30 @@ impl Core {
             shaped.restore_claim(name, identity.claims.get(name));
         }
         Ok(shaped)
+    }
+}
+
+/// A sign-in that failed, and whose it was, where that was known already.
+pub(crate) struct FailedSignIn {
+    pub(crate) error: LoginError,
+    pub(crate) subject: Option<String>,
+}
+
+impl FailedSignIn {
+    fn of(subject: &str, error: LoginError) -> Self {
+        Self {
+            error,
+            subject: Some(subject.to_owned()),
+        }
+    }
+}
+
+impl<E: Into<LoginError>> From<E> for FailedSignIn {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            subject: None,
+        }
     }
 }
 

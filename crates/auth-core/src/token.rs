@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
-use crate::http::{Answer, HttpError, Left, ProviderHttp, SendGuard};
+use crate::http::{Answer, Asked, HttpError, Left, ProviderHttp, SendGuard};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::types::Scopes;
@@ -104,6 +104,17 @@ pub enum TokenError {
     Malformed(&'static str),
 }
 
+/// What a provider does about a token that it is to revoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// It is not good any more (RFC 7009 §2.2).
+    Yes,
+    /// It does not revoke tokens of this type (§2.2.1, `unsupported_token_type`).
+    Unsupported,
+    /// It revokes none.
+    NoEndpoint,
+}
+
 /// The error codes of RFC 6749 §5.2. The text of an unknown one is not kept: it is the provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -179,31 +190,38 @@ impl Registration {
         let mut form = vec![("grant_type", request.grant_type)];
         form.extend(request.parameters);
         let answer = self
-            .post(metadata, &metadata.token_endpoint, &form, guard, now)
+            .post(
+                Asked::Token,
+                metadata,
+                &metadata.token_endpoint,
+                &form,
+                guard,
+                now,
+            )
             .await?;
         TokenResponse::read(&answer, now)
     }
 
-    /// Revokes a token (RFC 7009). Where the provider has no revocation endpoint, or does not revoke this type,
-    /// nothing happens.
+    /// Revokes a token (RFC 7009). That the provider cannot do so is no failure: there is nothing to do about it.
     pub(crate) async fn revoke(
         &self,
         metadata: &Metadata,
         token: &str,
         token_type_hint: &str,
         now: Timestamp,
-    ) -> Result<(), TokenError> {
+    ) -> Result<Revoked, TokenError> {
         let Some(endpoint) = &metadata.revocation_endpoint else {
-            return Ok(());
+            return Ok(Revoked::NoEndpoint);
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
-        let answer = self.post(metadata, endpoint, &form, None, now).await?;
+        let answer = self
+            .post(Asked::Revocation, metadata, endpoint, &form, None, now)
+            .await?;
         if answer.status.is_success() {
-            return Ok(());
+            return Ok(Revoked::Yes);
         }
         match error_code(&answer) {
-            // RFC 7009 §2.2.1: unsupported_token_type. There is nothing to do about it.
-            Some(code) if code == "unsupported_token_type" => Ok(()),
+            Some(code) if code == "unsupported_token_type" => Ok(Revoked::Unsupported),
             Some(code) => Err(TokenError::Refused(TokenErrorCode::of(&code))),
             None => Err(TokenError::Malformed("the revocation endpoint gave no reason")),
         }
@@ -218,13 +236,16 @@ impl Registration {
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
-        let answer = self.post(metadata, endpoint, &form, None, now).await?;
+        let answer = self
+            .post(Asked::Introspection, metadata, endpoint, &form, None, now)
+            .await?;
         read_introspection(&answer)
     }
 
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
     async fn post(
         &self,
+        asked: Asked,
         metadata: &Metadata,
         endpoint: &Url,
         form: &[(&str, &str)],
@@ -252,8 +273,8 @@ impl Registration {
             request = request.header(AUTHORIZATION, value);
         }
         let (result, left) = match guard {
-            None => (self.http.send(request).await, Left::No),
-            Some(guard) => self.http.send_guarded(request, guard).await,
+            None => (self.http.send(asked, request).await, Left::No),
+            Some(guard) => self.http.send_guarded(asked, request, guard).await,
         };
         match result {
             Ok(answer) if answer.is_outage() => Err(TokenError::Unavailable {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_session::Session;
 use actix_web::guard::{Guard, fn_guard};
-use actix_web::http::header::{ContentType, HeaderValue, LOCATION};
+use actix_web::http::header::{CONTENT_TYPE, ContentType, HeaderValue, LOCATION};
 use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
@@ -15,7 +15,9 @@ use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
 };
-use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,6 +44,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let carrier = setup.carrier;
     let site = Data::new(Site {
         auth: auth.clone(),
+        metrics: setup.metrics.clone(),
         dev: setup.dev.clone(),
     });
     let app = move || {
@@ -92,6 +95,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
 
 struct Site {
     auth: Auth,
+    metrics: Metrics,
     dev: Option<DevInfo>,
 }
 
@@ -148,6 +152,7 @@ fn routes(config: &mut ServiceConfig) {
 /// Outside of everything that may ask the store.
 fn health(config: &mut ServiceConfig) {
     config
+        .service(web::resource("/metrics").get(metrics).head(metrics))
         .service(web::resource("/healthz").get(async || "ok").head(async || "ok"))
         .service(web::resource("/readyz").get(ready).head(ready));
 }
@@ -289,6 +294,12 @@ async fn mail() -> Json<Value> {
 
 async fn transfer() -> Json<Value> {
     Json(json!({ "fresh": true }))
+}
+
+async fn metrics(site: Data<Site>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, METRICS_TYPE))
+        .body(site.metrics.render())
 }
 
 async fn ready(site: Data<Site>) -> HttpResponse {

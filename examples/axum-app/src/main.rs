@@ -10,11 +10,14 @@ use auth_axum::{
     RequireAuth, SessionInfo, require,
 };
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
-use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_sessions::Session;
@@ -76,6 +79,7 @@ async fn grace_is_over(stopped: tokio::sync::oneshot::Receiver<()>) {
 #[derive(Clone)]
 struct App {
     auth: Auth,
+    metrics: Metrics,
     dev: Option<Arc<DevInfo>>,
 }
 
@@ -83,6 +87,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
     let auth = &setup.auth;
     let app = App {
         auth: auth.clone(),
+        metrics: setup.metrics.clone(),
         dev: setup.dev.clone().map(Arc::new),
     };
     let router = Router::new()
@@ -114,6 +119,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
             "/api/transfer",
             get(transfer).layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
         )
+        .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .merge(auth.routes())
@@ -273,6 +279,10 @@ async fn mail() -> Json<Value> {
 
 async fn transfer() -> Json<Value> {
     Json(json!({ "fresh": true }))
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, METRICS_TYPE)], app.metrics.render())
 }
 
 async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {

@@ -1,12 +1,15 @@
-//! What the two example applications share besides their pages: settings, the log, signals, and the way from a session
+//! What the two example applications share besides their pages: settings, logs, metrics, signals, and the way from a session
 //! to a page. Nothing in here is protocol.
 
+mod audit;
 mod log;
+mod metrics;
 mod settings;
 mod signals;
 mod views;
 
 pub use log::Log;
+pub use metrics::{METRICS_TYPE, Metrics};
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
 pub use views::{End, Own, PURPOSES, dashboard, home, is_seen, note, profile, sessions};

@@ -6,6 +6,9 @@ use std::time::Duration;
 use auth_core::{Auth, AuthBuilder, ConfigError, env};
 use auth_testing::DevProvider;
 
+use crate::audit;
+use crate::metrics::Metrics;
+
 /// How long the development provider's access tokens live: short, so that a newcomer sees one being refreshed.
 const DEV_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 
@@ -16,6 +19,8 @@ pub struct Setup {
     pub auth: Auth,
     /// What carries the session identifier.
     pub carrier: Carrier,
+    /// What `GET /metrics` shows.
+    pub metrics: Metrics,
     /// What the home page says of the development provider, where it runs.
     pub dev: Option<DevInfo>,
     /// The development provider itself; it stops when this is dropped.
@@ -74,7 +79,7 @@ pub fn listen(default: &str) -> Result<TcpListener, ConfigError> {
 ///
 /// [`ConfigError`] for the first setting that is wrong or missing.
 pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
-    let mut builder = AuthBuilder::from_env()?;
+    let mut builder = AuthBuilder::from_env()?.on_event(audit::write);
     let carrier = match env::variable("APP_SESSION_CARRIER")?.as_deref() {
         None | Some("cookie") => Carrier::Cookie,
         Some("framework") => Carrier::Framework,
@@ -112,6 +117,7 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
             builder = builder.other_api(provider.api2_url());
         }
     }
+    let metrics = Metrics::install();
     let auth = builder.build().await?;
     let dev = provider.as_ref().map(|provider| DevInfo {
         address: provider.issuer().to_owned(),
@@ -123,6 +129,7 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     Ok(Setup {
         auth,
         carrier,
+        metrics,
         dev,
         provider,
     })

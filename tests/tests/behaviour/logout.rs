@@ -1,6 +1,6 @@
 //! Sign-out: here, and at the provider (OpenID Connect RP-Initiated Logout 1.0).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use auth_testing::{Endpoint, Fault};
@@ -171,4 +171,70 @@ pub(crate) async fn requests_under_way_do_not_bring_the_session_back(stage: Stag
     request.await.unwrap();
     copy.assert_signed_out().await;
     world.browser.assert_signed_out().await;
+}
+
+/// The tokens that were brought to the revocation endpoint, each with how often.
+fn brought(world: &World) -> HashMap<String, usize> {
+    let mut brought = HashMap::new();
+    for request in world.provider.control().requests(Endpoint::Revoke) {
+        *brought
+            .entry(request.form("token").unwrap().to_owned())
+            .or_default() += 1;
+    }
+    brought
+}
+
+pub(crate) async fn what_was_not_revoked_in_time_is_revoked_later_and_once(stage: Stage) {
+    let mut world = stage.signed_in("alice").await;
+    let control = world.provider.control().clone();
+    control.fail_next(Endpoint::Revoke, 2, Fault::status(503));
+    world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+    world.browser.assert_signed_out().await;
+    auth_tests::wait::until("both tokens again", Duration::from_secs(15), || async {
+        control.count(Endpoint::Revoke) >= 4
+    })
+    .await;
+    // Whatever still waits is tried once more when the application stops.
+    world.app.terminate();
+    world.app.ended(Duration::from_secs(6)).await;
+    let mut times: Vec<_> = brought(&world).into_values().collect();
+    times.sort_unstable();
+    assert_eq!(times, [2, 2], "once in vain and once not");
+    assert!(
+        world
+            .app
+            .stderr()
+            .iter()
+            .any(|line| line.contains("it is tried again")),
+        "{}",
+        world.app.tail()
+    );
+}
+
+pub(crate) async fn what_the_provider_refuses_to_revoke_is_not_tried_again(stage: Stage) {
+    for fault in [
+        Fault::oauth(401, "invalid_client"),
+        Fault::oauth(400, "unsupported_token_type"),
+    ] {
+        let mut world = stage.signed_in("alice").await;
+        world.provider.control().fail(Endpoint::Revoke, fault);
+        world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+        world.app.terminate();
+        assert!(world.app.ended(Duration::from_secs(6)).await.success());
+        assert_eq!(brought(&world).into_values().collect::<Vec<_>>(), [1, 1]);
+    }
+}
+
+// RP-Initiated Logout 1.0 §3
+pub(crate) async fn the_provider_may_add_a_state_on_the_way_back(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    world.browser.submit("/auth/logout", &[]).await.assert_redirect();
+    for path in ["/?state=", "/?state=abc", "/?state=abc&iss=https://id.example"] {
+        world
+            .browser
+            .navigate(path)
+            .await
+            .assert_status(200)
+            .assert_page();
+    }
 }

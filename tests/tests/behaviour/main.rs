@@ -20,6 +20,7 @@ mod id_token;
 mod keys;
 mod login;
 mod logout;
+mod metrics;
 mod modes;
 mod note;
 mod process;
@@ -99,6 +100,7 @@ behaviour! {
             a_request_under_way_is_finished_after_sigterm,
             a_request_that_never_ends_does_not_keep_it_alive,
             a_refresh_under_way_is_saved_after_sigterm,
+            a_revocation_that_waits_does_not_keep_it_alive,
             without_settings_the_development_provider_runs_inside,
         }
         addresses {
@@ -383,6 +385,14 @@ behaviour! {
             without_a_session_it_does_no_harm,
             twice_is_as_good_as_once,
             requests_under_way_do_not_bring_the_session_back,
+            what_was_not_revoked_in_time_is_revoked_later_and_once,
+            what_the_provider_refuses_to_revoke_is_not_tried_again,
+            the_provider_may_add_a_state_on_the_way_back,
+        }
+        metrics {
+            they_count_what_has_happened,
+            they_need_no_session_and_name_nobody,
+            the_audit_log_has_a_line_per_event_and_names_nobody,
         }
         note {
             it_is_kept_over_a_restart_and_the_message_shown_once,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use auth_testing::Endpoint;
+use auth_testing::{Endpoint, Fault};
 use auth_tests::{Stage, wait};
 
 pub(crate) async fn one_line_on_standard_output_says_where_it_listens(stage: Stage) {
@@ -114,6 +114,29 @@ pub(crate) async fn a_refresh_under_way_is_saved_after_sigterm(stage: Stage) {
     world.browser.moved_to(app.address());
     world.browser.fetch("/api/ping").await.assert_status(200);
     assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
+}
+
+pub(crate) async fn a_revocation_that_waits_does_not_keep_it_alive(stage: Stage) {
+    for then in [Fault::status(503), Fault::Hang] {
+        let mut world = stage.signed_in("alice").await;
+        let control = world.provider.control().clone();
+        let busy = Fault::Status {
+            status: 503,
+            retry_after: Some(Duration::from_secs(600)),
+        };
+        control.fail_next(Endpoint::Revoke, 2, busy);
+        control.fail(Endpoint::Revoke, then);
+        world.browser.submit("/auth/logout", &[]).await.assert_status(303);
+        let start = Instant::now();
+        world.app.terminate();
+        let status = world.app.ended(Duration::from_secs(6)).await;
+        assert!(status.success(), "{status}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        let output = world.app.stderr();
+        let given_up = output.iter().filter(|line| line.contains("is not tried again"));
+        assert_eq!(given_up.count(), 2, "{}", world.app.tail());
+        assert_eq!(control.count(Endpoint::Revoke), 3, "one last try");
+    }
 }
 
 pub(crate) async fn without_settings_the_development_provider_runs_inside(stage: Stage) {

@@ -26,6 +26,8 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::AuthorizationErrorCode",
             "auth_core::ClientAuthMethod",
             "auth_core::CrossSite",
+            "auth_core::EndReason",
+            "auth_core::EventKind",
             "auth_core::Explanation",
             "auth_core::Fault",
             "auth_core::IdTokenError",

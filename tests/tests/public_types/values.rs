@@ -176,8 +176,10 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     let open = async || SqliteStore::open(&file).await.unwrap();
     let signing_in = Arc::new(Mutex::new(Shown::default()));
     let hook = Arc::clone(&signing_in);
+    let told = Arc::clone(&signing_in);
     let builder = builder(&provider, &clock)
         .store(open().await)
+        .on_event(move |event| told.lock().unwrap().value(event))
         .on_sign_in(move |sign_in: SignIn| {
             let hook = Arc::clone(&hook);
             async move {

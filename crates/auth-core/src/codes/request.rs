@@ -39,6 +39,15 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("The provider has to send `iss` and `sid`, each once: ask for both in the client's registration (`frontchannel_logout_session_required`).")
     .settings(&[Setting::Issuer]),
     code(
+        "request.logout_token",
+        "This request was refused",
+        "A sign-out was announced with a logout token that is not good.",
+        Turn::Developer,
+        "Use the application's own sign-out button.",
+    )
+    .developer("The log says what is wrong with the token. If the provider sent it, compare its issuer and this client's id with the settings; anybody else may send one, and ends nobody's session.")
+    .settings(&[Setting::Issuer, Setting::ClientId]),
+    code(
         "request.body",
         "This request was refused",
         "The form that was sent is too large, or its sending broke off.",

@@ -36,6 +36,8 @@ pub mod app_data;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod memory;
+#[cfg(feature = "metrics")]
+pub(crate) mod metered;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

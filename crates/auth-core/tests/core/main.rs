@@ -8,12 +8,15 @@ mod app_sessions;
 #[cfg(feature = "redis")] // rustls comes with it
 mod certificates;
 mod client;
+mod events;
 mod explainer;
 mod gates;
 mod hostile;
 mod keys;
 mod login;
 mod logout;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcomes;
 mod payloads;
 mod provider_logout;

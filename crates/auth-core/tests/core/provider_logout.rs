@@ -54,7 +54,7 @@ pub(crate) async fn send(auth: &Auth, token: &str) -> Reply {
     reply
 }
 
-async fn show(auth: &Auth, query: &str) -> Reply {
+pub(crate) async fn show(auth: &Auth, query: &str) -> Reply {
     let head = Head {
         method: "GET",
         target: format!("/auth/frontchannel-logout{query}"),
@@ -67,7 +67,7 @@ async fn show(auth: &Auth, query: &str) -> Reply {
     reply
 }
 
-async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
+pub(crate) async fn sid(world: &World, id: &auth_core::secret::SessionId) -> String {
     world.session(id).await.sid().unwrap().to_owned()
 }
 
