@@ -238,8 +238,12 @@ impl Core {
         self.remember_sign_out_of_all(issuer).await?;
         let (mut ended, mut tokens) = (0, Vec::new());
         let done = self.end_pages(issuer, &mut ended, &mut tokens).await;
-        let (revoked, all) = (tokens.len(), ended);
-        tracing::info!(sessions = all, revoked, "an operator has ended all sessions");
+        tracing::info!(
+            sessions = ended,
+            revoked = tokens.len(),
+            complete = done.is_ok(),
+            "an operator has ended the sessions of everybody"
+        );
         self.revoke_all_in_background(tokens);
         done.map(|()| ended)
     }

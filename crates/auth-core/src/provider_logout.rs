@@ -6,8 +6,8 @@
 //! that brings another `sid`.
 //!
 //! A sign-out ends the sign-ins that began before it, and not those that began afterwards. When that was is said by the
-//! clocks of two instances, and no tolerance can be right for both: an instance whose clock is behind by some time can
-//! miss the sign-ins that began on another one within that time before the sign-out and are through since.
+//! clocks of two instances, and no tolerance is right for both: an instance whose clock is behind can miss what began on
+//! another one less than the difference before the sign-out.
 
 use std::sync::Arc;
 use std::time::Duration;

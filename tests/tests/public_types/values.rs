@@ -15,7 +15,8 @@ use auth_core::secret::{
 };
 use auth_core::session::SignIn;
 use auth_core::store::{
-    Inserted, LeaseOwner, MemoryStore, PostgresStore, RedisStore, SessionStore as _, SqliteStore, StoreError,
+    Inserted, LeaseOwner, MemoryStore, PostgresStore, RedisStore, ScanCursor, SessionStore as _, SqliteStore,
+    StoreError,
 };
 use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys};
 use auth_testing::servers::{PostgresServer, RedisServer};
@@ -326,6 +327,8 @@ async fn records(shown: &mut Shown, store: &SqliteStore, id: &SessionId, now: Ti
     let inserted = memory.insert(&key, (*record).clone(), now).await.unwrap();
     assert_eq!(inserted, Inserted::Yes);
     shown.value(&memory);
+    shown.value(&memory.scan(None, now).await.unwrap());
+    shown.value(&ScanCursor::from_bytes(*key.as_bytes()));
     shown.value(&*record);
     shown.value(&record.opened);
     let version = record.version;
