@@ -26,7 +26,7 @@ use crate::login::{self, LoginError, LoginOptions, StepUp};
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
 use crate::provider_logout::Refusal;
-use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
+use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Again, Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
 use crate::respond;
@@ -36,6 +36,7 @@ use crate::session::{Session, SessionData};
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
 use crate::token::{Registration, TokenError};
 use crate::types::{Issuer, ReturnTo};
+use crate::watch::Watch;
 
 /// Sign-in, sessions and tokens of one application. Cheap to clone; all clones are one.
 ///
@@ -58,6 +59,8 @@ pub(crate) struct Core {
     tasks: TaskTracker,
     /// The refreshes of this process.
     pub(crate) flights: Mutex<Flights>,
+    /// Who waits for the end of which session.
+    pub(crate) watch: Watch,
 }
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
@@ -118,6 +121,7 @@ impl Auth {
             runtime,
             tasks: TaskTracker::new(),
             flights: Mutex::new(Flights::default()),
+            watch: Watch::default(),
         });
         core.runtime.spawn(sweep(Arc::downgrade(&core)));
         Self(core)
@@ -219,7 +223,7 @@ impl Auth {
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let session = self.find(id).await?;
         self.0.note_use(&session);
-        if session.data.freshness(self.now()) == Freshness::Dead && session.data.tokens.refresh.is_none() {
+        if session.is_over(self.now()) {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
@@ -287,7 +291,7 @@ impl Auth {
     }
 
     /// Revokes the session's access token at the provider (RFC 7009) and drops it here. The session goes on: the
-    /// next use refreshes the token, if there is a refresh token.
+    /// next use refreshes the token. Without a refresh token that is the session's end.
     ///
     /// # Errors
     ///
@@ -731,6 +735,11 @@ impl Core {
         loop {
             if current.data.tokens.access.as_ref() != Some(&token) {
                 // Refreshed meanwhile: the revoked token is gone from here already.
+                return Ok(());
+            }
+            if current.data.tokens.refresh.is_none() {
+                // Nothing is left of it. Whoever waits for its end is told.
+                self.remove(current).await?;
                 return Ok(());
             }
             let mut data = SessionData::clone(&current.data);

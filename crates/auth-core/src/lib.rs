@@ -57,6 +57,7 @@ pub mod store;
 mod token;
 pub mod types;
 pub mod userinfo;
+mod watch;
 
 pub use app_sessions::AppSessions;
 pub use auth::Auth;
@@ -67,3 +68,4 @@ pub use http::HttpError;
 pub use metadata::{Outage, ProviderError};
 pub use seal::SecretKeys;
 pub use token::{TokenError, TokenErrorCode};
+pub use watch::UntilEnded;

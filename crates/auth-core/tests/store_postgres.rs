@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use auth_core::clock::{Clock, Timestamp};
 use auth_core::store::app_data::AppDataKey;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, PostgresStore, Record, SessionKey,
-    SessionStore, StoreError, Swapped, contract,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, PostgresStore, Record,
+    SessionKey, SessionStore, StoreError, Swapped, contract,
 };
 use auth_testing::servers::PostgresServer;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -166,6 +166,10 @@ mod two_on_one_database {
 
         async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
             self.next().sweep(now).await
+        }
+
+        fn notices(&self) -> Option<Notices> {
+            self.next().notices()
         }
 
         async fn ping(&self) -> Result<(), StoreError> {
