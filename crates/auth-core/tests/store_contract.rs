@@ -511,7 +511,7 @@ mod sqlite {
         let path = PathBuf::from(format!("{}-wal", path.display()));
         let open = std::fs::read_dir("/proc/self/fd").expect("Linux");
         open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-            .filter(|target| target == path)
+            .filter(|target| *target == path)
             .count()
     }
 

@@ -22,4 +22,5 @@ mod refresh;
 mod secrets;
 mod specifications;
 mod store;
+mod watch;
 mod world;
