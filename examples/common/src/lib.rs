@@ -1,11 +1,13 @@
 //! What the two example applications share besides their pages: settings, the log, signals, and the way from a session
 //! to a page. Nothing in here is protocol.
 
+mod events;
 mod log;
 mod settings;
 mod signals;
 mod views;
 
+pub use events::{EVENT_HEADERS, events};
 pub use log::Log;
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
