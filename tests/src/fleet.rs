@@ -320,7 +320,13 @@ impl Agent {
         let address = self.address(i).expect("the instance is up");
         let cookie = visitor.cookie.lock().unwrap().clone();
         let request = self.client.get(format!("http://{address}{path}"));
-        Live::new(request.header("cookie", cookie).send().await.expect("an answer begins"))
+        Live::new(
+            request
+                .header("cookie", cookie)
+                .send()
+                .await
+                .expect("an answer begins"),
+        )
     }
 
     /// Signs a visitor out at an instance.

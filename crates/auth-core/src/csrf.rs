@@ -77,12 +77,21 @@ mod tests {
     fn web_sockets_are_opened_by_own_pages_only() {
         for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
             assert!(passes("GET", &[("upgrade", upgrade)]));
-            assert!(passes("GET", &[("upgrade", upgrade), ("origin", "https://app.example")]));
+            assert!(passes(
+                "GET",
+                &[("upgrade", upgrade), ("origin", "https://app.example")]
+            ));
             for origin in ["https://evil.example", "https://other.app.example", "null"] {
-                assert!(!passes("GET", &[("upgrade", upgrade), ("origin", origin)]), "{origin}");
+                assert!(
+                    !passes("GET", &[("upgrade", upgrade), ("origin", origin)]),
+                    "{origin}"
+                );
             }
         }
-        assert!(passes("GET", &[("upgrade", "h2c"), ("origin", "https://evil.example")]));
+        assert!(passes(
+            "GET",
+            &[("upgrade", "h2c"), ("origin", "https://evil.example")]
+        ));
     }
 
     // RFC 10017 §6.1.3.3

@@ -52,8 +52,8 @@ mod sqlite {
     use auth_core::clock::{Clock, Timestamp};
     use auth_core::store::app_data::{AppDataKey, AppDataStore};
     use auth_core::store::{
-        Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, Record, SessionKey,
-        SessionStore, SqliteStore, StoreError, Swapped,
+        Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, Record,
+        SessionKey, SessionStore, SqliteStore, StoreError, Swapped,
     };
     use sqlx::{Connection, Executor, SqliteConnection};
 

@@ -529,10 +529,23 @@ fn an_access_list_that_forbids_channels_stops_no_sign_out() {
             ("deaf", &[b"&*", b"-subscribe"]),
             ("elsewhere", &[b"resetchannels", b"&other:*"]),
         ] {
-            let mut command = vec![&b"ACL"[..], b"SETUSER", user.as_bytes(), b"on", b">secret", b"~*", b"+@all"];
+            let mut command = vec![
+                &b"ACL"[..],
+                b"SETUSER",
+                user.as_bytes(),
+                b"on",
+                b">secret",
+                b"~*",
+                b"+@all",
+            ];
             command.extend(rules);
             ask::<()>(&mut admin, &command).await;
-            let store = open(&server.url().replace("redis://", &format!("redis://{user}:secret@"))).await;
+            let store = open(
+                &server
+                    .url()
+                    .replace("redis://", &format!("redis://{user}:secret@")),
+            )
+            .await;
             let mut notices = store.notices().expect("the store tells");
             for _ in 0..2 {
                 assert_eq!(heard(&mut notices).await, Notice::Deaf, "{user}");

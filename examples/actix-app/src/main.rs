@@ -16,7 +16,9 @@ use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
 };
-use example_common::{Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -15,7 +15,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
-use example_common::{Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_sessions::Session;

@@ -40,7 +40,10 @@ pub(crate) async fn there_is_an_event_a_second_for_who_is_signed_in(stage: Stage
         assert_eq!(stream.event().await, Some(format!("data: {n}")));
     }
     let took = began.elapsed();
-    assert!((Duration::from_millis(2500)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    assert!(
+        (Duration::from_millis(2500)..Duration::from_secs(6)).contains(&took),
+        "{took:?}"
+    );
     // It does not keep others waiting.
     let mut more = Vec::new();
     for _ in 0..20 {
@@ -50,13 +53,20 @@ pub(crate) async fn there_is_an_event_a_second_for_who_is_signed_in(stage: Stage
 
     let head = world.browser.script(Method::HEAD, "/api/events").await;
     head.assert_status(200).assert_no_store();
-    assert_eq!((head.media_type().as_str(), head.body.as_str()), ("text/event-stream", ""));
+    assert_eq!(
+        (head.media_type().as_str(), head.body.as_str()),
+        ("text/event-stream", "")
+    );
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         let answer = world.browser.script(method, "/api/events").await;
         assert!(matches!(answer.status, 404 | 405), "{}", answer.describe());
     }
     let stranger = world.browser.fresh();
-    stranger.fetch("/api/events").await.assert_problem(401).assert_no_cookie();
+    stranger
+        .fetch("/api/events")
+        .await
+        .assert_problem(401)
+        .assert_no_cookie();
     let login = stranger.navigate("/api/events").await.location();
     assert_eq!(login.path(), "/auth/login");
 }
@@ -67,7 +77,13 @@ pub(crate) async fn it_closes_however_the_session_ends(stage: Stage) {
     let mut untouched = open(bystander).await;
     let phone = bystander.fresh();
 
-    for what in ["sign-out", "one ended", "others ended", "by the provider", "a new sign-in"] {
+    for what in [
+        "sign-out",
+        "one ended",
+        "others ended",
+        "by the provider",
+        "a new sign-in",
+    ] {
         world.sign_in_with(&phone, "alice").await;
         let mut streams = [open(&phone).await, open(&phone).await];
         match what {
@@ -139,7 +155,9 @@ pub(crate) async fn it_closes_when_the_session_is_idle_or_at_its_end(stage: Stag
 }
 
 pub(crate) async fn requests_keep_it_open_where_the_session_would_be_idle(stage: Stage) {
-    let world = stage.world_with(|settings| settings.set("AUTH_SESSION_IDLE", 3)).await;
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_SESSION_IDLE", 3))
+        .await;
     world.sign_in("alice").await;
     let mut stream = open(&world.browser).await;
     for _ in 0..6 {
@@ -165,7 +183,9 @@ pub(crate) async fn it_goes_on_while_the_store_fails(stage: Stage) {
 pub(crate) async fn a_sign_out_closes_it_on_another_instance_on_the_same_file(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let world = world(&stage, &folder).await;
-    let settings = stage.environment(&world.provider).set("AUTH_STORE", address(&folder));
+    let settings = stage
+        .environment(&world.provider)
+        .set("AUTH_STORE", address(&folder));
     let second: App = stage.start(&settings).await;
     for _ in 0..2 {
         world.sign_in("alice").await;

@@ -40,7 +40,10 @@ async fn assert_echoes(socket: &mut Socket) {
 async fn nobody_waits(world: &World) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while world.auth.waiting_for_ends() > 0 {
-        assert!(Instant::now() < deadline, "somebody waits for the end of a session still");
+        assert!(
+            Instant::now() < deadline,
+            "somebody waits for the end of a session still"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -63,7 +66,10 @@ async fn a_socket_is_closed_when_the_session_ends() {
         let Some(Ok(Message::Close(Some(frame)))) = closing else {
             panic!("{carrier:?}: no close frame, but {closing:?}")
         };
-        assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Policy, "signed out"));
+        assert_eq!(
+            (frame.code, frame.reason.as_str()),
+            (CloseCode::Policy, "signed out")
+        );
         assert_echoes(&mut others).await;
         assert_eq!(world.auth.waiting_for_ends(), 1);
     }

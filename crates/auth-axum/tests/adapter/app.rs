@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use auth_axum::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth,
-    UntilEnded, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, UntilEnded,
+    require,
 };
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -139,7 +139,9 @@ fn router() -> Router {
 }
 
 fn sockets(auth: &Auth) -> Router {
-    Router::new().route("/socket", get(socket)).with_state(auth.clone())
+    Router::new()
+        .route("/socket", get(socket))
+        .with_state(auth.clone())
 }
 
 async fn socket(State(auth): State<Auth>, user: RequireAuth, upgrade: WebSocketUpgrade) -> Response {

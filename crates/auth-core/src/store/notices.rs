@@ -243,10 +243,16 @@ where
             let error = listen(sender.clone()).await;
             let cause = crate::error::chain(&error);
             if sender.channel.queue().is_listening {
-                tracing::warn!(cause, "the store does not tell any more of sessions that end; it is asked instead");
+                tracing::warn!(
+                    cause,
+                    "the store does not tell any more of sessions that end; it is asked instead"
+                );
                 pause = RETRY.0;
             } else {
-                tracing::debug!(cause, "the store does not tell of sessions that end; it is asked instead");
+                tracing::debug!(
+                    cause,
+                    "the store does not tell of sessions that end; it is asked instead"
+                );
                 pause = (pause * 2).min(RETRY.1);
             }
             sender.send(Notice::Deaf);
@@ -277,7 +283,10 @@ const TRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(
 /// Passes on what comes in, until nothing does any more. The server's word that it has subscribed us does not count: a
 /// proxy in between may share its connections, and the right to publish may be missing. So it is tried.
 #[cfg(any(feature = "redis", feature = "postgres"))]
-pub(super) async fn pass_on(mut channel: impl Channels, sender: &NoticeSender) -> Result<Infallible, StoreError> {
+pub(super) async fn pass_on(
+    mut channel: impl Channels,
+    sender: &NoticeSender,
+) -> Result<Infallible, StoreError> {
     let tell = |message: &str| {
         // Anything else is another instance's try.
         if let Ok(key) = message.parse() {
@@ -297,7 +306,9 @@ pub(super) async fn pass_on(mut channel: impl Channels, sender: &NoticeSender) -
                 tell(&message);
             }
         };
-        timeout(TRY.1, come_back).await.map_err(|_| StoreError::Timeout)??;
+        timeout(TRY.1, come_back)
+            .await
+            .map_err(|_| StoreError::Timeout)??;
         if std::mem::take(&mut is_first) {
             sender.send(Notice::Listening);
         }
@@ -352,7 +363,11 @@ mod tests {
                 assert!(notices.0.queue().waiting.len() <= KEPT);
             }
             assert_eq!(notices.0.queue().is_listening, is_listening);
-            assert_eq!(notices.next().await, Some(state), "it was told that some are missing");
+            assert_eq!(
+                notices.next().await,
+                Some(state),
+                "it was told that some are missing"
+            );
         }
     }
 

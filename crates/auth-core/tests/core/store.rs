@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::clock::Timestamp;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notice, NoticeSender, Notices, OnceKey, Record,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notice, NoticeSender, Notices, OnceKey,
+    Record, SessionKey, SessionStore, StoreError, Swapped,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
@@ -156,7 +156,8 @@ impl ProbeStore {
     /// How many listen on demand.
     pub(crate) fn listeners(&self) -> usize {
         let mut plan = self.plan();
-        plan.listeners.retain(|listener| listener.closed().now_or_never().is_none());
+        plan.listeners
+            .retain(|listener| listener.closed().now_or_never().is_none());
         plan.listeners.len()
     }
 

@@ -62,7 +62,12 @@ async fn it_is_noticed_on_every_instance_however_a_session_is_ended() {
 
     let this = both(&world, &second, world.sign_in().await).await;
     let key = this.session.key();
-    assert!(second.end_session_of_user(&bystander.session, &key).await.unwrap());
+    assert!(
+        second
+            .end_session_of_user(&bystander.session, &key)
+            .await
+            .unwrap()
+    );
     assert_ends("ended from the list", this.waiting).await;
 
     let this = both(&world, &second, world.sign_in().await).await;
@@ -106,7 +111,9 @@ async fn a_refresh_that_is_refused_is_an_end_and_one_that_succeeds_or_fails_is_n
     let mut this = both(&world, &second, world.sign_in().await).await;
     for _ in 0..2 {
         world.clock.advance(LIFE);
-        world.control().fail_next(Endpoint::Token, 1, Fault::oauth(503, "down"));
+        world
+            .control()
+            .fail_next(Endpoint::Token, 1, Fault::oauth(503, "down"));
         second.authenticate(Some(&this.id)).await.unwrap_err();
         assert_goes_on(&world, "the provider was down", &mut this.waiting[0]).await;
         second.authenticate(Some(&this.id)).await.unwrap();
@@ -136,11 +143,17 @@ async fn a_session_that_ends_by_itself_is_noticed_when_it_does() {
             passed += secs(1800);
             let touched = world.store.count(Op::Touch);
             second.peek(Some(&this.id)).await.unwrap();
-            eventually("its use is written down", || world.store.count(Op::Touch) > touched).await;
+            eventually("its use is written down", || {
+                world.store.count(Op::Touch) > touched
+            })
+            .await;
         }
         world.clock.advance(after - passed - Duration::from_millis(1));
         // Whoever finds the deadline that it knew of passed looks again.
-        assert!(timeout(secs(2), &mut this.waiting[0]).await.is_err(), "{what}: too early");
+        assert!(
+            timeout(secs(2), &mut this.waiting[0]).await.is_err(),
+            "{what}: too early"
+        );
         world.clock.advance(Duration::from_millis(1));
         assert_ends(what, this.waiting).await;
     }
@@ -206,7 +219,12 @@ async fn while_the_store_is_down_nothing_ends_and_afterwards_what_has_ended_does
         let mut waiting = world.auth.until_ended(&session);
         assert_goes_on(&world, "the store is down", &mut waiting).await;
         world.clock.advance(secs(3600));
-        assert_goes_on(&world, "the store is down, and it may have been used elsewhere", &mut waiting).await;
+        assert_goes_on(
+            &world,
+            "the store is down, and it may have been used elsewhere",
+            &mut waiting,
+        )
+        .await;
         world.store.mend();
         assert_ends("it was idle", [waiting]).await;
         eventually("the next one begins anew", || world.auth.waiting_for_ends() == 0).await;
@@ -222,7 +240,10 @@ async fn a_store_that_panics_leaves_nobody_alone() {
     world.store.fail_next(Op::Load, Failure::Panic);
     let before = world.store.count(Op::Load);
     let waiting = world.auth.until_ended(&session);
-    eventually("it is looked up again", || world.store.count(Op::Load) > before + 1).await;
+    eventually("it is looked up again", || {
+        world.store.count(Op::Load) > before + 1
+    })
+    .await;
     browser.logout().await;
     assert_ends("sign-out", [waiting]).await;
 }
@@ -247,7 +268,11 @@ async fn a_store_that_tells_is_not_asked_and_one_that_cannot_is() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let loads = world.store.count(Op::Load);
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(world.store.count(Op::Load), loads, "the store tells, and is not asked");
+    assert_eq!(
+        world.store.count(Op::Load),
+        loads,
+        "the store tells, and is not asked"
+    );
     let (key, first) = waiting.remove(0);
     world.store.tell(Notice::Ended(key));
     assert_ends("told", [first]).await;
@@ -256,7 +281,11 @@ async fn a_store_that_tells_is_not_asked_and_one_that_cannot_is() {
     browsers[1].logout().await;
     let (_, second) = waiting.remove(0);
     world.store.tell(Notice::Listening);
-    assert_ends("missed, and asked for on the word that the store tells again", [second]).await;
+    assert_ends(
+        "missed, and asked for on the word that the store tells again",
+        [second],
+    )
+    .await;
 
     for deaf in [true, false] {
         let mut browser = world.browser();

@@ -25,7 +25,9 @@ pub async fn a_session_that_ends_is_told_of(store: Arc<dyn SessionStore>) {
     let now = now();
     let mut listeners = Vec::new();
     for _ in 0..3 {
-        let Some(listener) = listening(&store).await else { return };
+        let Some(listener) = listening(&store).await else {
+            return;
+        };
         listeners.push(listener);
     }
     for n in 1..=5 {
@@ -50,11 +52,16 @@ pub async fn a_session_that_ends_is_told_of(store: Arc<dyn SessionStore>) {
 /// When the store breaks the rule.
 pub async fn a_session_that_goes_on_is_not_told_of(store: Arc<dyn SessionStore>) {
     let now = now();
-    let Some(mut listener) = listening(&store).await else { return };
+    let Some(mut listener) = listening(&store).await else {
+        return;
+    };
     insert(&store, key(1), &record(now), now).await;
     swap(&store, key(1), 1, &record(now), now).await;
     let later = now.plus(HOUR / 2);
-    store.touch(&key(1), later, later.plus(HOUR), now).await.expect(ANSWERS);
+    store
+        .touch(&key(1), later, later.plus(HOUR), now)
+        .await
+        .expect(ANSWERS);
     let owner = LeaseOwner::from_u128(1);
     let lease = take(&store, key(1), 2, owner, HOUR, now).await;
     store.release(&key(1), &lease, now).await.expect(ANSWERS);
@@ -81,10 +88,11 @@ pub async fn a_session_that_goes_on_is_not_told_of(store: Arc<dyn SessionStore>)
 /// Somebody who listens, once they hear. `None` where the store does not tell.
 async fn listening(store: &Arc<dyn SessionStore>) -> Option<Notices> {
     let mut notices = store.notices()?;
-    let begins = async {
-        while notices.next().await.expect("a store must not stop telling") != Notice::Listening {}
-    };
-    timeout(TO_BEGIN, begins).await.expect("a store that tells of ends must begin to, and say so");
+    let begins =
+        async { while notices.next().await.expect("a store must not stop telling") != Notice::Listening {} };
+    timeout(TO_BEGIN, begins)
+        .await
+        .expect("a store that tells of ends must begin to, and say so");
     Some(notices)
 }
 
