@@ -381,7 +381,8 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop(notices);
-        timeout(Duration::from_secs(10), closed).await.unwrap().unwrap();
+        let closed = timeout(Duration::from_secs(10), closed).await;
+        closed.expect("it learns so in time").expect("it does not panic");
         assert!(!sender.send(Notice::Listening));
         sender.closed().await;
     }

@@ -53,7 +53,7 @@ async fn it_is_noticed_on_every_instance_however_a_session_is_ended() {
 
     let mut browser = world.browser();
     let this = both(&world, &second, browser.sign_in("/").await).await;
-    browser.logout().await;
+    drop(browser.logout().await);
     assert_ends("sign-out", this.waiting).await;
 
     let this = both(&world, &second, world.sign_in().await).await;
@@ -181,7 +181,7 @@ async fn a_session_that_has_ended_since_it_was_read_is_noticed() {
     let mut browser = world.browser();
     let id = browser.sign_in("/").await;
     let session = world.session(&id).await;
-    browser.logout().await;
+    drop(browser.logout().await);
     let mut waiting = world.auth.until_ended(&session);
     timeout(WITHIN, &mut waiting).await.unwrap();
     assert_eq!((&mut waiting).now_or_never(), Some(()), "it stays complete");
@@ -244,7 +244,7 @@ async fn a_store_that_panics_leaves_nobody_alone() {
         world.store.count(Op::Load) > before + 1
     })
     .await;
-    browser.logout().await;
+    drop(browser.logout().await);
     assert_ends("sign-out", [waiting]).await;
 }
 
@@ -261,7 +261,7 @@ async fn a_store_that_tells_is_not_asked_and_one_that_cannot_is() {
     // Deaf at first.
     let (_, mut last) = waiting.pop().unwrap();
     assert_goes_on(&world, "nothing has happened", &mut last).await;
-    browsers[2].logout().await;
+    drop(browsers[2].logout().await);
     assert_ends("asked for, as nothing was told yet", [last]).await;
 
     world.store.tell(Notice::Listening);
@@ -278,7 +278,7 @@ async fn a_store_that_tells_is_not_asked_and_one_that_cannot_is() {
     assert_ends("told", [first]).await;
 
     // It went unheard; each of these words is the reason to ask.
-    browsers[1].logout().await;
+    drop(browsers[1].logout().await);
     let (_, second) = waiting.remove(0);
     world.store.tell(Notice::Listening);
     assert_ends(
@@ -295,7 +295,7 @@ async fn a_store_that_tells_is_not_asked_and_one_that_cannot_is() {
         world.store.tell(Notice::Listening);
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!((&mut waiting).now_or_never(), None);
-        browser.logout().await;
+        drop(browser.logout().await);
         if deaf {
             world.store.tell(Notice::Deaf);
         } else {
