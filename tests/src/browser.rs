@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::evidence::Evidence;
 use crate::html;
 use crate::jar::{Jar, Sender, Stored};
+use crate::live::Live;
 
 /// Where a request comes from, as `Sec-Fetch-Site` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,6 +375,30 @@ impl Ask {
     ///
     /// When no whole answer came.
     pub async fn attempt(mut self) -> reqwest::Result<Answer> {
+        let (response, is_ours) = self.send().await?;
+        let answer = Answer::read(self.url.clone(), response).await?;
+        for header in answer.headers.get_all("set-cookie") {
+            let header = header.to_str().expect("Set-Cookie is text");
+            self.browser.jar().store(&self.url, header);
+        }
+        if is_ours {
+            self.browser.evidence.answer(&answer);
+        }
+        Ok(answer)
+    }
+
+    /// Sends the request, and waits for no more than the head of the answer: the body goes on.
+    ///
+    /// # Panics
+    ///
+    /// When no answer comes.
+    pub async fn open(mut self) -> Live {
+        let (response, _) = self.send().await.expect("an answer begins");
+        Live::new(response)
+    }
+
+    /// The answer, and whether the application was asked.
+    async fn send(&mut self) -> reqwest::Result<(reqwest::Response, bool)> {
         let Browser {
             client, dial, jar, ..
         } = &self.browser;
@@ -407,15 +432,7 @@ impl Ask {
             .body(self.body.clone())
             .send()
             .await?;
-        let answer = Answer::read(self.url.clone(), response).await?;
-        for header in answer.headers.get_all("set-cookie") {
-            let header = header.to_str().expect("Set-Cookie is text");
-            jar.lock().unwrap().store(&self.url, header);
-        }
-        if address.is_some() {
-            self.browser.evidence.answer(&answer);
-        }
-        Ok(answer)
+        Ok((response, address.is_some()))
     }
 }
 

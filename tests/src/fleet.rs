@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::app::{App, Framework};
 use crate::browser::Site;
+use crate::live::Live;
 use crate::stage::{BASE, Carrier, Environment, Stage};
 use crate::wait;
 
@@ -308,6 +309,37 @@ impl Agent {
             Ok(_) if status == 503 && !retry_after => End::NoRetryAfter,
             Ok(_) => End::Status(status),
         }
+    }
+
+    /// Opens a stream at an instance.
+    ///
+    /// # Panics
+    ///
+    /// When no answer begins.
+    pub async fn open(&self, i: usize, visitor: &Visitor, path: &str) -> Live {
+        let address = self.address(i).expect("the instance is up");
+        let cookie = visitor.cookie.lock().unwrap().clone();
+        let request = self.client.get(format!("http://{address}{path}"));
+        Live::new(
+            request
+                .header("cookie", cookie)
+                .send()
+                .await
+                .expect("an answer begins"),
+        )
+    }
+
+    /// Signs a visitor out at an instance.
+    ///
+    /// # Panics
+    ///
+    /// When that is not answered by a redirect.
+    pub async fn sign_out(&self, i: usize, visitor: &Visitor) {
+        let address = self.address(i).expect("the instance is up");
+        let cookie = visitor.cookie.lock().unwrap().clone();
+        let request = self.client.post(format!("http://{address}/auth/logout"));
+        let answer = request.header("cookie", cookie).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303);
     }
 
     /// `count` requests at once, spread over the instances.

@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod html;
 pub mod jar;
 pub mod leaks;
+pub mod live;
 pub mod named_tests;
 pub mod raw;
 pub mod stage;

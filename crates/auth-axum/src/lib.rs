@@ -50,7 +50,9 @@ pub use auth_core::client::ApiError;
 pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
-pub use auth_core::{Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Refused};
+pub use auth_core::{
+    Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Refused, UntilEnded,
+};
 
 #[cfg(feature = "tower-sessions")]
 pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};

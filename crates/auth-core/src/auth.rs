@@ -29,7 +29,7 @@ use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
 use crate::metrics;
 use crate::provider_logout::Refusal;
-use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
+use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Again, Incoming, RequestHead, RouteRequest, each_cookie};
 use crate::respond;
@@ -40,6 +40,7 @@ use crate::sign_in::FailedSignIn;
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
 use crate::token::{Registration, TokenError};
 use crate::types::{Issuer, ReturnTo};
+use crate::watch::Watch;
 
 /// Sign-in, sessions and tokens of one application. Cheap to clone; all clones are one.
 ///
@@ -64,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) flights: Mutex<Flights>,
     /// Tokens that are still to be revoked.
     pub(crate) unrevoked: Unrevoked,
+    /// Who waits for the end of which session.
+    pub(crate) watch: Watch,
 }
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
@@ -130,6 +133,7 @@ impl Auth {
             tasks: TaskTracker::new(),
             flights: Mutex::new(Flights::default()),
             unrevoked: Unrevoked::default(),
+            watch: Watch::default(),
         });
         core.runtime.spawn(sweep(Arc::downgrade(&core)));
         Self(core)
@@ -231,7 +235,7 @@ impl Auth {
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let session = self.find(id).await?;
         self.0.note_use(&session);
-        if session.data.freshness(self.now()) == Freshness::Dead && session.data.tokens.refresh.is_none() {
+        if session.is_over(self.now()) {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
@@ -305,7 +309,7 @@ impl Auth {
     }
 
     /// Revokes the session's access token at the provider (RFC 7009) and drops it here. The session goes on: the
-    /// next use refreshes the token, if there is a refresh token.
+    /// next use refreshes the token. Without a refresh token that is the session's end.
     ///
     /// # Errors
     ///
@@ -803,6 +807,11 @@ impl Core {
         loop {
             if current.data.tokens.access.as_ref() != Some(&token) {
                 // Refreshed meanwhile: the revoked token is gone from here already.
+                return Ok(());
+            }
+            if current.data.tokens.refresh.is_none() {
+                // Nothing is left of it. Whoever waits for its end is told.
+                self.remove(current, EndReason::EndedByApp, None).await?;
                 return Ok(());
             }
             let mut data = SessionData::clone(&current.data);

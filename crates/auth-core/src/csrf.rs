@@ -2,7 +2,8 @@
 //!
 //! The rule, in order:
 //!
-//! 1. `GET`, `HEAD`, `OPTIONS` and `TRACE` change nothing (RFC 9110 §9.2.1) and pass.
+//! 1. `GET`, `HEAD`, `OPTIONS` and `TRACE` change nothing (RFC 9110 §9.2.1) and pass, unless they open a WebSocket:
+//!    browsers let scripts of any origin do that, with the user's cookies, and read what it brings (RFC 6455 §10.2).
 //! 2. An `Origin` that is not the app's own is refused, also `null`.
 //! 3. A `Sec-Fetch-Site` other than `same-origin` and `none` is refused.
 //! 4. What has neither header passes: it is no browser of the last ten years, and the session's cookie is
@@ -17,12 +18,20 @@ use crate::types::BaseUrl;
 pub struct CrossSite;
 
 pub(crate) fn check(head: &impl RequestHead, base: &BaseUrl) -> Result<(), CrossSite> {
-    if matches!(head.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
+    let is_safe = matches!(head.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE");
+    if is_safe && !head.header_is("upgrade", opens_websocket) {
         return Ok(());
     }
     let foreign = head.header_is("origin", |origin| origin != base.origin())
         || head.header_is("sec-fetch-site", |site| !matches!(site, "same-origin" | "none"));
     if foreign { Err(CrossSite) } else { Ok(()) }
+}
+
+/// Whether a value of `Upgrade`, a list of protocols, names this one.
+fn opens_websocket(upgrade: &str) -> bool {
+    upgrade
+        .split(',')
+        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 #[cfg(test)]
@@ -60,6 +69,28 @@ mod tests {
                 ("origin", "https://evil.example"),
                 ("sec-fetch-site", "cross-site")
             ]
+        ));
+    }
+
+    // RFC 6455 §10.2
+    #[test]
+    fn web_sockets_are_opened_by_own_pages_only() {
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
+            assert!(passes("GET", &[("upgrade", upgrade)]));
+            assert!(passes(
+                "GET",
+                &[("upgrade", upgrade), ("origin", "https://app.example")]
+            ));
+            for origin in ["https://evil.example", "https://other.app.example", "null"] {
+                assert!(
+                    !passes("GET", &[("upgrade", upgrade), ("origin", origin)]),
+                    "{origin}"
+                );
+            }
+        }
+        assert!(passes(
+            "GET",
+            &[("upgrade", "h2c"), ("origin", "https://evil.example")]
         ));
     }
 

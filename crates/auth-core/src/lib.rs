@@ -59,6 +59,7 @@ pub mod store;
 mod token;
 pub mod types;
 pub mod userinfo;
+mod watch;
 
 pub use app_sessions::AppSessions;
 pub use auth::Auth;
@@ -70,3 +71,4 @@ pub use http::HttpError;
 pub use metadata::{Outage, ProviderError};
 pub use seal::SecretKeys;
 pub use token::{TokenError, TokenErrorCode};
+pub use watch::UntilEnded;

@@ -52,8 +52,8 @@ mod sqlite {
     use auth_core::clock::{Clock, Timestamp};
     use auth_core::store::app_data::{AppDataKey, AppDataStore};
     use auth_core::store::{
-        Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, ScanCursor, Scanned,
-        SessionKey, SessionStore, SqliteStore, StoreError, Swapped,
+        Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, Record,
+        ScanCursor, Scanned, SessionKey, SessionStore, SqliteStore, StoreError, Swapped,
     };
     use sqlx::{Connection, Executor, SqliteConnection};
 
@@ -229,6 +229,10 @@ mod sqlite {
 
             async fn ping(&self) -> Result<(), StoreError> {
                 self.next().ping().await
+            }
+
+            fn notices(&self) -> Option<Notices> {
+                self.next().notices()
             }
 
             fn app_data(&self) -> Option<&dyn AppDataStore> {
@@ -470,6 +474,49 @@ mod sqlite {
                     .expect("the lock is free")
             );
         });
+    }
+
+    /// What another process ends is told of within two seconds, and the file is looked at while somebody listens only.
+    #[test]
+    fn the_end_of_a_session_in_another_process_is_noticed() {
+        contract::block_on(async {
+            let path = fresh_path();
+            let (here, there) = (open(&path).await, open(&path).await);
+            let _ = here
+                .insert(&key(1), record(b"1"), now())
+                .await
+                .expect("the store answers");
+            let files = connections(&path);
+            let mut notices = here.notices().expect("the store tells");
+            assert_eq!(notices.next().await, Some(Notice::Listening));
+            assert_eq!(connections(&path), files + 1, "one connection more");
+            let quiet = tokio::time::timeout(Duration::from_millis(1500), notices.next()).await;
+            assert!(quiet.is_err(), "nothing has changed: {quiet:?}");
+            assert!(
+                there
+                    .delete(&key(1), None, now())
+                    .await
+                    .expect("the store answers")
+            );
+            let told = tokio::time::timeout(Duration::from_secs(2), notices.next()).await;
+            assert_eq!(told, Ok(Some(Notice::Listening)));
+            drop(notices);
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while connections(&path) > files {
+                assert!(std::time::Instant::now() < deadline, "the connection stays");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+
+    /// How many connections this process has, by their write-ahead logs: SQLite keeps the database file itself open
+    /// for as long as it has a lock on it.
+    fn connections(path: &Path) -> usize {
+        let path = PathBuf::from(format!("{}-wal", path.display()));
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux");
+        open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+            .filter(|target| *target == path)
+            .count()
     }
 
     #[test]

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use auth_core::clock::{Clock, Timestamp};
 use auth_core::store::app_data::AppDataKey;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, PostgresStore, Record, ScanCursor,
-    Scanned, SessionKey, SessionStore, StoreError, Swapped, contract,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, PostgresStore, Record,
+    ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped, contract,
 };
 use auth_testing::servers::PostgresServer;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -170,6 +170,10 @@ mod two_on_one_database {
 
         async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
             self.next().sweep(now).await
+        }
+
+        fn notices(&self) -> Option<Notices> {
+            self.next().notices()
         }
 
         async fn ping(&self) -> Result<(), StoreError> {
@@ -364,6 +368,100 @@ fn who_waits_for_a_row_sees_what_became_of_it() {
                     );
                 }
             }
+        }
+    });
+}
+
+async fn heard(notices: &mut Notices) -> Notice {
+    tokio::time::timeout(Duration::from_secs(10), notices.next())
+        .await
+        .expect("something is told")
+        .expect("the store is there")
+}
+
+/// The connections to the database that listen: what they did last is `LISTEN`.
+const LISTENERS: &str = "SELECT count(*)::text FROM pg_stat_activity \
+                         WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+
+#[test]
+fn one_listens_while_somebody_does_and_again_when_the_connection_breaks() {
+    contract::block_on(async {
+        let url = fresh_database();
+        let store = open(&url).await;
+        assert_eq!(text(&url, LISTENERS).await.as_deref(), Some("0"));
+        let mut notices = store.notices().expect("the store tells");
+        assert_eq!(heard(&mut notices).await, Notice::Listening);
+        assert_eq!(text(&url, LISTENERS).await.as_deref(), Some("1"));
+        for _ in 0..2 {
+            run(
+                &url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+            )
+            .await;
+            assert_eq!(heard(&mut notices).await, Notice::Deaf);
+            assert_eq!(heard(&mut notices).await, Notice::Listening);
+            let _ = store.insert(&key(1), record(b"1"), now()).await.expect(ANSWERS);
+            assert!(store.delete(&key(1), None, now()).await.expect(ANSWERS));
+            assert_eq!(heard(&mut notices).await, Notice::Ended(key(1)));
+        }
+        drop(notices);
+        wait_until(async || text(&url, LISTENERS).await.as_deref() == Some("0")).await;
+    });
+}
+
+#[test]
+fn schemas_of_one_database_are_told_apart() {
+    contract::block_on(async {
+        let url = fresh_database();
+        run(&url, "CREATE SCHEMA other").await;
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let elsewhere = format!("{url}{separator}options=-csearch_path%3Dother");
+        let (store, other) = (open(&url).await, open(&elsewhere).await);
+        let mut notices = store.notices().expect("the store tells");
+        assert_eq!(heard(&mut notices).await, Notice::Listening);
+        for (store, n) in [(&other, 1), (&store, 2)] {
+            let _ = store.insert(&key(n), record(b"1"), now()).await.expect(ANSWERS);
+            assert!(store.delete(&key(n), None, now()).await.expect(ANSWERS));
+        }
+        assert_eq!(heard(&mut notices).await, Notice::Ended(key(2)));
+    });
+}
+
+/// As behind a proxy that pools by transaction: whoever subscribes is told that they hear, and nothing comes in.
+#[test]
+fn who_cannot_be_heard_does_not_believe_that_they_hear_and_signs_out_all_the_same() {
+    contract::block_on(async {
+        let url = fresh_database();
+        let store = open(&url).await;
+        // A function of this name in front of the server's own, which tells nobody.
+        run(
+            &url,
+            "CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT NULL::void'",
+        )
+        .await;
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let silent = format!("{url}{separator}options=-csearch_path%3Dpublic,pg_catalog");
+        let silent = open(&silent).await;
+        let mut notices = silent.notices().expect("the store tells");
+        for _ in 0..2 {
+            assert_eq!(heard(&mut notices).await, Notice::Deaf);
+        }
+        let _ = silent.insert(&key(1), record(b"1"), now()).await.expect(ANSWERS);
+        assert!(silent.delete(&key(1), None, now()).await.expect(ANSWERS));
+        // One that fails.
+        run(
+            &url,
+            "CREATE OR REPLACE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE plpgsql \
+             AS 'BEGIN RAISE EXCEPTION ''no''; END'",
+        )
+        .await;
+        for store in [&silent, &store] {
+            let _ = store.insert(&key(2), record(b"1"), now()).await.expect(ANSWERS);
+            let wrong = store.delete(&key(2), Some(7), now()).await;
+            assert!(!wrong.expect(ANSWERS), "of another version");
+            assert!(store.delete(&key(2), Some(1), now()).await.expect(ANSWERS));
+            assert!(!store.delete(&key(2), None, now()).await.expect(ANSWERS));
         }
     });
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use auth_core::clock::{Clock, Timestamp};
 use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, LeaseOwner, Opened, Record, RedisStore, SessionKey, SessionStore,
-    StoreError, Swapped, contract,
+    Acquired, IndexKey, Inserted, LeaseOwner, Notice, Notices, Opened, Record, RedisStore, SessionKey,
+    SessionStore, StoreError, Swapped, contract,
 };
 use auth_testing::servers::RedisServer;
 use redis::aio::MultiplexedConnection;
@@ -433,6 +433,127 @@ fn versions_are_exact_up_to_the_last() {
                 .expect(ANSWERS)
                 .expect("it is there");
             assert_eq!(stored.version, version + 1);
+        }
+    });
+}
+
+async fn heard(notices: &mut Notices) -> Notice {
+    tokio::time::timeout(Duration::from_secs(10), notices.next())
+        .await
+        .expect("something is told")
+        .expect("the store is there")
+}
+
+/// How many connections there are that have subscribed to a channel.
+async fn subscribers(connection: &mut MultiplexedConnection) -> usize {
+    let clients: String = ask(connection, &[b"CLIENT", b"LIST", b"TYPE", b"PUBSUB"]).await;
+    clients.lines().filter(|line| !line.is_empty()).count()
+}
+
+#[test]
+fn one_subscribes_while_somebody_listens_and_again_when_the_connection_breaks() {
+    for protocol in ["", "?protocol=resp2"] {
+        let server = RedisServer::start().expect("the server starts");
+        contract::block_on(async {
+            let mut admin = raw(&server.url()).await;
+            let store = open(&format!("{}{protocol}", server.url())).await;
+            assert_eq!(subscribers(&mut admin).await, 0);
+            let mut notices = store.notices().expect("the store tells");
+            assert_eq!(heard(&mut notices).await, Notice::Listening);
+            assert_eq!(subscribers(&mut admin).await, 1);
+
+            let killed: i64 = ask(&mut admin, &[b"CLIENT", b"KILL", b"TYPE", b"PUBSUB"]).await;
+            assert_eq!(killed, 1);
+            assert_eq!(heard(&mut notices).await, Notice::Deaf);
+            assert_eq!(heard(&mut notices).await, Notice::Listening);
+
+            server.kill().expect("the server goes");
+            assert_eq!(heard(&mut notices).await, Notice::Deaf);
+            server.restart().expect("the server starts again");
+            while heard(&mut notices).await != Notice::Listening {}
+            insert(&store, 1).await;
+            assert!(store.delete(&key(1), None, now()).await.expect(ANSWERS));
+            assert_eq!(heard(&mut notices).await, Notice::Ended(key(1)));
+
+            drop(notices);
+            let mut admin = raw(&server.url()).await;
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while subscribers(&mut admin).await > 0 {
+                assert!(Instant::now() < deadline, "the subscription stays");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_connection_that_the_network_swallows_is_noticed() {
+    let server = RedisServer::start().expect("the server starts");
+    contract::block_on(async {
+        let store = open(&server.url()).await;
+        let mut notices = store.notices().expect("the store tells");
+        assert_eq!(heard(&mut notices).await, Notice::Listening);
+        server.pause().expect("the server stands still");
+        let began = Instant::now();
+        let deaf = tokio::time::timeout(Duration::from_secs(20), notices.next()).await;
+        assert_eq!(deaf, Ok(Some(Notice::Deaf)));
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        server.resume().expect("the server goes on");
+        while heard(&mut notices).await != Notice::Listening {}
+    });
+}
+
+#[test]
+fn databases_of_one_server_are_told_apart() {
+    contract::block_on(async {
+        let (url, other) = (fresh_url(), fresh_url());
+        let (store, other) = (open(&url).await, open(&other).await);
+        let mut notices = store.notices().expect("the store tells");
+        assert_eq!(heard(&mut notices).await, Notice::Listening);
+        for (store, n) in [(&other, 1), (&store, 2)] {
+            insert(store, n).await;
+            assert!(store.delete(&key(n), None, now()).await.expect(ANSWERS));
+        }
+        assert_eq!(heard(&mut notices).await, Notice::Ended(key(2)));
+    });
+}
+
+/// Nobody is kept signed in, and nobody believes that they hear, where an access list forbids to publish or to subscribe.
+#[test]
+fn an_access_list_that_forbids_channels_stops_no_sign_out() {
+    let server = RedisServer::start().expect("the server starts");
+    contract::block_on(async {
+        let mut admin = raw(&server.url()).await;
+        for (user, rules) in [
+            ("mute", &[&b"&*"[..], b"-publish"][..]),
+            ("deaf", &[b"&*", b"-subscribe"]),
+            ("elsewhere", &[b"resetchannels", b"&other:*"]),
+        ] {
+            let mut command = vec![
+                &b"ACL"[..],
+                b"SETUSER",
+                user.as_bytes(),
+                b"on",
+                b">secret",
+                b"~*",
+                b"+@all",
+            ];
+            command.extend(rules);
+            ask::<()>(&mut admin, &command).await;
+            let store = open(
+                &server
+                    .url()
+                    .replace("redis://", &format!("redis://{user}:secret@")),
+            )
+            .await;
+            let mut notices = store.notices().expect("the store tells");
+            for _ in 0..2 {
+                assert_eq!(heard(&mut notices).await, Notice::Deaf, "{user}");
+            }
+            insert(&store, 1).await;
+            let deleted = store.delete(&key(1), None, now()).await;
+            assert!(deleted.expect(ANSWERS), "{user}");
+            assert!(store.load(&key(1), now()).await.expect(ANSWERS).is_none());
         }
     });
 }

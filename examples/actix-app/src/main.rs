@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_session::Session;
 use actix_web::guard::{Guard, fn_guard};
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, ContentType, HeaderValue, LOCATION};
 use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
@@ -16,7 +17,8 @@ use auth_actix::{
     RequireAuth, SessionInfo, require,
 };
 use example_common::{
-    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES, Setup,
+    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
+    PURPOSES, Setup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -132,6 +134,7 @@ fn routes(config: &mut ServiceConfig) {
                 .head(dashboard_data),
         )
         .service(web::resource("/api/revoke").post(revoke))
+        .service(web::resource("/api/events").get(events).head(events))
         .service(
             web::resource("/api/sessions")
                 .get(list_sessions)
@@ -239,6 +242,18 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {
     site.auth.revoke_access_token(&user).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn events(site: Data<Site>, user: RequireAuth, request: HttpRequest) -> HttpResponse {
+    let mut stream = HttpResponse::Ok();
+    for header in EVENT_HEADERS {
+        stream.insert_header(header);
+    }
+    if request.method() == Method::HEAD {
+        // actix-web would wait for the end of the stream.
+        return stream.finish();
+    }
+    stream.streaming(example_common::events(&site.auth, &user))
 }
 
 async fn sessions_page(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {

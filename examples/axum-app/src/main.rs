@@ -9,6 +9,7 @@ use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
 };
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -16,7 +17,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
 use example_common::{
-    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES, Setup,
+    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
+    PURPOSES, Setup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -105,6 +107,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
         .route("/api/revoke", post(revoke))
+        .route("/api/events", get(events))
         .route("/api/sessions", get(list_sessions).delete(end_others))
         .route("/api/sessions/{id}", delete(end_session))
         .route(
@@ -223,6 +226,11 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {
     app.auth.revoke_access_token(&user).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn events(State(app): State<App>, user: RequireAuth) -> impl IntoResponse {
+    let events = example_common::events(&app.auth, &user);
+    (EVENT_HEADERS, Body::from_stream(events))
 }
 
 async fn sessions_page(State(app): State<App>, user: RequireAuth) -> Result<impl IntoResponse, AuthError> {

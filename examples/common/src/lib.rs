@@ -2,12 +2,14 @@
 //! to a page. Nothing in here is protocol.
 
 mod audit;
+mod events;
 mod log;
 mod metrics;
 mod settings;
 mod signals;
 mod views;
 
+pub use events::{EVENT_HEADERS, events};
 pub use log::Log;
 pub use metrics::{METRICS_TYPE, Metrics};
 pub use settings::{Carrier, DevInfo, Setup, listen, setup};

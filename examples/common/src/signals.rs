@@ -1,11 +1,11 @@
 //! When to stop.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use auth_core::Auth;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::SetOnce;
 
 /// How long requests under way may take once the application is told to stop.
 pub const GRACE: Duration = Duration::from_secs(4);
@@ -14,7 +14,7 @@ pub const GRACE: Duration = Duration::from_secs(4);
 const WHOLE: Duration = Duration::from_millis(4700);
 
 /// When the process was told to stop.
-static STOPPING_SINCE: OnceLock<Instant> = OnceLock::new();
+static STOPPING_SINCE: SetOnce<Instant> = SetOnce::const_new();
 
 /// Gives refreshes, sign-ins and revocations under way what is left of the time, once the server has stopped.
 pub async fn drain(auth: &Auth) {
@@ -25,6 +25,11 @@ pub async fn drain(auth: &Auth) {
     {
         tracing::warn!("tasks under way were cut off");
     }
+}
+
+/// Waits until the process is told to stop: streams without an end of their own end then.
+pub(crate) async fn stopping() {
+    STOPPING_SINCE.wait().await;
 }
 
 /// Waits for SIGTERM or Ctrl-C. They are heeded from this call on, not only once the future is polled.
@@ -40,7 +45,8 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        STOPPING_SINCE.get_or_init(Instant::now);
+        // Set once only, as this is called once.
+        let _ = STOPPING_SINCE.set(Instant::now());
         tracing::info!("stopping");
     }
 }

@@ -11,6 +11,7 @@ mod config;
 mod devices;
 mod discovery;
 mod downstream;
+mod events;
 mod evidence;
 mod explainer;
 mod gates;
@@ -404,6 +405,17 @@ behaviour! {
             one_that_is_too_long_is_refused,
             requests_of_other_sites_leave_none,
             the_file_does_not_hold_it_in_the_clear,
+        }
+        events {
+            there_is_an_event_a_second_for_who_is_signed_in,
+            it_closes_however_the_session_ends,
+            it_closes_when_a_refresh_is_refused_and_goes_on_when_one_succeeds_or_fails,
+            it_closes_when_the_session_is_idle_or_at_its_end,
+            requests_keep_it_open_where_the_session_would_be_idle,
+            it_goes_on_while_the_store_fails,
+            a_sign_out_closes_it_on_another_instance_on_the_same_file,
+            streams_do_not_keep_the_process_alive,
+            who_goes_away_disturbs_nobody,
         }
         store {
             a_restart_signs_nobody_out,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A logout token with these claims besides the usual ones; null leaves one out.
-fn token(world: &World, typ: &str, changes: &Value) -> String {
+pub(crate) fn token(world: &World, typ: &str, changes: &Value) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let claims = json!({
         "iss": world.provider.issuer(),
@@ -30,7 +30,7 @@ fn token(world: &World, typ: &str, changes: &Value) -> String {
 }
 
 /// The provider's own request: no cookies, no headers of a browser.
-async fn send(browser: &Browser, token: &str) -> Answer {
+pub(crate) async fn send(browser: &Browser, token: &str) -> Answer {
     browser
         .fresh()
         .request(Method::POST, "/auth/backchannel-logout")
@@ -38,7 +38,7 @@ async fn send(browser: &Browser, token: &str) -> Answer {
         .await
 }
 
-async fn sid(browser: &Browser) -> String {
+pub(crate) async fn sid(browser: &Browser) -> String {
     browser.session().await["user"]["sid"]
         .as_str()
         .unwrap()

@@ -161,7 +161,7 @@ pub(crate) async fn two_instances_on_one_file_share_sessions(stage: Stage) {
 }
 
 /// Gives every table of the file another name, or the old one back.
-async fn rename_tables(folder: &TempDir, away: bool) {
+pub(crate) async fn rename_tables(folder: &TempDir, away: bool) {
     let mut connection = SqliteConnection::connect(&address(folder)).await.unwrap();
     let names: Vec<(String,)> =
         sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")

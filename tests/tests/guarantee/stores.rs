@@ -14,10 +14,10 @@ pub(crate) enum Backend {
 /// A store of its own for one test; it ends with it.
 pub(crate) struct Store {
     pub(crate) url: String,
-    server: Server,
+    pub(crate) server: Server,
 }
 
-enum Server {
+pub(crate) enum Server {
     File { _folder: TempDir },
     Redis(RedisServer),
     Postgres(PostgresServer),

@@ -93,8 +93,12 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         &[
             "auth_core::AppDataKey",
             "auth_core::IndexKey",
+            "auth_core::Notice",
+            "auth_core::NoticeSender",
+            "auth_core::Notices",
             "auth_core::OnceKey",
             "auth_core::SessionKey",
+            "auth_core::UntilEnded",
         ],
     ),
     (

@@ -6,11 +6,12 @@ use actix_session::storage::CookieSessionStore;
 use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::Key;
 use actix_web::dev::ServerHandle;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware, rt};
+use actix_ws::{CloseCode, CloseReason, Message, MessageStream};
 use auth_actix::{
     Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
-    require,
+    UntilEnded, require,
 };
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
                     app_sessions.clone(),
                 ));
         App::new()
+            .app_data(Data::new(auth.clone()))
             .configure(routes)
             .service(with_session)
             .wrap(layer)
@@ -150,6 +152,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/peek", web::post().to(peek))
         .route("/everything", web::get().to(everything))
         .route("/api", web::get().to(api))
+        .route("/socket", web::get().to(socket))
         .service(
             web::scope("/nested").service(
                 web::scope("/deep")
@@ -194,6 +197,43 @@ fn routes(config: &mut ServiceConfig) {
                 .wrap(require(Gate::signed_in().or_unauthorized()))
                 .route(page()),
         );
+}
+
+async fn socket(
+    auth: Data<Auth>,
+    user: RequireAuth,
+    request: HttpRequest,
+    body: Payload,
+) -> actix_web::Result<HttpResponse> {
+    let (response, socket, messages) = actix_ws::handle(&request, body)?;
+    let ended = auth.until_ended(&user);
+    rt::spawn(echo(socket, messages, ended));
+    Ok(response)
+}
+
+/// Says what it hears, until the session ends or the browser goes.
+async fn echo(mut socket: actix_ws::Session, mut messages: MessageStream, mut ended: UntilEnded) {
+    loop {
+        let heard = tokio::select! {
+            () = &mut ended => break,
+            heard = messages.recv() => heard,
+        };
+        let goes_on = match heard {
+            Some(Ok(Message::Text(text))) => socket.text(text).await.is_ok(),
+            Some(Ok(Message::Ping(bytes))) => socket.pong(&bytes).await.is_ok(),
+            Some(Ok(Message::Pong(_))) => true,
+            _ => false,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+    let reason = CloseReason {
+        code: CloseCode::Policy,
+        description: Some("signed out".to_owned()),
+    };
+    // A browser that has gone need not know.
+    let _ = socket.close(Some(reason)).await;
 }
 
 async fn me(user: RequireAuth) -> String {

@@ -11,8 +11,8 @@ use auth_core::clock::{TestClock, Timestamp};
 use auth_core::config::ResponseMode;
 use auth_core::store::app_data::{AppDataKey, AppDataStore};
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notices, OnceKey, Record, ScanCursor,
+    Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use auth_core::{Auth, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
@@ -123,6 +123,10 @@ impl World {
         }
     }
 
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     pub(crate) fn browser(&self) -> Browser<'_> {
         Browser {
             world: self,
@@ -192,7 +196,7 @@ impl Browser<'_> {
         Stalled(stream)
     }
 
-    fn cookie_header(&self) -> String {
+    pub(crate) fn cookie_header(&self) -> String {
         let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")
     }
@@ -503,6 +507,10 @@ impl SessionStore for ProbeStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.access()?.ping().await
+    }
+
+    fn notices(&self) -> Option<Notices> {
+        self.0.store.notices()
     }
 
     fn app_data(&self) -> Option<&dyn AppDataStore> {

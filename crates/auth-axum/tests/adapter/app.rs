@@ -3,11 +3,14 @@
 use std::net::TcpListener;
 
 use auth_axum::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, UntilEnded,
+    require,
 };
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::Value;
@@ -25,7 +28,7 @@ impl Drop for Server {
 }
 
 pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Server {
-    let router = router().merge(auth.routes());
+    let router = router().merge(sockets(auth)).merge(auth.routes());
     let session = SessionManagerLayer::new(MemoryStore::default())
         .with_same_site(SameSite::Lax)
         .with_secure(false);
@@ -133,6 +136,41 @@ fn router() -> Router {
             "/unauthorized",
             page().route_layer(require(Gate::signed_in().or_unauthorized())),
         )
+}
+
+fn sockets(auth: &Auth) -> Router {
+    Router::new()
+        .route("/socket", get(socket))
+        .with_state(auth.clone())
+}
+
+async fn socket(State(auth): State<Auth>, user: RequireAuth, upgrade: WebSocketUpgrade) -> Response {
+    let ended = auth.until_ended(&user);
+    upgrade.on_upgrade(|socket| echo(socket, ended))
+}
+
+/// Says what it hears, until the session ends or the browser goes.
+async fn echo(mut socket: WebSocket, mut ended: UntilEnded) {
+    loop {
+        let heard = tokio::select! {
+            () = &mut ended => break,
+            heard = socket.recv() => heard,
+        };
+        let goes_on = match heard {
+            Some(Ok(Message::Text(text))) => socket.send(Message::Text(text)).await.is_ok(),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => true,
+            _ => false,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+    let frame = CloseFrame {
+        code: close_code::POLICY,
+        reason: "signed out".into(),
+    };
+    // A browser that has gone need not know.
+    let _ = socket.send(Message::Close(Some(frame))).await;
 }
 
 async fn me(user: RequireAuth) -> String {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::app_data::{AppDataKey, AppDataStore};
+use super::notices::Listeners;
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, SCAN_PAGE, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Record, SCAN_PAGE, ScanCursor,
+    Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -34,6 +35,7 @@ pub struct MemoryStore {
     once: [Mutex<Claims>; SHARDS],
     /// The data of the app's own sessions, spread as sessions are.
     app_data: [Mutex<AppData>; SHARDS],
+    listeners: Listeners,
 }
 
 impl MemoryStore {
@@ -45,6 +47,7 @@ impl MemoryStore {
             indexes: RwLock::default(),
             once: std::array::from_fn(|_| Mutex::default()),
             app_data: std::array::from_fn(|_| Mutex::default()),
+            listeners: Listeners::default(),
         }
     }
 
@@ -201,6 +204,8 @@ impl SessionStore for MemoryStore {
         }
         sessions.remove(key);
         indexes.remove(key, &record);
+        drop((sessions, indexes));
+        self.listeners.tell(key);
         Ok(true)
     }
 
@@ -324,6 +329,13 @@ impl SessionStore for MemoryStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn notices(&self) -> Option<Notices> {
+        let (sender, notices) = self.listeners.add();
+        // There is no other instance.
+        sender.send(Notice::Listening);
+        Some(notices)
     }
 
     fn app_data(&self) -> Option<&dyn AppDataStore> {

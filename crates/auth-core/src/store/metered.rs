@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::app_data::{AppDataKey, AppDataStore};
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Record, ScanCursor, Scanned, SessionKey,
-    SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notices, OnceKey, Record, ScanCursor, Scanned,
+    SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 use crate::metrics::Timing;
@@ -130,6 +130,10 @@ impl SessionStore for Metered {
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         timed("sweep", self.0.sweep(now)).await
+    }
+
+    fn notices(&self) -> Option<Notices> {
+        self.0.notices()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -16,6 +16,10 @@
 //!    that instant on, whether or not [`sweep`](SessionStore::sweep) has removed it.
 //! 5. **An error means "not known".** A store that is down answers [`StoreError`], never "missing": callers keep
 //!    people signed in through an outage.
+//! 6. **A session that was deleted is told of, and none that was not.** Where a store has
+//!    [`notices`](SessionStore::notices), a [`delete`](SessionStore::delete) that found its session is told within two
+//!    seconds to everyone who listens, on every instance, or they are told that they may have missed it. Telling must
+//!    not make a `delete` fail. A store without them is asked once a second while somebody waits.
 //!
 //! `store::contract` (feature `contract`) is a suite that checks all of this; run it against a store of your own.
 
@@ -38,6 +42,7 @@ pub mod contract;
 mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod metered;
+mod notices;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -49,6 +54,7 @@ mod worker;
 
 use app_data::{AppDataKey, AppDataStore};
 pub use memory::MemoryStore;
+pub use notices::{Notice, NoticeSender, Notices};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "redis")]
@@ -534,6 +540,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`StoreError`] when it does not.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Begins to tell of sessions that end, until what this gives is dropped. `None`, the default, where the store cannot
+    /// tell: then it is asked again and again. All stores of this crate can.
+    ///
+    /// A store keeps nothing ready for it, such as a connection, while nobody listens.
+    fn notices(&self) -> Option<Notices> {
+        None
+    }
 
     /// The same store for the data of the app's own sessions, if it is one. All stores of this crate are.
     fn app_data(&self) -> Option<&dyn AppDataStore> {

@@ -31,25 +31,35 @@
 //! rotated are lost. With `remote_apply` or a quorum of standbys the same holds for a failover; with standbys that lag
 //! behind, a failover loses what they had not got.
 //!
+//! # Notices
+//!
+//! The statement that deletes a session tells its key with `pg_notify`, on the channel `auth_ended_` and the number
+//! (`oid`) of the table, for channels are common to all schemas of a database. A server that cannot do that is asked to
+//! delete all the same. While somebody listens, the store has one more connection for `LISTEN`. Behind a proxy that
+//! pools by transaction (PgBouncer's transaction mode) nothing comes in there; the store finds that out, as it sends
+//! itself a message from time to time, says that it does not hear, and is asked.
+//!
 //! # Threads
 //!
 //! All work runs on a thread of the store's own, as in the SQLite store and for the same reason.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions, PgRow, Postgres};
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::app_data::{AppDataKey, AppDataStore};
+use super::notices::{Channels, keep_listening, pass_on};
 use super::worker::{OPERATION_TIMEOUT, Worker};
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SCAN_PAGE, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, NoticeSender, Notices, OnceKey, Opened, Record,
+    SCAN_PAGE, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -62,7 +72,8 @@ use pool::{Failure, Pool, Query, database_error};
 /// Tokens in it are sealed, and the identifiers that browsers hold are not in it. The tables may lie in the
 /// application's own database.
 ///
-/// Each operation is done or failed within 5 seconds, on one of at most 10 connections. When the server starts again, reads
+/// Each operation is done or failed within 5 seconds, on one of at most 10 connections; there is one more while
+/// somebody waits for the end of a session. When the server starts again, reads
 /// that were under way are made again; a change that was under way is an error, as nobody knows whether it was made.
 ///
 /// # The URL
@@ -264,6 +275,29 @@ macro_rules! columns {
     };
 }
 
+/// The channel on which ends are told.
+macro_rules! channel {
+    () => {
+        "'auth_ended_' || 'auth_session'::regclass::oid::text"
+    };
+}
+
+macro_rules! delete {
+    () => {
+        "DELETE FROM auth_session WHERE key = $1 AND expires_at > $2 AND ($3 IS NULL OR version = $3)"
+    };
+}
+
+const DELETE_AND_TELL: &str = concat!(
+    "WITH deleted AS (",
+    delete!(),
+    " RETURNING key) SELECT pg_notify(",
+    channel!(),
+    ", $4) FROM deleted"
+);
+
+const DELETE: &str = concat!(delete!(), " RETURNING $4::text");
+
 /// The server's time. A number of any size, so that what is added to it does not overflow.
 macro_rules! server_now {
     () => {
@@ -405,17 +439,25 @@ impl SessionStore for PostgresStore {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let deleted = self
-            .execute(
-                sqlx::query(
-                    "DELETE FROM auth_session WHERE key = $1 AND expires_at > $2 AND ($3 IS NULL OR version = $3)",
-                )
+        let (key, pool) = (*key, self.pool.clone());
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
+        let query = move |sql| {
+            sqlx::query(sql)
                 .bind(*key.as_bytes())
                 .bind(now.as_millis())
-                .bind(expected.map(u64::cast_signed)),
-            )
-            .await?;
-        Ok(deleted > 0)
+                .bind(expected.map(u64::cast_signed))
+                .bind(key.to_string())
+        };
+        self.worker
+            .run(async move {
+                let deleted = match pool.rows(query(DELETE_AND_TELL), deadline).await {
+                    // Nothing was done. Perhaps it is the telling that the server cannot do or does not allow.
+                    Err(Failure::Other(_)) => pool.rows(query(DELETE), deadline).await,
+                    deleted => deleted,
+                };
+                Ok(!deleted.map_err(Failure::into_store_error)?.is_empty())
+            })
+            .await
     }
 
     async fn find_by_subject(
@@ -637,6 +679,19 @@ impl SessionStore for PostgresStore {
             .await
     }
 
+    fn notices(&self) -> Option<Notices> {
+        let (sender, notices) = Notices::channel();
+        let pool = self.pool.clone();
+        self.worker.spawn(keep_listening(sender, move |sender| {
+            let pool = pool.clone();
+            async move {
+                let Err(error) = listen(pool, &sender).await;
+                error
+            }
+        }));
+        Some(notices)
+    }
+
     fn app_data(&self) -> Option<&dyn AppDataStore> {
         Some(self)
     }
@@ -729,6 +784,57 @@ impl AppDataStore for PostgresStore {
             )
             .await?;
         Ok(deleted > 0)
+    }
+}
+
+/// Tells what other instances tell, until nothing comes any more.
+async fn listen(pool: Pool, sender: &NoticeSender) -> Result<Infallible, StoreError> {
+    let failed = |error: sqlx::Error| Failure::from(error).into_store_error();
+    let subscription = async {
+        // sqlx wants a pool for it. A connection that breaks off is not made again here.
+        let connection = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(pool::CONNECT_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(pool.options().clone());
+        let mut listener = PgListener::connect_with(&connection).await?;
+        listener.eager_reconnect(false);
+        listener.ignore_pool_close_event(true);
+        let channel: String = sqlx::query_scalar(concat!("SELECT ", channel!()))
+            .persistent(false)
+            .fetch_one(&mut listener)
+            .await?;
+        listener.listen(&channel).await?;
+        Ok(listener)
+    };
+    let listener = timeout(OPERATION_TIMEOUT, subscription)
+        .await
+        .map_err(|_| StoreError::Timeout)?
+        .map_err(failed)?;
+    pass_on(Subscription { pool, listener }, sender).await
+}
+
+struct Subscription {
+    pool: Pool,
+    listener: PgListener,
+}
+
+impl Channels for Subscription {
+    async fn next(&mut self) -> Result<String, StoreError> {
+        match self.listener.try_recv().await {
+            Ok(Some(message)) => Ok(message.payload().to_owned()),
+            Ok(None) => Err(StoreError::unavailable("PostgreSQL has closed the connection")),
+            Err(error) => Err(Failure::from(error).into_store_error()),
+        }
+    }
+
+    async fn send(&mut self, message: &str) -> Result<(), StoreError> {
+        let notify = sqlx::query(concat!("SELECT pg_notify(", channel!(), ", $1)")).bind(message.to_owned());
+        let sent = self.pool.rows(notify, Instant::now() + OPERATION_TIMEOUT).await;
+        sent.map_err(Failure::into_store_error)?;
+        Ok(())
     }
 }
 

@@ -42,6 +42,13 @@
 //! go through all keys, and [`scan`](SessionStore::scan) goes through it; its entries go in a sweep alone, once the session
 //! is gone. The server removes what has expired an hour later in any case; claims and the app's data go that way alone.
 //!
+//! # Notices
+//!
+//! The script that deletes a session publishes its key on the channel `auth:ended:` and the number of the database, for
+//! channels are common to all databases. An access list that does not allow that does not stop the script; then, as
+//! without the right to subscribe, the store says that it does not hear, and is asked. While somebody listens it has a
+//! second connection.
+//!
 //! # Time
 //!
 //! Whether a record or a claim has expired is decided by the caller's `now`. Leases go by the server's clock, which
@@ -54,6 +61,7 @@
 //! that computes for a second, it would stall everyone who shares it.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -62,20 +70,23 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::StreamExt as _;
 use futures_util::future::{join_all, try_join_all};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSubStream};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, IntoConnectionInfo,
     ProtocolVersion, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use url::Url;
 
 use super::app_data::{AppDataKey, AppDataStore};
+use super::notices::{Channels, keep_listening, pass_on};
 use super::worker::Worker;
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, NoticeSender, Notices, OnceKey, Opened, Record,
+    ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -247,7 +258,13 @@ impl SessionStore for RedisStore {
         let key = *key;
         self.run(async move |link: Arc<Link>| {
             let expected = expected.map(u64::to_be_bytes);
-            let args: [&[u8]; 2] = [&order(now), expected.as_ref().map_or(&[], |bytes| &bytes[..])];
+            let (channel, message) = (link.channel(), key.to_string());
+            let args: [&[u8]; 4] = [
+                &order(now),
+                expected.as_ref().map_or(&[], |bytes| &bytes[..]),
+                channel.as_bytes(),
+                message.as_bytes(),
+            ];
             done(&link.call(&DELETE, &session(&key), &args).await?)
         })
         .await
@@ -407,6 +424,19 @@ impl SessionStore for RedisStore {
             Ok(())
         })
         .await
+    }
+
+    fn notices(&self) -> Option<Notices> {
+        let (sender, notices) = Notices::channel();
+        let link = Arc::clone(&self.link);
+        self.worker.spawn(keep_listening(sender, move |sender| {
+            let link = Arc::clone(&link);
+            async move {
+                let Err(error) = link.listen(&sender).await;
+                error
+            }
+        }));
+        Some(notices)
     }
 
     fn app_data(&self) -> Option<&dyn AppDataStore> {
@@ -652,6 +682,27 @@ impl Link {
         read_answer(answer)
     }
 
+    /// The channel on which ends are told.
+    fn channel(&self) -> String {
+        let settings = self.client.get_connection_info().redis_settings();
+        format!("auth:ended:{}", settings.db())
+    }
+
+    async fn listen(&self, sender: &NoticeSender) -> Result<Infallible, StoreError> {
+        let subscription = async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            subscription.subscribe(self.channel()).await?;
+            Ok(subscription)
+        };
+        let subscription = timeout(STEP_TIMEOUT, subscription)
+            .await
+            .map_err(|_| StoreError::Timeout)?
+            .map_err(failed)?;
+        // The stream keeps the connection.
+        let messages = subscription.into_on_message();
+        pass_on(Subscription { link: self, messages }, sender).await
+    }
+
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let mut get = redis::cmd("GET");
         get.arg(session(key));
@@ -835,6 +886,26 @@ impl Place {
 
     fn write(&self) -> ScanCursor {
         ScanCursor::from_bytes([&[self.shard][..], &self.cursor.to_be_bytes()].concat())
+    }
+}
+
+struct Subscription<'a> {
+    link: &'a Link,
+    messages: PubSubStream,
+}
+
+impl Channels for Subscription<'_> {
+    async fn next(&mut self) -> Result<String, StoreError> {
+        let message = self.messages.next().await;
+        let message = message.ok_or_else(|| StoreError::unavailable(Cause::Closed))?;
+        Ok(String::from_utf8_lossy(message.get_payload_bytes()).into_owned())
+    }
+
+    async fn send(&mut self, message: &str) -> Result<(), StoreError> {
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(self.link.channel()).arg(message);
+        let _: Value = self.link.send(&publish).await?;
+        Ok(())
     }
 }
 
@@ -1219,10 +1290,11 @@ scripts! {
         if less(string.sub(head, 21, 28), ARGV[2]) then redis.call('SETRANGE', KEYS[1], 20, ARGV[2]) end
         return {1}";
 
-    /// now, expected version or nothing
+    /// now, expected version or nothing, channel, message
     DELETE = live_session!(), "
         if ARGV[2] ~= '' and string.sub(head, 5, 12) ~= ARGV[2] then return {2} end
         redis.call('DEL', KEYS[1])
+        redis.pcall('PUBLISH', ARGV[3], ARGV[4])
         return {1}";
 
     /// now, seen version, owner, length
@@ -1351,4 +1423,6 @@ enum Cause {
     Server(String),
     #[error("the server's answer is not one of Redis")]
     Answer,
+    #[error("Redis has closed the connection")]
+    Closed,
 }

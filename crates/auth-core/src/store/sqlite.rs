@@ -13,7 +13,14 @@
 //! All work runs on a thread of the store's own. An sqlx pool gives a connection back in a task on the runtime where
 //! it was used; were that an actix worker that computes for a second, every other worker would wait for the only
 //! writer that long. It also means that a request that is dropped does not break off a write.
+//!
+//! # Notices
+//!
+//! A session that ends in this process is told of at once. Of other processes SQLite says only that one has changed the
+//! file (`PRAGMA data_version`, which reads no page of it): while somebody listens, the store looks once a second, on a
+//! connection of its own, and has the listener look at its sessions after each change.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
@@ -27,10 +34,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRo
 use sqlx::{ConnectOptions, Connection, Executor, Row, Sqlite, SqliteConnection};
 
 use super::app_data::{AppDataKey, AppDataStore};
+use super::notices::{Listeners, keep_listening};
 use super::worker::{OPERATION_TIMEOUT, Worker};
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, OnceKey, Opened, Record, SCAN_PAGE, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, NoticeSender, Notices, OnceKey, Opened, Record,
+    SCAN_PAGE, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -51,6 +59,7 @@ use crate::clock::Timestamp;
 pub struct SqliteStore {
     pools: Pools,
     worker: Worker,
+    listeners: Arc<Listeners>,
 }
 
 impl SqliteStore {
@@ -70,7 +79,11 @@ impl SqliteStore {
         let pools = worker
             .run_within_time(async move { Pools::open(&location).await })
             .await?;
-        Ok(Self { pools, worker })
+        Ok(Self {
+            pools,
+            worker,
+            listeners: Arc::default(),
+        })
     }
 
     /// Runs `operation` on the store's thread, to its end even where the caller goes away.
@@ -219,20 +232,24 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let key = *key;
-        let done = self
-            .run(async move |pools: Pools| {
-                sqlx::query(
-                    "DELETE FROM session WHERE key = ?1 AND expires_at > ?2 AND (?3 IS NULL OR version = ?3)",
-                )
-                .bind(&key.as_bytes()[..])
-                .bind(now.as_millis())
-                .bind(expected.map(u64::cast_signed))
-                .execute(&pools.write)
-                .await
-                .map_err(failed)
-            })
-            .await?;
-        Ok(done.rows_affected() > 0)
+        let listeners = Arc::clone(&self.listeners);
+        self.run(async move |pools: Pools| {
+            let done = sqlx::query(
+                "DELETE FROM session WHERE key = ?1 AND expires_at > ?2 AND (?3 IS NULL OR version = ?3)",
+            )
+            .bind(&key.as_bytes()[..])
+            .bind(now.as_millis())
+            .bind(expected.map(u64::cast_signed))
+            .execute(&pools.write)
+            .await
+            .map_err(failed)?;
+            let was_there = done.rows_affected() > 0;
+            if was_there {
+                listeners.tell(&key);
+            }
+            Ok(was_there)
+        })
+        .await
     }
 
     async fn find_by_subject(
@@ -461,6 +478,23 @@ impl SessionStore for SqliteStore {
         Ok(())
     }
 
+    fn notices(&self) -> Option<Notices> {
+        let (sender, notices) = self.listeners.add();
+        if self.pools.is_shared {
+            let options = self.pools.read.connect_options();
+            self.worker.spawn(keep_listening(sender, move |sender| {
+                let options = Arc::clone(&options);
+                async move {
+                    let Err(error) = follow(&options, &sender).await;
+                    failed(error)
+                }
+            }));
+        } else {
+            sender.send(Notice::Listening);
+        }
+        Some(notices)
+    }
+
     fn app_data(&self) -> Option<&dyn AppDataStore> {
         Some(self)
     }
@@ -622,6 +656,9 @@ impl SqliteStore {
 /// that fails leaves the connection in order.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How often the file is looked at for changes of other processes, while somebody listens.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Connections that only read. WAL lets them go on while the writer writes.
 const READERS: u32 = 4;
 
@@ -653,6 +690,8 @@ struct Pools {
     write: SqlitePool,
     /// The same as `write` where the database is in memory: it exists in one connection only.
     read: SqlitePool,
+    /// Whether there is a file, which other processes may have open.
+    is_shared: bool,
 }
 
 impl Pools {
@@ -667,7 +706,11 @@ impl Pools {
                 let write = pool(1).connect_lazy_with(options.filename(":memory:"));
                 prepare(&write).await.map_err(|error| error.at(":memory:"))?;
                 let read = write.clone();
-                Ok(Self { write, read })
+                Ok(Self {
+                    write,
+                    read,
+                    is_shared: false,
+                })
             }
             Location::File(path) => {
                 create(path).map_err(|error| OpenError::Io(error).at(path))?;
@@ -675,13 +718,33 @@ impl Pools {
                 let write = pool(1).connect_lazy_with(options.clone());
                 prepare(&write).await.map_err(|error| error.at(path))?;
                 let read = pool(READERS).connect_lazy_with(options.read_only(true));
-                Ok(Self { write, read })
+                Ok(Self {
+                    write,
+                    read,
+                    is_shared: true,
+                })
             }
         }
     }
 
     async fn writer(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.write.acquire().await.map_err(failed)
+    }
+}
+
+/// Tells the listener whenever somebody has changed the file, until that cannot be said any more.
+async fn follow(options: &SqliteConnectOptions, sender: &NoticeSender) -> Result<Infallible, sqlx::Error> {
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    let mut seen = None;
+    loop {
+        // Another number than the last one where another connection has changed something.
+        let found: i64 = sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut connection)
+            .await?;
+        if seen.replace(found) != Some(found) {
+            sender.send(Notice::Listening);
+        }
+        tokio::time::sleep(FOLLOW_INTERVAL).await;
     }
 }
 

@@ -55,6 +55,11 @@ impl Worker {
             .unwrap_or_else(|ended| Err(StoreError::unavailable(ended)))
     }
 
+    /// Runs a task that nobody waits for, until its end or the worker's.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
     /// [`run`](Self::run), for [`OPERATION_TIMEOUT`] at most.
     pub(super) async fn run_within_time<T, F>(&self, operation: F) -> Result<T, StoreError>
     where

@@ -26,4 +26,5 @@ mod refresh;
 mod secrets;
 mod specifications;
 mod store;
+mod watch;
 mod world;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use auth_core::clock::Timestamp;
 use auth_core::store::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, OnceKey, Record, ScanCursor, Scanned,
-    SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notice, NoticeSender, Notices, OnceKey,
+    Record, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::world::WAIT;
@@ -60,6 +61,20 @@ struct Plan {
     broken: HashMap<Op, ()>,
     gates: HashMap<Op, Arc<Gate>>,
     gates_behind: HashMap<Op, Arc<Gate>>,
+    tells: Tells,
+    listeners: Vec<NoticeSender>,
+}
+
+/// How the store tells that sessions end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// As the memory store does.
+    #[default]
+    All,
+    /// It has no way to.
+    NoWay,
+    /// What [`tell`](ProbeStore::tell) says, and nothing else.
+    OnDemand,
 }
 
 #[derive(Debug)]
@@ -147,6 +162,29 @@ impl ProbeStore {
         let gate = Gate::closed();
         self.plan().gates_behind.insert(op, Arc::clone(&gate));
         Hold(gate)
+    }
+
+    /// Chooses how the next subscription is told.
+    pub(crate) fn tells(&self, tells: Tells) {
+        self.plan().tells = tells;
+    }
+
+    /// Tells everyone who listens on demand.
+    pub(crate) fn tell(&self, notice: Notice) {
+        self.plan().listeners.retain(|listener| listener.send(notice));
+    }
+
+    /// How many listen on demand.
+    pub(crate) fn listeners(&self) -> usize {
+        let mut plan = self.plan();
+        plan.listeners
+            .retain(|listener| listener.closed().now_or_never().is_none());
+        plan.listeners.len()
+    }
+
+    /// Tells nobody that listens on demand anything any more.
+    pub(crate) fn stops_telling(&self) {
+        self.plan().listeners.clear();
     }
 
     /// What is to become of an operation; waits where it is held.
@@ -305,5 +343,18 @@ impl SessionStore for ProbeStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.0.memory.ping().await
+    }
+
+    fn notices(&self) -> Option<Notices> {
+        let mut plan = self.plan();
+        match plan.tells {
+            Tells::All => self.0.memory.notices(),
+            Tells::NoWay => None,
+            Tells::OnDemand => {
+                let (sender, notices) = Notices::channel();
+                plan.listeners.push(sender);
+                Some(notices)
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ use super::SessionStore;
 mod app_data;
 mod fixture;
 mod leases;
+mod notices;
 mod records;
 mod searches;
 mod upkeep;
@@ -38,6 +39,7 @@ mod walks;
 
 pub use app_data::*;
 pub use leases::*;
+pub use notices::*;
 pub use records::*;
 pub use searches::*;
 pub use upkeep::*;
@@ -111,6 +113,8 @@ macro_rules! contract_tests {
             sweep_removes_the_expired_and_counts_them
             sweep_keeps_what_is_alive
             ping_answers
+            a_session_that_ends_is_told_of
+            a_session_that_goes_on_is_not_told_of
         }
     };
 }

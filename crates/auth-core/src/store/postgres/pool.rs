@@ -80,6 +80,11 @@ impl Pool {
         }))
     }
 
+    /// How a connection is opened.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.0.options
+    }
+
     /// Puts a connection in that was opened elsewhere.
     pub(super) fn add(&self, connection: PgConnection) {
         let now = Instant::now();
