@@ -38,6 +38,7 @@
 //! * [`RequireAuth`] demands a signed-in user, [`MaybeAuth`] asks for one, [`PeekSession`] looks without waiting
 //!   for the provider. However many of them a request uses, the session is looked up once.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
+//! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
 //! * With the feature `actix-session`, `AuthExt::app_session_layer` is actix-session's middleware for the app's own session

@@ -30,6 +30,7 @@
 //! * [`RequireAuth`] demands a signed-in user, `Option<RequireAuth>` asks for one, [`PeekSession`] looks without waiting
 //!   for the provider. However many of them a request uses, the session is looked up once.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
+//! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
 //! * With the feature `tower-sessions`, `AuthExt::app_session_layer` is tower-sessions' layer for the app's own session

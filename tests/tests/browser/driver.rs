@@ -346,7 +346,7 @@ async fn launch(settings: Settings, (width, height): (u32, u32)) -> Result<(WebD
     let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut process = Processes {
         child,
-        stdout: stdout,
+        stdout,
         _folder: folder,
     };
     let port = tokio::time::timeout(PATIENCE, port(&mut process.stdout))
