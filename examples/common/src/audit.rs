@@ -8,7 +8,7 @@ use auth_core::{Event, EventKind, Fault};
 /// it may; `address`, `user_agent` and `path` are there for whoever has a reason.
 pub(crate) fn write(event: &Event) {
     let (what, cause) = (event.kind.as_str(), event.kind.cause());
-    let session = event.session.map(|key| tracing::field::debug(key));
+    let session = event.session.map(tracing::field::debug);
     let at = event.at.as_secs();
     match event.kind {
         // Somebody who is not signed in opens a page that asks for it: that is everyday.
