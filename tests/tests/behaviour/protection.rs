@@ -5,14 +5,16 @@ use auth_tests::{Ask, Site, Stage};
 use http::Method;
 
 /// `GET` routes that need a session.
-const PROTECTED: [&str; 7] = [
+const PROTECTED: [&str; 9] = [
     "/profile",
     "/dashboard",
     "/api/ping",
     "/api/me",
     "/api/dashboard",
     "/api/admin",
+    "/api/mail",
     "/api/transfer",
+    "/api/step-up",
 ];
 
 fn is_login_with(answer: &auth_tests::Answer, return_to: &str) {
