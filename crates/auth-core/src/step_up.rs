@@ -107,7 +107,18 @@ pub(crate) struct Demands {
 /// What the present sign-in lacks, and the sign-in that asks for it.
 ///
 /// A handler that returns the error it stands in need not look at it: a browser is sent to sign in for it, a script gets
-/// the challenge.
+/// the challenge. One that wants to do something else finds here what is demanded:
+///
+/// ```
+/// use auth_core::client::{ApiError, AuthenticatedClient};
+///
+/// async fn statements(api: AuthenticatedClient) -> Result<String, ApiError> {
+///     match api.get("/statements").send().await?.text().await {
+///         Err(ApiError::StepUp(step_up)) if step_up.max_age().is_none() => Ok("not for you".to_owned()),
+///         other => other,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepUp {
     lack: Lack,
