@@ -5,14 +5,13 @@ use auth_tests::{Ask, Site, Stage};
 use http::Method;
 
 /// `GET` routes that need a session.
-const PROTECTED: [&str; 9] = [
+const PROTECTED: [&str; 8] = [
     "/profile",
     "/dashboard",
     "/api/ping",
     "/api/me",
     "/api/dashboard",
     "/api/admin",
-    "/api/mail",
     "/api/transfer",
     "/api/step-up",
 ];
