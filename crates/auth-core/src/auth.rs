@@ -23,7 +23,7 @@ use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
-use crate::login::{self, LoginError, LoginOptions, StepUp};
+use crate::login::{self, LoginError, LoginOptions};
 use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
@@ -37,6 +37,7 @@ use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData};
 use crate::sign_in::FailedSignIn;
+use crate::step_up::Ask;
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
 use crate::token::{Registration, TokenError};
 use crate::types::{Issuer, ReturnTo};
@@ -387,15 +388,13 @@ impl Auth {
         let now = self.now();
         let step_up = parameters
             .get("step_up")
-            .and_then(|sealed| StepUp::open(&self.0.config.keys, sealed, now));
+            .zip(request.session.as_ref())
+            .and_then(|(sealed, id)| Ask::open(&self.0.config.keys, sealed, &id.key(), now));
+        let (scopes, demands) = step_up.map(|ask| (ask.scopes, ask.demands)).unwrap_or_default();
         let options = LoginOptions {
             return_to: return_to.clone(),
-            scopes: step_up
-                .as_ref()
-                .map(|asked| asked.scopes.clone())
-                .unwrap_or_default(),
-            max_age: step_up.as_ref().and_then(|asked| asked.max_age),
-            demanded_scopes: step_up.map(|asked| asked.demanded_scopes).unwrap_or_default(),
+            scopes,
+            demands,
             login_hint: parameters
                 .get("login_hint")
                 .filter(|hint| hint.len() <= MAX_LOGIN_HINT)

@@ -1,12 +1,14 @@
 //! Calls to downstream APIs on the user's behalf.
 //!
-//! [`AuthenticatedClient`] is reqwest with the user's access token attached, and four promises:
+//! [`AuthenticatedClient`] is reqwest with the user's access token attached, and five promises:
 //!
 //! 1. The token goes to the configured APIs' origins only ([`AuthBuilder::api`](crate::AuthBuilder::api)), compared
 //!    exactly, and follows no redirect to another origin.
 //! 2. The token is alive: it is refreshed first where it is not.
 //! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again.
-//! 4. Nothing that an API answers, and no URL, gets into an error's text.
+//! 4. Where the API demands a stronger or more recent sign-in, or a scope, there is neither: the call's error says so, and
+//!    the answer made of it sends a browser to sign in ([`ApiError::StepUp`]).
+//! 5. Nothing that an API answers, and no URL, gets into an error's text.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +28,7 @@ use crate::error::{Error, Fault, NotSignedIn};
 use crate::refresh::RefreshError;
 use crate::secret::AccessToken;
 use crate::session::Session;
+use crate::step_up::{self, StepUp, Verdict};
 
 /// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read.
 /// [`ApiResponse::into_inner`] has no limit.
@@ -164,6 +167,15 @@ impl AuthenticatedClient {
         token.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
     }
 
+    /// The answer, with what it demands of the session's sign-in.
+    fn answer(&self, mut response: reqwest::Response) -> ApiResponse {
+        if let Some(needs) = step_up::demanded(response.status(), response.headers()) {
+            let verdict = needs.of_api(&self.session(), self.core.clock.now());
+            response.extensions_mut().insert(verdict);
+        }
+        ApiResponse(response)
+    }
+
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
     /// shares it while that worker is busy. Dropping the call ends it.
     async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
@@ -244,31 +256,25 @@ impl RequestBuilder {
         let token = client.access_token().await?;
         let response = client.execute(authorized(request, &token)).await?;
         // RFC 9470 §3: another token of the same sign-in would not do.
-        if response.status() != StatusCode::UNAUTHORIZED || asks_for_step_up(response.headers()) {
-            return Ok(ApiResponse(response));
-        }
-        let Some(again) = again else {
-            return Ok(ApiResponse(response));
+        let is_refused = response.status() == StatusCode::UNAUTHORIZED
+            && step_up::demanded(response.status(), response.headers()).is_none();
+        let Some(again) = again.filter(|_| is_refused) else {
+            return Ok(client.answer(response));
         };
         match client.token_instead(&token).await {
-            Ok(token) => client.execute(authorized(again, &token)).await.map(ApiResponse),
+            Ok(token) => {
+                let response = client.execute(authorized(again, &token)).await?;
+                Ok(client.answer(response))
+            }
             // There is nothing to refresh with: the API's own answer is the answer.
             Err(ApiError::Token(error))
                 if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
             {
-                Ok(ApiResponse(response))
+                Ok(client.answer(response))
             }
             Err(error) => Err(error),
         }
     }
-}
-
-fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
-    headers
-        .get_all(http::header::WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|challenge| challenge.contains("insufficient_user_authentication"))
 }
 
 fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
@@ -350,12 +356,14 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Status`] for any other status, with the beginning of the body.
-    pub async fn success(self) -> Result<Self, ApiError> {
+    /// [`ApiError::StepUp`] where the API demands another sign-in; [`ApiError::Status`] for any other status that is no
+    /// success, with the beginning of the body.
+    pub async fn success(mut self) -> Result<Self, ApiError> {
         let status = self.status();
         if status.is_success() {
             return Ok(self);
         }
+        let verdict = self.0.extensions_mut().remove::<Verdict>();
         let content_type = self
             .headers()
             .get(CONTENT_TYPE)
@@ -363,10 +371,14 @@ impl ApiResponse {
             .map(str::to_owned);
         // A body that cannot be read, or is too long, is left out: the status says enough.
         let body = self.read(MAX_ERROR_BODY).await.unwrap_or_default();
-        Err(ApiError::Status {
-            status,
-            content_type,
-            body,
+        Err(match verdict {
+            Some(Verdict::Ask(step_up)) => ApiError::StepUp(step_up),
+            Some(Verdict::Denied(step_up)) => ApiError::StepUpDenied(step_up),
+            None => ApiError::Status {
+                status,
+                content_type,
+                body,
+            },
         })
     }
 
@@ -416,6 +428,14 @@ pub enum ApiError {
     /// The API did not answer in time.
     #[error("the API did not answer in time")]
     Timeout,
+    /// The API demands another sign-in: 401 `insufficient_user_authentication` (RFC 9470), or 403 `insufficient_scope`
+    /// that names scopes (RFC 6750 §3.1). Returned from a handler, it sends a browser to sign in so and back to the same
+    /// page; a script gets the challenge.
+    #[error("the API demands another sign-in")]
+    StepUp(Box<StepUp>),
+    /// The same, and the user had signed in for its sake already: 403, for browsers too.
+    #[error("the API is not content with the sign-in that it demanded")]
+    StepUpDenied(Box<StepUp>),
     /// The API answered with a status that is no success.
     #[error("the API answered with status {status}")]
     Status {
@@ -462,7 +482,8 @@ impl From<RefreshError> for ApiError {
 
 impl ApiError {
     /// Lets an API's own 4xx be this app's answer to a script: status, and the body where it is JSON. Any other failure
-    /// stays what it is, and is answered with 502.
+    /// stays what it is, and is answered with 502; so does a demand for another sign-in, which is answered as
+    /// [`StepUp`](Self::StepUp) says.
     ///
     /// ```
     /// # use auth_core::client::{ApiError, AuthenticatedClient};
@@ -496,6 +517,13 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn step_up(&self) -> Option<&StepUp> {
+        match self {
+            Self::StepUp(step_up) | Self::StepUpDenied(step_up) => Some(step_up),
+            _ => None,
+        }
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadUrl | Self::NoBaseUrl | Self::BadRequest => "api.bad_request",
@@ -503,6 +531,8 @@ impl ApiError {
             Self::Token(error) => error.code(),
             Self::Unreachable(_) => "api.unreachable",
             Self::Timeout => "api.timeout",
+            Self::StepUp(_) => "api.step_up",
+            Self::StepUpDenied(_) => "api.step_up_denied",
             Self::Status { .. } | Self::PassedOn { .. } => "api.status",
             Self::NotJson | Self::TooLarge => "api.malformed",
             Self::ShuttingDown => "api.shutting_down",
@@ -515,6 +545,7 @@ impl ApiError {
                 Fault::Configuration
             }
             Self::Token(error) => error.fault(),
+            Self::StepUp(_) | Self::StepUpDenied(_) => Fault::NotAllowed,
             _ => Fault::Downstream,
         }
     }
@@ -524,6 +555,8 @@ impl ApiError {
             Self::BadUrl | Self::NoBaseUrl | Self::BadRequest | Self::OriginNotAllowed { .. } => 500,
             Self::Token(error) => error.status(),
             Self::ShuttingDown => 503,
+            Self::StepUp(step_up) => step_up.status(),
+            Self::StepUpDenied(_) => 403,
             Self::PassedOn { status, .. } => status.as_u16(),
             _ => 502,
         }

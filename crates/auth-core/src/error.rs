@@ -9,8 +9,8 @@ use crate::csrf::CrossSite;
 use crate::login::LoginError;
 use crate::metadata::ProviderError;
 use crate::refresh::RefreshError;
+use crate::step_up::{Lack, StepUp, Verdict};
 use crate::store::StoreError;
-use crate::types::Scopes;
 
 /// Why a request cannot be answered as asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -80,6 +80,15 @@ impl From<ApiError> for Error {
     }
 }
 
+impl From<Verdict> for NotAllowed {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ask(step_up) => Self::StepUp(step_up),
+            Verdict::Denied(step_up) => Self::StepUpDenied(step_up),
+        }
+    }
+}
+
 /// Why nobody counts as signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -111,20 +120,13 @@ pub enum NotAllowed {
     /// A claim is missing or has another value.
     #[error("the user does not have the claim")]
     Claim,
-    /// A scope was not granted; signing in again may ask for it (RFC 6750 §3.1, `insufficient_scope`).
-    #[error("the scope was not granted")]
-    Scope {
-        /// What is missing.
-        missing: Scopes,
-        /// What to ask for: what was asked for at sign-in, and what is missing.
-        ask: Scopes,
-    },
-    /// A scope was asked for at sign-in and not granted.
-    #[error("the scope was asked for and not granted")]
-    ScopeDenied(Scopes),
-    /// The user signed in too long ago (RFC 9470).
-    #[error("the user signed in too long ago")]
-    NotFresh(Duration),
+    /// A scope was not granted (RFC 6750 §3.1, `insufficient_scope`), or the user was not authenticated in one of the
+    /// ways that would do, or too long ago (RFC 9470). Signing in again may mend it.
+    #[error("the sign-in does not have what is asked for")]
+    StepUp(Box<StepUp>),
+    /// The same, and the user had signed in for its sake: the provider was asked for it and did not give it.
+    #[error("the sign-in was made for what is asked for, and does not have it")]
+    StepUpDenied(Box<StepUp>),
     /// Signed in already, where only guests belong; here is where to go instead.
     #[error("the user is signed in already")]
     OnlyGuests(String),
@@ -184,9 +186,16 @@ impl Error {
             Self::NotSignedIn(NotSignedIn::IdTokenRefused) => "session.id_token_refused",
             Self::NotAllowed(NotAllowed::Role) => "access.role_missing",
             Self::NotAllowed(NotAllowed::Claim) => "access.claim_missing",
-            Self::NotAllowed(NotAllowed::Scope { .. }) => "access.scope_missing",
-            Self::NotAllowed(NotAllowed::ScopeDenied(_)) => "access.scope_denied",
-            Self::NotAllowed(NotAllowed::NotFresh(_)) => "access.not_fresh",
+            Self::NotAllowed(NotAllowed::StepUp(step_up)) => match step_up.lack() {
+                Lack::Acr => "access.acr_missing",
+                Lack::Age => "access.not_fresh",
+                Lack::Scope => "access.scope_missing",
+            },
+            Self::NotAllowed(NotAllowed::StepUpDenied(step_up)) => match step_up.lack() {
+                Lack::Acr => "access.acr_denied",
+                Lack::Age => "access.not_fresh",
+                Lack::Scope => "access.scope_denied",
+            },
             Self::NotAllowed(NotAllowed::OnlyGuests(_)) => "access.only_guests",
             Self::CrossSite(_) => "request.cross_site",
             Self::Login(error) => error.code(),
@@ -215,6 +224,17 @@ impl Error {
         }
     }
 
+    /// What the sign-in lacks, where that is what is wrong.
+    pub(crate) fn step_up(&self) -> Option<&StepUp> {
+        match self {
+            Self::NotAllowed(NotAllowed::StepUp(step_up) | NotAllowed::StepUpDenied(step_up)) => {
+                Some(step_up)
+            }
+            Self::Api(error) => error.step_up(),
+            _ => None,
+        }
+    }
+
     /// Who has to act.
     #[must_use]
     pub fn fault(&self) -> Fault {
@@ -235,7 +255,8 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NotSignedIn(_) | Self::NotAllowed(NotAllowed::NotFresh(_)) => 401,
+            Self::NotSignedIn(_) => 401,
+            Self::NotAllowed(NotAllowed::StepUp(step_up)) => step_up.status(),
             Self::NotAllowed(_) | Self::CrossSite(_) => 403,
             Self::Login(error) => error.status(),
             Self::Provider(error) => error.status(),

@@ -177,6 +177,7 @@ fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAga
         })
     };
     match error {
+        Error::Api(_) if error.step_up().is_some() => sign_in(return_to, "Sign in again"),
         Error::Provider(_) | Error::Refresh(_) | Error::Store(_) | Error::Api(_) => match again {
             Again::SamePage => Some(TryAgain {
                 href: String::new(),
@@ -190,10 +191,9 @@ fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAga
             sign_in(&ReturnTo::default(), "Sign in")
         }
         Error::Login(_) => sign_in(return_to, "Try again"),
-        Error::NotSignedIn(_)
-        | Error::NotAllowed(
-            NotAllowed::ScopeDenied(_) | NotAllowed::Scope { .. } | NotAllowed::NotFresh(_),
-        ) => sign_in(return_to, "Sign in again"),
+        Error::NotSignedIn(_) | Error::NotAllowed(NotAllowed::StepUp(_) | NotAllowed::StepUpDenied(_)) => {
+            sign_in(return_to, "Sign in again")
+        }
         Error::NotAllowed(_) | Error::CrossSite(_) | Error::Setup(_) => None,
     }
 }

@@ -1,4 +1,5 @@
-//! Who may pass: a signed-in user, one with a role, a claim or a scope, one who signed in just now; or only guests.
+//! Who may pass: a signed-in user, one with a role, a claim or a scope, one who signed in just now or in a certain way; or
+//! only guests.
 
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::error::{Error, NotAllowed};
 use crate::session::Session;
-use crate::types::Scopes;
+use crate::step_up::{AcrValues, Needs};
 
 /// A rule for a route or a group of routes, for the adapters' `require`.
 ///
-/// Everything that is asked for must hold. Without a session, a browser is sent to sign in and a script gets 401;
+/// Everything that is asked for must hold. What another sign-in can mend (a scope, the way or the time of the
+/// authentication) is asked for in one; what it cannot (a role, a claim) is refused first. Without a session, a browser is sent to sign in and a script gets 401;
 /// [`or_redirect`](Self::or_redirect), [`or_redirect_with_return`](Self::or_redirect_with_return) and
 /// [`or_unauthorized`](Self::or_unauthorized) change that.
 ///
@@ -23,6 +25,7 @@ use crate::types::Scopes;
 ///
 /// let admins = Gate::signed_in().role("admin");
 /// let transfers = Gate::signed_in().scope("payments").within(Duration::from_secs(300));
+/// let closing_the_account = Gate::signed_in().acr(["urn:example:passkey", "urn:example:otp"]).within(Duration::ZERO);
 /// let own_page = Gate::signed_in().or_redirect("/please-sign-in");
 /// let guests = Gate::guests_only("/");
 /// ```
@@ -35,16 +38,15 @@ pub struct Gate {
 
 #[derive(Clone, Debug)]
 enum Who {
-    Users(Vec<Requirement>),
+    Users { rules: Vec<Rule>, needs: Needs },
     Guests { elsewhere: String },
 }
 
+/// What no sign-in of the same user mends.
 #[derive(Clone, Debug)]
-enum Requirement {
+enum Rule {
     AnyRole(Vec<String>),
     Claim(String, Value),
-    Scopes(Scopes),
-    Within(Duration),
 }
 
 /// What happens to a request when nobody is signed in.
@@ -71,7 +73,10 @@ impl Gate {
     /// Lets signed-in users pass.
     pub fn signed_in() -> Self {
         Self {
-            who: Who::Users(Vec::new()),
+            who: Who::Users {
+                rules: Vec::new(),
+                needs: Needs::default(),
+            },
             or: OnRefusal::Automatic,
         }
     }
@@ -86,38 +91,72 @@ impl Gate {
         }
     }
 
-    fn and(mut self, requirement: Requirement) -> Self {
+    fn and(mut self, rule: Rule) -> Self {
         // A guest has neither roles nor claims: on a gate for guests there is nothing more to ask.
-        if let Who::Users(requirements) = &mut self.who {
-            requirements.push(requirement);
+        if let Who::Users { rules, .. } = &mut self.who {
+            rules.push(rule);
+        }
+        self
+    }
+
+    fn need(mut self, add: impl FnOnce(&mut Needs)) -> Self {
+        if let Who::Users { needs, .. } = &mut self.who {
+            add(needs);
         }
         self
     }
 
     /// Asks for this role: claim `roles`, an array of strings or one string, compared whole.
     pub fn role(self, role: impl Into<String>) -> Self {
-        self.and(Requirement::AnyRole(vec![role.into()]))
+        self.and(Rule::AnyRole(vec![role.into()]))
     }
 
     /// Asks for one of these roles.
     pub fn any_role<R: Into<String>>(self, roles: impl IntoIterator<Item = R>) -> Self {
-        self.and(Requirement::AnyRole(roles.into_iter().map(Into::into).collect()))
+        self.and(Rule::AnyRole(roles.into_iter().map(Into::into).collect()))
     }
 
     /// Asks for a claim with this value; where the claim is an array, it must hold the value.
     pub fn claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.and(Requirement::Claim(name.into(), value.into()))
+        self.and(Rule::Claim(name.into(), value.into()))
     }
 
     /// Asks for a scope to have been granted. A browser without it is sent to sign in again asking for it, once.
     pub fn scope(self, scope: &str) -> Self {
-        self.and(Requirement::Scopes(Scopes::parse(scope)))
+        self.need(|needs| needs.scopes.insert(scope))
     }
 
-    /// Asks for the user to have proved who they are within this time (`auth_time`). Else a browser is sent to sign
-    /// in again with `max_age`, and a script gets 401 `insufficient_user_authentication` (RFC 9470).
+    /// Asks for the user to have proved who they are within this time (`auth_time`), in whole seconds. Else a browser is
+    /// sent to sign in again with `max_age`, and a script gets 401 `insufficient_user_authentication` (RFC 9470).
+    ///
+    /// A sign-in that was made for such a gate lets pass for 30 s after it has come back, however short the time is:
+    /// [`Duration::ZERO`] asks for a new one unless there was one for it just now.
+    ///
+    /// With a plain OAuth 2.0 provider, which does not say when the user proved it, the time of the sign-in counts.
     pub fn within(self, length: Duration) -> Self {
-        self.and(Requirement::Within(length))
+        self.need(|needs| needs.max_age = Some(needs.max_age.map_or(length, |other| other.min(length))))
+    }
+
+    /// Asks for the user to have been authenticated in one of these ways: values of the ID token's `acr`, compared whole,
+    /// those that are preferred first. Which ones there are and what they mean is the provider's to say
+    /// (`acr_values_supported`). Called again, it takes away those that are not in the second list; of an empty list nobody
+    /// passes, and neither does anybody with a plain OAuth 2.0 provider.
+    ///
+    /// Otherwise a browser is sent to sign in again with `acr_values`, and comes back; a script gets 401
+    /// `insufficient_user_authentication` (RFC 9470). A provider may leave such a wish unmet (OpenID Connect Core
+    /// §5.5.1.1); who comes back without one of the values gets a 403 page and is not sent a second time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use auth_core::gate::Gate;
+    /// let payments = Gate::signed_in().acr(["phrh", "phr"]).within(Duration::from_secs(300));
+    /// ```
+    pub fn acr<A: AsRef<str>>(self, values: impl IntoIterator<Item = A>) -> Self {
+        let values: AcrValues = values.into_iter().collect();
+        self.need(|needs| match &mut needs.acr_values {
+            Some(held) => held.retain(&values),
+            none => *none = Some(values),
+        })
     }
 
     /// Without a session, sends everyone to a page of the app's own. The way back is forgotten.
@@ -164,16 +203,16 @@ impl Gate {
             (Who::Guests { .. }, Err(Error::NotSignedIn(_))) => Ok(()),
             (_, Err(error)) => Err(error),
             (Who::Guests { elsewhere }, Ok(_)) => Err(NotAllowed::OnlyGuests(elsewhere.clone()).into()),
-            (Who::Users(requirements), Ok(session)) => requirements
-                .iter()
-                .try_for_each(|requirement| requirement.check(session, now))
-                .map_err(Error::from),
+            (Who::Users { rules, needs }, Ok(session)) => {
+                rules.iter().try_for_each(|rule| rule.check(session))?;
+                Ok(needs.check(session, now).map_err(NotAllowed::from)?)
+            }
         }
     }
 }
 
-impl Requirement {
-    fn check(&self, session: &Session, now: Timestamp) -> Result<(), NotAllowed> {
+impl Rule {
+    fn check(&self, session: &Session) -> Result<(), NotAllowed> {
         match self {
             Self::AnyRole(roles) => {
                 if roles.iter().any(|role| session.claims().has_role(role)) {
@@ -187,34 +226,6 @@ impl Requirement {
                 Some(Value::Array(held)) if held.contains(wanted) => Ok(()),
                 _ => Err(NotAllowed::Claim),
             },
-            Self::Scopes(wanted) => {
-                let missing: Scopes = wanted
-                    .iter()
-                    .filter(|scope| !session.scopes().contains(scope))
-                    .collect();
-                if missing.is_empty() {
-                    Ok(())
-                } else if missing.iter().all(|scope| session.data.demanded.contains(scope)) {
-                    // This very sign-in was for its sake, and it was not given: asking once more would go in circles.
-                    Err(NotAllowed::ScopeDenied(missing))
-                } else {
-                    let mut ask = session.data.asked.clone();
-                    ask.insert(&missing.to_string());
-                    Err(NotAllowed::Scope { missing, ask })
-                }
-            }
-            Self::Within(length) => {
-                // Where there are no ID tokens, signing in here is all that is known.
-                let since = match session.authenticated_at() {
-                    Some(at) => Some(at),
-                    None if session.data.id_token.is_none() => Some(session.created_at()),
-                    None => None,
-                };
-                match since {
-                    Some(at) if now.since(at) <= *length => Ok(()),
-                    _ => Err(NotAllowed::NotFresh(*length)),
-                }
-            }
         }
     }
 }

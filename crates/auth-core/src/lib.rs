@@ -55,6 +55,7 @@ mod seal;
 pub mod secret;
 pub mod session;
 mod sign_in;
+pub mod step_up;
 pub mod store;
 mod token;
 pub mod types;

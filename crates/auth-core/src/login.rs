@@ -25,6 +25,7 @@ use crate::metadata::{Metadata, ProviderError};
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
 use crate::secret::{self, AuthorizationCode, CodeVerifier, random_text, sha256};
+use crate::step_up::Demands;
 use crate::store::{OnceKey, StoreError};
 use crate::token::{TokenError, TokenErrorCode};
 use crate::types::{Issuer, ReturnTo, Scopes};
@@ -37,11 +38,8 @@ pub(crate) struct LoginOptions {
     pub(crate) return_to: ReturnTo,
     /// Scopes to ask for besides the configured ones.
     pub(crate) scopes: Scopes,
-    /// Those of them that the user cannot go on without: if they are not granted, a gate refuses instead of asking
-    /// again.
-    pub(crate) demanded_scopes: Scopes,
-    /// The user must have proved who they are within this time (OpenID Connect Core §3.1.2.1, `max_age`).
-    pub(crate) max_age: Option<Duration>,
+    /// What the sign-in is for: if it does not bring that, a gate refuses instead of asking again.
+    pub(crate) demands: Demands,
     /// Who is likely to sign in (`login_hint`).
     pub(crate) login_hint: Option<String>,
 }
@@ -57,7 +55,7 @@ pub(crate) struct Attempt {
     pub(crate) began_at: Timestamp,
     pub(crate) max_age: Option<Duration>,
     pub(crate) scopes: Scopes,
-    pub(crate) demanded_scopes: Scopes,
+    pub(crate) demands: Demands,
 }
 
 /// An authorization request that is ready to be sent: where the browser goes, and the cookies that it takes along.
@@ -90,7 +88,7 @@ pub(crate) fn begin(
         .find(|(name, _)| name == "max_age")
         .and_then(|(_, value)| value.parse().ok())
         .map(Duration::from_secs);
-    let max_age = match (options.max_age, configured_max_age) {
+    let max_age = match (options.demands.max_age, configured_max_age) {
         (Some(asked), Some(configured)) => Some(asked.min(configured)),
         (asked, configured) => asked.or(configured),
     };
@@ -117,11 +115,20 @@ pub(crate) fn begin(
     if let Some(max_age) = max_age {
         query.append_pair("max_age", &max_age.as_secs().to_string());
     }
+    let acr_values = &options.demands.acr_values;
+    if !acr_values.is_empty() {
+        query.append_pair("acr_values", &acr_values.to_string());
+    }
     if let Some(hint) = &options.login_hint {
         query.append_pair("login_hint", hint);
     }
     for (name, value) in &config.authorize_params {
-        let is_set_already = name == "max_age" || (name == "login_hint" && options.login_hint.is_some());
+        let is_set_already = match name.as_str() {
+            "max_age" => true,
+            "acr_values" => !acr_values.is_empty(),
+            "login_hint" => options.login_hint.is_some(),
+            _ => false,
+        };
         if !is_set_already {
             query.append_pair(name, value);
         }
@@ -136,7 +143,7 @@ pub(crate) fn begin(
         began_at: now,
         max_age,
         scopes,
-        demanded_scopes: options.demanded_scopes,
+        demands: options.demands,
     };
     let name = cookie_name(config.cookies, &state);
     let mut value = attempt.seal(&config.keys, &name);
@@ -372,31 +379,6 @@ impl AuthorizationResponse {
     }
 }
 
-/// What a gate asks of the sign-in that it sends a browser to; travels sealed in the URL of `/auth/login`, so that
-/// no link from elsewhere can make the app ask for more than the app wants.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StepUp {
-    pub(crate) scopes: Scopes,
-    pub(crate) demanded_scopes: Scopes,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) asked_at: Timestamp,
-}
-
-impl StepUp {
-    pub(crate) fn seal(&self, keys: &SecretKeys) -> String {
-        let plain = serde_json::to_vec(self).expect("a step-up has string keys and finite numbers only");
-        URL_SAFE_NO_PAD.encode(keys.seal(Purpose::StepUp, b"", &plain))
-    }
-
-    pub(crate) fn open(keys: &SecretKeys, text: &str, now: Timestamp) -> Option<Self> {
-        let plain = keys
-            .open(Purpose::StepUp, b"", &URL_SAFE_NO_PAD.decode(text).ok()?)
-            .ok()?;
-        let step_up: Self = serde_json::from_slice(&plain).ok()?;
-        (now.since(step_up.asked_at) < ATTEMPT_LIFETIME).then_some(step_up)
-    }
-}
-
 /// Why a sign-in could not be finished.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -553,6 +535,10 @@ pub enum AuthorizationErrorCode {
     /// The user must do something that was not asked of them.
     #[error("interaction_required, login_required, account_selection_required or consent_required")]
     InteractionRequired,
+    /// The user cannot be authenticated in any of the ways that were asked for (OpenID Connect Core Error Code
+    /// `unmet_authentication_requirements` 1.0; RFC 9470 §5).
+    #[error("unmet_authentication_requirements")]
+    UnmetAuthenticationRequirements,
     /// A scope is unknown or not allowed.
     #[error("invalid_scope")]
     InvalidScope,
@@ -588,6 +574,7 @@ impl AuthorizationErrorCode {
             "interaction_required" | "login_required" | "account_selection_required" | "consent_required" => {
                 Self::InteractionRequired
             }
+            "unmet_authentication_requirements" => Self::UnmetAuthenticationRequirements,
             "invalid_scope" => Self::InvalidScope,
             "unauthorized_client" => Self::UnauthorizedClient,
             "invalid_client" => Self::InvalidClient,
@@ -652,6 +639,9 @@ impl LoginError {
             Self::Refused(AuthorizationErrorCode::ServerError) => "login.provider_error",
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable) => "login.provider_unavailable",
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => "login.interaction_required",
+            Self::Refused(AuthorizationErrorCode::UnmetAuthenticationRequirements) => {
+                "login.authentication_unmet"
+            }
             Self::Refused(AuthorizationErrorCode::InvalidScope) => "login.scope_refused",
             Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.grant_not_allowed",
             Self::Refused(AuthorizationErrorCode::InvalidClient) => "login.client_refused",
@@ -715,7 +705,11 @@ impl LoginError {
             | Self::CodeMissing
             | Self::SignedOut
             | Self::UnknownIssuer => 400,
-            Self::Refused(AuthorizationErrorCode::AccessDenied) | Self::ByApp(_) => 403,
+            Self::Refused(
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements,
+            )
+            | Self::ByApp(_) => 403,
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable)
             | Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
@@ -738,7 +732,11 @@ impl LoginError {
 
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::Refused(AuthorizationErrorCode::AccessDenied) | Self::ByApp(_) => Fault::NotAllowed,
+            Self::Refused(
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements,
+            )
+            | Self::ByApp(_) => Fault::NotAllowed,
             Self::Refused(
                 AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
             ) => Fault::Provider,

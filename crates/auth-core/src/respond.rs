@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::client::ApiError;
+use crate::clock::Timestamp;
 use crate::codes;
 use crate::config::{Config, paths};
 use crate::error::{Error, Fault, NotAllowed, NotSignedIn};
 use crate::failure::{self, Failure, with_return};
 use crate::gate::OnRefusal;
-use crate::login::StepUp;
 use crate::page;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
-use crate::types::{Issuer, Scopes};
+use crate::step_up::StepUp;
+use crate::types::Issuer;
 
 /// Turns a failure into an answer, and says in the log what happened: once, where the failure ends.
 pub(crate) fn refuse(
@@ -22,30 +23,19 @@ pub(crate) fn refuse(
     error: &Error,
     incoming: &Incoming,
     or: &OnRefusal,
-    now: crate::clock::Timestamp,
+    now: Timestamp,
 ) -> Reply {
     note(error);
     match (error, incoming.kind) {
         (Error::NotSignedIn(_), kind) => not_signed_in(config, error, incoming, or, kind),
         (Error::NotAllowed(NotAllowed::OnlyGuests(elsewhere)), _) => Reply::redirect(elsewhere),
-        (Error::NotAllowed(NotAllowed::Scope { missing, ask }), RequestKind::Navigation) => {
-            let asked = StepUp {
-                scopes: ask.clone(),
-                demanded_scopes: missing.clone(),
-                max_age: None,
-                asked_at: now,
-            };
-            step_up(config, incoming, &asked)
+        (Error::NotAllowed(NotAllowed::StepUp(step_up)), RequestKind::Navigation) => {
+            sign_in_for(config, incoming, step_up, now)
         }
-        (Error::NotAllowed(NotAllowed::NotFresh(max_age)), RequestKind::Navigation) => {
-            let asked = StepUp {
-                scopes: Scopes::default(),
-                demanded_scopes: Scopes::default(),
-                max_age: Some(*max_age),
-                asked_at: now,
-            };
-            step_up(config, incoming, &asked)
-        }
+        (Error::Api(api), RequestKind::Navigation) => match api.as_ref() {
+            ApiError::StepUp(step_up) => sign_in_for(config, incoming, step_up, now),
+            _ => page(config, error, incoming),
+        },
         (_, RequestKind::Navigation) => page(config, error, incoming),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error),
         (_, RequestKind::Script) => problem(config, error),
@@ -72,9 +62,9 @@ fn not_signed_in(
     }
 }
 
-fn step_up(config: &Config, incoming: &Incoming, asked: &StepUp) -> Reply {
+fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Timestamp) -> Reply {
     let login = with_return(paths::LOGIN, "return_to", &incoming.return_to());
-    Reply::redirect(&format!("{login}&step_up={}", asked.seal(&config.keys)))
+    Reply::redirect(&format!("{login}&step_up={}", step_up.seal(&config.keys, now)))
 }
 
 /// RFC 9457 §3.1, with the stable code as a member of its own.
@@ -91,7 +81,9 @@ struct Problem<'a> {
 }
 
 fn problem(config: &Config, error: &Error) -> Reply {
-    let (status, code) = (error.status(), error.code());
+    // A challenge is one also where it does not help to answer it.
+    let status = error.step_up().map_or(error.status(), StepUp::status);
+    let code = error.code();
     let explanation = failure::explanation(code);
     let body = serde_json::to_string(&Problem {
         r#type: &format!("{}{}{code}", config.base_url.origin(), paths::ERRORS),
@@ -99,7 +91,7 @@ fn problem(config: &Config, error: &Error) -> Reply {
         status,
         detail: explanation.cause,
         code,
-        error: oauth_error(error),
+        error: error.step_up().map(StepUp::error),
     });
     let mut reply = Reply::problem(status, body.unwrap_or_default());
     if let Some(challenge) = challenge(error) {
@@ -115,26 +107,7 @@ fn problem(config: &Config, error: &Error) -> Reply {
 fn challenge(error: &Error) -> Option<Cow<'static, str>> {
     match error {
         Error::NotSignedIn(_) => Some(Cow::Borrowed("Session")),
-        Error::NotAllowed(NotAllowed::Scope { missing: scopes, .. } | NotAllowed::ScopeDenied(scopes)) => {
-            Some(Cow::Owned(format!(
-                "Bearer error=\"insufficient_scope\", scope=\"{scopes}\""
-            )))
-        }
-        Error::NotAllowed(NotAllowed::NotFresh(max_age)) => Some(Cow::Owned(format!(
-            "Bearer error=\"insufficient_user_authentication\", max_age=\"{}\"",
-            max_age.as_secs()
-        ))),
-        _ => None,
-    }
-}
-
-fn oauth_error(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::NotAllowed(NotAllowed::Scope { .. } | NotAllowed::ScopeDenied(_)) => {
-            Some("insufficient_scope")
-        }
-        Error::NotAllowed(NotAllowed::NotFresh(_)) => Some("insufficient_user_authentication"),
-        _ => None,
+        _ => error.step_up().map(|step_up| Cow::Owned(step_up.challenge())),
     }
 }
 

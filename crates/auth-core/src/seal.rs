@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
     Attempt,
     /// How a sign-in began, in its `state`; the context is the random part of it.
     Beginning,
-    /// What a gate asks of a sign-in, in the URL of `/auth/login`.
+    /// What a gate or an API asks of a sign-in, in the URL of `/auth/login`; the context is the session's key.
     StepUp,
     /// A session identifier in the app's own session layer.
     Carrier,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::seal::{Purpose, SecretKeys};
 use crate::secret::{self, AccessToken, IdToken, RefreshToken, sha256};
+use crate::step_up::Demands;
 use crate::store::{IndexKey, Opened, Record, SessionKey};
 use crate::types::{Issuer, Scopes};
 
@@ -35,13 +36,15 @@ pub(crate) struct SessionData {
     #[serde(with = "secret::sealed::option")]
     pub(crate) id_token: Option<IdToken>,
     pub(crate) auth_time: Option<Timestamp>,
+    /// The ID token's `acr`.
+    pub(crate) acr: Option<String>,
     /// The `nonce` of the first ID token; `None` without one.
     pub(crate) nonce: Option<String>,
     pub(crate) tokens: Tokens,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,
-    /// Those of them that the sign-in was for: a gate had sent the user there.
-    pub(crate) demanded: Scopes,
+    /// What the sign-in was for: a gate or an API had sent the user there.
+    pub(crate) demanded: Demands,
     /// The audience of the ID token, sorted; empty without one.
     pub(crate) audience: Vec<String>,
     /// When the session ends in any case.
@@ -260,6 +263,13 @@ impl Session {
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.data.auth_time
+    }
+
+    /// How the user was authenticated: the ID token's `acr` (OpenID Connect Core §2), where it has one. It is what the
+    /// provider said, whatever the sign-in hook made of the claims.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.data.acr.as_deref()
     }
 }
 

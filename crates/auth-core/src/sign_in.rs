@@ -98,6 +98,7 @@ impl Core {
             app: sign_in.app,
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,
+            acr: identity.acr,
             nonce: self.provider.is_openid().then(|| attempt.nonce.clone()),
             tokens: Tokens {
                 access: Some(access_token),
@@ -108,7 +109,7 @@ impl Core {
                 scopes,
             },
             asked: attempt.scopes.clone(),
-            demanded: attempt.demanded_scopes.clone(),
+            demanded: attempt.demands.clone(),
             audience: identity.audience,
             ends_at,
             jitter: random_bytes::<1>()[0],
@@ -428,6 +429,7 @@ struct Identity {
     subject: String,
     sid: Option<String>,
     auth_time: Option<Timestamp>,
+    acr: Option<String>,
     audience: Vec<String>,
     /// When the provider ends its session (`session_expiry`).
     session_expiry: Option<Timestamp>,
@@ -452,7 +454,7 @@ pub(crate) fn session_expiry(claims: &IdTokenClaims) -> Option<Timestamp> {
 impl Identity {
     fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
         let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
-        let auth_time = verified.authenticated_at();
+        let (auth_time, acr) = (verified.authenticated_at(), verified.acr().map(str::to_owned));
         let audience = sorted_audience(&verified);
         let session_expiry = session_expiry(&verified);
         let all = verified.into_all();
@@ -467,6 +469,7 @@ impl Identity {
             subject,
             sid,
             auth_time,
+            acr,
             audience,
             session_expiry,
             claims,
@@ -490,6 +493,7 @@ impl Identity {
             subject,
             sid: None,
             auth_time: None,
+            acr: None,
             audience: Vec::new(),
             session_expiry: None,
             claims,

@@ -419,6 +419,17 @@ impl Control {
         self.provider.settings().withheld_scopes.clear();
     }
 
+    /// Gives every sign-in from now on this `acr`, whatever `acr_values` asks for, as a provider may (OIDC Core
+    /// §5.5.1.1). Default `None`: the first value that is asked for.
+    pub fn set_acr(&self, acr: Option<&str>) {
+        self.provider.settings().acr = acr.map(str::to_owned);
+    }
+
+    /// Dates `auth_time` of every sign-in from now on so far back, whatever `max_age` asks for. Default zero.
+    pub fn set_sign_in_age(&self, age: Duration) {
+        self.provider.settings().sign_in_age = age;
+    }
+
     /// Registers a client, in place of the one with the same id.
     pub fn register(&self, client: Client) {
         self.provider.register(client);

@@ -133,6 +133,7 @@ fn routes(config: &mut ServiceConfig) {
                 .get(dashboard_data)
                 .head(dashboard_data),
         )
+        .service(web::resource("/api/step-up").get(step_up).head(step_up))
         .service(web::resource("/api/revoke").post(revoke))
         .service(web::resource("/api/events").get(events).head(events))
         .service(
@@ -237,6 +238,11 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))
+}
+
+async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
+    Ok(Json(answer))
 }
 
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {

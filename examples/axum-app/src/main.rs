@@ -106,6 +106,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/api/ping", get(ping))
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
+        .route("/api/step-up", get(step_up))
         .route("/api/revoke", post(revoke))
         .route("/api/events", get(events))
         .route("/api/sessions", get(list_sessions).delete(end_others))
@@ -221,6 +222,11 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))
+}
+
+async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
+    Ok(Json(answer))
 }
 
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {

@@ -59,6 +59,11 @@ pub const LINKS: &[Link] = &[
         label: "Transfer",
         about: "Only if you signed in within the last five minutes: otherwise you sign in once more.",
     },
+    Link {
+        path: "/api/step-up",
+        label: "Step-up",
+        about: "An API that wants you to have signed in within the last minute: otherwise you sign in as it demands.",
+    },
 ];
 
 /// The most characters of a note.

@@ -32,6 +32,7 @@ mod refresh;
 mod routes;
 mod session;
 mod specifications;
+mod step_up;
 mod store;
 mod token_endpoint;
 mod tricks;
@@ -374,6 +375,20 @@ behaviour! {
             revocation_is_204_where_the_provider_cannot,
             revocation_without_a_refresh_token_ends_what_there_was,
             revocation_while_the_provider_is_down_does_not_hang,
+        }
+        step_up {
+            a_browser_is_sent_to_sign_in_as_the_api_demands_and_comes_back,
+            a_script_gets_the_api_s_challenge,
+            an_api_that_is_never_content_makes_no_loop,
+            a_scope_that_the_api_names_is_asked_for_once,
+            a_token_that_is_refused_is_renewed_before_a_sign_in_is,
+            a_challenge_that_makes_no_sense_sends_nobody_anywhere,
+            a_scope_is_asked_for_when_it_is_needed,
+            a_sign_in_for_something_else_keeps_the_scopes,
+            a_scope_that_is_not_granted_is_asked_for_once,
+            two_tabs_step_up_side_by_side,
+            a_step_up_s_link_says_nothing_in_another_browser,
+            a_provider_that_ignores_what_the_api_demands_makes_no_loop,
         }
         logout {
             goes_to_the_provider_with_what_it_needs,

@@ -5,7 +5,7 @@ use auth_tests::{Ask, Site, Stage};
 use http::Method;
 
 /// `GET` routes that need a session.
-const PROTECTED: [&str; 7] = [
+const PROTECTED: [&str; 8] = [
     "/profile",
     "/dashboard",
     "/api/ping",
@@ -13,6 +13,7 @@ const PROTECTED: [&str; 7] = [
     "/api/dashboard",
     "/api/admin",
     "/api/transfer",
+    "/api/step-up",
 ];
 
 fn is_login_with(answer: &auth_tests::Answer, return_to: &str) {

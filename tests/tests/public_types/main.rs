@@ -85,6 +85,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "what a gate or an API demands of a sign-in: names of scopes and of ways to sign in, which every browser is sent",
+        &["auth_core::StepUp"],
+    ),
+    (
         "a path that the browser shows in its address bar",
         &["auth_core::ReturnTo", "auth_core::TryAgain"],
     ),

@@ -45,6 +45,22 @@ pub(super) const CODES: &[Explanation] = &[
         "Sign in again, and you come back to this page.",
     ),
     code(
+        "access.acr_missing",
+        "A stronger sign-in is needed",
+        "This needs you to have signed in in another way than you did, with a second factor for example.",
+        Turn::User,
+        "Sign in again in the way that you are asked for, and you come back to this page.",
+    ),
+    code(
+        "access.acr_denied",
+        "A stronger sign-in is needed",
+        "This needs you to have signed in in another way, with a second factor for example. The sign-in service was asked for that and signed you in without it.",
+        Turn::Administrator,
+        "If you have a second factor, sign out, sign in with it, and open this page again. If you have none, ask whoever manages accounts.",
+    )
+    .administrator("See that the account can sign in in that way, and that the provider offers it to this client.")
+    .developer("Compare the values of the gate's `acr` with the provider's `acr_values_supported`, and see that the ID token has the claim `acr`."),
+    code(
         "access.only_guests",
         "You are signed in already",
         "This page is for people who are not signed in.",

@@ -28,6 +28,22 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .operator("The log has the status; the service's own log says more."),
     code(
+        "api.step_up",
+        "A service asks you to sign in again",
+        "A service that this page needs asks for a stronger or more recent sign-in, or for one more permission.",
+        Turn::User,
+        "Sign in again, and you come back to this page.",
+    ),
+    code(
+        "api.step_up_denied",
+        "A service does not let you in",
+        "A service that this page needs asks for another sign-in, and none would help: you have signed in so already, or it does not say what it wants.",
+        Turn::Administrator,
+        "Ask whoever manages accounts and rights, and give them the code below.",
+    )
+    .administrator("Compare what the service demands (`acr_values`, `max_age`, `scope`) with what the provider gives to this account and this client.")
+    .provider("See that access tokens tell the service what it looks at: `acr` and `auth_time` (RFC 9470 §6), and `scope`."),
+    code(
         "api.malformed",
         "A service has a problem",
         "A service that this page needs answered with something that does not make sense. You are still signed in.",

@@ -172,6 +172,15 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .developer("Remove `prompt=none` from `AUTH_AUTHORIZE_PARAMS`."),
     code(
+        "login.authentication_unmet",
+        "A stronger sign-in is needed",
+        "The application asked for a certain way of signing in, with a second factor for example, and the provider cannot sign you in so.",
+        Turn::Administrator,
+        "Try again and choose that way, if you have it; otherwise ask whoever manages accounts. Whoever was signed in still is.",
+    )
+    .administrator("Set that way of signing in up for the account at the provider.")
+    .developer("Compare the `acr_values` that are asked for with the provider's `acr_values_supported`."),
+    code(
         "login.scope_refused",
         "This application asks for too much",
         "The provider does not know a permission (a scope) that the application asks for, or does not allow it.",

@@ -7,12 +7,14 @@
 //! hold of whatever comes out. Where it can, it compares with a second, simpler reading of the same bytes. A first byte
 //! of the input often chooses a case. Nothing here touches the network, waits, or starts a runtime for an input.
 
+mod api;
 mod browser;
 mod own;
 mod provider;
 
 use std::sync::LazyLock;
 
+pub use api::challenge;
 pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
@@ -27,9 +29,10 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("answer_headers", answer_headers),
     ("callback", callback),
+    ("challenge", challenge),
     ("cookies", cookies),
     ("discovery", discovery),
     ("error_code", error_code),

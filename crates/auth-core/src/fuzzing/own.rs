@@ -10,10 +10,10 @@ use url::{Host, Url};
 use super::{APP, KEYS, NOW, bit, case};
 use crate::clock::Timestamp;
 use crate::jose::{Jws, SigningKey, parse_key_set};
-use crate::login::StepUp;
 use crate::seal::{Purpose, SecretKeys};
 use crate::secret::SessionId;
 use crate::session::SessionData;
+use crate::step_up::Ask;
 use crate::store::{IndexKey, Opened, Record, SessionKey};
 use crate::types::{BaseUrl, Issuer};
 
@@ -30,7 +30,7 @@ pub fn seal(data: &[u8]) {
     let (case, rest) = case(data);
     let text = String::from_utf8_lossy(rest);
     assert!(APP.open_session_id(&text).is_none());
-    assert!(StepUp::open(&KEYS, &text, NOW).is_none());
+    assert!(Ask::open(&KEYS, &text, &SessionKey::from_bytes([7; 32]), NOW).is_none());
     if let Some(id) = SessionId::parse(&text) {
         assert_eq!(id.expose(), text);
         assert_eq!(APP.open_session_id(&APP.seal_session_id(&id)), Some(id));

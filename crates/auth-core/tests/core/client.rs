@@ -4,14 +4,16 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use auth_core::client::{ApiError, AuthenticatedClient};
+use auth_core::gate::OnRefusal;
 use auth_testing::{Endpoint, Fault};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use url::Url;
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::world::{LIFE, World};
+use crate::world::{Browser, LIFE, World, assert_page, header, location};
 
 const ECHO: Endpoint = Endpoint::Api("/echo");
 
@@ -336,4 +338,146 @@ async fn an_answer_that_is_too_large_is_refused_and_can_be_streamed() {
         length += chunk.len();
     }
     assert_eq!(length, auth_core::client::MAX_BODY + 1);
+}
+
+const STEP_UP: &str =
+    r#"Bearer error="insufficient_user_authentication", acr_values="urn:x:2 urn:x:1", max_age="60""#;
+
+/// An API that gives these challenges, one after the other, and the last one from then on.
+async fn demanding(challenges: &[(u16, &str)]) -> MockServer {
+    let server = MockServer::start().await;
+    for (n, (status, challenge)) in challenges.iter().enumerate() {
+        let answer = ResponseTemplate::new(*status)
+            .insert_header("www-authenticate", *challenge)
+            .set_body_json(json!({"said": "by the API"}));
+        let mock = Mock::given(any()).respond_with(answer);
+        let is_last = n + 1 == challenges.len();
+        if is_last { mock } else { mock.up_to_n_times(1) }
+            .mount(&server)
+            .await;
+    }
+    server
+}
+
+// RFC 9470 §3, RFC 6750 §3.1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demand_for_another_sign_in_is_neither_refreshed_nor_repeated() {
+    for (challenges, calls) in [
+        (&[(401, STEP_UP)][..], 1),
+        // A token that is refused is one thing, a sign-in that is refused another.
+        (&[(401, r#"Bearer error="invalid_token""#), (401, STEP_UP)], 2),
+    ] {
+        let api = demanding(challenges).await;
+        let uri = api.uri();
+        let world = World::with(|builder| builder.other_api(uri)).await;
+        let client = client(&world).await;
+        let error = client
+            .get(api.uri())
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap_err();
+        let ApiError::StepUp(step_up) = error else {
+            panic!("{error}");
+        };
+        let acr_values: Vec<_> = step_up.acr_values().collect();
+        assert_eq!(acr_values, ["urn:x:2", "urn:x:1"]);
+        assert_eq!(step_up.max_age(), Some(Duration::from_secs(60)));
+        assert!(step_up.scopes().is_empty());
+        assert_eq!(api.received_requests().await.unwrap().len(), calls);
+        assert_eq!(world.control().refresh_count(), calls as u64 - 1);
+        // Whoever wants to see the answer itself may.
+        let answer = client.get(api.uri()).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+    }
+
+    for challenge in [
+        r#"Bearer error="insufficient_scope""#,
+        r#"Bearer error="invalid_token", scope="mail""#,
+        r#"Basic error="insufficient_scope", scope="mail""#,
+    ] {
+        let api = demanding(&[(403, challenge)]).await;
+        let uri = api.uri();
+        let world = World::with(|builder| builder.other_api(uri)).await;
+        let error = client(&world)
+            .await
+            .get(api.uri())
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ApiError::Status { .. }), "{challenge}: {error}");
+    }
+}
+
+// RFC 9470 §4 and §5
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_signs_in_as_the_api_demands_and_once() {
+    const MAIL: &str = r#"Bearer error="insufficient_scope", scope="mail.read mail.send""#;
+    for (status, challenge, parameters) in [
+        (401, STEP_UP, [Some("urn:x:2 urn:x:1"), Some("60"), None]),
+        (403, MAIL, [None, None, Some("mail.read mail.send")]),
+    ] {
+        let api = demanding(&[(status, challenge)]).await;
+        let uri = api.uri();
+        let world = World::with(|builder| builder.other_api(uri)).await;
+        let mut browser = world.browser();
+        browser.sign_in("/").await;
+        let refuse = async |browser: &Browser<'_>, accept: &str| {
+            let session = world.session(&browser.session().unwrap()).await;
+            let answer = world.auth.client(&session).get(api.uri()).send().await.unwrap();
+            let error = answer
+                .json::<Value>()
+                .await
+                .map_err(ApiError::passed_on)
+                .unwrap_err();
+            let mut head = browser.head("GET", "/files?page=2");
+            head.headers[0].1 = accept.to_owned();
+            let incoming = world.auth.incoming(&head);
+            world.auth.refuse(&error.into(), &incoming, &OnRefusal::Automatic)
+        };
+
+        let reply = refuse(&browser, "*/*").await;
+        assert_eq!(
+            (reply.status, header(&reply, "www-authenticate")),
+            (status, Some(challenge))
+        );
+        assert!(
+            reply.body.contains("\"api.step_up\"") && !reply.body.contains("by the API"),
+            "{}",
+            reply.body
+        );
+
+        let reply = refuse(&browser, "text/html").await;
+        let login = location(&reply).split_once("return_to=").unwrap().1.to_owned();
+        let url = browser.begin(&login).await;
+        let asked = Url::parse(&url).unwrap();
+        let asked = |name: &str| {
+            let found = asked.query_pairs().find(|(held, _)| held == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        assert_eq!(asked("acr_values").as_deref(), parameters[0]);
+        assert_eq!(asked("max_age").as_deref(), parameters[1]);
+        let scope = asked("scope").unwrap();
+        assert!(
+            scope.ends_with(parameters[2].unwrap_or("offline_access")),
+            "{scope}"
+        );
+        let target = browser.approve(&url).await;
+        assert_eq!(location(&browser.callback(&target).await), "/files?page=2");
+
+        // The API is not content: there is no second round, and a script is told the same as before.
+        let reply = refuse(&browser, "text/html").await;
+        assert_page(&reply, 403, "api.step_up_denied");
+        let reply = refuse(&browser, "*/*").await;
+        assert_eq!(
+            (reply.status, header(&reply, "www-authenticate")),
+            (status, Some(challenge))
+        );
+        assert!(reply.body.contains("\"api.step_up_denied\""), "{}", reply.body);
+    }
 }

@@ -343,15 +343,20 @@ impl Provider {
         }
     }
 
-    /// A new sign-in of `user`, at the level that the request asks for first.
+    /// A new sign-in of `user`, at the level that the request asks for first, unless a test wants it otherwise.
     pub(crate) fn sign_on(&self, request: &AuthorizationRequest, user: &User) -> BrowserSession {
-        let acr = request.acr_values.first();
+        let (acr, age) = {
+            let settings = self.settings();
+            let age = i64::try_from(settings.sign_in_age.as_secs()).unwrap_or(i64::MAX);
+            (settings.acr.clone(), age)
+        };
+        let acr = acr.or_else(|| request.acr_values.first().cloned());
         BrowserSession {
             sub: user.sub.clone(),
             sign_on: SignOn {
                 sid: random::token(),
-                auth_time: self.now(),
-                acr: acr.cloned().unwrap_or_else(|| DEFAULT_ACR.to_owned()),
+                auth_time: self.now().saturating_sub(age),
+                acr: acr.unwrap_or_else(|| DEFAULT_ACR.to_owned()),
             },
         }
     }

@@ -324,6 +324,8 @@ pub(crate) struct Settings {
     pub(crate) rotation: bool,
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
+    pub(crate) acr: Option<String>,
+    pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
 }
 
@@ -336,6 +338,8 @@ impl Default for Settings {
             rotation: true,
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
+            acr: None,
+            sign_in_age: Duration::ZERO,
             reject_next: 0,
         }
     }
