@@ -13,6 +13,7 @@ use crate::auth::Auth;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Clock;
 use crate::forwarded::TrustedProxies;
+use crate::grants::{FurtherConfig, FurtherProvider};
 use crate::http::{self, ProviderHttp};
 use crate::jose::{Algorithm, SigningKey};
 use crate::seal::SecretKeys;
@@ -161,6 +162,8 @@ pub(crate) struct Config {
     pub(crate) on_sign_in: Option<SignInHook>,
     pub(crate) session_view: Option<SessionViewHook>,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) further: Vec<(String, FurtherConfig)>,
+    pub(crate) share_machine_tokens: bool,
 }
 
 impl Config {
@@ -245,6 +248,8 @@ pub struct AuthBuilder {
     on_sign_in: Option<SignInHook>,
     session_view: Option<SessionViewHook>,
     trusted_proxies: Option<String>,
+    further: Vec<(String, FurtherProvider)>,
+    share_machine_tokens: bool,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
 }
@@ -296,6 +301,8 @@ impl Default for AuthBuilder {
             on_sign_in: None,
             session_view: None,
             trusted_proxies: None,
+            further: Vec::new(),
+            share_machine_tokens: false,
             clock: Clock::system(),
             runtime: None,
         }
@@ -521,6 +528,24 @@ impl AuthBuilder {
         self
     }
 
+    /// A provider that nobody signs in with, under a name of the application's own: for
+    /// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there. Of two with
+    /// one name the latter counts.
+    pub fn further_provider(mut self, name: impl Into<String>, provider: FurtherProvider) -> Self {
+        let name = name.into();
+        self.further.retain(|(held, _)| *held != name);
+        self.further.push((name, provider));
+        self
+    }
+
+    /// Shares the application's own tokens ([`ClientCredentials`](crate::grants::ClientCredentials)) with all instances
+    /// that have the same store and [secret](Self::secret): they lie in the store, sealed. Default: each instance has
+    /// its own.
+    pub fn share_machine_tokens(mut self) -> Self {
+        self.share_machine_tokens = true;
+        self
+    }
+
     /// The clock. Default: the system's; tests move their own.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -562,16 +587,7 @@ impl AuthBuilder {
             .and_then(|text| {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
-        let client_id = self
-            .client_id
-            .clone()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| {
-                ConfigError::new(
-                    "AUTH_CLIENT_ID",
-                    "set it to the client id registered at the provider",
-                )
-            })?;
+        let client_id = self.checked_client_id()?;
         let authentication = self.authentication()?;
         let mut scopes = self.scopes.clone();
         if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
@@ -628,11 +644,22 @@ impl AuthBuilder {
                 .timeout(self.http_timeout)
                 .redirect(crate::client::same_origin_redirects())
         })?;
+        let further = self
+            .further
+            .into_iter()
+            .map(|(name, provider)| provider.check(&name).map(|config| (name, config)))
+            .collect::<Result<Vec<_>, _>>()?;
         let keys_given = self.keys.is_some();
         let store = match self.store {
             StoreChoice::Given(store) => store,
             StoreChoice::Url(url) => open_store(&url).await?,
         };
+        if self.share_machine_tokens && store.app_data().is_none() {
+            return Err(ConfigError::new(
+                "AUTH_STORE",
+                "this store keeps sessions only, and `share_machine_tokens` needs one that keeps data of the app's own",
+            ));
+        }
         let config = Config {
             cookies: CookieNames {
                 https: base_url.is_https(),
@@ -656,6 +683,8 @@ impl AuthBuilder {
             on_sign_in: self.on_sign_in,
             session_view: self.session_view,
             trusted_proxies,
+            further,
+            share_machine_tokens: self.share_machine_tokens,
         };
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);
@@ -668,7 +697,19 @@ impl AuthBuilder {
         Ok(auth)
     }
 
-    fn provider(&self) -> Result<ProviderConfig, ConfigError> {
+    pub(crate) fn checked_client_id(&self) -> Result<String, ConfigError> {
+        self.client_id
+            .clone()
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| {
+                ConfigError::new(
+                    "AUTH_CLIENT_ID",
+                    "set it to the client id registered at the provider",
+                )
+            })
+    }
+
+    pub(crate) fn provider(&self) -> Result<ProviderConfig, ConfigError> {
         match (&self.issuer, &self.authorization_url, &self.token_url) {
             (Some(_), Some(_), _) => Err(ConfigError::new(
                 "AUTH_AUTHORIZATION_URL",
@@ -700,7 +741,7 @@ impl AuthBuilder {
         }
     }
 
-    fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
+    pub(crate) fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
         let secret = self
             .client_secret
             .clone()

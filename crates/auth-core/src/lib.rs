@@ -36,6 +36,7 @@ mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gate;
+pub mod grants;
 mod http;
 pub mod id_token;
 pub mod jose;
@@ -53,6 +54,7 @@ mod seal;
 pub mod secret;
 pub mod session;
 mod sign_in;
+mod signed_in;
 pub mod store;
 mod token;
 pub mod types;

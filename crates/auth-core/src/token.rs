@@ -176,10 +176,22 @@ impl Registration {
         guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
+        self.tokens_with(metadata, request, None, guard, now).await
+    }
+
+    /// The same, with a bearer token in the `Authorization` header, where the client's own credentials do not stand there.
+    pub(crate) async fn tokens_with(
+        &self,
+        metadata: &Metadata,
+        request: TokenRequest<'_>,
+        bearer: Option<&AccessToken>,
+        guard: Option<&SendGuard>,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
         let mut form = vec![("grant_type", request.grant_type)];
         form.extend(request.parameters);
         let answer = self
-            .post(metadata, &metadata.token_endpoint, &form, guard, now)
+            .post(metadata, &metadata.token_endpoint, &form, bearer, guard, now)
             .await?;
         TokenResponse::read(&answer, now)
     }
@@ -197,7 +209,7 @@ impl Registration {
             return Ok(());
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
-        let answer = self.post(metadata, endpoint, &form, None, now).await?;
+        let answer = self.post(metadata, endpoint, &form, None, None, now).await?;
         if answer.status.is_success() {
             return Ok(());
         }
@@ -218,7 +230,7 @@ impl Registration {
         now: Timestamp,
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
-        let answer = self.post(metadata, endpoint, &form, None, now).await?;
+        let answer = self.post(metadata, endpoint, &form, None, None, now).await?;
         read_introspection(&answer)
     }
 
@@ -228,6 +240,7 @@ impl Registration {
         metadata: &Metadata,
         endpoint: &Url,
         form: &[(&str, &str)],
+        bearer: Option<&AccessToken>,
         guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<Answer, TokenError> {
@@ -250,6 +263,8 @@ impl Registration {
             .header(ACCEPT, "application/json");
         if let Some(value) = credentials.authorization {
             request = request.header(AUTHORIZATION, value);
+        } else if let Some(token) = bearer {
+            request = request.bearer_auth(token.expose());
         }
         let (result, left) = match guard {
             None => (self.http.send(request).await, Left::No),
