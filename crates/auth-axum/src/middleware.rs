@@ -198,12 +198,14 @@ fn parts<B>(request: &Request<B>) -> Parts {
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {
     if let Some(AuthError { error, or }) = response.extensions_mut().remove::<AuthError>() {
-        return response::response(context.auth().refuse(&error, context.incoming(), &or));
-    }
-    if context.is_used() {
+        response = response::response(context.auth().refuse(&error, context.incoming(), &or));
+    } else if context.is_used() {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    for (name, value) in context.headers().iter() {
+        response.headers_mut().append(name, value.clone());
     }
     response
 }

@@ -698,15 +698,12 @@ impl AuthBuilder {
     }
 
     pub(crate) fn checked_client_id(&self) -> Result<String, ConfigError> {
-        self.client_id
-            .clone()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| {
-                ConfigError::new(
-                    "AUTH_CLIENT_ID",
-                    "set it to the client id registered at the provider",
-                )
-            })
+        self.client_id.clone().filter(|id| !id.is_empty()).ok_or_else(|| {
+            ConfigError::new(
+                "AUTH_CLIENT_ID",
+                "set it to the client id registered at the provider",
+            )
+        })
     }
 
     pub(crate) fn provider(&self) -> Result<ProviderConfig, ConfigError> {

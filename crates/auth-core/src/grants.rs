@@ -335,7 +335,9 @@ impl Targets {
     fn check(&self) -> Result<(), GrantError> {
         for resource in &self.resources {
             if !url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) {
-                return Err(GrantError::misuse("a resource is an absolute URI without a fragment"));
+                return Err(GrantError::misuse(
+                    "a resource is an absolute URI without a fragment",
+                ));
             }
         }
         if self.audiences.iter().any(String::is_empty) {

@@ -33,7 +33,7 @@ impl Session {
     }
 
     /// A plain OAuth 2.0 provider may send one all the same, which nobody has verified.
-    fn verified_id_token(&self) -> Option<&IdToken> {
+    pub(crate) fn verified_id_token(&self) -> Option<&IdToken> {
         let is_verified = !self.data.audience.is_empty();
         self.data.id_token.as_ref().filter(|_| is_verified)
     }
@@ -66,7 +66,11 @@ impl Auth {
     /// Where that cannot be said, as the provider or the store is down; see [`authenticate`](Self::authenticate).
     #[doc(alias = "isSignedIn")]
     pub async fn is_signed_in(&self, key: &SessionKey) -> Result<bool, Error> {
-        let session = self.signed_in(key).await.map(Some).or_else(Error::unless_nobody)?;
+        let session = self
+            .signed_in(key)
+            .await
+            .map(Some)
+            .or_else(Error::unless_nobody)?;
         Ok(session.is_some())
     }
 
@@ -130,15 +134,17 @@ impl Core {
         let endpoint = endpoint.ok_or(UserinfoError::NoEndpoint)?;
         let token = session.data.tokens.access.as_ref();
         let token = token.ok_or(NotSignedIn::TokenExpired)?;
-        self.get_userinfo(endpoint, token).await.map_err(|failure| match failure {
-            UserinfoFailure::Refused(error) => error.into(),
-            UserinfoFailure::Outage(cause) => ProviderError::Unavailable {
-                document: "userinfo",
-                retry_after: None,
-                cause: Arc::new(cause),
-            }
-            .into(),
-        })
+        self.get_userinfo(endpoint, token)
+            .await
+            .map_err(|failure| match failure {
+                UserinfoFailure::Refused(error) => error.into(),
+                UserinfoFailure::Outage(cause) => ProviderError::Unavailable {
+                    document: "userinfo",
+                    retry_after: None,
+                    cause: Arc::new(cause),
+                }
+                .into(),
+            })
     }
 
     async fn verified_user(

@@ -11,11 +11,14 @@ use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
+use auth_actix::core::grants::ClientCredentials;
 use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
 };
-use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, SecondApi, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,6 +45,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let carrier = setup.carrier;
     let site = Data::new(Site {
         auth: auth.clone(),
+        second_api: setup.second_api.clone(),
         dev: setup.dev.clone(),
     });
     let app = move || {
@@ -92,6 +96,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
 
 struct Site {
     auth: Auth,
+    second_api: SecondApi,
     dev: Option<DevInfo>,
 }
 
@@ -127,6 +132,8 @@ fn routes(config: &mut ServiceConfig) {
                 .get(dashboard_data)
                 .head(dashboard_data),
         )
+        .service(web::resource("/api/exchange").get(exchange).head(exchange))
+        .service(web::resource("/api/machine").get(machine).head(machine))
         .service(web::resource("/api/revoke").post(revoke))
         .service(
             web::resource("/api/sessions")
@@ -229,6 +236,20 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))
+}
+
+async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let api = api
+        .for_audience(&site.second_api.audience)
+        .at(&site.second_api.url);
+    let whoami = api.get("/whoami").accept("application/json").send().await?;
+    Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
+}
+
+async fn machine(site: Data<Site>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
+    let api = site.auth.machine_client(ClientCredentials::new());
+    let machine = api.get("/machine").accept("application/json").send().await?;
+    Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth_axum::core::grants::ClientCredentials;
 use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
@@ -14,7 +15,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
-use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
+use example_common::{
+    Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, SecondApi, Setup,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_sessions::Session;
@@ -76,6 +79,7 @@ async fn grace_is_over(stopped: tokio::sync::oneshot::Receiver<()>) {
 #[derive(Clone)]
 struct App {
     auth: Auth,
+    second_api: Arc<SecondApi>,
     dev: Option<Arc<DevInfo>>,
 }
 
@@ -83,6 +87,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
     let auth = &setup.auth;
     let app = App {
         auth: auth.clone(),
+        second_api: Arc::new(setup.second_api.clone()),
         dev: setup.dev.clone().map(Arc::new),
     };
     let router = Router::new()
@@ -99,6 +104,8 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/api/ping", get(ping))
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
+        .route("/api/exchange", get(exchange))
+        .route("/api/machine", get(machine))
         .route("/api/revoke", post(revoke))
         .route("/api/sessions", get(list_sessions).delete(end_others))
         .route("/api/sessions/{id}", delete(end_session))
@@ -212,6 +219,18 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
     Ok(Json(
         json!({ "profile": user.0, "organizations": organizations.0 }),
     ))
+}
+
+async fn exchange(State(app): State<App>, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let api = api.for_audience(&app.second_api.audience).at(&app.second_api.url);
+    let whoami = api.get("/whoami").accept("application/json").send().await?;
+    Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
+}
+
+async fn machine(State(app): State<App>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
+    let api = app.auth.machine_client(ClientCredentials::new());
+    let machine = api.get("/machine").accept("application/json").send().await?;
+    Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {

@@ -7,7 +7,7 @@ mod signals;
 mod views;
 
 pub use log::Log;
-pub use settings::{Carrier, DevInfo, Setup, listen, setup};
+pub use settings::{Carrier, DevInfo, SecondApi, Setup, listen, setup};
 pub use signals::{GRACE, drain, stop_signal};
 pub use views::{End, Own, PURPOSES, dashboard, home, is_seen, note, profile, sessions};
 

@@ -155,9 +155,12 @@ impl TokenCache {
             lock(&shared).land(slot, number, result.as_ref().ok(), clock.now());
             outcome.map_err(Error::clone)
         });
-        let flight = async move { task.await.unwrap_or_else(|_| Err(RefreshError::Interrupted.into())) }
-            .boxed()
-            .shared();
+        let flight = async move {
+            task.await
+                .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))
+        }
+        .boxed()
+        .shared();
         state.entry(slot).flight = Some((number, flight.clone()));
         flight
     }

@@ -130,12 +130,7 @@ impl CustomGrant {
         Some(Scopes::parse(&self.value(text, session, &place).ok()?))
     }
 
-    fn value(
-        &self,
-        text: &Text,
-        session: &Session,
-        place: &Place<'_>,
-    ) -> Result<Zeroizing<String>, Error> {
+    fn value(&self, text: &Text, session: &Session, place: &Place<'_>) -> Result<Zeroizing<String>, Error> {
         match text {
             Text::Literal(text) => Ok(text.clone()),
             Text::Template(template) => {
@@ -145,11 +140,7 @@ impl CustomGrant {
     }
 
     /// The form's fields, without the client's credentials.
-    fn form(
-        &self,
-        session: &Session,
-        place: &Place<'_>,
-    ) -> Result<Vec<(&str, Zeroizing<String>)>, Error> {
+    fn form(&self, session: &Session, place: &Place<'_>) -> Result<Vec<(&str, Zeroizing<String>)>, Error> {
         let registration = place.registration;
         let mut form = Vec::new();
         for (name, text) in &self.parameters {
@@ -212,11 +203,7 @@ fn fill(
     Ok(filled)
 }
 
-fn replacement(
-    placeholder: &str,
-    session: &Session,
-    place: &Place<'_>,
-) -> Result<Zeroizing<String>, Error> {
+fn replacement(placeholder: &str, session: &Session, place: &Place<'_>) -> Result<Zeroizing<String>, Error> {
     let (data, registration) = (&session.data, place.registration);
     let text = match placeholder {
         "accessToken" | "token" => {
@@ -224,7 +211,7 @@ fn replacement(
             token.expose().to_owned()
         }
         "idToken" => {
-            let token = data.id_token.as_ref();
+            let token = session.verified_id_token();
             token.ok_or(GrantError::NothingToPresent("ID token"))?.expose().to_owned()
         }
         "clientId" | "clientID" => registration.client_id.clone(),

@@ -145,7 +145,11 @@ impl TokenExchange {
     fn name(&self) -> [u8; 32] {
         let mut names = self.targets.names();
         names.push(self.requested.as_ref().map_or("", TokenType::as_str).to_owned());
-        names.push(format!("{}{}", self.provider.is_some(), self.provider.as_deref().unwrap_or_default()));
+        names.push(format!(
+            "{}{}",
+            self.provider.is_some(),
+            self.provider.as_deref().unwrap_or_default()
+        ));
         let presented = |presented: Option<&Presented>| match presented {
             None => ["none".to_owned(), String::new()],
             Some(Presented::SessionAccessToken) => ["access".to_owned(), String::new()],
@@ -167,10 +171,15 @@ impl TokenExchange {
         for presented in [Some(&self.subject), self.actor.as_ref()].into_iter().flatten() {
             match presented {
                 Presented::SessionAccessToken => parts.extend(
-                    session.data.tokens.access.as_ref().map(|token| token.expose().as_bytes()),
+                    session
+                        .data
+                        .tokens
+                        .access
+                        .as_ref()
+                        .map(|token| token.expose().as_bytes()),
                 ),
                 Presented::SessionIdToken => {
-                    parts.extend(session.data.id_token.as_ref().map(|token| token.expose().as_bytes()));
+                    parts.extend(session.verified_id_token().map(|token| token.expose().as_bytes()));
                 }
                 Presented::ClientToken | Presented::Given(..) => {}
             }
@@ -306,11 +315,16 @@ impl Core {
     ) -> Result<(SecurityToken, TokenType), Error> {
         Ok(match presented {
             Presented::SessionAccessToken => {
-                let token = session.data.tokens.access.as_ref().ok_or(NotSignedIn::TokenExpired)?;
+                let token = session
+                    .data
+                    .tokens
+                    .access
+                    .as_ref()
+                    .ok_or(NotSignedIn::TokenExpired)?;
                 (SecurityToken::new(token.expose()), TokenType::AccessToken)
             }
             Presented::SessionIdToken => {
-                let token = session.data.id_token.as_ref();
+                let token = session.verified_id_token();
                 let token = token.ok_or(GrantError::NothingToPresent("ID token"))?;
                 (SecurityToken::new(token.expose()), TokenType::IdToken)
             }
@@ -338,9 +352,9 @@ impl Core {
 fn check_type(token: &IssuedToken, requested: Option<&TokenType>) -> Result<(), GrantError> {
     match (token.issued_token_type(), requested) {
         (None, _) => Err(GrantError::Unusable("`issued_token_type` is missing")),
-        (Some(issued), Some(requested)) if issued != requested => {
-            Err(GrantError::Unusable("`issued_token_type` is not the type asked for"))
-        }
+        (Some(issued), Some(requested)) if issued != requested => Err(GrantError::Unusable(
+            "`issued_token_type` is not the type asked for",
+        )),
         _ => Ok(()),
     }
 }

@@ -69,7 +69,10 @@ impl FurtherProvider {
             })
         };
         settings().map_err(|error: ConfigError| {
-            ConfigError::new(format!("further_provider(\"{}\")", name.escape_default()), error.to_string())
+            ConfigError::new(
+                format!("further_provider(\"{}\")", name.escape_default()),
+                error.to_string(),
+            )
         })
     }
 }

@@ -70,7 +70,11 @@ impl ClientCredentials {
 
     fn name(&self) -> [u8; 32] {
         let mut names = self.targets.names();
-        names.push(format!("{}{}", self.provider.is_some(), self.provider.as_deref().unwrap_or_default()));
+        names.push(format!(
+            "{}{}",
+            self.provider.is_some(),
+            self.provider.as_deref().unwrap_or_default()
+        ));
         name_of(names.iter().map(String::as_str))
     }
 }
@@ -130,7 +134,10 @@ impl Core {
         credentials: &ClientCredentials,
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
-        let shared = self.config.share_machine_tokens.then(|| self.shared_key(credentials));
+        let shared = self
+            .config
+            .share_machine_tokens
+            .then(|| self.shared_key(credentials));
         if let Some(key) = &shared {
             match self.load_shared(key).await {
                 Ok(Some(token))
@@ -163,7 +170,9 @@ impl Core {
         let place = self.place(credentials.provider.as_deref())?;
         // RFC 6749 §4.4: confidential clients only.
         if matches!(place.registration.authentication, ClientAuthentication::None) {
-            return Err(GrantError::misuse("a public client has no credentials for a token of its own").into());
+            return Err(
+                GrantError::misuse("a public client has no credentials for a token of its own").into(),
+            );
         }
         let now = self.clock.now();
         let metadata = place.metadata(now).await?;
@@ -215,7 +224,10 @@ impl Core {
         let keys = &self.config.keys;
         let sealed: Arc<[u8]> = keys.seal(Purpose::MachineToken, key.as_bytes(), &plain).into();
         let (now, until) = (self.clock.now(), token.0.kept_until);
-        match store.insert_app_data(key, Arc::clone(&sealed), until, now).await? {
+        match store
+            .insert_app_data(key, Arc::clone(&sealed), until, now)
+            .await?
+        {
             Inserted::Yes => {}
             // The last one wins: any that is alive is as good.
             Inserted::Taken => drop(store.update_app_data(key, sealed, until, now).await?),

@@ -63,7 +63,9 @@ impl Auth {
 impl Core {
     async fn switch(self: &Arc<Self>, key: &SessionKey, grant: &CustomGrant) -> Result<Switched, Error> {
         if grant.provider.is_some() {
-            return Err(GrantError::misuse("a session's tokens are those of the provider it signed in with").into());
+            return Err(
+                GrantError::misuse("a session's tokens are those of the provider it signed in with").into(),
+            );
         }
         if grant.changes_user && !self.provider.is_openid() {
             return Err(GrantError::misuse("without ID tokens nobody knows who the new user is").into());
@@ -129,7 +131,9 @@ impl Core {
             .access_token
             .clone()
             .ok_or(GrantError::Unusable("`access_token` is missing"))?;
-        let identity = self.switched_identity(held, metadata, grant, &response, &access_token).await?;
+        let identity = self
+            .switched_identity(held, metadata, grant, &response, &access_token)
+            .await?;
         let data = self
             .switched_data(held, metadata, grant, &response, access_token, identity)
             .await?;

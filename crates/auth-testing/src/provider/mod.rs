@@ -8,6 +8,7 @@ pub(crate) use console::LIFETIMES;
 mod discovery;
 mod end_session;
 pub(crate) mod error;
+mod extension;
 pub(crate) mod grants;
 pub(crate) mod jwt;
 pub(crate) mod keys;
@@ -325,6 +326,8 @@ pub(crate) struct Settings {
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
     pub(crate) reject_next: u64,
+    /// Providers whose tokens this one takes in exchange for its own.
+    pub(crate) trusted: Vec<Arc<Provider>>,
 }
 
 impl Default for Settings {
@@ -337,6 +340,7 @@ impl Default for Settings {
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
             reject_next: 0,
+            trusted: Vec::new(),
         }
     }
 }
