@@ -101,9 +101,9 @@ impl AuthContext {
         self.0.refusal.get().cloned()
     }
 
-    /// Adds headers to the answer, whatever the handler says.
+    /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
     pub(crate) fn send_along(&self, headers: HeaderMap) {
-        self.0.headers.borrow_mut().extend(headers);
+        *self.0.headers.borrow_mut() = headers;
     }
 
     /// The headers to add to the answer.

@@ -97,9 +97,9 @@ impl AuthContext {
         self.0.is_used.load(Ordering::Relaxed)
     }
 
-    /// Adds headers to the answer, whatever the handler says.
+    /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
     pub(crate) fn send_along(&self, headers: HeaderMap) {
-        self.headers().extend(headers);
+        *self.headers() = headers;
     }
 
     /// The headers to add to the answer.
