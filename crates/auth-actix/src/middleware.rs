@@ -169,10 +169,14 @@ fn finish<B: MessageBody>(
     let given = response.response_mut().extensions_mut().remove::<AuthError>();
     let mut response = match given.or_else(|| context.refusal()) {
         Some(AuthError { error, or }) => {
-            let reply = context.auth().refuse(&error, context.incoming(), &or);
-            response
-                .into_response(response::response(reply))
-                .map_into_right_body()
+            let mut refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
+            if !context.headers().is_empty() {
+                // What a session layer inside of this one has set for the new identifier.
+                for cookie in response.headers().get_all(header::SET_COOKIE) {
+                    refusal.headers_mut().append(header::SET_COOKIE, cookie.clone());
+                }
+            }
+            response.into_response(refusal).map_into_right_body()
         }
         None => {
             if context.is_used() {

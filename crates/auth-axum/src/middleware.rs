@@ -198,7 +198,14 @@ fn parts<B>(request: &Request<B>) -> Parts {
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {
     if let Some(AuthError { error, or }) = response.extensions_mut().remove::<AuthError>() {
-        response = response::response(context.auth().refuse(&error, context.incoming(), &or));
+        let refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
+        let answer = std::mem::replace(&mut response, refusal);
+        if !context.headers().is_empty() {
+            // What a session layer inside of this one has set for the new identifier.
+            for cookie in answer.headers().get_all(header::SET_COOKIE) {
+                response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+            }
+        }
     } else if context.is_used() {
         response
             .headers_mut()

@@ -16,7 +16,8 @@ use crate::session::{self, AuthContext};
 /// `organization_switch`. Without a signed-in user it rejects as [`RequireAuth`](crate::RequireAuth) does.
 ///
 /// The session gets a new identifier with them, which the [layer](crate::AuthLayer) gives to the browser, whatever the
-/// handler answers. What such a switch checks is said at [`Auth::switch`](auth_core::Auth::switch). It changes something,
+/// handler answers. (tower-sessions throws away what has changed where the answer is a 5xx: where its session carries the
+/// identifier, the user is signed out then.) What such a switch checks is said at [`Auth::switch`](auth_core::Auth::switch). It changes something,
 /// so it belongs on a route that browsers post to.
 ///
 /// ```

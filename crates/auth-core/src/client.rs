@@ -178,13 +178,11 @@ impl AuthenticatedClient {
         let refused = refused.map(|token| SecurityToken::new(token.expose()));
         let (session, token) = self
             .core
-            .exchanged(&self.session(), exchange, refused.as_ref())
+            .exchanged_bearer(&self.session(), exchange, refused.as_ref())
             .await
             .map_err(ApiError::of_token)?;
         self.note(session);
-        token
-            .access_token()
-            .map_err(|error| ApiError::of_token(error.into()))
+        Ok(token)
     }
 
     async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {

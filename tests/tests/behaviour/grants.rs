@@ -221,6 +221,7 @@ pub(crate) async fn an_answer_that_is_not_what_was_asked_for_is_a_502(stage: Sta
     assert!(control.count(Endpoint::Api2("/whoami")) >= 1);
 }
 
+// RFC 6749 §4.4.3
 pub(crate) async fn a_token_that_has_died_is_replaced(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for (path, _, grant) in PATHS {
@@ -298,7 +299,7 @@ pub(crate) async fn a_failing_api_is_a_502_and_its_refusals_pass(stage: Stage) {
                 (answer.status, answer.json()["detail"].as_str()),
                 (status, Some("no"))
             );
-            world.browser.navigate(path).await.assert_failure(502..=502);
+            world.browser.navigate(path).await.assert_failure(status..=status);
             control.clear(api);
         }
     }

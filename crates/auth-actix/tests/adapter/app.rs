@@ -8,10 +8,11 @@ use actix_web::cookie::Key;
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware};
+use auth_actix::core::error::NotAllowed;
 use auth_actix::core::grants::CustomGrant;
 use auth_actix::{
-    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession,
-    RequireAuth, SwitchSession, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
+    SwitchSession, require,
 };
 use serde_json::Value;
 
@@ -255,7 +256,7 @@ async fn switch(session: SwitchSession) -> Result<String, AuthError> {
 
 async fn switch_and_fail(session: SwitchSession) -> Result<HttpResponse, AuthError> {
     session.switch(&other_organization()).await?;
-    Err(ApiError::Timeout.into())
+    Err(Error::from(NotAllowed::Role).into())
 }
 
 async fn leave_flash(session: Session, text: String) -> actix_web::Result<HttpResponse> {

@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
+use auth_axum::core::error::NotAllowed;
 use auth_axum::core::grants::CustomGrant;
 use auth_axum::{
-    ApiError, Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, PeekSession, RequireAuth,
     SwitchSession, require,
 };
 use axum::http::StatusCode;
@@ -191,7 +192,7 @@ async fn switch(session: SwitchSession) -> Result<String, AuthError> {
 
 async fn switch_and_fail(session: SwitchSession) -> Result<(), AuthError> {
     session.switch(&other_organization()).await?;
-    Err(ApiError::Timeout.into())
+    Err(Error::from(NotAllowed::Role).into())
 }
 
 async fn leave_flash(session: Session, text: String) -> Result<StatusCode, AuthError> {

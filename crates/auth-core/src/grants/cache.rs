@@ -170,6 +170,11 @@ impl TokenCache {
         self.lock().remove_owner(Some(*session));
     }
 
+    /// Forgets one token.
+    pub(super) fn discard(&self, slot: Slot) {
+        self.lock().remove(slot);
+    }
+
     /// Forgets what has died.
     pub(crate) fn sweep(&self, now: Timestamp) {
         let mut state = self.lock();

@@ -10,7 +10,7 @@ use super::{ClientCredentials, GrantError, IssuedToken, Place, Targets, TokenTyp
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
-use crate::secret::{SecurityToken, sha256};
+use crate::secret::{AccessToken, SecurityToken, sha256};
 use crate::session::Session;
 use crate::store::SessionKey;
 use crate::token::{TokenError, TokenErrorCode, TokenRequest};
@@ -165,6 +165,13 @@ impl TokenExchange {
         name_of(names.iter().map(String::as_str))
     }
 
+    fn slot(&self, owner: SessionKey) -> Slot {
+        Slot {
+            owner: Some(owner),
+            what: self.name(),
+        }
+    }
+
     /// Which of the session's tokens the new token depends on, in this state of the session.
     fn origin(&self, session: &Session) -> Origin {
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -211,6 +218,24 @@ impl Auth {
 }
 
 impl Core {
+    /// The exchanged token for an `Authorization` header. One that is no bearer token is not kept: the next call asks for
+    /// another.
+    pub(crate) async fn exchanged_bearer(
+        self: &Arc<Self>,
+        session: &Session,
+        exchange: &TokenExchange,
+        refused: Option<&SecurityToken>,
+    ) -> Result<(Session, AccessToken), Error> {
+        let (session, token) = self.exchanged(session, exchange, refused).await?;
+        match token.access_token() {
+            Ok(token) => Ok((session, token)),
+            Err(error) => {
+                self.exchanged.discard(exchange.slot(session.key));
+                Err(error.into())
+            }
+        }
+    }
+
     /// The exchanged token, and the session as it was refreshed for it. `refused` is one that an API does not take.
     pub(crate) async fn exchanged(
         self: &Arc<Self>,
@@ -220,10 +245,7 @@ impl Core {
     ) -> Result<(Session, IssuedToken), Error> {
         exchange.targets.check()?;
         let session = self.fresh(session.clone()).await?;
-        let slot = Slot {
-            owner: Some(session.key),
-            what: exchange.name(),
-        };
+        let slot = exchange.slot(session.key);
         let fetch = || {
             let (core, exchange, key) = (Arc::clone(self), exchange.clone(), session.key);
             async move {

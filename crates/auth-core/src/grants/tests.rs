@@ -33,9 +33,9 @@ fn names_do_not_run_together() {
     assert_eq!(targets("a b", &[], &[]), targets("b a", &[], &[]));
 }
 
+// RFC 8693 §3
 #[test]
 fn token_types_are_those_of_the_specification() {
-    // RFC 8693 §3
     for (kind, name) in [
         (TokenType::AccessToken, "access_token"),
         (TokenType::RefreshToken, "refresh_token"),

@@ -139,6 +139,7 @@ async fn the_client_authenticates_as_it_is_registered() {
     );
 }
 
+// RFC 6749 §4.5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_asked_for_is_said_without_asking() {
     let world = World::start().await;
