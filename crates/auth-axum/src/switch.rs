@@ -17,8 +17,8 @@ use crate::session::{self, AuthContext};
 ///
 /// The session gets a new identifier with them, which the [layer](crate::AuthLayer) gives to the browser, whatever the
 /// handler answers. (tower-sessions throws away what has changed where the answer is a 5xx: where its session carries the
-/// identifier, the user is signed out then.) What such a switch checks is said at [`Auth::switch`](auth_core::Auth::switch). It changes something,
-/// so it belongs on a route that browsers post to.
+/// identifier, the user is signed out then.) What such a switch checks is said at
+/// [`Auth::switch`](auth_core::Auth::switch). It changes something, so it belongs on a route that browsers post to.
 ///
 /// ```
 /// use auth_axum::{AuthError, SwitchSession, core::grants::CustomGrant};
