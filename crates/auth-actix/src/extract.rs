@@ -163,7 +163,7 @@ impl FromRequest for AuthenticatedClient {
 
 /// Where a handler asks for an `Option` of an extractor, the error ends in it; but an outage is not "nobody", and the
 /// answer must not say so.
-fn insisted<T>(context: &AuthContext, extracted: Result<T, AuthError>) -> Result<T, AuthError> {
+pub(crate) fn insisted<T>(context: &AuthContext, extracted: Result<T, AuthError>) -> Result<T, AuthError> {
     if let Err(refusal) = &extracted
         && !matches!(refusal.error, Error::NotSignedIn(_))
     {
@@ -172,7 +172,7 @@ fn insisted<T>(context: &AuthContext, extracted: Result<T, AuthError>) -> Result
     extracted
 }
 
-fn context(request: &HttpRequest) -> Result<AuthContext, AuthError> {
+pub(crate) fn context(request: &HttpRequest) -> Result<AuthContext, AuthError> {
     request
         .extensions()
         .get::<AuthContext>()

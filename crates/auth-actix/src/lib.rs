@@ -37,8 +37,9 @@
 //!   `application/problem+json`, as the request is a person's or a program's. It never touches the store by itself.
 //! * [`RequireAuth`] demands a signed-in user, [`MaybeAuth`] asks for one, [`PeekSession`] looks without waiting
 //!   for the provider. However many of them a request uses, the session is looked up once.
-//! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
 //! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
+//! * [`AuthenticatedClient`] calls downstream APIs with the user's access token, or one that it is exchanged for.
+//! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
 //! * With the feature `actix-session`, `AuthExt::app_session_layer` is actix-session's middleware for the app's own session
@@ -59,9 +60,10 @@ mod middleware;
 mod response;
 mod routes;
 mod session;
+mod switch;
 
 pub use auth_core as core;
-pub use auth_core::client::ApiError;
+pub use auth_core::client::{ApiError, MachineClient};
 pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
 pub use auth_core::session::{Claims, Session, SignIn};
@@ -75,6 +77,7 @@ pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};
 pub use response::AuthError;
 pub use routes::AuthExt;
+pub use switch::SwitchSession;
 
 /// A future of one worker's thread, as actix-web's traits want it.
 type LocalFuture<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;

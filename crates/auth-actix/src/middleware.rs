@@ -167,16 +167,28 @@ fn finish<B: MessageBody>(
     mut response: ServiceResponse<B>,
 ) -> ServiceResponse<EitherBody<B>> {
     let given = response.response_mut().extensions_mut().remove::<AuthError>();
-    if let Some(AuthError { error, or }) = given.or_else(|| context.refusal()) {
-        let reply = context.auth().refuse(&error, context.incoming(), &or);
-        return response
-            .into_response(response::response(reply))
-            .map_into_right_body();
+    let mut response = match given.or_else(|| context.refusal()) {
+        Some(AuthError { error, or }) => {
+            let mut refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
+            if !context.headers().is_empty() {
+                // What a session layer inside of this one has set for the new identifier.
+                for cookie in response.headers().get_all(header::SET_COOKIE) {
+                    refusal.headers_mut().append(header::SET_COOKIE, cookie.clone());
+                }
+            }
+            response.into_response(refusal).map_into_right_body()
+        }
+        None => {
+            if context.is_used() {
+                response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+            }
+            response.map_into_left_body()
+        }
+    };
+    for (name, value) in context.headers() {
+        response.headers_mut().append(name, value);
     }
-    if context.is_used() {
-        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    }
-    response.map_into_left_body()
+    response
 }
 
 /// An inner middleware may fail instead of answering; there is no request left then to make an answer of.

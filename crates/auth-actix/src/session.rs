@@ -1,6 +1,6 @@
 //! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use actix_web::HttpRequest;
@@ -48,6 +48,8 @@ struct Inner {
     is_used: Cell<bool>,
     /// The answer, whatever the handler makes of the request.
     refusal: OnceCell<AuthError>,
+    /// What the answer has besides the handler's own headers.
+    headers: RefCell<HeaderMap>,
 }
 
 /// Where this request's identifier comes from.
@@ -73,6 +75,7 @@ impl AuthContext {
             session: tokio::sync::OnceCell::new(),
             is_used: Cell::new(false),
             refusal: OnceCell::new(),
+            headers: RefCell::new(HeaderMap::new()),
         }))
     }
 
@@ -96,6 +99,16 @@ impl AuthContext {
     /// The answer that the handler cannot change.
     pub(crate) fn refusal(&self) -> Option<AuthError> {
         self.0.refusal.get().cloned()
+    }
+
+    /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
+    pub(crate) fn send_along(&self, headers: HeaderMap) {
+        *self.0.headers.borrow_mut() = headers;
+    }
+
+    /// The headers to add to the answer.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.0.headers.borrow().clone()
     }
 
     /// The session identifier that the request brings.

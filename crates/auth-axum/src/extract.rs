@@ -133,7 +133,7 @@ impl<S: Sync> FromRequestParts<S> for AuthenticatedClient {
     }
 }
 
-fn context(parts: &Parts) -> Result<AuthContext, AuthError> {
+pub(crate) fn context(parts: &Parts) -> Result<AuthContext, AuthError> {
     parts
         .extensions
         .get::<AuthContext>()

@@ -198,12 +198,21 @@ fn parts<B>(request: &Request<B>) -> Parts {
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {
     if let Some(AuthError { error, or }) = response.extensions_mut().remove::<AuthError>() {
-        return response::response(context.auth().refuse(&error, context.incoming(), &or));
-    }
-    if context.is_used() {
+        let refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
+        let answer = std::mem::replace(&mut response, refusal);
+        if !context.headers().is_empty() {
+            // What a session layer inside of this one has set for the new identifier.
+            for cookie in answer.headers().get_all(header::SET_COOKIE) {
+                response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+            }
+        }
+    } else if context.is_used() {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    for (name, value) in context.headers().iter() {
+        response.headers_mut().append(name, value.clone());
     }
     response
 }

@@ -1,7 +1,7 @@
 //! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "tower-sessions")]
 use auth_core::app_sessions;
@@ -47,6 +47,8 @@ struct Inner {
     session: OnceCell<Result<Session, Error>>,
     /// Whether the answer depends on the session.
     is_used: AtomicBool,
+    /// What the answer has besides the handler's own headers.
+    headers: Mutex<HeaderMap>,
 }
 
 /// Where this request's identifier comes from.
@@ -79,6 +81,7 @@ impl AuthContext {
             id,
             session: OnceCell::new(),
             is_used: AtomicBool::new(false),
+            headers: Mutex::default(),
         }))
     }
 
@@ -92,6 +95,16 @@ impl AuthContext {
 
     pub(crate) fn is_used(&self) -> bool {
         self.0.is_used.load(Ordering::Relaxed)
+    }
+
+    /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
+    pub(crate) fn send_along(&self, headers: HeaderMap) {
+        *self.headers() = headers;
+    }
+
+    /// The headers to add to the answer.
+    pub(crate) fn headers(&self) -> MutexGuard<'_, HeaderMap> {
+        self.0.headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session identifier that the request brings.

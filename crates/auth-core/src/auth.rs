@@ -1,5 +1,6 @@
 //! [`Auth`]: what an adapter holds. One method per route, from request values to an answer.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -21,6 +22,7 @@ use crate::cookie;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
+use crate::grants::{Further, TokenCache};
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::login::{self, LoginError, LoginOptions};
@@ -68,7 +70,16 @@ pub(crate) struct Core {
     pub(crate) unrevoked: Unrevoked,
     /// Who waits for the end of which session.
     pub(crate) watch: Watch,
+    /// The providers that nobody signs in with, by name.
+    pub(crate) further: HashMap<String, Further>,
+    /// Tokens that the sessions' were exchanged for, and those of the application's own.
+    pub(crate) exchanged: TokenCache,
+    pub(crate) machine: TokenCache,
 }
+
+/// How many exchanged tokens are kept of one session, and of all; how many of the application's own.
+const EXCHANGED_TOKENS: (usize, usize) = (32, 10_000);
+const MACHINE_TOKENS: usize = 1_000;
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
 const MAX_LOGIN_HINT: usize = 1024;
@@ -121,6 +132,13 @@ impl Auth {
                 provider_http.clone(),
                 runtime.clone(),
             ),
+            further: config
+                .further
+                .iter()
+                .map(|(name, config)| (name.clone(), Further::new(config, &provider_http, &runtime)))
+                .collect(),
+            exchanged: TokenCache::new(EXCHANGED_TOKENS.0, EXCHANGED_TOKENS.1),
+            machine: TokenCache::new(MACHINE_TOKENS, MACHINE_TOKENS),
             registration: Registration {
                 client_id: config.client_id.clone(),
                 authentication: config.authentication.clone(),
@@ -727,6 +745,7 @@ impl Core {
         reason: EndReason,
         sender: Option<&Sender>,
     ) -> Result<Session, StoreError> {
+        self.exchanged.forget(&session.key);
         let mut version = session.record.version;
         loop {
             let now = self.clock.now();
@@ -837,6 +856,8 @@ async fn sweep(core: Weak<Core>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(core) = core.upgrade() else { return };
+        core.exchanged.sweep(core.clock.now());
+        core.machine.sweep(core.clock.now());
         match core.store.sweep(core.clock.now()).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "expired sessions were swept out"),

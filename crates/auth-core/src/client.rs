@@ -25,8 +25,9 @@ use url::Url;
 
 use crate::auth::Core;
 use crate::error::{Error, Fault, NotSignedIn};
+use crate::grants::{ClientCredentials, TokenExchange};
 use crate::refresh::RefreshError;
-use crate::secret::AccessToken;
+use crate::secret::{AccessToken, SecurityToken};
 use crate::session::Session;
 use crate::step_up::{self, StepUp, Verdict};
 
@@ -55,6 +56,10 @@ pub const MAX_ERROR_BODY: usize = 64 * 1024;
 pub struct AuthenticatedClient {
     core: Arc<Core>,
     session: Arc<Mutex<Session>>,
+    /// What the session's token is exchanged for; `None`: the session's own goes along.
+    exchange: Option<Arc<TokenExchange>>,
+    /// The API that this client is confined to.
+    base: Option<Arc<str>>,
 }
 
 impl fmt::Debug for AuthenticatedClient {
@@ -70,6 +75,42 @@ impl AuthenticatedClient {
         Self {
             core,
             session: Arc::new(Mutex::new(session)),
+            exchange: None,
+            base: None,
+        }
+    }
+
+    /// A client that calls the API of this audience, with a token that the session's is exchanged for (RFC 8693).
+    ///
+    /// ```no_run
+    /// # async fn example(api: auth_core::client::AuthenticatedClient) -> Result<(), auth_core::client::ApiError> {
+    /// let reports = api.for_audience("https://reports.example").at("https://reports.example/v1");
+    /// let mine: serde_json::Value = reports.get("/mine").send().await?.json().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn for_audience(&self, audience: impl Into<String>) -> Self {
+        self.exchanging(TokenExchange::new().audience(audience))
+    }
+
+    /// A client that calls with the token of this exchange, which [`Auth::exchange`](crate::Auth::exchange) describes.
+    /// It is exchanged again where the API refuses it with 401, once, and the call is sent again.
+    #[must_use]
+    pub fn exchanging(&self, exchange: TokenExchange) -> Self {
+        Self {
+            exchange: Some(Arc::new(exchange)),
+            ..self.clone()
+        }
+    }
+
+    /// A client that calls one of the configured APIs only: relative URLs are appended to this base, and no other origin
+    /// sees the token. What is wrong with the base is said by [`send`](RequestBuilder::send).
+    #[must_use]
+    pub fn at(&self, base: impl Into<String>) -> Self {
+        Self {
+            base: Some(Arc::from(base.into())),
+            ..self.clone()
         }
     }
 
@@ -110,44 +151,47 @@ impl AuthenticatedClient {
     /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
     /// [`send`](RequestBuilder::send).
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
-        let inner = self
-            .resolve(url.as_ref())
+        let inner = resolve(&self.core, self.base.as_deref(), url.as_ref())
             .map(|url| self.core.api_http.request(method, url));
         RequestBuilder {
-            client: self.clone(),
+            caller: Caller::User(self.clone()),
             inner,
         }
     }
 
-    fn resolve(&self, text: &str) -> Result<Url, ApiError> {
-        let config = &self.core.config;
-        let url = if text.starts_with('/') {
-            let base = config.api_base.as_ref().ok_or(ApiError::NoBaseUrl)?;
-            Url::parse(&format!("{}{text}", base.as_str().trim_end_matches('/')))
-        } else {
-            Url::parse(text)
-        };
-        let url = url.map_err(|_| ApiError::BadUrl)?;
-        let origin = url.origin().ascii_serialization();
-        if config.api_origins.contains(&origin) {
-            Ok(url)
-        } else {
-            Err(ApiError::OriginNotAllowed { origin })
-        }
-    }
-
-    /// The access token, alive: refreshed first where it is not. For a client of one's own; never log it, and never send
-    /// it to a browser.
+    /// The access token that this client calls with, alive: refreshed, or exchanged, first where it is not. For a client
+    /// of one's own; never log it, and never send it to a browser.
     ///
     /// # Errors
     ///
     /// [`ApiError::Token`] where there is none that is alive.
     pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
+        if let Some(exchange) = &self.exchange {
+            return self.exchanged(exchange, None).await;
+        }
         let session = self.core.fresh(self.session()).await?;
         self.keep(session)
     }
 
+    async fn exchanged(
+        &self,
+        exchange: &TokenExchange,
+        refused: Option<&AccessToken>,
+    ) -> Result<AccessToken, ApiError> {
+        let refused = refused.map(|token| SecurityToken::new(token.expose()));
+        let (session, token) = self
+            .core
+            .exchanged_bearer(&self.session(), exchange, refused.as_ref())
+            .await
+            .map_err(ApiError::of_token)?;
+        self.note(session);
+        Ok(token)
+    }
+
     async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
+        if let Some(exchange) = &self.exchange {
+            return self.exchanged(exchange, Some(refused)).await;
+        }
         let session = self.session();
         let session = match &session.data.tokens.access {
             // Another call of this client has refreshed it already.
@@ -159,18 +203,158 @@ impl AuthenticatedClient {
 
     fn keep(&self, session: Session) -> Result<AccessToken, ApiError> {
         let token = session.data.tokens.access.clone();
+        self.note(session);
+        token.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
+    }
+
+    /// Remembers the session as it is now, unless a newer state of it is known.
+    fn note(&self, session: Session) {
         let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if session.record.version >= held.record.version {
             *held = session;
         }
-        drop(held);
-        token.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
+    }
+}
+
+/// The URL of a request, if it may be shown a token.
+fn resolve(core: &Core, base: Option<&str>, text: &str) -> Result<Url, ApiError> {
+    let config = &core.config;
+    let base = match base {
+        Some(base) => Some(Url::parse(base).map_err(|_| ApiError::BadUrl)?),
+        None => None,
+    };
+    let url = if text.starts_with('/') {
+        let base = base.as_ref().or(config.api_base.as_ref());
+        let base = base.ok_or(ApiError::NoBaseUrl)?;
+        Url::parse(&format!("{}{text}", base.as_str().trim_end_matches('/')))
+    } else {
+        Url::parse(text)
+    };
+    let url = url.map_err(|_| ApiError::BadUrl)?;
+    let origin = url.origin().ascii_serialization();
+    let is_within = base.is_none_or(|base| base.origin() == url.origin());
+    if is_within && config.api_origins.contains(&origin) {
+        Ok(url)
+    } else {
+        Err(ApiError::OriginNotAllowed { origin })
+    }
+}
+
+/// An HTTP client that calls downstream APIs with a token of the application's own
+/// ([`Auth::machine_client`](crate::Auth::machine_client)), whoever is signed in. As [`AuthenticatedClient`], it calls the
+/// configured APIs only, and where one answers 401, it asks for another token, once. Cheap to clone.
+#[derive(Clone)]
+pub struct MachineClient {
+    core: Arc<Core>,
+    credentials: Arc<ClientCredentials>,
+    base: Option<Arc<str>>,
+}
+
+impl fmt::Debug for MachineClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MachineClient")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MachineClient {
+    pub(crate) fn new(core: Arc<Core>, credentials: ClientCredentials) -> Self {
+        Self {
+            core,
+            credentials: Arc::new(credentials),
+            base: None,
+        }
+    }
+
+    /// A client that calls one of the configured APIs only; see [`AuthenticatedClient::at`].
+    #[must_use]
+    pub fn at(&self, base: impl Into<String>) -> Self {
+        Self {
+            base: Some(Arc::from(base.into())),
+            ..self.clone()
+        }
+    }
+
+    /// Begins a `GET` request. A URL that begins with `/` is appended to the first API's base URL.
+    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// Begins a `POST` request; see [`get`](Self::get) for the URL.
+    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
+    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
+    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
+    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
+    /// [`send`](RequestBuilder::send).
+    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+        let inner = resolve(&self.core, self.base.as_deref(), url.as_ref())
+            .map(|url| self.core.api_http.request(method, url));
+        RequestBuilder {
+            caller: Caller::Machine(self.clone()),
+            inner,
+        }
+    }
+
+    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ApiError> {
+        let refused = refused.map(|token| SecurityToken::new(token.expose()));
+        let token = self.core.machine_token(&self.credentials, refused.as_ref()).await;
+        token
+            .and_then(|token| Ok(token.access_token()?))
+            .map_err(ApiError::of_token)
+    }
+}
+
+/// Whose token goes along.
+enum Caller {
+    User(AuthenticatedClient),
+    Machine(MachineClient),
+}
+
+impl Caller {
+    fn core(&self) -> &Core {
+        match self {
+            Self::User(client) => &client.core,
+            Self::Machine(client) => &client.core,
+        }
+    }
+
+    async fn token(&self) -> Result<AccessToken, ApiError> {
+        match self {
+            Self::User(client) => client.access_token().await,
+            Self::Machine(client) => client.token(None).await,
+        }
+    }
+
+    async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
+        match self {
+            Self::User(client) => client.token_instead(refused).await,
+            Self::Machine(client) => client.token(Some(refused)).await,
+        }
     }
 
     /// The answer, with what it demands of the session's sign-in.
     fn answer(&self, mut response: reqwest::Response) -> ApiResponse {
-        if let Some(needs) = step_up::demanded(response.status(), response.headers()) {
-            let verdict = needs.of_api(&self.session(), self.core.clock.now());
+        if let Self::User(client) = self
+            && let Some(needs) = step_up::demanded(response.status(), response.headers())
+        {
+            let verdict = needs.of_api(&client.session(), client.core.clock.now());
             response.extensions_mut().insert(verdict);
         }
         ApiResponse(response)
@@ -179,7 +363,8 @@ impl AuthenticatedClient {
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
     /// shares it while that worker is busy. Dropping the call ends it.
     async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
-        let call = self.core.runtime.spawn(self.core.api_http.execute(request));
+        let core = self.core();
+        let call = core.runtime.spawn(core.api_http.execute(request));
         AbortOnDropHandle::new(call)
             .await
             .map_err(|_| ApiError::ShuttingDown)?
@@ -187,10 +372,10 @@ impl AuthenticatedClient {
     }
 }
 
-/// A request to be sent with the user's access token. Its methods are reqwest's.
+/// A request to be sent with an access token: the user's, or the application's own. Its methods are reqwest's.
 #[must_use]
 pub struct RequestBuilder {
-    client: AuthenticatedClient,
+    caller: Caller,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
 
@@ -208,7 +393,7 @@ impl RequestBuilder {
         }
     }
 
-    /// Adds a header. `Authorization` is replaced by the user's token.
+    /// Adds a header. `Authorization` is replaced by the token.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.map(|inner| inner.header(name.as_ref(), value.as_ref()))
     }
@@ -250,27 +435,27 @@ impl RequestBuilder {
     ///
     /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
-        let client = self.client;
+        let caller = self.caller;
         let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
         let again = request.try_clone();
-        let token = client.access_token().await?;
-        let response = client.execute(authorized(request, &token)).await?;
+        let token = caller.token().await?;
+        let response = caller.execute(authorized(request, &token)).await?;
         // RFC 9470 §3: another token of the same sign-in would not do.
         let is_refused = response.status() == StatusCode::UNAUTHORIZED
             && step_up::demanded(response.status(), response.headers()).is_none();
         let Some(again) = again.filter(|_| is_refused) else {
-            return Ok(client.answer(response));
+            return Ok(caller.answer(response));
         };
-        match client.token_instead(&token).await {
+        match caller.token_instead(&token).await {
             Ok(token) => {
-                let response = client.execute(authorized(again, &token)).await?;
-                Ok(client.answer(response))
+                let response = caller.execute(authorized(again, &token)).await?;
+                Ok(caller.answer(response))
             }
             // There is nothing to refresh with: the API's own answer is the answer.
             Err(ApiError::Token(error))
                 if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
             {
-                Ok(client.answer(response))
+                Ok(caller.answer(response))
             }
             Err(error) => Err(error),
         }
@@ -507,6 +692,10 @@ impl ApiError {
             },
             other => other,
         }
+    }
+
+    fn of_token(error: Error) -> Self {
+        Self::Token(Box::new(error))
     }
 
     fn of_call(error: reqwest::Error) -> Self {

@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod grants;
 mod login;
 mod provider;
 mod request;
@@ -113,6 +114,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         provider::CODES,
         revocation::CODES,
         api::CODES,
+        grants::CODES,
         setup::CODES,
         tokens::CLOCKS,
     ];

@@ -14,6 +14,7 @@ use crate::client_auth::ClientAuthentication;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
+use crate::grants::{FurtherConfig, FurtherProvider};
 use crate::http::{self, ProviderHttp};
 use crate::jose::{Algorithm, SigningKey};
 use crate::seal::SecretKeys;
@@ -165,6 +166,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Where the browser comes back to after the provider's sign-out: a path of this origin.
     pub(crate) post_logout_redirect: String,
+    pub(crate) further: Vec<(String, FurtherConfig)>,
+    pub(crate) share_machine_tokens: bool,
 }
 
 impl Config {
@@ -251,6 +254,8 @@ pub struct AuthBuilder {
     on_event: Vec<EventHook>,
     trusted_proxies: Option<String>,
     post_logout_redirect: String,
+    further: Vec<(String, FurtherProvider)>,
+    share_machine_tokens: bool,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
 }
@@ -304,6 +309,8 @@ impl Default for AuthBuilder {
             on_event: Vec::new(),
             trusted_proxies: None,
             post_logout_redirect: "/".to_owned(),
+            further: Vec::new(),
+            share_machine_tokens: false,
             clock: Clock::system(),
             runtime: None,
         }
@@ -557,6 +564,24 @@ impl AuthBuilder {
         self
     }
 
+    /// A provider that nobody signs in with, under a name of the application's own: for
+    /// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there. Of two with
+    /// one name the latter counts.
+    pub fn further_provider(mut self, name: impl Into<String>, provider: FurtherProvider) -> Self {
+        let name = name.into();
+        self.further.retain(|(held, _)| *held != name);
+        self.further.push((name, provider));
+        self
+    }
+
+    /// Shares the application's own tokens ([`ClientCredentials`](crate::grants::ClientCredentials)) with all instances
+    /// that have the same store and [secret](Self::secret): they lie in the store, sealed. Default: each instance has
+    /// its own.
+    pub fn share_machine_tokens(mut self) -> Self {
+        self.share_machine_tokens = true;
+        self
+    }
+
     /// The clock. Default: the system's; tests move their own.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -598,16 +623,7 @@ impl AuthBuilder {
             .and_then(|text| {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
-        let client_id = self
-            .client_id
-            .clone()
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| {
-                ConfigError::new(
-                    "AUTH_CLIENT_ID",
-                    "set it to the client id registered at the provider",
-                )
-            })?;
+        let client_id = self.checked_client_id()?;
         let authentication = self.authentication()?;
         let mut scopes = self.scopes.clone();
         if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
@@ -674,11 +690,22 @@ impl AuthBuilder {
                 .timeout(self.http_timeout)
                 .redirect(crate::client::same_origin_redirects())
         })?;
+        let further = self
+            .further
+            .into_iter()
+            .map(|(name, provider)| provider.check(&name).map(|config| (name, config)))
+            .collect::<Result<Vec<_>, _>>()?;
         let keys_given = self.keys.is_some();
         let store = match self.store {
             StoreChoice::Given(store) => store,
             StoreChoice::Url(url) => open_store(&url).await?,
         };
+        if self.share_machine_tokens && store.app_data().is_none() {
+            return Err(ConfigError::new(
+                "AUTH_STORE",
+                "this store keeps sessions only, and `share_machine_tokens` needs one that keeps data of the app's own",
+            ));
+        }
         let config = Config {
             cookies: CookieNames {
                 https: base_url.is_https(),
@@ -704,6 +731,8 @@ impl AuthBuilder {
             on_event: self.on_event,
             trusted_proxies,
             post_logout_redirect: self.post_logout_redirect,
+            further,
+            share_machine_tokens: self.share_machine_tokens,
         };
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);
@@ -716,7 +745,16 @@ impl AuthBuilder {
         Ok(auth)
     }
 
-    fn provider(&self) -> Result<ProviderConfig, ConfigError> {
+    pub(crate) fn checked_client_id(&self) -> Result<String, ConfigError> {
+        self.client_id.clone().filter(|id| !id.is_empty()).ok_or_else(|| {
+            ConfigError::new(
+                "AUTH_CLIENT_ID",
+                "set it to the client id registered at the provider",
+            )
+        })
+    }
+
+    pub(crate) fn provider(&self) -> Result<ProviderConfig, ConfigError> {
         match (&self.issuer, &self.authorization_url, &self.token_url) {
             (Some(_), Some(_), _) => Err(ConfigError::new(
                 "AUTH_AUTHORIZATION_URL",
@@ -748,7 +786,7 @@ impl AuthBuilder {
         }
     }
 
-    fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
+    pub(crate) fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
         let secret = self
             .client_secret
             .clone()

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crate::client::ApiError;
 use crate::csrf::CrossSite;
+use crate::grants::GrantError;
 use crate::login::LoginError;
 use crate::metadata::ProviderError;
 use crate::refresh::RefreshError;
 use crate::step_up::{Lack, StepUp, Verdict};
 use crate::store::StoreError;
+use crate::userinfo::UserinfoError;
 
 /// Why a request cannot be answered as asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,9 +42,21 @@ pub enum Error {
     /// A downstream API did not give what was asked.
     #[error("the call to the API failed")]
     Api(#[source] Arc<ApiError>),
+    /// A token by another grant could not be had. The session is kept.
+    #[error("no token was issued")]
+    Grant(#[source] Arc<GrantError>),
+    /// The userinfo endpoint did not say who the user is.
+    #[error("userinfo cannot be used")]
+    Userinfo(#[from] UserinfoError),
     /// The application is put together wrongly.
     #[error(transparent)]
     Setup(#[from] SetupError),
+}
+
+impl From<GrantError> for Error {
+    fn from(error: GrantError) -> Self {
+        Self::Grant(Arc::new(error))
+    }
 }
 
 impl From<LoginError> for Error {
@@ -203,6 +217,8 @@ impl Error {
             Self::Refresh(error) => error.code(),
             Self::Store(_) => "store.unavailable",
             Self::Api(error) => error.code(),
+            Self::Grant(error) => error.code(),
+            Self::Userinfo(error) => error.code(),
             Self::Setup(SetupError::LayerMissing) => "setup.layer_missing",
             Self::Setup(SetupError::CarrierMissing) => "setup.carrier_missing",
             Self::Setup(SetupError::AppDataUnsupported) => "setup.app_data_unsupported",
@@ -247,6 +263,8 @@ impl Error {
             Self::Refresh(error) => error.fault(),
             Self::Store(_) => Fault::Store,
             Self::Api(error) => error.fault(),
+            Self::Grant(error) => error.fault(),
+            Self::Userinfo(_) => Fault::Provider,
             Self::Setup(_) => Fault::Configuration,
         }
     }
@@ -262,6 +280,8 @@ impl Error {
             Self::Provider(error) => error.status(),
             Self::Refresh(_) | Self::Store(_) => 503,
             Self::Api(error) => error.status(),
+            Self::Grant(error) => error.status(),
+            Self::Userinfo(_) => 502,
             Self::Setup(_) => 500,
         }
     }
@@ -273,6 +293,7 @@ impl Error {
             Self::Login(error) => error.retry_after(),
             Self::Provider(error) => error.retry_after(),
             Self::Refresh(error) => error.retry_after(),
+            Self::Grant(error) => error.retry_after(),
             _ => None,
         };
         (self.status() == 503).then(|| asked.unwrap_or(RETRY_AFTER))

@@ -151,7 +151,8 @@ pub enum EndReason {
     GrantEnded,
     /// A refreshed ID token did not verify, or was another user's.
     IdTokenRefused,
-    /// Somebody, the same user perhaps, has signed in anew in the same browser.
+    /// Somebody, the same user perhaps, has signed in anew in the same browser, or the session has gone on with other tokens
+    /// under another identifier ([`Auth::switch`](crate::Auth::switch)).
     Replaced,
 }
 

@@ -178,7 +178,12 @@ fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAga
     };
     match error {
         Error::Api(_) if error.step_up().is_some() => sign_in(return_to, "Sign in again"),
-        Error::Provider(_) | Error::Refresh(_) | Error::Store(_) | Error::Api(_) => match again {
+        Error::Provider(_)
+        | Error::Refresh(_)
+        | Error::Store(_)
+        | Error::Api(_)
+        | Error::Grant(_)
+        | Error::Userinfo(_) => match again {
             Again::SamePage => Some(TryAgain {
                 href: String::new(),
                 label: "Try again",

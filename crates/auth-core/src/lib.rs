@@ -37,6 +37,7 @@ mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gate;
+pub mod grants;
 mod http;
 pub mod id_token;
 pub mod jose;
@@ -55,6 +56,7 @@ mod seal;
 pub mod secret;
 pub mod session;
 mod sign_in;
+mod signed_in;
 pub mod step_up;
 pub mod store;
 mod token;

@@ -51,12 +51,12 @@ use breaker::Breaker;
 use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
 
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
-const LEEWAY: Duration = Duration::from_secs(60);
+pub(crate) const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a lease lasts unless it is renewed; it is renewed at a third of that.
 const LEASE: Duration = Duration::from_secs(10);
 /// How long a holder believes in its lease, from before it asked for it: less than the store keeps it, by more than
 /// clocks can differ in speed. It is measured without a wall clock, for that may jump.
-const SEND_WITHIN: Duration = Duration::from_secs(8);
+pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(8);
 /// How long a flight waits for another instance's.
 pub(crate) const WAIT_FOR_HOLDER: Duration = Duration::from_secs(10);
 /// How the waiting begins and how it slows down.
@@ -482,7 +482,7 @@ impl Core {
         metadata.map_err(|error| self.provider_failed(key, error.into()))
     }
 
-    async fn acquire(&self, key: &SessionKey, seen: u64) -> Result<Acquired, StoreError> {
+    pub(crate) async fn acquire(&self, key: &SessionKey, seen: u64) -> Result<Acquired, StoreError> {
         let owner = LeaseOwner::from_u128(u128::from_ne_bytes(random_bytes()));
         let now = self.clock.now();
         self.store.acquire(key, seen, owner, LEASE, now).await
@@ -517,7 +517,7 @@ impl Core {
 
     /// Renews the lease for as long as it is polled. Once the token has left, losing the lease changes nothing any more:
     /// the compare-and-swap decides.
-    async fn keep_lease(&self, key: &SessionKey, lease: &Lease, guard: &SendGuard) {
+    pub(crate) async fn keep_lease(&self, key: &SessionKey, lease: &Lease, guard: &SendGuard) {
         loop {
             sleep(LEASE / 3).await;
             let asked_at = Instant::now();

@@ -29,6 +29,8 @@ pub(crate) enum Purpose {
     Carrier,
     /// What the app's own session holds; the context is its key in the store.
     AppData,
+    /// A token of the application's own that instances share; the context is its key in the store.
+    MachineToken,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::StepUp => b"auth-core step-up 1",
             Self::Carrier => b"auth-core session carrier 1",
             Self::AppData => b"auth-core app session 1",
+            Self::MachineToken => b"auth-core machine token 1",
         }
     }
 }

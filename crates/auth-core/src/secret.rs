@@ -53,13 +53,15 @@ secret_text! {
     AuthorizationCode;
     /// The verifier of an authorization request with PKCE (RFC 7636 §4.1).
     CodeVerifier;
+    /// A token of any kind, as token exchange has them (RFC 8693 §1).
+    SecurityToken;
 }
 
 /// Serializes secrets, for [`crate::seal`] only: what comes out must go straight under encryption.
 pub(crate) mod sealed {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use super::{AccessToken, CodeVerifier, IdToken, RefreshToken};
+    use super::{AccessToken, CodeVerifier, IdToken, RefreshToken, SecurityToken};
 
     pub(crate) trait Secret: Sized {
         fn wrap(text: String) -> Self;
@@ -78,7 +80,7 @@ pub(crate) mod sealed {
             }
         )*};
     }
-    secret!(AccessToken, RefreshToken, IdToken, CodeVerifier);
+    secret!(AccessToken, RefreshToken, IdToken, CodeVerifier, SecurityToken);
 
     pub(crate) fn serialize<T: Secret, S: Serializer>(secret: &T, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(secret.text())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::auth::Core;
 use crate::clock::Timestamp;
@@ -72,7 +73,14 @@ impl Core {
                 "access_token is missing",
             )))?;
         let identity = if self.provider.is_openid() {
-            self.identity_of_id_token(&metadata, &tokens, &access_token, response)
+            // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
+            // more, because `auth_time` is in whole ones.
+            let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
+            let demands = Demands {
+                nonce: Some(&attempt.nonce),
+                max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
+            };
+            self.identity_of_id_token(&metadata, &tokens, &access_token, &demands)
                 .await?
         } else {
             self.identity_of_plain_oauth(&metadata, &access_token).await?
@@ -198,27 +206,23 @@ impl Core {
         if is_same { AppData::Keep } else { AppData::End }
     }
 
-    async fn identity_of_id_token(
+    pub(crate) async fn identity_of_id_token(
         &self,
         metadata: &Metadata,
         tokens: &TokenResponse,
         access_token: &AccessToken,
-        response: &AuthorizationResponse,
+        demands: &Demands<'_>,
     ) -> Result<Identity, LoginError> {
         let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
-        let attempt = &response.attempt;
-        // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
-        // more, because `auth_time` is in whole ones.
-        let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
         let verify = |keys: &KeySet| {
             let expected = id_token::Expected {
                 issuer: metadata.issuer.as_str(),
                 client_id: &self.config.client_id,
-                nonce: Some(&attempt.nonce),
+                nonce: demands.nonce,
                 access_token: Some(access_token.expose()),
                 algorithms: self.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
-                max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
+                max_age: demands.max_age,
             };
             id_token::verify(token.expose(), keys, &expected, self.clock.now())
         };
@@ -312,6 +316,17 @@ impl Core {
         let Some(answer) = self.ask_userinfo(metadata, access_token).await? else {
             return Ok(None);
         };
+        Ok(Some(self.read_userinfo(metadata, &answer, subject, keys).await?))
+    }
+
+    /// What a userinfo answer says, if it is about this subject.
+    pub(crate) async fn read_userinfo(
+        &self,
+        metadata: &Metadata,
+        answer: &Answer,
+        subject: &str,
+        keys: &KeySet,
+    ) -> Result<Map<String, Value>, UserinfoError> {
         let media_type = answer.media_type();
         let parse = |keys: &KeySet| {
             userinfo::parse(
@@ -335,7 +350,7 @@ impl Core {
         {
             parsed = parse(&keys);
         }
-        Ok(Some(parsed?))
+        parsed
     }
 
     /// Asks the userinfo endpoint, once. `None` where there is none or it is not to be asked.
@@ -344,12 +359,19 @@ impl Core {
         metadata: &Metadata,
         access_token: &AccessToken,
     ) -> Result<Option<Answer>, UserinfoFailure> {
-        let Some(endpoint) = &metadata.userinfo_endpoint else {
-            return Ok(None);
-        };
-        if self.config.userinfo == UserinfoPolicy::Never {
-            return Ok(None);
+        match &metadata.userinfo_endpoint {
+            Some(endpoint) if self.config.userinfo != UserinfoPolicy::Never => {
+                self.get_userinfo(endpoint, access_token).await.map(Some)
+            }
+            _ => Ok(None),
         }
+    }
+
+    pub(crate) async fn get_userinfo(
+        &self,
+        endpoint: &Url,
+        access_token: &AccessToken,
+    ) -> Result<Answer, UserinfoFailure> {
         let http = &self.registration.http;
         let request = http
             .get(endpoint)
@@ -359,13 +381,13 @@ impl Core {
             Ok(answer) if answer.is_outage() => {
                 Err(UserinfoFailure::Outage(Outage::Status(answer.status.as_u16())))
             }
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => Ok(answer),
             Err(cause) => Err(UserinfoFailure::Outage(cause)),
         }
     }
 
     /// Lets the app's hook see the sign-in, change it, or refuse it.
-    async fn shape(
+    pub(crate) async fn shape(
         &self,
         metadata: &Metadata,
         tokens: &TokenResponse,
@@ -424,15 +446,21 @@ impl<E: Into<LoginError>> From<E> for FailedSignIn {
 /// Claims that belong to the protocol message, not to the user.
 pub(crate) const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
+/// What an ID token has to say besides what every one has to.
+pub(crate) struct Demands<'a> {
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) max_age: Option<Duration>,
+}
+
 /// Who has signed in, and how that is known.
-struct Identity {
-    subject: String,
-    sid: Option<String>,
-    auth_time: Option<Timestamp>,
-    acr: Option<String>,
-    audience: Vec<String>,
+pub(crate) struct Identity {
+    pub(crate) subject: String,
+    pub(crate) sid: Option<String>,
+    pub(crate) auth_time: Option<Timestamp>,
+    pub(crate) acr: Option<String>,
+    pub(crate) audience: Vec<String>,
     /// When the provider ends its session (`session_expiry`).
-    session_expiry: Option<Timestamp>,
+    pub(crate) session_expiry: Option<Timestamp>,
     claims: Map<String, Value>,
     id_token_claims: Option<Map<String, Value>>,
     userinfo: Option<Map<String, Value>>,
@@ -478,8 +506,14 @@ impl Identity {
         }
     }
 
+    /// The `nonce` of the ID token, where it has one.
+    pub(crate) fn nonce(&self) -> Option<String> {
+        let nonce = self.id_token_claims.as_ref()?.get("nonce")?;
+        nonce.as_str().map(str::to_owned)
+    }
+
     /// `sub`, or `id` as providers without OpenID Connect call it; nobody where there is neither.
-    fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
+    pub(crate) fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
         let subject = ["sub", "id"]
             .iter()
             .find_map(|name| match claims.get(*name)? {
@@ -505,7 +539,7 @@ impl Identity {
 
 /// Why there is no userinfo.
 #[derive(Debug, thiserror::Error)]
-enum UserinfoFailure {
+pub(crate) enum UserinfoFailure {
     #[error("the userinfo endpoint cannot be used at present")]
     Outage(#[source] Outage),
     #[error(transparent)]

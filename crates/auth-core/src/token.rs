@@ -187,6 +187,18 @@ impl Registration {
         guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
+        self.tokens_with(metadata, request, None, guard, now).await
+    }
+
+    /// The same, with a bearer token in the `Authorization` header, where the client's own credentials do not stand there.
+    pub(crate) async fn tokens_with(
+        &self,
+        metadata: &Metadata,
+        request: TokenRequest<'_>,
+        bearer: Option<&AccessToken>,
+        guard: Option<&SendGuard>,
+        now: Timestamp,
+    ) -> Result<TokenResponse, TokenError> {
         let mut form = vec![("grant_type", request.grant_type)];
         form.extend(request.parameters);
         let answer = self
@@ -195,6 +207,7 @@ impl Registration {
                 metadata,
                 &metadata.token_endpoint,
                 &form,
+                bearer,
                 guard,
                 now,
             )
@@ -215,7 +228,7 @@ impl Registration {
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
         let answer = self
-            .post(Asked::Revocation, metadata, endpoint, &form, None, now)
+            .post(Asked::Revocation, metadata, endpoint, &form, None, None, now)
             .await?;
         if answer.status.is_success() {
             return Ok(Revoked::Yes);
@@ -237,7 +250,7 @@ impl Registration {
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
         let answer = self
-            .post(Asked::Introspection, metadata, endpoint, &form, None, now)
+            .post(Asked::Introspection, metadata, endpoint, &form, None, None, now)
             .await?;
         read_introspection(&answer)
     }
@@ -249,6 +262,7 @@ impl Registration {
         metadata: &Metadata,
         endpoint: &Url,
         form: &[(&str, &str)],
+        bearer: Option<&AccessToken>,
         guard: Option<&SendGuard>,
         now: Timestamp,
     ) -> Result<Answer, TokenError> {
@@ -271,6 +285,8 @@ impl Registration {
             .header(ACCEPT, "application/json");
         if let Some(value) = credentials.authorization {
             request = request.header(AUTHORIZATION, value);
+        } else if let Some(token) = bearer {
+            request = request.bearer_auth(token.expose());
         }
         let (result, left) = match guard {
             None => (self.http.send(asked, request).await, Left::No),

@@ -76,6 +76,9 @@ pub(crate) fn merge(claims: &mut Map<String, Value>, userinfo: Map<String, Value
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserinfoError {
+    /// The provider names no userinfo endpoint.
+    #[error("the provider has no userinfo endpoint")]
+    NoEndpoint,
     /// The status is not 200: refused, redirected or broken.
     #[error("the userinfo endpoint answered with status {status}")]
     Refused {
@@ -111,7 +114,7 @@ impl UserinfoError {
     #[must_use]
     pub const fn fails_sign_in(self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NotJson | Self::NotObject => false,
+            Self::NoEndpoint | Self::Refused { .. } | Self::NotJson | Self::NotObject => false,
             Self::SubjectMissing
             | Self::SubjectMismatch
             | Self::SignatureInvalid(_)
@@ -124,6 +127,7 @@ impl UserinfoError {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Self::NoEndpoint => "userinfo.no_endpoint",
             Self::Refused { .. } => "userinfo.refused",
             Self::NotJson => "userinfo.not_json",
             Self::NotObject => "userinfo.not_object",
@@ -148,18 +152,23 @@ impl From<ObjectError> for UserinfoError {
 /// Every code of [`UserinfoError::code`] with its cause and its mend, for the pages that explain them.
 pub(crate) static CODES: &[(&str, &str, &str)] = &[
     (
+        "userinfo.no_endpoint",
+        "The application asked who the user is, and the provider names no userinfo endpoint.",
+        "Set `AUTH_USERINFO_URL`, or use the claims of the session.",
+    ),
+    (
         "userinfo.refused",
-        "The userinfo endpoint answered with another status than 200; the sign-in went on without its claims.",
+        "The userinfo endpoint answered with another status than 200; a sign-in goes on without its claims.",
         "Check that the access token's scopes include `openid`, and that the userinfo endpoint is the provider's own.",
     ),
     (
         "userinfo.not_json",
-        "The userinfo answer is not JSON; the sign-in went on without its claims.",
+        "The userinfo answer is not JSON; a sign-in goes on without its claims.",
         "Check that the userinfo endpoint is the provider's own and answers with `application/json`.",
     ),
     (
         "userinfo.not_object",
-        "The userinfo answer is JSON, but not an object of distinct members; the sign-in went on without its claims.",
+        "The userinfo answer is JSON, but not an object of distinct members; a sign-in goes on without its claims.",
         "Check that the userinfo endpoint is the provider's own.",
     ),
     (

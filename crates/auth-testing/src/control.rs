@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::api;
 use crate::params::Params;
-use crate::provider::Provider;
 use crate::provider::client::Client;
 use crate::provider::jwt::Signature;
 use crate::provider::keys::{OldKeys, SigningAlgorithm, SigningKey};
+use crate::provider::{DevProvider, Provider};
 use crate::server::Server;
 use crate::traffic::{GATE_WAIT, Gate, Side};
 use crate::wire::Wire;
@@ -433,6 +433,13 @@ impl Control {
     /// Registers a client, in place of the one with the same id.
     pub fn register(&self, client: Client) {
         self.provider.register(client);
+    }
+
+    /// Takes the other provider's access tokens and ID tokens in exchange for tokens of its own (RFC 8693), and its ID
+    /// tokens as assertions (RFC 7523).
+    pub fn trust(&self, other: &DevProvider) {
+        let other = Arc::clone(&other.control().provider);
+        self.provider.settings().trusted.push(other);
     }
 
     /// Registers one more redirect URI for a client. Unknown clients stay unknown.

@@ -12,13 +12,14 @@ use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
+use auth_actix::core::grants::ClientCredentials;
 use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
 };
 use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
-    PURPOSES, Setup,
+    PURPOSES, SecondApi, Setup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let site = Data::new(Site {
         auth: auth.clone(),
         metrics: setup.metrics.clone(),
+        second_api: setup.second_api.clone(),
         dev: setup.dev.clone(),
     });
     let app = move || {
@@ -98,6 +100,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
 struct Site {
     auth: Auth,
     metrics: Metrics,
+    second_api: SecondApi,
     dev: Option<DevInfo>,
 }
 
@@ -134,6 +137,8 @@ fn routes(config: &mut ServiceConfig) {
                 .head(dashboard_data),
         )
         .service(web::resource("/api/step-up").get(step_up).head(step_up))
+        .service(web::resource("/api/exchange").get(exchange).head(exchange))
+        .service(web::resource("/api/machine").get(machine).head(machine))
         .service(web::resource("/api/revoke").post(revoke))
         .service(web::resource("/api/events").get(events).head(events))
         .service(
@@ -243,6 +248,20 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
     Ok(Json(answer))
+}
+
+async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let api = api
+        .for_audience(&site.second_api.audience)
+        .at(&site.second_api.url);
+    let whoami = api.get("/whoami").accept("application/json").send().await?;
+    Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
+}
+
+async fn machine(site: Data<Site>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
+    let api = site.auth.machine_client(ClientCredentials::new());
+    let machine = api.get("/machine").accept("application/json").send().await?;
+    Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<HttpResponse, AuthError> {

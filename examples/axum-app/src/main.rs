@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth_axum::core::grants::ClientCredentials;
 use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
     RequireAuth, SessionInfo, require,
@@ -18,7 +19,7 @@ use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
 use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
-    PURPOSES, Setup,
+    PURPOSES, SecondApi, Setup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -82,6 +83,7 @@ async fn grace_is_over(stopped: tokio::sync::oneshot::Receiver<()>) {
 struct App {
     auth: Auth,
     metrics: Metrics,
+    second_api: Arc<SecondApi>,
     dev: Option<Arc<DevInfo>>,
 }
 
@@ -90,6 +92,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
     let app = App {
         auth: auth.clone(),
         metrics: setup.metrics.clone(),
+        second_api: Arc::new(setup.second_api.clone()),
         dev: setup.dev.clone().map(Arc::new),
     };
     let router = Router::new()
@@ -107,6 +110,8 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route("/api/me", get(me))
         .route("/api/dashboard", get(dashboard_data))
         .route("/api/step-up", get(step_up))
+        .route("/api/exchange", get(exchange))
+        .route("/api/machine", get(machine))
         .route("/api/revoke", post(revoke))
         .route("/api/events", get(events))
         .route("/api/sessions", get(list_sessions).delete(end_others))
@@ -227,6 +232,18 @@ async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthErr
 async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
     Ok(Json(answer))
+}
+
+async fn exchange(State(app): State<App>, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let api = api.for_audience(&app.second_api.audience).at(&app.second_api.url);
+    let whoami = api.get("/whoami").accept("application/json").send().await?;
+    Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
+}
+
+async fn machine(State(app): State<App>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
+    let api = app.auth.machine_client(ClientCredentials::new());
+    let machine = api.get("/machine").accept("application/json").send().await?;
+    Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 
 async fn revoke(State(app): State<App>, user: RequireAuth) -> Result<StatusCode, AuthError> {

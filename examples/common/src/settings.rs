@@ -21,6 +21,8 @@ pub struct Setup {
     pub carrier: Carrier,
     /// What `GET /metrics` shows.
     pub metrics: Metrics,
+    /// The second API, reached by token exchange.
+    pub second_api: SecondApi,
     /// What the home page says of the development provider, where it runs.
     pub dev: Option<DevInfo>,
     /// The development provider itself; it stops when this is dropped.
@@ -36,6 +38,15 @@ pub enum Carrier {
     Cookie,
     /// The framework's session layer.
     Framework,
+}
+
+/// The API that takes exchanged tokens.
+#[derive(Clone, Debug, Default)]
+pub struct SecondApi {
+    /// Its base URL, `API2_URL`; empty where there is none.
+    pub url: String,
+    /// The audience of its tokens, `AUTH_EXCHANGE_AUDIENCE`; its URL where that is not set.
+    pub audience: String,
 }
 
 /// The development provider as the home page shows it.
@@ -106,6 +117,10 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     } else {
         Some(start_provider(&base_url).await?)
     };
+    let mut second_api = SecondApi {
+        url: env::variable("API2_URL")?.unwrap_or_default(),
+        ..SecondApi::default()
+    };
     if let Some(provider) = &provider {
         builder = builder
             .issuer(provider.issuer())
@@ -113,9 +128,17 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
         if env::variable("API_URL")?.is_none() {
             builder = builder.api(provider.api_url());
         }
-        if env::variable("API2_URL")?.is_none() {
+        if second_api.url.is_empty() {
             builder = builder.other_api(provider.api2_url());
+            provider.api2_url().clone_into(&mut second_api.url);
         }
+        provider.api2_url().clone_into(&mut second_api.audience);
+    }
+    if let Some(audience) = env::variable("AUTH_EXCHANGE_AUDIENCE")? {
+        second_api.audience = audience;
+    }
+    if second_api.audience.is_empty() {
+        second_api.audience.clone_from(&second_api.url);
     }
     let metrics = Metrics::install();
     let auth = builder.build().await?;
@@ -130,6 +153,7 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
         auth,
         carrier,
         metrics,
+        second_api,
         dev,
         provider,
     })

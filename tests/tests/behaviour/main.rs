@@ -15,6 +15,7 @@ mod events;
 mod evidence;
 mod explainer;
 mod gates;
+mod grants;
 mod headers;
 mod hostile;
 mod id_token;
@@ -200,6 +201,23 @@ behaviour! {
             every_answer_that_sets_a_cookie_or_redirects_may_not_be_stored,
             users_at_the_same_time_are_given_their_own_tokens,
             a_sign_out_leads_where_the_settings_say,
+        }
+        grants {
+            the_users_token_is_exchanged_for_the_second_api,
+            the_applications_own_token_is_one_for_all_users,
+            two_hundred_requests_make_one_request_for_a_token,
+            a_dead_session_token_is_refreshed_before_it_is_exchanged,
+            a_refusal_is_a_502_and_signs_nobody_out,
+            an_audience_that_the_provider_does_not_know_is_a_502,
+            a_provider_that_is_down_is_503_and_soon_works_again,
+            a_token_still_good_is_used_while_the_provider_is_down,
+            an_answer_that_is_not_what_was_asked_for_is_a_502,
+            a_token_that_has_died_is_replaced,
+            a_sign_out_ends_the_exchanged_token,
+            an_api_that_refuses_the_token_is_asked_twice_and_no_more,
+            a_failing_api_is_a_502_and_its_refusals_pass,
+            two_instances_serve_one_session,
+            a_public_client_gets_no_token_of_its_own,
         }
         evidence {
             what_libraries_trace_is_searched_too,

@@ -44,6 +44,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::SetupError",
             "auth_core::SignError",
             "auth_core::TokenErrorCode",
+            "auth_core::TokenType",
             "auth_core::Turn",
             "auth_core::UnsupportedAlgorithm",
             "auth_core::UrlError",
@@ -76,6 +77,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_axum::RequireLayer",
             "auth_axum::RequireService",
             "auth_core::BaseUrl",
+            "auth_core::ClientCredentials",
             "auth_core::Gate",
             "auth_core::Issuer",
             "auth_core::NotAllowed",
@@ -113,6 +115,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_axum::AppSessionService",
             "auth_axum::AuthService",
         ],
+    ),
+    (
+        "shows the session alone, which is formatted here",
+        &["auth_actix::SwitchSession", "auth_axum::SwitchSession"],
     ),
     (
         "handed out by no public function; `id_token::tests::debug_shows_issuer_and_subject_only` formats it",

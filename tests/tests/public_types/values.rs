@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use auth_axum::AuthExt as _;
 use auth_core::clock::{TestClock, Timestamp};
+use auth_core::grants::{
+    ClientCredentials, CustomGrant, FurtherProvider, Presented, TokenExchange, TokenType,
+};
 use auth_core::jose::SigningKey;
 use auth_core::login::LoginError;
 use auth_core::refresh::RefreshError;
 use auth_core::reply::SessionChange;
 use auth_core::request::{RequestHead, RouteRequest};
 use auth_core::secret::{
-    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, IdToken, RefreshToken, SessionId,
+    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, IdToken, RefreshToken, SecurityToken,
+    SessionId,
 };
 use auth_core::session::SignIn;
 use auth_core::store::{
@@ -80,6 +84,7 @@ fn plain(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.value(&ClientSecret::new(PAYLOAD));
     shown.value(&AuthorizationCode::new(PAYLOAD));
     shown.value(&CodeVerifier::new(PAYLOAD));
+    shown.value(&SecurityToken::new(PAYLOAD));
     shown.value(&SecretKeys::from_hex(KEY).unwrap());
     shown.error(&SecretKeys::from_hex(&KEY[..60]).unwrap_err());
     shown.error(&SecretKeys::from_hex(&KEY.replace('f', "g")).unwrap_err());
@@ -245,6 +250,8 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.texts.append(&mut signing_in.lock().unwrap().texts);
 
     session(shown, &auth, &id).await;
+    let id = grants(shown, &auth, &id).await;
+    secrets.push(id.expose());
     records(shown, &open().await, &id, clock.clock().now()).await;
     app_sessions(shown, secrets, &auth).await;
     failures(shown, (&auth, open().await), &provider, &clock, &id).await;
@@ -317,6 +324,41 @@ async fn session(shown: &mut Shown, auth: &Auth, id: &SessionId) {
     shown.value(&auth_actix::MaybeAuth(Some(user)));
     shown.value(&auth_actix::PeekSession(Some(session)));
     shown.value(&auth_actix::AuthenticatedClient(client));
+}
+
+/// Tokens by other grants; gives the identifier that the session has afterwards.
+async fn grants(shown: &mut Shown, auth: &Auth, id: &SessionId) -> SessionId {
+    let session = auth.authenticate(Some(id)).await.unwrap();
+    let given = Presented::Given(SecurityToken::new(PAYLOAD), TokenType::Jwt);
+    shown.value(&given);
+    let exchange = TokenExchange::new().subject(given.clone()).actor(given);
+    shown.value(&exchange);
+    let error = auth.exchange(&session, &exchange).await.unwrap_err();
+    let Error::Grant(grant) = &error else {
+        panic!("{error:?}")
+    };
+    shown.error(&**grant);
+    shown.error(&error);
+    let credentials = ClientCredentials::new().scopes("machine");
+    let token = auth.machine_token(&credentials).await.unwrap();
+    shown.value(&token);
+    shown.value(token.token());
+    shown.value(&auth.machine_client(credentials));
+    shown.value(&FurtherProvider::issuer("https://id.example").client("types", Some(CLIENT_SECRET)));
+    let grant = CustomGrant::new("organization_switch")
+        .template("client_secret", "{{clientSecret}}")
+        .template("token", "{{accessToken}}")
+        .param("note", PAYLOAD)
+        .param("switching_organization", "one");
+    shown.value(&grant);
+    let switched = auth.switch(&session, &grant).await.unwrap();
+    shown.value(&switched);
+    let harmless = CustomGrant::new("client_credentials");
+    shown.value(&auth.custom_grant(&switched.session, &harmless).await.unwrap());
+    let SessionChange::Set { id, .. } = switched.change else {
+        panic!("the identifier stays");
+    };
+    id
 }
 
 /// The record as a store holds it, opened.

@@ -9,9 +9,11 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware, rt};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream};
+use auth_actix::core::error::NotAllowed;
+use auth_actix::core::grants::CustomGrant;
 use auth_actix::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
-    UntilEnded, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
+    SwitchSession, UntilEnded, require,
 };
 use serde_json::Value;
 
@@ -135,7 +137,9 @@ fn flash(config: &mut ServiceConfig) {
         .route("/flash", web::post().to(leave_flash))
         .route("/flash", web::get().to(read_flash))
         .route("/clear", web::post().to(clear))
-        .route("/huge", web::post().to(huge));
+        .route("/huge", web::post().to(huge))
+        .route("/switch", web::post().to(switch))
+        .route("/switch-and-fail", web::post().to(switch_and_fail));
 }
 
 fn routes(config: &mut ServiceConfig) {
@@ -153,6 +157,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/everything", web::get().to(everything))
         .route("/api", web::get().to(api))
         .route("/socket", web::get().to(socket))
+        .route("/organization", web::get().to(organization))
         .service(
             web::scope("/nested").service(
                 web::scope("/deep")
@@ -272,6 +277,26 @@ async fn everything(
 
 async fn api(api: AuthenticatedClient) -> Result<web::Json<Value>, AuthError> {
     Ok(web::Json(api.get("/users/me").send().await?.json().await?))
+}
+
+async fn organization(user: RequireAuth) -> String {
+    user.claims.str("org_id").unwrap_or("none").to_owned()
+}
+
+fn other_organization() -> CustomGrant {
+    CustomGrant::new("organization_switch")
+        .template("token", "{{accessToken}}")
+        .param("switching_organization", "org-7")
+}
+
+async fn switch(session: SwitchSession) -> Result<String, AuthError> {
+    assert_eq!(session.session().subject(), "ada");
+    Ok(session.switch(&other_organization()).await?.subject().to_owned())
+}
+
+async fn switch_and_fail(session: SwitchSession) -> Result<HttpResponse, AuthError> {
+    session.switch(&other_organization()).await?;
+    Err(Error::from(NotAllowed::Role).into())
 }
 
 async fn leave_flash(session: Session, text: String) -> actix_web::Result<HttpResponse> {

@@ -118,6 +118,55 @@ async fn an_app_session_is_renewed_at_sign_in_and_ends_with_the_user() {
 }
 
 #[tokio::test]
+async fn a_switch_gives_the_browser_a_new_identifier_and_keeps_the_apps_own_session() {
+    for carrier in CARRIERS {
+        for (path, status) in [("/switch", 200), ("/switch-and-fail", 403)] {
+            let world = World::start(carrier).await;
+            let mut browser = world.browser();
+            assert_eq!(browser.post(path).await.status, 401, "{carrier:?}");
+            browser.sign_in("/").await;
+            let has_own = carrier != Carrier::Cookie;
+            if has_own {
+                assert_eq!(browser.post("/flash").await.status, 204);
+            }
+            assert_eq!(browser.script("/organization").await.body, "none");
+            let old = browser.cookies.clone();
+            let answer = browser.post(path).await;
+            assert_eq!(answer.status, status, "{carrier:?} {path}: {}", answer.body);
+            assert_eq!(answer.header("cache-control"), "no-store");
+            assert_ne!(browser.cookies, old, "{carrier:?} {path}");
+            assert_eq!(
+                browser.script("/organization").await.body,
+                "org-7",
+                "{carrier:?} {path}"
+            );
+            if has_own {
+                assert_eq!(browser.script("/flash").await.body, "saved", "{carrier:?} {path}");
+            }
+            // The old identifier lets nobody in.
+            browser.cookies = old;
+            assert_eq!(browser.script("/me").await.status, 401, "{carrier:?} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_is_refused_changes_nothing() {
+    for carrier in CARRIERS {
+        let world = World::start(carrier).await;
+        let mut browser = world.browser();
+        browser.sign_in("/").await;
+        let before = browser.cookies.clone();
+        let refused = Fault::oauth(400, "invalid_grant");
+        world.provider.control().fail_next(Endpoint::Token, 1, refused);
+        let answer = browser.post("/switch").await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "grant.refused"));
+        assert_eq!(browser.cookies, before, "{carrier:?}");
+        assert_eq!(browser.script("/organization").await.body, "none");
+    }
+}
+
+#[tokio::test]
 async fn a_late_write_brings_no_session_back_and_leaves_the_cookie_alone() {
     for carrier in APP_SESSIONS {
         for ending in ["sign-out", "sign-in"] {

@@ -2,9 +2,11 @@
 
 use std::net::TcpListener;
 
+use auth_axum::core::error::NotAllowed;
+use auth_axum::core::grants::CustomGrant;
 use auth_axum::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, UntilEnded,
-    require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, PeekSession, RequireAuth,
+    SwitchSession, UntilEnded, require,
 };
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -118,6 +120,9 @@ fn router() -> Router {
         .route("/peek", get(peek).post(peek))
         .route("/everything", get(everything))
         .route("/api", get(api))
+        .route("/organization", get(organization))
+        .route("/switch", post(switch))
+        .route("/switch-and-fail", post(switch_and_fail))
         .route("/flash", get(read_flash).post(leave_flash))
         .route("/clear", post(clear))
         .route("/huge", post(huge))
@@ -205,6 +210,26 @@ async fn everything(
 
 async fn api(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
     Ok(Json(api.get("/users/me").send().await?.json().await?))
+}
+
+async fn organization(user: RequireAuth) -> String {
+    user.claims.str("org_id").unwrap_or("none").to_owned()
+}
+
+fn other_organization() -> CustomGrant {
+    CustomGrant::new("organization_switch")
+        .template("token", "{{accessToken}}")
+        .param("switching_organization", "org-7")
+}
+
+async fn switch(session: SwitchSession) -> Result<String, AuthError> {
+    assert_eq!(session.session().subject(), "ada");
+    Ok(session.switch(&other_organization()).await?.subject().to_owned())
+}
+
+async fn switch_and_fail(session: SwitchSession) -> Result<(), AuthError> {
+    session.switch(&other_organization()).await?;
+    Err(Error::from(NotAllowed::Role).into())
 }
 
 async fn leave_flash(session: Session, text: String) -> Result<StatusCode, AuthError> {

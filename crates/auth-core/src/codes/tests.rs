@@ -49,6 +49,7 @@ fn the_codes_of_the_sources_and_the_explained_ones_are_the_same() {
         include_str!("../client.rs"),
         include_str!("../error.rs"),
         include_str!("../failure.rs"),
+        include_str!("../grants.rs"),
         include_str!("../id_token.rs"),
         include_str!("../login.rs"),
         include_str!("../logout.rs"),

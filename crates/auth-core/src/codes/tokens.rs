@@ -37,7 +37,7 @@ pub(super) fn all() -> impl Iterator<Item = Explanation> {
                 | "id_token.expired"
                 | "id_token.iat_too_old" => "The clocks do not agree",
                 "id_token.auth_time_too_old" => "Please prove once more that it is you",
-                "userinfo.refused" | "userinfo.not_json" | "userinfo.not_object" => {
+                "userinfo.no_endpoint" | "userinfo.refused" | "userinfo.not_json" | "userinfo.not_object" => {
                     "Some of your details could not be read"
                 }
                 _ => "The sign-in service's answer cannot be trusted",

@@ -219,6 +219,7 @@ fn userinfo_never_sets_claims_of_the_token_or_roles() {
 #[test]
 fn every_error_has_a_documented_code_of_its_own() {
     let errors = [
+        UserinfoError::NoEndpoint,
         UserinfoError::Refused { status: 500 },
         UserinfoError::NotJson,
         UserinfoError::NotObject,

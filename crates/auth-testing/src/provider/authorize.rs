@@ -374,6 +374,7 @@ impl Provider {
             nonce: request.nonce.clone(),
             authentication: session.sign_on.clone(),
             resource: request.resource.clone(),
+            organization: None,
         };
         let binding = CodeBinding {
             redirect_uri: request.target.redirect_uri.clone(),

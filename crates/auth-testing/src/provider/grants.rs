@@ -13,6 +13,8 @@ pub(crate) struct Grant {
     pub(crate) nonce: Option<String>,
     pub(crate) authentication: SignOn,
     pub(crate) resource: Vec<String>,
+    /// The organization that the user has switched to.
+    pub(crate) organization: Option<String>,
 }
 
 /// How and when the user signed in at the provider.
@@ -138,6 +140,15 @@ impl Grants {
 
     /// Opens the grant that `code` stands for.
     pub(crate) fn open(&mut self, code: &str, grant: Grant) -> GrantId {
+        let id = self.begin(grant);
+        if let Some(code) = self.codes.get_mut(code) {
+            code.redeemed = Some(Some(id));
+        }
+        id
+    }
+
+    /// Begins a grant that no code stands for.
+    pub(crate) fn begin(&mut self, grant: Grant) -> GrantId {
         self.next_id += 1;
         let id = GrantId(self.next_id);
         self.grants.insert(
@@ -147,9 +158,6 @@ impl Grants {
                 revoked: false,
             },
         );
-        if let Some(code) = self.codes.get_mut(code) {
-            code.redeemed = Some(Some(id));
-        }
         id
     }
 

@@ -8,6 +8,7 @@ pub(crate) use console::LIFETIMES;
 mod discovery;
 mod end_session;
 pub(crate) mod error;
+mod extension;
 pub(crate) mod grants;
 pub(crate) mod jwt;
 pub(crate) mod keys;
@@ -327,6 +328,8 @@ pub(crate) struct Settings {
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
+    /// Providers whose tokens this one takes in exchange for its own.
+    pub(crate) trusted: Vec<Arc<Provider>>,
 }
 
 impl Default for Settings {
@@ -341,6 +344,7 @@ impl Default for Settings {
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
+            trusted: Vec::new(),
         }
     }
 }

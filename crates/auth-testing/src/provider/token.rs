@@ -17,6 +17,7 @@ use super::Provider;
 use super::client::{Authentication, Client};
 use super::discovery::{SCOPES, changed};
 use super::error::{OauthError, no_store};
+use super::extension::JWT_BEARER;
 use super::grants::{Grant, GrantId, Refused};
 use super::jwt::Signature;
 use super::keys::SigningAlgorithm;
@@ -28,6 +29,7 @@ use crate::random;
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// The type of the tokens exchanged (RFC 8693 §3).
 const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// ID tokens live this long.
 const ID_TOKEN_LIFETIME_SECS: i64 = 3600;
 
@@ -49,15 +51,15 @@ pub(crate) async fn token(
 }
 
 /// An access token to be issued.
-struct AccessTokenRequest<'a> {
-    client_id: &'a str,
-    sub: &'a str,
-    scope: &'a [String],
-    audience: Value,
+pub(super) struct AccessTokenRequest<'a> {
+    pub(super) client_id: &'a str,
+    pub(super) sub: &'a str,
+    pub(super) scope: &'a [String],
+    pub(super) audience: Value,
     /// The grant it ends with, and what it tells about the sign-in.
-    grant: Option<(GrantId, &'a Grant)>,
+    pub(super) grant: Option<(GrantId, &'a Grant)>,
     /// More claims, such as `act`.
-    extra: Map<String, Value>,
+    pub(super) extra: Map<String, Value>,
 }
 
 impl Provider {
@@ -76,6 +78,9 @@ impl Provider {
             Some("refresh_token") => self.refresh(&client, &form),
             Some("client_credentials") => self.client_credentials(&client, &form),
             Some(TOKEN_EXCHANGE) => self.exchange(&client, &form),
+            Some(JWT_BEARER) => self.redeem_assertion(&client, &form),
+            Some("organization_switch") => self.switch_organization(&client, &form),
+            Some("account_switch") => self.switch_account(&client, &form),
             Some(_) => Err(OauthError::new("unsupported_grant_type", "unknown grant_type")),
             None => Err(OauthError::invalid_request("grant_type is missing")),
         }
@@ -159,21 +164,39 @@ impl Provider {
         Ok(self.answer(token, expires_in, &scope))
     }
 
-    /// RFC 8693, access token for access token; the client becomes the actor.
+    /// RFC 8693: an access token of this provider's, or any token of a trusted one, for an access token. The actor is the
+    /// subject of the actor token, or else the client.
     fn exchange(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
         let missing = |what| OauthError::invalid_request(what);
         let subject_token = form
             .one("subject_token")?
             .ok_or(missing("subject_token is missing"))?;
-        if form.one("subject_token_type")? != Some(ACCESS_TOKEN_TYPE) {
-            return Err(missing("subject_token_type must be access_token"));
+        if !matches!(
+            form.one("subject_token_type")?,
+            Some(ACCESS_TOKEN_TYPE | ID_TOKEN_TYPE)
+        ) {
+            return Err(missing("subject_token_type must be access_token or id_token"));
         }
         if !matches!(form.one("requested_token_type")?, None | Some(ACCESS_TOKEN_TYPE)) {
             return Err(missing("requested_token_type must be access_token"));
         }
-        let subject = self
-            .access_token(subject_token)
-            .map_err(|_| OauthError::invalid_request("the subject_token is not good"))?;
+        let subject = match self.trusted_subject(subject_token) {
+            Some(sub) => AccessToken {
+                claims: Map::from_iter([("sub".to_owned(), json!(sub))]),
+            },
+            None => self
+                .access_token(subject_token)
+                .map_err(|_| OauthError::invalid_request("the subject_token is not good"))?,
+        };
+        let actor = match (form.one("actor_token")?, form.one("actor_token_type")?) {
+            (None, None) => client.id.clone(),
+            (Some(token), Some(ACCESS_TOKEN_TYPE)) => self
+                .access_token(token)
+                .map_err(|_| OauthError::invalid_request("the actor_token is not good"))?
+                .text("sub")
+                .to_owned(),
+            _ => return Err(missing("actor_token and actor_token_type belong together")),
+        };
         let targets: Vec<&str> = form.all("audience").chain(form.all("resource")).collect();
         let known = |target: &&str| *target == self.api_url || *target == self.api2_url;
         if targets.is_empty() || !targets.iter().all(known) {
@@ -195,7 +218,7 @@ impl Provider {
             scope: &scope,
             audience: self.audience(&targets),
             grant: id.zip(grant.as_ref()),
-            extra: Map::from_iter([("act".to_owned(), json!({ "sub": client.id }))]),
+            extra: Map::from_iter([("act".to_owned(), json!({ "sub": actor }))]),
         });
         let mut answer = self.answer(token, expires_in, &scope);
         answer["issued_token_type"] = json!(ACCESS_TOKEN_TYPE);
@@ -203,7 +226,7 @@ impl Provider {
     }
 
     /// The answer to a code or refresh request; `nonce` is there where an ID token is due.
-    fn tokens(
+    pub(super) fn tokens(
         &self,
         grant: &Grant,
         id: GrantId,
@@ -236,7 +259,7 @@ impl Provider {
         answer
     }
 
-    fn answer(&self, access_token: String, expires_in: u64, scope: &[String]) -> Value {
+    pub(super) fn answer(&self, access_token: String, expires_in: u64, scope: &[String]) -> Value {
         let mut answer = json!({
             "access_token": access_token,
             "token_type": "Bearer",
@@ -249,7 +272,7 @@ impl Provider {
     }
 
     /// The audience of a token for `resources` (RFC 8707 §2.2); the first demo API where there is none.
-    fn audience(&self, resources: &[&str]) -> Value {
+    pub(super) fn audience(&self, resources: &[&str]) -> Value {
         match resources {
             [] => json!(self.api_url),
             [one] => json!(one),
@@ -258,7 +281,7 @@ impl Provider {
     }
 
     /// An access token (RFC 9068 §2.2) and its lifetime in seconds.
-    fn issue_access_token(&self, request: AccessTokenRequest<'_>) -> (String, u64) {
+    pub(super) fn issue_access_token(&self, request: AccessTokenRequest<'_>) -> (String, u64) {
         let lifetime = {
             let mut settings = self.settings();
             let next = settings.next_access_token_lifetime.take();
@@ -281,6 +304,9 @@ impl Provider {
         if let Some((_, grant)) = request.grant {
             set(&mut claims, "auth_time", json!(grant.authentication.auth_time));
             set(&mut claims, "acr", json!(grant.authentication.acr));
+            if let Some(organization) = &grant.organization {
+                set(&mut claims, "org_id", json!(organization));
+            }
         }
         if let Some(roles) = self.user(request.sub).and_then(|user| user.claims.get("roles")) {
             set(&mut claims, "roles", roles.clone());
@@ -336,6 +362,9 @@ impl Provider {
             ("at_hash", json!(hash.at_hash(access_token))),
         ] {
             claims.insert(name.to_owned(), value);
+        }
+        if let Some(organization) = &grant.organization {
+            claims.insert("org_id".to_owned(), json!(organization));
         }
         if let Some(nonce) = nonce {
             claims.insert("nonce".to_owned(), json!(nonce));

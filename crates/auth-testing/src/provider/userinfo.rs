@@ -89,6 +89,21 @@ impl Provider {
         Ok(token)
     }
 
+    /// The subject of an ID token of this provider's, for whichever client.
+    pub(crate) fn id_token_subject(&self, token: &str) -> Option<String> {
+        let unverified = Unverified::parse(token)?;
+        if unverified.header("typ") != Some("JWT") {
+            return None;
+        }
+        let key = self
+            .keys()
+            .published(unverified.header("kid").unwrap_or_default())?;
+        let claims = unverified.verified_by(&key)?;
+        let is_alive = claims.get("exp").and_then(Value::as_i64)? > self.now();
+        let sub = claims.get("sub").and_then(Value::as_str)?.to_owned();
+        is_alive.then_some(sub)
+    }
+
     /// The access token in the Authorization header, which is the only place for it.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Result<AccessToken, BearerError> {
         let header = headers

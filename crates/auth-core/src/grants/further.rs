@@ -1,0 +1,111 @@
+//! Providers besides the one that users sign in with: for APIs that take another one's tokens.
+
+use std::fmt;
+
+use crate::client_auth::ClientAuthentication;
+use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, EndpointOverrides, ProviderConfig};
+use crate::http::ProviderHttp;
+use crate::metadata::Provider;
+use crate::token::Registration;
+
+/// This application's registration at a provider that nobody signs in with, for
+/// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there: an API behind it
+/// takes its tokens only. The rules for addresses are those of the main provider: https, or http to loopback.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::{Auth, grants::FurtherProvider};
+///
+/// let builder = Auth::builder().further_provider(
+///     "partner",
+///     FurtherProvider::issuer("https://id.partner.example").client("our-id-there", Some("its secret")),
+/// );
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct FurtherProvider(AuthBuilder);
+
+impl fmt::Debug for FurtherProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FurtherProvider").field(&self.0).finish()
+    }
+}
+
+impl FurtherProvider {
+    /// A provider with a discovery document, fetched when first needed and kept for an hour.
+    pub fn issuer(issuer: impl Into<String>) -> Self {
+        Self(AuthBuilder::default().issuer(issuer))
+    }
+
+    /// A provider without one, by its token endpoint. It takes client assertions for that address.
+    pub fn token_endpoint(url: impl Into<String>) -> Self {
+        let url = url.into();
+        // There is no authorization endpoint to name, and nobody is sent to one.
+        Self(AuthBuilder::default().endpoints(url.clone(), url))
+    }
+
+    /// The client's registration there: its id, and its secret if it has one.
+    pub fn client(self, id: impl Into<String>, secret: Option<&str>) -> Self {
+        Self(self.0.client(id, secret))
+    }
+
+    /// How the client authenticates there. Default: `client_secret_basic`, or `none` without a secret.
+    pub fn client_auth(self, method: ClientAuthMethod) -> Self {
+        Self(self.0.client_auth(method))
+    }
+
+    /// The private key for `private_key_jwt`, as [`AuthBuilder::client_key_pem`].
+    pub fn client_key_pem(self, pem: &str) -> Self {
+        Self(self.0.client_key_pem(pem))
+    }
+
+    pub(crate) fn check(&self, name: &str) -> Result<FurtherConfig, ConfigError> {
+        let settings = || {
+            Ok(FurtherConfig {
+                provider: self.0.provider()?,
+                client_id: self.0.checked_client_id()?,
+                authentication: self.0.authentication()?,
+            })
+        };
+        settings().map_err(|error: ConfigError| {
+            ConfigError::new(
+                format!("further_provider(\"{}\")", name.escape_default()),
+                error.to_string(),
+            )
+        })
+    }
+}
+
+/// A further provider's settings, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct FurtherConfig {
+    provider: ProviderConfig,
+    client_id: String,
+    authentication: ClientAuthentication,
+}
+
+/// A further provider, with metadata and keys of its own.
+#[derive(Debug)]
+pub(crate) struct Further {
+    pub(super) provider: Provider,
+    pub(super) registration: Registration,
+}
+
+impl Further {
+    pub(crate) fn new(config: &FurtherConfig, http: &ProviderHttp, runtime: &tokio::runtime::Handle) -> Self {
+        Self {
+            provider: Provider::new(
+                config.provider.clone(),
+                EndpointOverrides::default(),
+                http.clone(),
+                runtime.clone(),
+            ),
+            registration: Registration {
+                client_id: config.client_id.clone(),
+                authentication: config.authentication.clone(),
+                http: http.clone(),
+            },
+        }
+    }
+}

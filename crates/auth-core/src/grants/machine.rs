@@ -1,0 +1,237 @@
+//! The application's own tokens (RFC 6749 §4.4).
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::cache::{Fetched, Origin, Slot};
+use super::{GrantError, IssuedToken, Targets, name_of};
+use crate::auth::{Auth, Core};
+use crate::client::MachineClient;
+use crate::client_auth::ClientAuthentication;
+use crate::error::Error;
+use crate::refresh::Freshness;
+use crate::seal::Purpose;
+use crate::secret::{SecurityToken, sha256};
+use crate::store::app_data::AppDataKey;
+use crate::store::{Inserted, StoreError};
+use crate::token::TokenRequest;
+use crate::types::Scopes;
+
+/// A request for a token of the application's own, by the client credentials grant (RFC 6749 §4.4).
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(auth: auth_core::Auth) -> Result<(), auth_core::client::ApiError> {
+/// use auth_core::grants::ClientCredentials;
+///
+/// let api = auth.machine_client(ClientCredentials::new().scopes("jobs.run"));
+/// let answer = api.post("/jobs/nightly").send().await?.success().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct ClientCredentials {
+    targets: Targets,
+    provider: Option<String>,
+}
+
+impl ClientCredentials {
+    /// A token with whatever scopes and audience the provider gives this client.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The scopes to ask for, separated by spaces. Default: the provider's choice.
+    pub fn scopes(mut self, scopes: &str) -> Self {
+        self.targets.scopes = Scopes::parse(scopes);
+        self
+    }
+
+    /// Adds an `audience`, as some providers want it.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.targets.audiences.push(audience.into());
+        self
+    }
+
+    /// Adds a resource indicator (RFC 8707): the API that the token is for, an absolute URI without a fragment.
+    pub fn resource(mut self, uri: impl Into<String>) -> Self {
+        self.targets.resources.push(uri.into());
+        self
+    }
+
+    /// Asks a [further provider](crate::AuthBuilder::further_provider) instead of the one that users sign in with.
+    pub fn at(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(name.into());
+        self
+    }
+
+    fn name(&self) -> [u8; 32] {
+        let mut names = self.targets.names();
+        names.push(format!(
+            "{}{}",
+            self.provider.is_some(),
+            self.provider.as_deref().unwrap_or_default()
+        ));
+        name_of(names.iter().map(String::as_str))
+    }
+}
+
+impl Auth {
+    /// A token of the application's own (RFC 6749 §4.4). It is kept for the whole process, for each set of scopes and
+    /// audiences, until it dies; with [`share_machine_tokens`](crate::AuthBuilder::share_machine_tokens), for all
+    /// instances that share the store. Calls at the same time share one request; one that is about to die is renewed in
+    /// the background, and while the provider is down it is served to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Grant`] where the provider refuses or is down, or the client is a public one; [`Error::Provider`].
+    pub async fn machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
+        self.core().machine_token(credentials, None).await
+    }
+
+    /// A client that calls APIs with a token of the application's own.
+    #[must_use]
+    pub fn machine_client(&self, credentials: ClientCredentials) -> MachineClient {
+        MachineClient::new(Arc::clone(self.core()), credentials)
+    }
+}
+
+impl Core {
+    /// The application's own token. `refused` is one that an API does not take.
+    pub(crate) async fn machine_token(
+        self: &Arc<Self>,
+        credentials: &ClientCredentials,
+        refused: Option<&SecurityToken>,
+    ) -> Result<IssuedToken, Error> {
+        credentials.targets.check()?;
+        let slot = Slot {
+            owner: None,
+            what: credentials.name(),
+        };
+        let fetch = || {
+            let (core, credentials, refused) = (Arc::clone(self), credentials.clone(), refused.cloned());
+            async move {
+                let token = core.machine_token_now(&credentials, refused.as_ref()).await?;
+                Ok(Fetched {
+                    token,
+                    origin: Origin::default(),
+                })
+            }
+            .boxed()
+        };
+        self.machine
+            .get(self, slot, Origin::default(), refused, fetch)
+            .await
+    }
+
+    /// A token from another instance, where they are shared and it is no older than one that would be asked for now; or
+    /// a new one.
+    async fn machine_token_now(
+        &self,
+        credentials: &ClientCredentials,
+        refused: Option<&SecurityToken>,
+    ) -> Result<IssuedToken, Error> {
+        let shared = self
+            .config
+            .share_machine_tokens
+            .then(|| self.shared_key(credentials));
+        if let Some(key) = &shared {
+            match self.load_shared(key).await {
+                Ok(Some(token))
+                    if token.freshness(self.clock.now()) == Freshness::Good
+                        && Some(token.token()) != refused =>
+                {
+                    return Ok(token);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(
+                    cause = crate::error::chain(&error),
+                    "the store was not asked for a token of the application's own"
+                ),
+            }
+        }
+        let token = self.request_machine_token(credentials).await?;
+        tracing::debug!("a token of the application's own was issued");
+        if let Some(key) = &shared
+            && let Err(error) = self.save_shared(key, &token).await
+        {
+            tracing::warn!(
+                cause = crate::error::chain(&error),
+                "a token of the application's own is not shared"
+            );
+        }
+        Ok(token)
+    }
+
+    async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
+        let place = self.place(credentials.provider.as_deref())?;
+        // RFC 6749 §4.4: confidential clients only.
+        if matches!(place.registration.authentication, ClientAuthentication::None) {
+            return Err(
+                GrantError::misuse("a public client has no credentials for a token of its own").into(),
+            );
+        }
+        let now = self.clock.now();
+        let metadata = place.metadata(now).await?;
+        let scope = credentials.targets.scopes.to_string();
+        let request = TokenRequest {
+            grant_type: "client_credentials",
+            parameters: credentials.targets.parameters(&scope).collect(),
+        };
+        let response = place
+            .registration
+            .tokens(&metadata, request, None, now)
+            .await
+            .map_err(GrantError::from)?;
+        let token = IssuedToken::of(response, None)?;
+        token.access_token()?;
+        Ok(token)
+    }
+
+    /// Where instances with the same provider, client and keys find each other's token.
+    fn shared_key(&self, credentials: &ClientCredentials) -> AppDataKey {
+        let (issuer, client) = (self.provider.issuer(), &self.config.client_id);
+        AppDataKey::from_bytes(sha256(&[
+            b"machine token\0",
+            &sha256(&[issuer.as_str().as_bytes()]),
+            &sha256(&[client.as_bytes()]),
+            &credentials.name(),
+        ]))
+    }
+
+    async fn load_shared(&self, key: &AppDataKey) -> Result<Option<IssuedToken>, StoreError> {
+        let Some(store) = self.store.app_data() else {
+            return Ok(None);
+        };
+        let sealed = store.load_app_data(key, self.clock.now()).await?;
+        Ok(sealed.and_then(|sealed| {
+            let keys = &self.config.keys;
+            let plain = keys.open(Purpose::MachineToken, key.as_bytes(), &sealed).ok()?;
+            Some(IssuedToken(Arc::new(serde_json::from_slice(&plain).ok()?)))
+        }))
+    }
+
+    async fn save_shared(&self, key: &AppDataKey, token: &IssuedToken) -> Result<(), StoreError> {
+        let Some(store) = self.store.app_data() else {
+            return Ok(());
+        };
+        let plain = zeroize::Zeroizing::new(
+            serde_json::to_vec(&*token.0).expect("an issued token has string keys and finite numbers only"),
+        );
+        let keys = &self.config.keys;
+        let sealed: Arc<[u8]> = keys.seal(Purpose::MachineToken, key.as_bytes(), &plain).into();
+        let (now, until) = (self.clock.now(), token.0.kept_until);
+        match store
+            .insert_app_data(key, Arc::clone(&sealed), until, now)
+            .await?
+        {
+            Inserted::Yes => {}
+            // The last one wins: any that is alive is as good.
+            Inserted::Taken => drop(store.update_app_data(key, sealed, until, now).await?),
+        }
+        Ok(())
+    }
+}
