@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod bearer;
 mod login;
 mod provider;
 mod request;
@@ -111,6 +112,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         request::CODES,
         provider::CODES,
         api::CODES,
+        bearer::CODES,
         setup::CODES,
         tokens::CLOCKS,
     ];

@@ -29,6 +29,8 @@ pub(crate) enum Purpose {
     Carrier,
     /// What the app's own session holds; the context is its key in the store.
     AppData,
+    /// The time, as a nonce for DPoP proofs.
+    DpopNonce,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::StepUp => b"auth-core step-up 1",
             Self::Carrier => b"auth-core session carrier 1",
             Self::AppData => b"auth-core app session 1",
+            Self::DpopNonce => b"auth-core DPoP nonce 1",
         }
     }
 }
