@@ -12,8 +12,8 @@ use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
 use auth_actix::{
-    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
+    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
@@ -44,6 +44,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
         auth: auth.clone(),
         dev: setup.dev.clone(),
     });
+    let resource_server = setup.resource_server.clone();
     let app = move || {
         let auth = &site.auth;
         let layer = match carrier {
@@ -59,6 +60,12 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
             .wrap(Condition::new(!is_carrier, sessions.clone()));
         let everything_else = web::scope("")
             .configure(routes)
+            .service(
+                web::resource("/api/bearer")
+                    .get(bearer)
+                    .head(bearer)
+                    .wrap(bearer_layer(resource_server.clone())),
+            )
             .service(with_session)
             .configure(auth.routes())
             .wrap(layer)
@@ -289,6 +296,10 @@ async fn mail() -> Json<Value> {
 
 async fn transfer() -> Json<Value> {
     Json(json!({ "fresh": true }))
+}
+
+async fn bearer(token: BearerToken) -> Json<Value> {
+    Json(Value::Object(token.claims().clone()))
 }
 
 async fn ready(site: Data<Site>) -> HttpResponse {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_axum::{
-    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
+    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -113,6 +113,10 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         .route(
             "/api/transfer",
             get(transfer).layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
+        )
+        .route(
+            "/api/bearer",
+            get(bearer).layer(bearer_layer(setup.resource_server.clone())),
         )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
@@ -273,6 +277,10 @@ async fn mail() -> Json<Value> {
 
 async fn transfer() -> Json<Value> {
     Json(json!({ "fresh": true }))
+}
+
+async fn bearer(token: BearerToken) -> Json<Value> {
+    Json(Value::Object(token.claims().clone()))
 }
 
 async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {

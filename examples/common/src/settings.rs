@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use auth_core::bearer::ResourceServer;
 use auth_core::{Auth, AuthBuilder, ConfigError, env};
 use auth_testing::DevProvider;
 
@@ -14,6 +15,8 @@ const DEV_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 pub struct Setup {
     /// Sign-in, sessions and tokens.
     pub auth: Auth,
+    /// The same application as an API that is called with access tokens.
+    pub resource_server: ResourceServer,
     /// What carries the session identifier.
     pub carrier: Carrier,
     /// What the home page says of the development provider, where it runs.
@@ -113,6 +116,8 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
         }
     }
     let auth = builder.build().await?;
+    let audience = env::variable("AUTH_BEARER_AUDIENCE")?.unwrap_or_else(|| auth.base_url().to_owned());
+    let resource_server = auth.resource_server(audience).build()?;
     let dev = provider.as_ref().map(|provider| DevInfo {
         address: provider.issuer().to_owned(),
         users: provider
@@ -122,6 +127,7 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     });
     Ok(Setup {
         auth,
+        resource_server,
         carrier,
         dev,
         provider,

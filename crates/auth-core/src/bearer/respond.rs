@@ -37,25 +37,24 @@ impl ResourceServer {
         reply
     }
 
-    /// The values of `WWW-Authenticate`, one for each scheme (RFC 6750 §3, RFC 9449 §7.1). The error stands with the scheme
-    /// that the client should use.
+    /// The values of `WWW-Authenticate`, one for each scheme (RFC 6750 §3, RFC 9449 §7.1). The error stands with
+    /// each scheme that it would meet again.
     fn challenges(&self, error: &BearerError) -> Vec<String> {
         let Some(parameters) = error.parameters() else {
             return Vec::new();
         };
         let realm = self.0.realm.as_ref().map(|realm| ("realm", realm.clone()));
         let has_dpop = self.0.dpop.is_some();
-        let is_about_proofs = has_dpop
-            && matches!(
-                error,
-                BearerError::InvalidProof(_)
-                    | BearerError::NonceNeeded
-                    | BearerError::InvalidToken(InvalidToken::ProofNeeded | InvalidToken::BindingMismatch)
-            );
-        let (for_bearer, for_dpop) = if is_about_proofs {
-            (Vec::new(), parameters)
-        } else {
-            (parameters, Vec::new())
+        let is_about_proofs = matches!(
+            error,
+            BearerError::InvalidProof(_)
+                | BearerError::NonceNeeded
+                | BearerError::InvalidToken(InvalidToken::NotBound | InvalidToken::BindingMismatch)
+        );
+        let (for_bearer, for_dpop) = match error {
+            _ if has_dpop && is_about_proofs => (Vec::new(), parameters),
+            BearerError::InvalidToken(InvalidToken::ProofNeeded) => (parameters, Vec::new()),
+            _ => (parameters.clone(), parameters),
         };
         let mut challenges = vec![challenge("Bearer", realm.clone().into_iter().chain(for_bearer))];
         if has_dpop {
@@ -65,7 +64,8 @@ impl ResourceServer {
             let parameters = realm.into_iter().chain(for_dpop).chain([("algs", algorithms)]);
             challenges.push(challenge("DPoP", parameters));
         }
-        if is_about_proofs {
+        if has_dpop && is_about_proofs {
+            // The scheme to mend first.
             challenges.reverse();
         }
         challenges

@@ -7,12 +7,14 @@
 //! hold of whatever comes out. Where it can, it compares with a second, simpler reading of the same bytes. A first byte
 //! of the input often chooses a case. Nothing here touches the network, waits, or starts a runtime for an input.
 
+mod bearer;
 mod browser;
 mod own;
 mod provider;
 
 use std::sync::LazyLock;
 
+pub use bearer::{access_token, authorization, dpop_proof};
 pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
@@ -27,11 +29,14 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 24] = [
+    ("access_token", access_token),
     ("answer_headers", answer_headers),
+    ("authorization", authorization),
     ("callback", callback),
     ("cookies", cookies),
     ("discovery", discovery),
+    ("dpop_proof", dpop_proof),
     ("error_code", error_code),
     ("forwarded", forwarded),
     ("id_token", id_token),
