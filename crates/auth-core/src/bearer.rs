@@ -166,7 +166,7 @@ impl ResourceServer {
         Ok(Verified {
             token: BearerToken {
                 facts,
-                text: presented.token.clone(),
+                text: Arc::clone(&presented.token),
             },
             next_nonce,
         })

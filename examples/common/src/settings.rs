@@ -116,8 +116,12 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
         }
     }
     let auth = builder.build().await?;
-    let audience = env::variable("AUTH_BEARER_AUDIENCE")?.unwrap_or_else(|| auth.base_url().to_owned());
-    let resource_server = auth.resource_server(audience).build()?;
+    let resource_server = match env::variable("AUTH_BEARER_AUDIENCE")? {
+        Some(audience) => auth.resource_server(audience),
+        // As it was set, which may be with a slash at its end, and as browsers write it.
+        None => auth.resource_server(auth.base_url()).audience(&base_url),
+    };
+    let resource_server = resource_server.build()?;
     let dev = provider.as_ref().map(|provider| DevInfo {
         address: provider.issuer().to_owned(),
         users: provider

@@ -3,6 +3,7 @@
 //! Tokens in a form or a query (RFC 6750 §2.2, §2.3) are not looked at: they end in logs.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::{BearerError, InvalidRequest};
 use crate::request::RequestHead;
@@ -24,7 +25,7 @@ pub(crate) enum Scheme {
 #[derive(Clone)]
 pub(crate) struct Presented {
     pub(crate) scheme: Scheme,
-    pub(crate) token: AccessToken,
+    pub(crate) token: Arc<AccessToken>,
 }
 
 /// What a request says that bears on its token: an owned copy, so that the token can be checked when somebody asks for it.
@@ -121,7 +122,7 @@ pub(crate) fn credentials(value: &str) -> Result<Presented, BearerError> {
     }
     Ok(Presented {
         scheme,
-        token: AccessToken::new(token),
+        token: Arc::new(AccessToken::new(token)),
     })
 }
 

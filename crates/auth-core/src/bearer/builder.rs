@@ -288,7 +288,8 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// The limit for one request to an issuer, in all. Default: 10 seconds.
+    /// The limit for one request to an issuer, in all. Default: 10 seconds. The resource server of an [`Auth`] keeps to that
+    /// one's limit, unless it has roots of its own ([`ca_pem`](Self::ca_pem)).
     pub fn http_timeout(mut self, length: Duration) -> Self {
         self.http_timeout = length;
         self

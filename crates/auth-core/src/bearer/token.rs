@@ -18,7 +18,7 @@ use crate::types::Scopes;
 #[derive(Clone)]
 pub struct BearerToken {
     pub(super) facts: Arc<Facts>,
-    pub(super) text: AccessToken,
+    pub(super) text: Arc<AccessToken>,
 }
 
 /// What a token says, once it is known to be true.
