@@ -396,12 +396,12 @@ impl ResourceServerBuilder {
                 return Err(ConfigError::new("issuer", "is named twice"));
             }
             let keys = match jwks_url {
-                None => Keys::Discovered(Provider::new(
+                None => Keys::Discovered(Box::new(Provider::new(
                     ProviderConfig::Discovery(issuer.clone()),
                     EndpointOverrides::default(),
                     http.clone(),
                     runtime.clone(),
-                )),
+                ))),
                 Some(url) => Keys::Given(GivenKeys::new(
                     url_of("issuer_with_keys", url)?,
                     http.clone(),

@@ -193,14 +193,14 @@ fn is_another_kind(claims: &Map<String, Value>, audience: &[String], expected: &
         Kind::Another => return true,
         Kind::Unsaid => {}
     }
-    let has = |name: &&str| claims.contains_key(*name);
+    let has = |name: &str| claims.contains_key(name);
     if ["nonce", "at_hash", "c_hash", "s_hash"]
         .iter()
-        .any(|name| has(&name))
+        .any(|name| has(name))
     {
         return true;
     }
-    if ["scope", "scp"].iter().any(|name| has(&name)) {
+    if ["scope", "scp"].iter().any(|name| has(name)) {
         return false;
     }
     let issued_to = ["azp", "client_id"]

@@ -26,7 +26,7 @@ pub(crate) enum Keys {
     /// The provider of an [`Auth`](crate::Auth): metadata and keys are shared with it.
     OfAuth(Arc<Core>),
     /// The discovery document.
-    Discovered(Provider),
+    Discovered(Box<Provider>),
     /// A URL given by hand.
     Given(GivenKeys),
 }
