@@ -9,7 +9,8 @@ mod tokens;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
-use actix_web::web;
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, web};
 use auth_axum::ResourceServer;
 use auth_testing::{DevProvider, SigningAlgorithm};
 use axum::routing::get;
@@ -45,8 +46,8 @@ fn measure() -> Result<(), Failure> {
     println!("A repeated token, over loopback: one worker thread; median (min-max) of {ROUNDS} rounds\n");
     println!("| framework | bare handler, requests/s | with a token, requests/s | ratio |");
     println!("| --- | --- | --- | --- |");
-    let provider = runtime.block_on(provider(SigningAlgorithm::Es256))?;
-    let server = server(&provider, &runtime)?;
+    let provider = runtime.block_on(start(SigningAlgorithm::Es256))?;
+    let server = checking(&provider, &runtime)?;
     let token = Tokens::of(&provider)?.sign(0);
     for (framework, bare, bearer) in [
         ("axum", axum_bare()?, axum_bearer(&server)?),
@@ -79,8 +80,8 @@ fn measure() -> Result<(), Failure> {
         SigningAlgorithm::Es256,
         SigningAlgorithm::EdDsa,
     ] {
-        let provider = runtime.block_on(provider(algorithm))?;
-        let server = self::server(&provider, &runtime)?;
+        let provider = runtime.block_on(start(algorithm))?;
+        let server = checking(&provider, &runtime)?;
         let mut tokens = Tokens::of(&provider)?;
         let (mut alone, mut whole, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -100,14 +101,14 @@ fn measure() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn provider(algorithm: SigningAlgorithm) -> Result<DevProvider, Failure> {
+async fn start(algorithm: SigningAlgorithm) -> Result<DevProvider, Failure> {
     Ok(DevProvider::builder()
         .signing_algorithm(algorithm)
         .start()
         .await?)
 }
 
-fn server(provider: &DevProvider, runtime: &tokio::runtime::Runtime) -> Result<ResourceServer, Failure> {
+fn checking(provider: &DevProvider, runtime: &tokio::runtime::Runtime) -> Result<ResourceServer, Failure> {
     Ok(ResourceServer::builder()
         .issuer(provider.issuer())
         .audience(API)
@@ -166,30 +167,33 @@ fn serve_axum(router: axum::Router) -> Result<SocketAddr, Failure> {
 
 fn actix_bare() -> Result<SocketAddr, Failure> {
     let (listener, address) = listen()?;
-    let server = actix_web::HttpServer::new(|| {
-        actix_web::App::new().route(load::PATH, web::get().to(async || "pong"))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?;
-    std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
+    std::thread::spawn(move || {
+        let app = || App::new().route(load::PATH, web::get().to(async || "pong"));
+        serve_actix(async { HttpServer::new(app).workers(1).listen(listener)?.run().await });
+    });
     Ok(address)
 }
 
 fn actix_bearer(server: &ResourceServer) -> Result<SocketAddr, Failure> {
     let (listener, address) = listen()?;
-    let checks = server.clone();
-    let server = actix_web::HttpServer::new(move || {
-        actix_web::App::new()
-            .route(
-                load::PATH,
-                web::get().to(async |_: auth_actix::BearerToken| "pong"),
-            )
-            .wrap(auth_actix::bearer_layer(checks.clone()))
-    })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)?;
-    std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
+    let server = server.clone();
+    std::thread::spawn(move || {
+        let app = move || {
+            App::new()
+                .route(
+                    load::PATH,
+                    web::get().to(async |_: auth_actix::BearerToken| "pong"),
+                )
+                .wrap(auth_actix::bearer_layer(server.clone()))
+        };
+        serve_actix(async { HttpServer::new(app).workers(1).listen(listener)?.run().await });
+    });
     Ok(address)
+}
+
+/// The thread that blocks accepts connections; the one worker serves them.
+fn serve_actix(served: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = System::new().block_on(served) {
+        eprintln!("auth-bearer-benches: {error}");
+    }
 }
