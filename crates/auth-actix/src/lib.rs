@@ -42,6 +42,8 @@
 //! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
+//! * [`bearer_layer`], [`BearerToken`] and [`require_bearer`] are for APIs that are called with access tokens, with or without
+//!   sessions beside them.
 //! * With the feature `actix-session`, `AuthExt::app_session_layer` is actix-session's middleware for the app's own session
 //!   data, in the store that the sign-ins are in.
 //!
@@ -55,6 +57,7 @@
 
 #[cfg(feature = "actix-session")]
 mod app_session;
+mod bearer;
 mod extract;
 mod middleware;
 mod response;
@@ -63,6 +66,7 @@ mod session;
 mod switch;
 
 pub use auth_core as core;
+pub use auth_core::bearer::{BearerGate, ResourceServer};
 pub use auth_core::client::{ApiError, MachineClient};
 pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
@@ -73,6 +77,10 @@ pub use auth_core::{
 
 #[cfg(feature = "actix-session")]
 pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};
+pub use bearer::{
+    BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, RequireBearerLayer,
+    RequireBearerService, bearer_layer, require_bearer,
+};
 pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};
 pub use response::AuthError;

@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod bearer;
 mod grants;
 mod login;
 mod provider;
@@ -115,6 +116,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         revocation::CODES,
         api::CODES,
         grants::CODES,
+        bearer::CODES,
         setup::CODES,
         tokens::CLOCKS,
     ];

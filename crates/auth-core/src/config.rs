@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use crate::auth::Auth;
+use crate::bearer::{self, GivenKeys, TrustedIssuer};
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
@@ -91,6 +92,32 @@ pub(crate) enum ProviderConfig {
     Endpoints { authorization: Url, token: Url },
 }
 
+/// Who the user of a plain OAuth 2.0 provider is.
+#[derive(Clone)]
+pub(crate) enum PlainIdentity {
+    /// What userinfo says, or else introspection.
+    Endpoints,
+    /// What the access token says, a JWT that is verified.
+    AccessToken {
+        issuer: Arc<TrustedIssuer>,
+        audience: String,
+    },
+    /// What the access token says, believed without a check.
+    Unverified,
+}
+
+/// The same as it was set.
+#[derive(Clone)]
+enum PlainIdentityChoice {
+    Endpoints,
+    AccessToken {
+        issuer: String,
+        jwks_url: String,
+        audience: String,
+    },
+    Unverified,
+}
+
 /// Endpoints given by hand; with discovery they take the place of the document's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndpointOverrides {
@@ -147,6 +174,7 @@ pub(crate) struct Config {
     pub(crate) cookies: CookieNames,
     pub(crate) provider: ProviderConfig,
     pub(crate) overrides: EndpointOverrides,
+    pub(crate) plain_identity: PlainIdentity,
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
     pub(crate) scopes: Scopes,
@@ -232,6 +260,7 @@ pub struct AuthBuilder {
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
     introspection_url: Option<String>,
+    plain_identity: PlainIdentityChoice,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
     client_auth: Option<ClientAuthMethod>,
@@ -287,6 +316,7 @@ impl Default for AuthBuilder {
             userinfo_url: None,
             revocation_url: None,
             introspection_url: None,
+            plain_identity: PlainIdentityChoice::Endpoints,
             client_id: None,
             client_secret: None,
             client_auth: None,
@@ -332,10 +362,55 @@ impl AuthBuilder {
     }
 
     /// A plain OAuth 2.0 provider without discovery and ID tokens, instead of [`issuer`](Self::issuer). Who the
-    /// user is comes from the userinfo endpoint, or else from introspection.
+    /// user is comes from the userinfo endpoint, or else from introspection; or, with
+    /// [`user_from_access_token`](Self::user_from_access_token), from the access token.
     pub fn endpoints(mut self, authorization: impl Into<String>, token: impl Into<String>) -> Self {
         self.authorization_url = Some(authorization.into());
         self.token_url = Some(token.into());
+        self
+    }
+
+    /// Takes the user of a plain OAuth 2.0 provider from the access token, a JWT, instead of userinfo and introspection. The
+    /// token is verified step by step (RFC 9068 §4): `issuer` is its `iss`, `jwks_url` is where that issuer's keys are (RFC
+    /// 7517), and `audience` has to be in its `aud`: an API that this application may read the tokens of. One that does not
+    /// verify fails the sign-in.
+    ///
+    /// A provider issues such tokens where it is asked for that API, with [`resource`](Self::resource) or, at some, a
+    /// parameter `audience` ([`authorize_param`](Self::authorize_param)).
+    ///
+    /// ```
+    /// let builder = auth_core::Auth::builder()
+    ///     .endpoints("https://tenant.example/authorize", "https://tenant.example/oauth/token")
+    ///     .authorize_param("audience", "https://api.example")
+    ///     .user_from_access_token(
+    ///         "https://tenant.example/",
+    ///         "https://tenant.example/.well-known/jwks.json",
+    ///         "https://api.example",
+    ///     );
+    /// ```
+    pub fn user_from_access_token(
+        mut self,
+        issuer: impl Into<String>,
+        jwks_url: impl Into<String>,
+        audience: impl Into<String>,
+    ) -> Self {
+        self.plain_identity = PlainIdentityChoice::AccessToken {
+            issuer: issuer.into(),
+            jwks_url: jwks_url.into(),
+            audience: audience.into(),
+        };
+        self
+    }
+
+    /// **Believes whatever the access token says, without any check of its signature, issuer, audience or expiry**, and
+    /// takes the user of a plain OAuth 2.0 provider from it. What guides do with `jwt.decode(accessToken)`.
+    ///
+    /// An access token is not for its client to read: its form may change any day, and one that was issued to another
+    /// client for another purpose names a user just as well. All that stands between a forged user and this application is
+    /// then the connection to the token endpoint. Use [`user_from_access_token`](Self::user_from_access_token) wherever the
+    /// provider publishes keys. A token that is no JWT fails the sign-in.
+    pub fn dangerous_user_from_unverified_access_token(mut self) -> Self {
+        self.plain_identity = PlainIdentityChoice::Unverified;
         self
     }
 
@@ -695,6 +770,8 @@ impl AuthBuilder {
             .into_iter()
             .map(|(name, provider)| provider.check(&name).map(|config| (name, config)))
             .collect::<Result<Vec<_>, _>>()?;
+        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
+        let plain_identity = plain_identity(self.plain_identity, &provider, &provider_http, &runtime)?;
         let keys_given = self.keys.is_some();
         let store = match self.store {
             StoreChoice::Given(store) => store,
@@ -713,6 +790,7 @@ impl AuthBuilder {
             base_url,
             provider,
             overrides,
+            plain_identity,
             client_id,
             authentication,
             scopes,
@@ -734,7 +812,6 @@ impl AuthBuilder {
             further,
             share_machine_tokens: self.share_machine_tokens,
         };
-        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);
         if !keys_given {
             tracing::warn!(
@@ -821,6 +898,39 @@ impl AuthBuilder {
                 })
                 .map(ClientAuthentication::PrivateKeyJwt),
             ClientAuthMethod::None => Ok(ClientAuthentication::None),
+        }
+    }
+}
+
+fn plain_identity(
+    choice: PlainIdentityChoice,
+    provider: &ProviderConfig,
+    http: &ProviderHttp,
+    runtime: &tokio::runtime::Handle,
+) -> Result<PlainIdentity, ConfigError> {
+    let plain = matches!(provider, ProviderConfig::Endpoints { .. });
+    match choice {
+        PlainIdentityChoice::Endpoints => Ok(PlainIdentity::Endpoints),
+        _ if !plain => Err(ConfigError::new(
+            "AUTH_ISSUER",
+            "an OpenID Connect provider says in the ID token who the user is; take the user from nothing else",
+        )),
+        PlainIdentityChoice::Unverified => Ok(PlainIdentity::Unverified),
+        PlainIdentityChoice::AccessToken {
+            issuer,
+            jwks_url,
+            audience,
+        } => {
+            const NAME: &str = "user_from_access_token";
+            if audience.is_empty() {
+                return Err(ConfigError::new(
+                    NAME,
+                    "the audience is the API that the token is for",
+                ));
+            }
+            let keys = GivenKeys::new(bearer::url_of(NAME, &jwks_url)?, http.clone(), runtime.clone());
+            let issuer = Arc::new(TrustedIssuer::given(bearer::issuer_of(NAME, &issuer)?, keys));
+            Ok(PlainIdentity::AccessToken { issuer, audience })
         }
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! One path serves everything that a provider signs: ID tokens, userinfo answers, logout tokens, JWT access tokens.
 //! A token is parsed into a `Jws`, and the only way from there to its payload is `Jws::verify`, save for a token that was
-//! verified before and kept (`claims_of_verified`); what the claims must
-//! say is each caller's own affair. Only asymmetric algorithms exist here, so a token that asks for `none` or
-//! for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
+//! verified before and kept (`claims_of_verified`), and for an API that has to find the issuer first
+//! (`Jws::unverified_payload`); what the claims must say is each caller's own affair.
+//!
+//! Only asymmetric algorithms exist here, so a token that asks for `none` or for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
 
 mod algorithm;
 mod claims;
 mod jwk;
 mod jws;
+mod self_signed;
 mod signing_key;
 
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub use jws::JwsError;
 pub(crate) use jws::{Jws, claims_of_verified};
+pub(crate) use self_signed::{SelfSigned, SelfSignedError};
 pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
 
 /// Whether two secrets are equal, in a time that depends on their lengths only.

@@ -19,6 +19,7 @@
 
 pub mod app_sessions;
 mod auth;
+pub mod bearer;
 mod cache;
 pub mod client;
 mod client_auth;

@@ -12,6 +12,7 @@ use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::bearer::InvalidToken;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::config::{
@@ -450,6 +451,9 @@ pub enum LoginError {
     /// The provider says that the access token it has just issued is not active (RFC 7662).
     #[error("the access token is not active")]
     Inactive,
+    /// The access token, which is to say who the user is, does not verify (RFC 9068 §4).
+    #[error("the access token does not say who the user is")]
+    AccessToken(#[source] InvalidToken),
     /// The app's hook refused the user.
     #[error(transparent)]
     ByApp(Refused),
@@ -681,6 +685,7 @@ impl LoginError {
             } => "id_token.clock_ahead",
             Self::Userinfo(error) => error.code(),
             Self::Inactive => "login.token_inactive",
+            Self::AccessToken(_) => "login.access_token_refused",
             Self::ByApp(_) => "login.refused_by_app",
             Self::SignedOut => "login.signed_out",
             Self::UnknownIssuer => "login.unknown_issuer",
@@ -725,6 +730,7 @@ impl LoginError {
             | Self::Clock { .. }
             | Self::Userinfo(_)
             | Self::Inactive
+            | Self::AccessToken(_)
             | Self::Unsupported(_) => 502,
             Self::Provider(error) => error.status(),
         }

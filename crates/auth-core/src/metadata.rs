@@ -156,9 +156,9 @@ impl ProviderError {
 /// How long a discovery document is fresh.
 const METADATA_FRESH: Duration = Duration::from_secs(3600);
 /// How long a key set is fresh.
-const KEYS_FRESH: Duration = Duration::from_secs(600);
+pub(crate) const KEYS_FRESH: Duration = Duration::from_secs(600);
 /// How often the key set may be fetched again because of an unknown `kid`.
-const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The provider's metadata and keys, fetched when first needed and kept.
 #[derive(Debug)]
@@ -205,7 +205,7 @@ impl Provider {
     pub(crate) async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, ProviderError> {
         let (issuer, http, overrides) = match &self.config {
             ProviderConfig::Endpoints { authorization, token } => {
-                return Ok(Arc::new(self.given(authorization, token)));
+                return Ok(Arc::new(self.given_metadata(authorization, token)));
             }
             ProviderConfig::Discovery(issuer) => (issuer.clone(), self.http.clone(), self.overrides.clone()),
         };
@@ -220,7 +220,7 @@ impl Provider {
     pub(crate) fn metadata_at_hand(&self) -> Option<Arc<Metadata>> {
         match &self.config {
             ProviderConfig::Endpoints { authorization, token } => {
-                Some(Arc::new(self.given(authorization, token)))
+                Some(Arc::new(self.given_metadata(authorization, token)))
             }
             ProviderConfig::Discovery(_) => self.metadata.at_hand(),
         }
@@ -261,7 +261,7 @@ impl Provider {
         Some(fetch.await)
     }
 
-    fn given(&self, authorization: &Url, token: &Url) -> Metadata {
+    pub(crate) fn given_metadata(&self, authorization: &Url, token: &Url) -> Metadata {
         Metadata {
             issuer: self.issuer(),
             authorization_endpoint: authorization.clone(),
@@ -428,7 +428,7 @@ fn endpoint(issuer: &Issuer, text: &str, name: &'static str) -> Result<Url, Prov
     Ok(url)
 }
 
-async fn fetch_keys(http: &ProviderHttp, uri: Option<Url>) -> Result<KeySet, ProviderError> {
+pub(crate) async fn fetch_keys(http: &ProviderHttp, uri: Option<Url>) -> Result<KeySet, ProviderError> {
     let uri = uri.ok_or(ProviderError::KeysMalformed)?;
     let answer = fetch(http, &uri, "key set").await?;
     if !answer.status.is_success() {

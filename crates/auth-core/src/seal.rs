@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     AppData,
     /// A token of the application's own that instances share; the context is its key in the store.
     MachineToken,
+    /// The time, as a nonce for DPoP proofs.
+    DpopNonce,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Carrier => b"auth-core session carrier 1",
             Self::AppData => b"auth-core app session 1",
             Self::MachineToken => b"auth-core machine token 1",
+            Self::DpopNonce => b"auth-core DPoP nonce 1",
         }
     }
 }

@@ -542,6 +542,11 @@ impl Control {
         self.provider.tampering().userinfo = Some(Arc::new(change));
     }
 
+    /// Changes every successful introspection answer.
+    pub fn tamper_introspection(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
+        self.provider.tampering().introspection = Some(Arc::new(change));
+    }
+
     /// Changes the parameters of every authorization response.
     pub fn tamper_callback(&self, change: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static) {
         self.provider.tampering().callback = Some(Arc::new(change));
@@ -562,6 +567,13 @@ impl Control {
         let key = self.provider.keys().signing();
         let signature = Signature::Key(&key);
         signature.sign(&signature.header(typ), claims)
+    }
+
+    /// An opaque access token that stands for this one: what providers issue that leave it to introspection (RFC 7662) what a
+    /// token says.
+    #[must_use]
+    pub fn opaque_token(&self, access_token: &str) -> String {
+        self.provider.opaque(access_token)
     }
 
     /// The published key set (RFC 7517).

@@ -14,8 +14,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
 use auth_actix::core::grants::ClientCredentials;
 use auth_actix::{
-    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
+    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
@@ -51,6 +51,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
         second_api: setup.second_api.clone(),
         dev: setup.dev.clone(),
     });
+    let resource_server = setup.resource_server.clone();
     let app = move || {
         let auth = &site.auth;
         let layer = match carrier {
@@ -66,6 +67,12 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
             .wrap(Condition::new(!is_carrier, sessions.clone()));
         let everything_else = web::scope("")
             .configure(routes)
+            .service(
+                web::resource("/api/bearer")
+                    .get(bearer)
+                    .head(bearer)
+                    .wrap(bearer_layer(resource_server.clone())),
+            )
             .service(with_session)
             .configure(auth.routes())
             .wrap(layer)
@@ -340,6 +347,10 @@ async fn metrics(site: Data<Site>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, METRICS_TYPE))
         .body(site.metrics.render())
+}
+
+async fn bearer(token: BearerToken) -> Json<Value> {
+    Json(Value::Object(token.claims().clone()))
 }
 
 async fn ready(site: Data<Site>) -> HttpResponse {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use auth_axum::core::grants::ClientCredentials;
 use auth_axum::{
-    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
+    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -129,6 +129,10 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
             get(transfer).layer(require(Gate::signed_in().within(Duration::from_secs(300)))),
         )
         .route("/metrics", get(metrics))
+        .route(
+            "/api/bearer",
+            get(bearer).layer(bearer_layer(setup.resource_server.clone())),
+        )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .merge(auth.routes())
@@ -314,6 +318,10 @@ async fn transfer() -> Json<Value> {
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
     ([(CONTENT_TYPE, METRICS_TYPE)], app.metrics.render())
+}
+
+async fn bearer(token: BearerToken) -> Json<Value> {
+    Json(Value::Object(token.claims().clone()))
 }
 
 async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use auth_core::bearer::ResourceServer;
 use auth_core::{Auth, AuthBuilder, ConfigError, env};
 use auth_testing::DevProvider;
 
@@ -17,6 +18,8 @@ const DEV_TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 pub struct Setup {
     /// Sign-in, sessions and tokens.
     pub auth: Auth,
+    /// The same application as an API that is called with access tokens.
+    pub resource_server: ResourceServer,
     /// What carries the session identifier.
     pub carrier: Carrier,
     /// What `GET /metrics` shows.
@@ -142,6 +145,12 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     }
     let metrics = Metrics::install();
     let auth = builder.build().await?;
+    let resource_server = match env::variable("AUTH_BEARER_AUDIENCE")? {
+        Some(audience) => auth.resource_server(audience),
+        // As it was set, which may be with a slash at its end, and as browsers write it.
+        None => auth.resource_server(auth.base_url()).audience(&base_url),
+    };
+    let resource_server = resource_server.build()?;
     let dev = provider.as_ref().map(|provider| DevInfo {
         address: provider.issuer().to_owned(),
         users: provider
@@ -151,6 +160,7 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     });
     Ok(Setup {
         auth,
+        resource_server,
         carrier,
         metrics,
         second_api,

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod advisories;
+mod bearer;
 mod callback;
 mod config;
 mod devices;
@@ -165,6 +166,22 @@ behaviour! {
             client_secret_post_sends_the_secret_in_the_body_only,
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
+        }
+        bearer {
+            a_good_token_is_answered_with_its_claims,
+            without_a_token_the_challenge_names_no_error,
+            a_token_that_is_not_good_here_is_refused,
+            id_and_logout_tokens_are_no_access_tokens,
+            forged_signatures_are_refused,
+            credentials_that_cannot_be_read_are_a_bad_request,
+            nothing_but_the_header_is_looked_at,
+            the_audience_is_the_configured_one,
+            keys_that_change_are_followed,
+            while_the_keys_cannot_be_had_it_is_503,
+            two_hundred_at_once_fetch_the_keys_once,
+            ten_thousand_forged_tokens_cause_no_requests,
+            a_plain_provider_answers_by_introspection,
+            a_plain_provider_without_introspection_refuses_every_token,
         }
         keys {
             every_usual_algorithm_verifies_id_tokens_refreshed_ones_and_userinfo,

@@ -32,6 +32,9 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::Fault",
             "auth_core::IdTokenError",
             "auth_core::Inserted",
+            "auth_core::InvalidProof",
+            "auth_core::InvalidRequest",
+            "auth_core::InvalidToken",
             "auth_core::JwsError",
             "auth_core::KeyKind",
             "auth_core::KeySetError",
@@ -72,12 +75,17 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
     (
         "settings and rules that the application's author wrote into its code",
         &[
+            "auth_actix::RequireBearerLayer",
+            "auth_actix::RequireBearerService",
             "auth_actix::RequireLayer",
             "auth_actix::RequireService",
             "auth_axum::RequireLayer",
             "auth_axum::RequireService",
+            "auth_axum::RequireBearerLayer",
+            "auth_axum::RequireBearerService",
             "auth_core::BaseUrl",
             "auth_core::ClientCredentials",
+            "auth_core::BearerGate",
             "auth_core::Gate",
             "auth_core::Issuer",
             "auth_core::NotAllowed",
@@ -112,8 +120,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         &[
             "auth_actix::AppSessionService",
             "auth_actix::AuthService",
+            "auth_actix::BearerService",
             "auth_axum::AppSessionService",
             "auth_axum::AuthService",
+            "auth_axum::BearerService",
         ],
     ),
     (

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_axum::AuthExt as _;
+use auth_core::bearer::{BearerRequest, IntrospectionClient, ResourceServer};
 use auth_core::clock::{TestClock, Timestamp};
 use auth_core::grants::{
     ClientCredentials, CustomGrant, FurtherProvider, Presented, TokenExchange, TokenType,
@@ -252,6 +253,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     session(shown, &auth, &id).await;
     let id = grants(shown, &auth, &id).await;
     secrets.push(id.expose());
+    bearer(shown, secrets, &auth, &id, provider.api_url()).await;
     records(shown, &open().await, &id, clock.clock().now()).await;
     app_sessions(shown, secrets, &auth).await;
     failures(shown, (&auth, open().await), &provider, &clock, &id).await;
@@ -289,6 +291,88 @@ fn response_future(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth) {
         .body(axum::body::Body::empty())
         .unwrap();
     shown.value(&tower_service::Service::call(&mut service, request));
+}
+
+/// A request that brings the user's access token to an API of the application's own, and some that bring a bad one.
+async fn bearer(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth, id: &SessionId, api: &str) {
+    const FORGED: &str = "a-token-that-somebody-has-made-up-0123456789";
+    secrets.push(FORGED.to_owned());
+    let session = auth.authenticate(Some(id)).await.unwrap();
+    let token = auth.access_token(&session).await.unwrap();
+    let client = IntrospectionClient::secret_basic("types", CLIENT_SECRET);
+    shown.value(&client);
+    let builder = ResourceServer::builder()
+        .issuer("https://login.example")
+        .audience(api)
+        .secret(SecretKeys::from_hex(KEY).unwrap())
+        .introspection("https://login.example/introspect", client);
+    shown.value(&builder);
+    let server = auth.resource_server(api).build().unwrap();
+    shown.value(&server);
+    let request = BearerRequest::of(&Caller(format!("Bearer {}", token.expose())));
+    shown.value(&request);
+    let verified = server.check(&request).await.unwrap();
+    shown.value(&verified);
+    shown.value(&verified.token);
+    let token_of_axum = auth_axum::BearerToken(verified.token.clone());
+    shown.value(&token_of_axum);
+    shown.value(&auth_axum::MaybeBearer(Some(token_of_axum)));
+    let token_of_actix = auth_actix::BearerToken(verified.token);
+    shown.value(&token_of_actix);
+    shown.value(&auth_actix::MaybeBearer(Some(token_of_actix)));
+    shown.value(&auth_actix::bearer_layer(server.clone()));
+    let layer = auth_axum::bearer_layer(server.clone());
+    shown.value(&layer);
+    for authorization in [
+        format!("Bearer {FORGED}"),
+        format!("Bearer {FORGED} {FORGED}"),
+        format!("DPoP {}", token.expose()),
+    ] {
+        let error = server.verify(&Caller(authorization)).await.unwrap_err();
+        shown.error(&error);
+        shown.value(&server.refuse(&error));
+    }
+
+    let router: axum::Router = axum::Router::new();
+    let mut service = tower_layer::Layer::layer(&layer, router);
+    let request = axum::http::Request::builder()
+        .header("authorization", format!("Bearer {FORGED}"))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    shown.value(&tower_service::Service::call(&mut service, request));
+    // Without the layer an extractor says so itself.
+    let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+    let extracted =
+        <auth_axum::BearerToken as axum::extract::FromRequestParts<()>>::from_request_parts(&mut parts, &());
+    shown.error(&extracted.await.unwrap_err());
+    let request = actix_web::test::TestRequest::default().to_http_request();
+    let extracted = <auth_actix::BearerToken as actix_web::FromRequest>::extract(&request);
+    shown.error(&extracted.await.unwrap_err());
+}
+
+/// A caller with an access token, and a proof that is none.
+struct Caller(String);
+
+impl RequestHead for Caller {
+    fn method(&self) -> &'static str {
+        "GET"
+    }
+
+    fn path(&self) -> &'static str {
+        "/"
+    }
+
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        match name {
+            "authorization" => each(&self.0),
+            "dpop" => each(PAYLOAD),
+            _ => {}
+        }
+    }
 }
 
 async fn session(shown: &mut Shown, auth: &Auth, id: &SessionId) {

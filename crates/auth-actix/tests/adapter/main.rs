@@ -11,6 +11,8 @@ use auth_actix::core::error::SetupError;
 use auth_actix::{AuthError, AuthExt, Error, Gate, RequireAuth, require};
 
 mod app;
+mod bearer;
+mod bearer_app;
 mod cases;
 mod paths;
 mod sockets;

@@ -11,6 +11,9 @@ use axum::routing::get;
 use tower::ServiceExt as _;
 
 mod app;
+#[path = "../../../auth-actix/tests/adapter/bearer.rs"]
+mod bearer;
+mod bearer_app;
 #[path = "../../../auth-actix/tests/adapter/cases.rs"]
 mod cases;
 #[path = "../../../auth-actix/tests/adapter/paths.rs"]

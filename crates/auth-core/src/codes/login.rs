@@ -334,6 +334,14 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .developer("Check that the introspection endpoint belongs to the same provider."),
     code(
+        "login.access_token_refused",
+        "The sign-in service's answer cannot be trusted",
+        "The access token, which is to say who you are, is not one that this application can verify.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("The log has the cause. Check issuer, key set and audience of `user_from_access_token`, and that the provider is asked for a token of that API."),
+    code(
         "login.refused_by_app",
         "You were not let in",
         "You have signed in at the provider, but this application does not let you in.",

@@ -14,6 +14,14 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .developer("Add `auth.layer()` outside of everything that needs it."),
     code(
+        "setup.bearer_layer_missing",
+        "This application is not put together correctly",
+        "An API that is called with access tokens is not set up to check any.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Add `bearer_layer` to the router, outside of everything that asks for a token."),
+    code(
         "setup.carrier_missing",
         TITLE,
         "The application's own session layer was chosen to carry the session identifier, and is missing or failed.",

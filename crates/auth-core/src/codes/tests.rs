@@ -46,6 +46,7 @@ fn whose_turn_it_is_has_a_step_of_their_own() {
 fn the_codes_of_the_sources_and_the_explained_ones_are_the_same() {
     let sources = [
         include_str!("../auth.rs"),
+        include_str!("../bearer/error.rs"),
         include_str!("../client.rs"),
         include_str!("../error.rs"),
         include_str!("../failure.rs"),

@@ -8,6 +8,7 @@
 //! of the input often chooses a case. Nothing here touches the network, waits, or starts a runtime for an input.
 
 mod api;
+mod bearer;
 mod browser;
 mod own;
 mod provider;
@@ -15,6 +16,7 @@ mod provider;
 use std::sync::LazyLock;
 
 pub use api::challenge;
+pub use bearer::{access_token, authorization, dpop_proof};
 pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
@@ -29,12 +31,15 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 25] = [
+    ("access_token", access_token),
     ("answer_headers", answer_headers),
+    ("authorization", authorization),
     ("callback", callback),
     ("challenge", challenge),
     ("cookies", cookies),
     ("discovery", discovery),
+    ("dpop_proof", dpop_proof),
     ("error_code", error_code),
     ("forwarded", forwarded),
     ("id_token", id_token),

@@ -27,13 +27,13 @@ static SIGNER: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::from_pem(include_str!("ed25519.pem")).expect("a private key"));
 
 /// One key of each kind.
-static KEYS: LazyLock<KeySet> =
+pub(super) static KEYS: LazyLock<KeySet> =
     LazyLock::new(|| parse_key_set(include_bytes!("keys.json")).expect("a key set"));
 
 /// Tokens that were signed with the private halves, which nobody has any more.
 static SIGNED: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("signed.txt").lines().collect());
 
-fn sign(header: &[u8], payload: &[u8]) -> String {
+pub(super) fn sign(header: &[u8], payload: &[u8]) -> String {
     let mut token = URL_SAFE_NO_PAD.encode(header);
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(payload, &mut token);

@@ -198,6 +198,7 @@ impl Core {
             data.id_token.clone_from(&response.id_token);
             data.auth_time = identity.auth_time.or(data.auth_time.filter(|_| is_same));
             data.nonce = identity.nonce();
+            data.acr = identity.acr.or(data.acr.filter(|_| is_same));
             data.sid = identity.sid.or(data.sid.filter(|_| is_same));
             data.audience = identity.audience;
             data.subject = identity.subject;

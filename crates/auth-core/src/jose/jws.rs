@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{JsonWebKey as _, JsonWebKeyId};
 use serde_json::{Map, Value};
 
-use super::{Algorithm, KeySet, parse_object};
+use super::{Algorithm, Jwk, KeySet, parse_object};
 
 /// Longer tokens are refused unread: 64 KiB.
 const MAX_LEN: usize = 64 * 1024;
@@ -84,6 +84,22 @@ impl<'t> Jws<'t> {
     /// The header's `typ`, as it stands there.
     pub(crate) fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
+    }
+
+    /// The payload before anything about it is known: to choose whose keys to check it with, and for nothing else.
+    pub(crate) fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Checks the signature with this one key, which has to fit the header's algorithm, and hands out the payload.
+    pub(super) fn verify_with(&self, key: &Jwk) -> Result<&[u8], JwsError> {
+        if !key.fits(self.algorithm) {
+            return Err(JwsError::UnknownKey);
+        }
+        match key.verify(self.algorithm, self.signing_input.as_bytes(), &self.signature) {
+            Ok(()) => Ok(&self.payload),
+            Err(_) => Err(JwsError::BadSignature),
+        }
     }
 
     /// Checks the signature and hands out the payload.

@@ -5,6 +5,7 @@
 mod accesses;
 mod answers;
 mod app_sessions;
+mod bearer;
 #[cfg(feature = "redis")] // rustls comes with it
 mod certificates;
 mod client;

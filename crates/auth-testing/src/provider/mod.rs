@@ -17,6 +17,7 @@ mod token;
 pub(crate) mod user;
 pub(crate) mod userinfo;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -183,6 +184,7 @@ impl DevProviderBuilder {
             grants: Mutex::default(),
             transactions: Mutex::default(),
             secrets: Mutex::default(),
+            opaque: Mutex::default(),
         });
         let serve = |listener: TcpListener, address, router| {
             Server::start(listener, router).map_err(|source| StartError::Listen { address, source })
@@ -315,6 +317,8 @@ pub(crate) struct Provider {
     grants: Mutex<Grants>,
     transactions: Mutex<authorize::Transactions>,
     secrets: Mutex<Vec<String>>,
+    /// Opaque names of access tokens.
+    opaque: Mutex<HashMap<String, String>>,
 }
 
 /// What [`Control`] sets.
@@ -364,6 +368,7 @@ pub(crate) struct Tampering {
     pub(crate) discovery: Option<ChangeJson>,
     pub(crate) jwks: Option<ChangeJson>,
     pub(crate) userinfo: Option<ChangeJson>,
+    pub(crate) introspection: Option<ChangeJson>,
     pub(crate) callback: Option<ChangeParams>,
 }
 
@@ -420,6 +425,22 @@ impl Provider {
 
     pub(crate) fn user(&self, sub: &str) -> Option<&User> {
         self.users.iter().find(|user| user.sub == sub)
+    }
+
+    /// Gives an access token a name that says nothing.
+    pub(crate) fn opaque(&self, token: &str) -> String {
+        let name = random::token();
+        self.issued(&name);
+        lock(&self.opaque).insert(name.clone(), token.to_owned());
+        name
+    }
+
+    /// The token that an opaque one stands for, or the token itself.
+    pub(crate) fn plain(&self, token: &str) -> String {
+        lock(&self.opaque)
+            .get(token)
+            .cloned()
+            .unwrap_or_else(|| token.to_owned())
     }
 
     /// Remembers a secret for [`Control::issued_secrets`].

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Provider;
 use super::client::{Authentication, Client};
+use super::discovery::changed;
 use super::error::{OauthError, no_store};
 use super::jwt::Unverified;
 use crate::params::Params;
@@ -32,7 +33,10 @@ pub(crate) async fn introspect(
     body: Bytes,
 ) -> Response {
     match provider.introspection(&headers, &Params::parse(&body)) {
-        Ok(answer) => no_store(Json(answer)),
+        Ok(answer) => {
+            let change = provider.tampering().introspection.clone();
+            no_store(Json(changed(answer, change)))
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -50,8 +54,8 @@ impl Provider {
             grants.revoke(id);
             return Ok(());
         }
-        let jti =
-            Unverified::parse(token).and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
+        let jti = Unverified::parse(&self.plain(token))
+            .and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
         if let Some(jti) = jti
             && let Some(owner) = grants.access_token_client(&jti)
         {
@@ -81,7 +85,7 @@ impl Provider {
                 json!({ "active": false })
             });
         }
-        Ok(match self.access_token(token) {
+        Ok(match self.access_token(&self.plain(token)) {
             Ok(token) => {
                 let mut answer = Value::Object(token.claims);
                 answer["active"] = json!(true);

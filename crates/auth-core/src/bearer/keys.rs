@@ -1,0 +1,132 @@
+//! The issuers whose tokens are accepted, and where their keys come from.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::error::{BearerError, InvalidToken};
+use super::jwt::{Candidate, Signed};
+use crate::auth::Core;
+use crate::cache::Cache;
+use crate::clock::Timestamp;
+use crate::http::ProviderHttp;
+use crate::jose::{Algorithm, KeySet};
+use crate::metadata::{KEYS_FRESH, Provider, ProviderError, UNKNOWN_KEY_INTERVAL, fetch_keys};
+use crate::types::Issuer;
+
+/// An issuer of JWTs that is trusted.
+pub(crate) struct TrustedIssuer {
+    pub(crate) issuer: Issuer,
+    pub(crate) keys: Keys,
+}
+
+/// Where an issuer's keys come from.
+pub(crate) enum Keys {
+    /// The provider of an [`Auth`](crate::Auth): metadata and keys are shared with it.
+    OfAuth(Arc<Core>),
+    /// The discovery document.
+    Discovered(Box<Provider>),
+    /// A URL given by hand.
+    Given(GivenKeys),
+}
+
+/// A key set at a URL given by hand.
+pub(crate) struct GivenKeys {
+    uri: Url,
+    http: ProviderHttp,
+    runtime: Handle,
+    keys: Cache<KeySet>,
+}
+
+impl GivenKeys {
+    pub(crate) fn new(uri: Url, http: ProviderHttp, runtime: Handle) -> Self {
+        Self {
+            uri,
+            http,
+            runtime,
+            keys: Cache::new(KEYS_FRESH),
+        }
+    }
+
+    async fn keys(&self, now: Timestamp) -> Result<Arc<KeySet>, ProviderError> {
+        let (http, uri) = (self.http.clone(), self.uri.clone());
+        let fetch = move || -> futures_util::future::BoxFuture<'static, _> {
+            Box::pin(async move { fetch_keys(&http, Some(uri)).await })
+        };
+        self.keys.get(now, &self.runtime, fetch).await
+    }
+
+    async fn keys_again(&self, now: Timestamp) -> Option<Result<Arc<KeySet>, ProviderError>> {
+        let (http, uri) = (self.http.clone(), self.uri.clone());
+        let fetch = move || -> futures_util::future::BoxFuture<'static, _> {
+            Box::pin(async move { fetch_keys(&http, Some(uri)).await })
+        };
+        let again = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, fetch)?;
+        Some(again.await)
+    }
+}
+
+impl Keys {
+    fn provider(&self) -> Result<&Provider, &GivenKeys> {
+        match self {
+            Self::OfAuth(core) => Ok(&core.provider),
+            Self::Discovered(provider) => Ok(provider),
+            Self::Given(given) => Err(given),
+        }
+    }
+
+    async fn present(&self, now: Timestamp) -> Result<Arc<KeySet>, ProviderError> {
+        match self.provider() {
+            Ok(provider) => provider.keys(&*provider.metadata(now).await?, now).await,
+            Err(given) => given.keys(now).await,
+        }
+    }
+
+    async fn again(&self, now: Timestamp) -> Option<Result<Arc<KeySet>, ProviderError>> {
+        match self.provider() {
+            Ok(provider) => match provider.metadata(now).await {
+                Ok(metadata) => provider.keys_again(&metadata, now).await,
+                Err(error) => Some(Err(error)),
+            },
+            Err(given) => given.keys_again(now).await,
+        }
+    }
+
+    /// The keys that are at hand, without asking the issuer.
+    pub(crate) fn at_hand(&self) -> Option<Arc<KeySet>> {
+        match self.provider() {
+            Ok(provider) => provider.keys_at_hand(),
+            Err(given) => given.keys.at_hand(),
+        }
+    }
+}
+
+impl TrustedIssuer {
+    /// An issuer with keys at a URL given by hand.
+    pub(crate) fn given(issuer: Issuer, keys: GivenKeys) -> Self {
+        Self {
+            issuer,
+            keys: Keys::Given(keys),
+        }
+    }
+
+    /// Checks a token's signature with the issuer's keys. Where none of them fits, they are fetched again, at most once in 30
+    /// seconds.
+    pub(crate) async fn check_signature(
+        &self,
+        candidate: &Candidate<'_>,
+        algorithms: &[Algorithm],
+        now: Timestamp,
+    ) -> Result<(Signed, Arc<KeySet>), BearerError> {
+        let mut keys = self.keys.present(now).await?;
+        let mut signed = candidate.check_signature(&keys, algorithms);
+        if matches!(signed, Err(InvalidToken::UnknownKey))
+            && let Some(again) = self.keys.again(now).await
+        {
+            keys = again?;
+            signed = candidate.check_signature(&keys, algorithms);
+        }
+        Ok((signed?, keys))
+    }
+}

@@ -1,0 +1,138 @@
+//! A token that was found good, and what it says.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::error::InvalidToken;
+use crate::clock::Timestamp;
+use crate::jose;
+use crate::secret::AccessToken;
+use crate::types::Scopes;
+
+/// A good access token: signed by a trusted issuer or active at it, meant for this resource, not expired, and, where it is
+/// bound to a key, presented by who holds that key. Cheap to clone.
+///
+/// `Debug` shows the issuer and the client, and neither the token nor who it is about.
+#[derive(Clone)]
+pub struct BearerToken {
+    pub(super) facts: Arc<Facts>,
+    pub(super) text: Arc<AccessToken>,
+}
+
+/// What a token says, once it is known to be true.
+pub(crate) struct Facts {
+    pub(crate) issuer: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) audience: Vec<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) scopes: Scopes,
+    /// The thumbprint of the key that the token is bound to (RFC 9449 §6).
+    pub(crate) key: Option<String>,
+    pub(crate) claims: Map<String, Value>,
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerToken")
+            .field("issuer", &self.issuer())
+            .field("client_id", &self.client_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl BearerToken {
+    /// `iss`: who issued the token. For an introspected one that does not say so, whose introspection endpoint was asked.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.facts.issuer
+    }
+
+    /// `sub`: who the token is about, within the issuer; a client that acts for itself is named here as well (RFC 9068
+    /// §2.2). Always there on a JWT; introspection may leave it out.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.facts.subject.as_deref()
+    }
+
+    /// The client that the token was issued to: `client_id` (RFC 9068 §2.2), or what providers call it instead: `azp`,
+    /// `cid`, `appid`.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        ["client_id", "azp", "cid", "appid"]
+            .iter()
+            .find_map(|name| self.facts.claims.get(*name)?.as_str())
+    }
+
+    /// The granted scopes: `scope` (RFC 9068 §2.2.3), or `scp` where a provider calls it so.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.facts.scopes
+    }
+
+    /// `aud`: whom the token is for. This resource is among them; empty where introspection names nobody.
+    #[must_use]
+    pub fn audience(&self) -> &[String] {
+        &self.facts.audience
+    }
+
+    /// `exp`: when the token ends. Always there on a JWT; introspection may leave it out.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.facts.expires_at
+    }
+
+    /// `auth_time`: when the user last proved who they are. `None` also where the claim is not a time.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.facts.claims.get("auth_time").and_then(jose::instant)
+    }
+
+    /// `acr`: how strongly the user was authenticated.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.facts.claims.get("acr")?.as_str()
+    }
+
+    /// Whether the token is bound to a key, and its sender has proved to hold that key (RFC 9449).
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.facts.key.is_some()
+    }
+
+    /// All claims of the JWT, or all members of the introspection answer. They are about a person: log none of them.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.facts.claims
+    }
+
+    /// The token itself, to be exchanged for one of a further API (RFC 8693, `subject_token`). Never log it, and never send
+    /// it to anyone but its issuer.
+    #[must_use]
+    pub fn access_token(&self) -> &AccessToken {
+        &self.text
+    }
+}
+
+/// `scope`, a string or an array of strings, or else `scp`. A malformed one grants nothing.
+pub(super) fn scopes(claims: &Map<String, Value>) -> Scopes {
+    match claims.get("scope").or_else(|| claims.get("scp")) {
+        Some(Value::String(text)) => Scopes::parse(text),
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Scopes::default(),
+    }
+}
+
+/// The thumbprint that `cnf` names (RFC 9449 §6.1), `None` where the token is bound to nothing. A binding of another kind
+/// (RFC 8705 `x5t#S256`, say) is one that nobody here checks.
+pub(super) fn bound_key(claims: &Map<String, Value>) -> Result<Option<String>, InvalidToken> {
+    match claims.get("cnf") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(members)) => match members.get("jkt").and_then(Value::as_str) {
+            Some(jkt) if members.len() == 1 && !jkt.is_empty() => Ok(Some(jkt.to_owned())),
+            _ => Err(InvalidToken::BindingUnsupported),
+        },
+        Some(_) => Err(InvalidToken::BindingUnsupported),
+    }
+}
