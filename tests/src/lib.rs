@@ -21,6 +21,7 @@ pub mod leaks;
 pub mod named_tests;
 pub mod raw;
 pub mod stage;
+pub mod upstream;
 pub mod wait;
 
 pub use answer::Answer;

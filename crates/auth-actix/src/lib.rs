@@ -38,6 +38,7 @@
 //! * [`RequireAuth`] demands a signed-in user, [`MaybeAuth`] asks for one, [`PeekSession`] looks without waiting
 //!   for the provider. However many of them a request uses, the session is looked up once.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token.
+//! * [`AuthExt::proxy`] forwards to an API with the user's access token what the app's own pages ask for.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
 //! * With the feature `actix-session`, `AuthExt::app_session_layer` is actix-session's middleware for the app's own session
@@ -55,6 +56,7 @@
 mod app_session;
 mod extract;
 mod middleware;
+mod proxy;
 mod response;
 mod routes;
 mod session;
@@ -63,6 +65,7 @@ pub use auth_core as core;
 pub use auth_core::client::ApiError;
 pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
+pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{Auth, AuthBuilder, ConfigError, Error, Failure, Refused};
 

@@ -26,6 +26,7 @@ use crate::login::{self, LoginError, LoginOptions, StepUp};
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
 use crate::provider_logout::Refusal;
+use crate::proxy::Transport;
 use crate::refresh::{Flights, Freshness, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Again, Incoming, RequestHead, RequestKind, RouteRequest, each_cookie};
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) provider: Provider,
     pub(crate) registration: Registration,
     pub(crate) api_http: reqwest::Client,
+    /// The connections of the proxies.
+    pub(crate) proxy: Transport,
     pub(crate) clock: Clock,
     /// Outlives the requests; whatever changes tokens runs on it.
     pub(crate) runtime: Handle,
@@ -114,6 +117,7 @@ impl Auth {
             config,
             store,
             api_http,
+            proxy: Transport::default(),
             clock,
             runtime,
             tasks: TaskTracker::new(),

@@ -144,6 +144,20 @@ impl AuthenticatedClient {
         self.keep(session)
     }
 
+    /// A token in the place of one that an API has refused. `None` where there is nothing to refresh with: the API's own
+    /// answer is the answer then.
+    pub(crate) async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
+        match self.token_instead(refused).await {
+            Ok(token) => Ok(Some(token)),
+            Err(ApiError::Token(error))
+                if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
         let session = self.session();
         let session = match &session.data.tokens.access {
@@ -250,20 +264,15 @@ impl RequestBuilder {
         let Some(again) = again else {
             return Ok(ApiResponse(response));
         };
-        match client.token_instead(&token).await {
-            Ok(token) => client.execute(authorized(again, &token)).await.map(ApiResponse),
-            // There is nothing to refresh with: the API's own answer is the answer.
-            Err(ApiError::Token(error))
-                if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
-            {
-                Ok(ApiResponse(response))
-            }
-            Err(error) => Err(error),
+        match client.another_token(&token).await? {
+            Some(token) => client.execute(authorized(again, &token)).await.map(ApiResponse),
+            None => Ok(ApiResponse(response)),
         }
     }
 }
 
-fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
+/// Whether a challenge asks for another sign-in (RFC 9470 §3): another token of the same one would not do.
+pub(crate) fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
     headers
         .get_all(http::header::WWW_AUTHENTICATE)
         .iter()
@@ -272,11 +281,16 @@ fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
 }
 
 fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+    request.headers_mut().insert(AUTHORIZATION, bearer(token));
+    request
+}
+
+/// The value of `Authorization` (RFC 6750 §2.1).
+pub(crate) fn bearer(token: &AccessToken) -> HeaderValue {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
         .expect("an access token was checked to be visible ASCII when it came");
     value.set_sensitive(true);
-    request.headers_mut().insert(AUTHORIZATION, value);
-    request
+    value
 }
 
 /// Follows redirects within one origin, as far as five of them; passes any other back.

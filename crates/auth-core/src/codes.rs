@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod login;
 mod provider;
+mod proxy;
 mod request;
 mod session;
 mod setup;
@@ -111,6 +112,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         request::CODES,
         provider::CODES,
         api::CODES,
+        proxy::CODES,
         setup::CODES,
         tokens::CLOCKS,
     ];

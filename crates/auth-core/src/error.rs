@@ -8,6 +8,7 @@ use crate::client::ApiError;
 use crate::csrf::CrossSite;
 use crate::login::LoginError;
 use crate::metadata::ProviderError;
+use crate::proxy::ProxyError;
 use crate::refresh::RefreshError;
 use crate::store::StoreError;
 use crate::types::Scopes;
@@ -40,6 +41,9 @@ pub enum Error {
     /// A downstream API did not give what was asked.
     #[error("the call to the API failed")]
     Api(#[source] Arc<ApiError>),
+    /// A proxy did not forward the request, or its upstream did not answer.
+    #[error("the request was not forwarded")]
+    Proxy(#[source] Arc<ProxyError>),
     /// The application is put together wrongly.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -77,6 +81,12 @@ impl From<ApiError> for Error {
             ApiError::Token(error) => *error,
             error => Self::Api(Arc::new(error)),
         }
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Arc::new(error))
     }
 }
 
@@ -194,6 +204,7 @@ impl Error {
             Self::Refresh(error) => error.code(),
             Self::Store(_) => "store.unavailable",
             Self::Api(error) => error.code(),
+            Self::Proxy(error) => error.code(),
             Self::Setup(SetupError::LayerMissing) => "setup.layer_missing",
             Self::Setup(SetupError::CarrierMissing) => "setup.carrier_missing",
             Self::Setup(SetupError::AppDataUnsupported) => "setup.app_data_unsupported",
@@ -227,6 +238,7 @@ impl Error {
             Self::Refresh(error) => error.fault(),
             Self::Store(_) => Fault::Store,
             Self::Api(error) => error.fault(),
+            Self::Proxy(error) => error.fault(),
             Self::Setup(_) => Fault::Configuration,
         }
     }
@@ -241,6 +253,7 @@ impl Error {
             Self::Provider(error) => error.status(),
             Self::Refresh(_) | Self::Store(_) => 503,
             Self::Api(error) => error.status(),
+            Self::Proxy(error) => error.status(),
             Self::Setup(_) => 500,
         }
     }

@@ -45,6 +45,7 @@ mod logout_token;
 mod metadata;
 mod page;
 mod provider_logout;
+pub mod proxy;
 pub mod refresh;
 pub mod reply;
 pub mod request;

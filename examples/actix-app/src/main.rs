@@ -13,7 +13,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use auth_actix::core::config::paths;
 use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    Proxy, RequireAuth, SessionInfo, require,
 };
 use example_common::{Carrier, DevInfo, End, FORM_MAX, GRACE, Log, Own, PAGE_HEADERS, PURPOSES, Setup};
 use serde::Deserialize;
@@ -59,6 +59,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
             .wrap(Condition::new(!is_carrier, sessions.clone()));
         let everything_else = web::scope("")
             .configure(routes)
+            .service(auth.proxy("/proxy/api", Proxy::to_api()))
             .service(with_session)
             .configure(auth.routes())
             .wrap(layer)
@@ -73,6 +74,8 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let server = HttpServer::new(app)
         .shutdown_signal(example_common::stop_signal())
         .shutdown_timeout(GRACE.as_secs())
+        // A browser that goes away ends what was done for it.
+        .h1_allow_half_closed(false)
         .listen(listener);
     let (address, server) = match (address, server) {
         (Ok(address), Ok(server)) => (address, server.run()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, ConfigError, Gate, PeekSession,
-    RequireAuth, SessionInfo, require,
+    Proxy, RequireAuth, SessionInfo, require,
 };
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -116,6 +116,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .merge(auth.proxy("/proxy/api", Proxy::to_api()))
         .merge(auth.routes())
         .with_state(app);
     let layer = match setup.carrier {
