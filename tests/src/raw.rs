@@ -135,7 +135,9 @@ impl Connection {
     pub async fn rest(&mut self) -> String {
         let read = async { while let Ok(1..) = self.stream.read_buf(&mut self.came).await {} };
         let limit = Duration::from_secs(20);
-        tokio::time::timeout(limit, read).await.expect("the connection ends");
+        tokio::time::timeout(limit, read)
+            .await
+            .expect("the connection ends");
         String::from_utf8_lossy(&self.came).into_owned()
     }
 

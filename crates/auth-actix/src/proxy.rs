@@ -150,7 +150,10 @@ fn down(mut response: HttpResponseBuilder, download: Download, request: &HttpReq
         Some(length) => response.body(SizedStream::new(length, download)),
         None => response.body(BodyStream::new(download)),
     };
-    let has_no_body = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_no_body = matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
     if has_no_body {
         response = response.set_body(actix_web::body::BoxBody::new(()));
         if let Some(length) = length {

@@ -7,6 +7,28 @@
 //! 2. The token is alive: it is refreshed first where it is not.
 //! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again.
 //! 4. Nothing that an API answers, and no URL, gets into an error's text.
+//!
+//! A handler gets one from its adapter. Code outside of requests makes one of a session's key, which is no secret and may be
+//! kept with a job:
+//!
+//! ```no_run
+//! # use auth_core::{Auth, Error, store::SessionKey};
+//! /// What a handler has queued with `session.key()`, and a worker does later.
+//! async fn export(auth: &Auth, key: &SessionKey) -> Result<(), Error> {
+//!     // Signed out meanwhile: there is nobody to do it for.
+//!     let Some(session) = auth.session(key).await? else { return Ok(()) };
+//!     let api = auth.client(&session);
+//!     let (me, groups) = tokio::try_join!(api.get("/users/me").send(), api.get("/groups").send())?;
+//!     # let _ = (me, groups);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Other ways to send
+//!
+//! * [`AuthenticatedClient::execute`] sends a [`reqwest::Request`] that was made elsewhere.
+//! * With the feature `reqwest-middleware`, the client is a middleware of that crate.
+//! * [`AuthenticatedClient::access_token`] gives the token to whoever has to send it on other ways (gRPC, a vendor's library).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +36,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::{Attempt, Policy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +48,10 @@ use crate::error::{Error, Fault, NotSignedIn};
 use crate::refresh::RefreshError;
 use crate::secret::AccessToken;
 use crate::session::Session;
+use crate::trace::TraceContext;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read.
 /// [`ApiResponse::into_inner`] has no limit.
@@ -52,6 +78,7 @@ pub const MAX_ERROR_BODY: usize = 64 * 1024;
 pub struct AuthenticatedClient {
     core: Arc<Core>,
     session: Arc<Mutex<Session>>,
+    trace: Option<TraceContext>,
 }
 
 impl fmt::Debug for AuthenticatedClient {
@@ -67,7 +94,15 @@ impl AuthenticatedClient {
         Self {
             core,
             session: Arc::new(Mutex::new(session)),
+            trace: None,
         }
+    }
+
+    /// Passes this trace on with every request that names none itself. The adapters' extractors do so with the trace of the
+    /// request that is being answered.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
     }
 
     /// The session that this client calls for, as this client last saw it.
@@ -104,6 +139,16 @@ impl AuthenticatedClient {
         self.request(Method::DELETE, url)
     }
 
+    /// Begins a `HEAD` request; see [`get`](Self::get) for the URL.
+    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// Begins an `OPTIONS` request; see [`get`](Self::get) for the URL.
+    pub fn options(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::OPTIONS, url)
+    }
+
     /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
     /// [`send`](RequestBuilder::send).
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
@@ -125,12 +170,56 @@ impl AuthenticatedClient {
             Url::parse(text)
         };
         let url = url.map_err(|_| ApiError::BadUrl)?;
+        self.allows(&url)?;
+        Ok(url)
+    }
+
+    /// Whether the URL's origin may be shown a token.
+    pub(crate) fn allows(&self, url: &Url) -> Result<(), ApiError> {
         let origin = url.origin().ascii_serialization();
-        if config.api_origins.contains(&origin) {
-            Ok(url)
+        if self.core.config.api_origins.contains(&origin) {
+            Ok(())
         } else {
             Err(ApiError::OriginNotAllowed { origin })
         }
+    }
+
+    /// Sends a request that was made elsewhere, with the user's token. Its URL must be absolute and its origin one of the
+    /// configured APIs'. A body that is a stream cannot be sent again after a 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBuilder::send`].
+    pub async fn execute(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
+        self.allows(request.url())?;
+        let again = request.try_clone();
+        let token = self.access_token().await?;
+        let response = self.run(self.signed(request, &token)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || asks_for_step_up(response.headers()) {
+            return Ok(ApiResponse(response));
+        }
+        let Some(again) = again else {
+            return Ok(ApiResponse(response));
+        };
+        match self.another_token(&token).await? {
+            Some(token) => self.run(self.signed(again, &token)).await.map(ApiResponse),
+            None => Ok(ApiResponse(response)),
+        }
+    }
+
+    /// The request with the token, and with the trace that it belongs to.
+    pub(crate) fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer(token));
+        if let Some(trace) = &self.trace
+            && !headers.contains_key(TRACEPARENT)
+        {
+            headers.insert(TRACEPARENT, trace.parent.clone());
+            if let Some(state) = &trace.state {
+                headers.insert(TRACESTATE, state.clone());
+            }
+        }
+        request
     }
 
     /// The access token, alive: refreshed first where it is not. For a client of one's own; never log it, and never send
@@ -180,7 +269,7 @@ impl AuthenticatedClient {
 
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
     /// shares it while that worker is busy. Dropping the call ends it.
-    async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
         let call = self.core.runtime.spawn(self.core.api_http.execute(request));
         AbortOnDropHandle::new(call)
             .await
@@ -211,8 +300,19 @@ impl RequestBuilder {
     }
 
     /// Adds a header. `Authorization` is replaced by the user's token.
-    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.map(|inner| inner.header(name.as_ref(), value.as_ref()))
+    pub fn header<K, V>(self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+        HeaderValue: TryFrom<V>,
+        <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+    {
+        self.map(|inner| inner.header(name, value))
+    }
+
+    /// Adds headers, in the place of those that have their names. `Authorization` is replaced by the user's token.
+    pub fn headers(self, headers: HeaderMap) -> Self {
+        self.map(|inner| inner.headers(headers))
     }
 
     /// Sets the `Accept` header.
@@ -235,7 +335,12 @@ impl RequestBuilder {
         self.map(|inner| inner.form(value))
     }
 
-    /// Sends this body. One that is a stream cannot be sent again after a 401.
+    /// Sends a form of several parts (RFC 7578). It goes as a stream, and cannot be sent again after a 401.
+    pub fn multipart(self, form: reqwest::multipart::Form) -> Self {
+        self.map(|inner| inner.multipart(form))
+    }
+
+    /// Sends this body. One that is a stream (`reqwest::Body::wrap_stream`) cannot be sent again after a 401.
     pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
         self.map(|inner| inner.body(body))
     }
@@ -252,37 +357,18 @@ impl RequestBuilder {
     ///
     /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
-        let client = self.client;
         let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
-        let again = request.try_clone();
-        let token = client.access_token().await?;
-        let response = client.execute(authorized(request, &token)).await?;
-        // RFC 9470 §3: another token of the same sign-in would not do.
-        if response.status() != StatusCode::UNAUTHORIZED || asks_for_step_up(response.headers()) {
-            return Ok(ApiResponse(response));
-        }
-        let Some(again) = again else {
-            return Ok(ApiResponse(response));
-        };
-        match client.another_token(&token).await? {
-            Some(token) => client.execute(authorized(again, &token)).await.map(ApiResponse),
-            None => Ok(ApiResponse(response)),
-        }
+        self.client.execute(request).await
     }
 }
 
 /// Whether a challenge asks for another sign-in (RFC 9470 §3): another token of the same one would not do.
-pub(crate) fn asks_for_step_up(headers: &http::HeaderMap) -> bool {
+pub(crate) fn asks_for_step_up(headers: &HeaderMap) -> bool {
     headers
         .get_all(http::header::WWW_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|challenge| challenge.contains("insufficient_user_authentication"))
-}
-
-fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
-    request.headers_mut().insert(AUTHORIZATION, bearer(token));
-    request
 }
 
 /// The value of `Authorization` (RFC 6750 §2.1).
@@ -326,7 +412,7 @@ impl ApiResponse {
 
     /// The headers.
     #[must_use]
-    pub fn headers(&self) -> &http::HeaderMap {
+    pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 

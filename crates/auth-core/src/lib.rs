@@ -43,6 +43,8 @@ pub mod login;
 mod logout;
 mod logout_token;
 mod metadata;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod page;
 mod provider_logout;
 pub mod proxy;
@@ -56,6 +58,7 @@ pub mod session;
 mod sign_in;
 pub mod store;
 mod token;
+pub mod trace;
 pub mod types;
 pub mod userinfo;
 

@@ -240,7 +240,10 @@ impl Proxy {
     }
 
     fn demand_method(&self, method: &Method) -> Result<(), ProxyError> {
-        let is_forwarded = self.methods.as_ref().is_none_or(|methods| methods.contains(method))
+        let is_forwarded = self
+            .methods
+            .as_ref()
+            .is_none_or(|methods| methods.contains(method))
             && !NEVER_FORWARDED.contains(method);
         if is_forwarded {
             return Ok(());
@@ -470,7 +473,10 @@ impl Auth {
     fn demand_own_page(&self, proxy: &Proxy, headers: &HeaderMap, is_websocket: bool) -> Result<(), Error> {
         if is_websocket && headers.contains_key(ORIGIN) {
             let own = self.base_url().as_bytes();
-            let is_own = headers.get_all(ORIGIN).iter().all(|origin| origin.as_bytes() == own)
+            let is_own = headers
+                .get_all(ORIGIN)
+                .iter()
+                .all(|origin| origin.as_bytes() == own)
                 && headers
                     .get_all("sec-fetch-site")
                     .iter()
@@ -554,7 +560,13 @@ fn pass_on(
         })
     } else {
         let length = length(answer.headers());
-        Rest::Body(Download::new(answer.into_body(), length, upload, proxy.idle, slot))
+        Rest::Body(Download::new(
+            answer.into_body(),
+            length,
+            upload,
+            proxy.idle,
+            slot,
+        ))
     };
     Ok(ProxyAnswer {
         status,

@@ -9,7 +9,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware};
 use auth_actix::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, MaybeAuth, PeekSession, Proxy, RequireAuth,
     require,
 };
 use serde_json::Value;
@@ -95,6 +95,23 @@ pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
         App::new()
             .service(admin)
             .default_service(web::to(async || "public"))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+/// Two proxies side by side.
+pub(crate) fn serve_proxies(listener: TcpListener, auth: &Auth, first: Proxy, second: Proxy) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .service(auth.proxy("/first", first.clone()))
+            .service(auth.proxy("/second/", second.clone()))
             .wrap(auth.layer())
     });
     run(server

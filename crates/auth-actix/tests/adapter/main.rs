@@ -1,6 +1,6 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world`, `cases` and `paths` know nothing of actix-web: the axum adapter's tests include them, and bring an `app` of their
+//! `world`, `cases`, `paths` and `proxies` know nothing of actix-web: the axum adapter's tests include them, and bring an `app` of their
 //! own. What follows here is about actix-web alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -13,6 +13,7 @@ use auth_actix::{AuthError, AuthExt, Error, Gate, RequireAuth, require};
 mod app;
 mod cases;
 mod paths;
+mod proxies;
 mod world;
 
 use world::{Carrier, World};

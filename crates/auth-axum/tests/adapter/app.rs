@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use auth_axum::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, RequireAuth, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Failure, Gate, PeekSession, Proxy, RequireAuth, require,
 };
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -74,6 +74,15 @@ pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
     let router = Router::new()
         .nest("/admin", admin)
         .fallback(async || "public")
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+/// Two proxies side by side.
+pub(crate) fn serve_proxies(listener: TcpListener, auth: &Auth, first: Proxy, second: Proxy) -> Server {
+    let router = Router::new()
+        .merge(auth.proxy("/first", first))
+        .merge(auth.proxy("/second/", second))
         .layer(auth.layer());
     run(listener, router)
 }

@@ -1,6 +1,6 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world`, `cases` and `paths` are the actix-web adapter's: they know nothing of either framework.
+//! `world`, `cases`, `paths` and `proxies` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use auth_axum::{AuthExt, Gate, RequireAuth, require};
@@ -15,6 +15,8 @@ mod app;
 mod cases;
 #[path = "../../../auth-actix/tests/adapter/paths.rs"]
 mod paths;
+#[path = "../../../auth-actix/tests/adapter/proxies.rs"]
+mod proxies;
 #[path = "../../../auth-actix/tests/adapter/world.rs"]
 mod world;
 

@@ -13,7 +13,9 @@ mod provider;
 
 use std::sync::LazyLock;
 
-pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
+pub use browser::{
+    callback, cookies, error_code, forwarded, login, parameters, proxy_target, request_head, return_path,
+};
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
     answer_headers, discovery, id_token, jws, key_set, logout_token, token_response, userinfo,
@@ -27,7 +29,7 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("answer_headers", answer_headers),
     ("callback", callback),
     ("cookies", cookies),
@@ -40,6 +42,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("login", login),
     ("logout_token", logout_token),
     ("parameters", parameters),
+    ("proxy_target", proxy_target),
     ("record", record),
     ("request_head", request_head),
     ("return_path", return_path),

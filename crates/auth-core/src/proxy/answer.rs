@@ -19,7 +19,6 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::upload::Upload;
 
 /// An upstream's answer, to be passed on.
-#[derive(Debug)]
 pub struct ProxyAnswer {
     /// The status code, the upstream's own.
     pub status: StatusCode,
@@ -27,6 +26,16 @@ pub struct ProxyAnswer {
     pub headers: HeaderMap,
     /// What follows.
     pub rest: Rest,
+}
+
+/// Shows no header.
+impl fmt::Debug for ProxyAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyAnswer")
+            .field("status", &self.status)
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What follows the headers of an answer.

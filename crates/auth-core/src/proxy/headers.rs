@@ -82,7 +82,9 @@ fn through(headers: &HeaderMap, also_stay: &[HeaderName], stays: impl Fn(&str) -
             !OF_A_CONNECTION.contains(&plain.as_str())
                 && !stays(&plain)
                 && !also_stay.contains(name)
-                && !named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str()))
+                && !named
+                    .iter()
+                    .any(|named| named.eq_ignore_ascii_case(name.as_str()))
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
@@ -111,7 +113,10 @@ fn is_for_programs(value: &HeaderValue) -> bool {
         .all(|(at, part)| {
             let (word, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
             let is_parameter = at > 0 && (word.contains('=') || rest.trim_start().starts_with('='));
-            is_parameter || FOR_PROGRAMS.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+            is_parameter
+                || FOR_PROGRAMS
+                    .iter()
+                    .any(|scheme| word.eq_ignore_ascii_case(scheme))
         })
 }
 
@@ -227,7 +232,14 @@ mod tests {
         ]);
         assert_eq!(
             names(&downwards(&answer, &[])),
-            ["cache-control", "content-type", "etag", "location", "x-other", "x-other"]
+            [
+                "cache-control",
+                "content-type",
+                "etag",
+                "location",
+                "x-other",
+                "x-other"
+            ]
         );
     }
 
@@ -237,7 +249,10 @@ mod tests {
             ("Bearer", true),
             ("bearer realm=\"a, Basic b\", error=\"x\"", true),
             ("DPoP algs=\"ES256\", Bearer realm = \"x\"", true),
-            ("Bearer error=\"insufficient_user_authentication\", max_age=\"5\"", true),
+            (
+                "Bearer error=\"insufficient_user_authentication\", max_age=\"5\"",
+                true,
+            ),
             ("Bearer realm=\"a\\\", Basic \"", true),
             ("Basic realm=\"x\"", false),
             ("Bearer realm=\"x\", Basic realm=\"y\"", false),

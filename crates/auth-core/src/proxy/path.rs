@@ -8,16 +8,14 @@ pub(crate) struct Refused;
 
 /// What follows the prefix of a path and query: it begins with `/`. `None` where the target is not below the prefix.
 pub(crate) fn below<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
-    target
-        .strip_prefix(prefix)
-        .filter(|rest| rest.starts_with('/'))
+    target.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
 }
 
 /// Checks a path and query that begins with `/` and is about to be appended to the upstream's base path.
 ///
 /// Nothing is decoded, normalised or encoded on the way, so whatever could leave the base path at the other end is
 /// refused: `..` as a segment, however often percent-encoded, with whatever separator a server may know (`/`, `\`, their
-/// encodings), and with parameters behind it (`..;x`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
+/// encodings), and with parameters or what may end a text behind it (`..;x`, `..%00`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
 /// control characters, bytes that are not ASCII, `\`, a fragment, and in the path a `%` without two digits, which servers
 /// read in ways of their own (`%u002e`). A `.` as a segment, `//`, `;` and an empty query lead nowhere and pass.
 pub(crate) fn check(target: &str) -> Result<(), Refused> {
@@ -31,13 +29,18 @@ pub(crate) fn check(target: &str) -> Result<(), Refused> {
     if is_sound { Ok(()) } else { Err(Refused) }
 }
 
-/// Whether a segment of the path is `..`, to whoever decodes it once or more often.
+/// Whether a segment of the path is `..`, to whoever decodes it once or more often. (The URL standard knows no tabs and line
+/// breaks, and no control characters at the end.)
 fn climbs(path: &str) -> bool {
     let mut seen = Cow::Borrowed(path.as_bytes());
     loop {
-        let is_climb = seen
-            .split(|byte| matches!(byte, b'/' | b'\\'))
-            .any(|segment| segment.split(|byte| *byte == b';').next() == Some(b".."));
+        let is_climb = seen.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+            let mut name = segment
+                .iter()
+                .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'))
+                .take_while(|byte| **byte > b' ' && **byte != b';');
+            (name.next(), name.next(), name.next()) == (Some(&b'.'), Some(&b'.'), None)
+        });
         if is_climb {
             return true;
         }
@@ -51,7 +54,11 @@ fn climbs(path: &str) -> bool {
 
 /// The bytes with their percent-encoding undone, once. `None` where a `%` is not followed by two hexadecimal digits.
 fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter();
     while let Some(&byte) = rest.next() {
@@ -122,6 +129,10 @@ mod tests {
             "/a%5c..%5cb",
             "/a\\..\\b",
             "/a\\b",
+            "/..%00",
+            "/..%20/x",
+            "/.%09./x",
+            "/%0a..%0d",
             "/%252e%252e/x",
             "/..%252fx",
             "/%25252e%25252e",

@@ -61,7 +61,11 @@ fn client(extra_roots: Option<&[u8]>) -> Client<HttpsConnector<HttpConnector>, U
 fn tls(extra_roots: Option<&[u8]>) -> ClientConfig {
     let provider = Arc::new(default_provider());
     let roots = extra_roots
-        .map(|pem| CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect::<Vec<_>>())
+        .map(|pem| {
+            CertificateDer::pem_slice_iter(pem)
+                .filter_map(Result::ok)
+                .collect::<Vec<_>>()
+        })
         .unwrap_or_default();
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

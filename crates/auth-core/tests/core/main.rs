@@ -5,7 +5,6 @@
 mod accesses;
 mod answers;
 mod app_sessions;
-#[cfg(feature = "redis")] // rustls comes with it
 mod certificates;
 mod client;
 mod explainer;
@@ -17,6 +16,7 @@ mod logout;
 mod outcomes;
 mod payloads;
 mod provider_logout;
+mod proxy;
 mod redirects;
 mod refresh;
 mod secrets;
