@@ -363,6 +363,7 @@ behaviour! {
         }
         downstream {
             the_answer_is_passed_on,
+            the_trace_of_the_request_goes_along,
             the_profile_shows_mail_and_names,
             what_the_api_says_is_shown_as_text,
             both_calls_of_the_dashboard_run_at_the_same_time,

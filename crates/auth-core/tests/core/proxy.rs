@@ -90,12 +90,12 @@ async fn an_upstream_is_https_or_loopback_and_has_no_query() {
         "ftp://api.example",
         "/path",
         "",
-        "https://user:password@api.example",
+        "https://user:hunter2@api.example",
         "https://api.example?x=y",
         "https://api.example#x",
     ] {
         let error = Proxy::to(url).unwrap_err();
-        assert!(!error.to_string().contains("password"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
     for url in [
         "https://api.example",
