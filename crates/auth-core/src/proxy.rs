@@ -456,15 +456,17 @@ impl Auth {
         let token = tokens.access_token().await?;
         let mut upload = Upload::new(request.body, proxy.max_request_body);
         let mut answer = core.call(&head, &token, &upload, patience).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED
-            && !asks_for_step_up(answer.headers())
-            && upload.can_be_sent_again()
-            && let Some(token) = tokens.another_token(&token).await?
-            && let Some(again) = upload.again()
+        if answer.status() == StatusCode::UNAUTHORIZED && !asks_for_step_up(answer.headers()) && upload.hold()
         {
-            drop(answer);
-            answer = core.call(&head, &token, &again, patience).await?;
-            upload = again;
+            if let Some(token) = tokens.another_token(&token).await?
+                && let Some(again) = upload.again()
+            {
+                drop(answer);
+                answer = core.call(&head, &token, &again, patience).await?;
+                upload = again;
+            } else {
+                upload.go_on();
+            }
         }
         pass_on(proxy, &head, answer, upload, slot).map_err(Error::from)
     }

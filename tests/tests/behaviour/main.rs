@@ -206,6 +206,7 @@ behaviour! {
             the_header_is_demanded_of_every_method,
             bodies_go_up_in_the_frame_that_they_have,
             a_refused_token_is_replaced_once_if_the_body_can_be_sent_again,
+            more_of_a_body_than_is_kept_is_not_sent_again,
             an_upstream_s_challenge_is_for_programs,
             an_upstream_that_fails_is_a_502,
             an_answer_that_breaks_off_does_not_look_whole,

@@ -70,6 +70,7 @@ struct State {
     /// What has gone, while that is little.
     kept: Option<Vec<Bytes>>,
     is_ended: bool,
+    is_held: bool,
     /// Since when nothing has gone up, and whose turn it is.
     since: Instant,
     waits_for_sender: bool,
@@ -102,6 +103,7 @@ impl Upload {
             limit,
             gone: 0,
             kept,
+            is_held: false,
             since: Instant::now(),
             waits_for_sender: false,
             fault: None,
@@ -126,9 +128,18 @@ impl Upload {
         self.lock().since
     }
 
-    pub(crate) fn can_be_sent_again(&self) -> bool {
-        let state = self.lock();
-        state.kept.is_some() && state.fault.is_none()
+    /// Stops what is under way, if the body can still be sent again; says whether it can.
+    pub(crate) fn hold(&self) -> bool {
+        let mut state = self.lock();
+        state.is_held = state.kept.is_some() && state.fault.is_none();
+        state.is_held
+    }
+
+    /// Goes on after [`hold`](Self::hold).
+    pub(crate) fn go_on(&self) {
+        let mut state = self.lock();
+        state.is_held = false;
+        state.wake();
     }
 
     /// The same body from its beginning, if that is still there. This one breaks off.
@@ -142,9 +153,8 @@ impl Upload {
         if !state.is_ended {
             state.fault = Some(Fault::Taken);
         }
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
+        state.is_held = false;
+        state.wake();
         let chunks = stream::iter(kept.into_iter().map(Ok)).chain(stream::iter(rest).flatten());
         Some(Self::of(Box::pin(chunks), state.length, state.limit, None))
     }
@@ -173,6 +183,12 @@ impl Upload {
 }
 
 impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     fn take(&mut self, chunk: Bytes) -> Result<Bytes, Fault> {
         self.waits_for_sender = false;
         self.since = Instant::now();
@@ -205,6 +221,10 @@ impl Body for Upload {
         loop {
             if state.is_ended {
                 return Poll::Ready(None);
+            }
+            if state.is_held {
+                state.waker = Some(cx.waker().clone());
+                return Poll::Pending;
             }
             let Some(chunks) = &mut state.chunks else {
                 return Poll::Ready(Some(Err(state.fail(Fault::Broken))));
@@ -289,11 +309,11 @@ mod tests {
         static LARGE: [u8; KEPT] = [0; KEPT];
         let mut at_the_limit = upload(&[&LARGE], None, None);
         next(&mut at_the_limit).await;
-        assert!(at_the_limit.can_be_sent_again());
+        assert!(at_the_limit.hold());
         let mut beyond = upload(&[&LARGE, b"x"], None, None);
         next(&mut beyond).await;
         next(&mut beyond).await;
-        assert!(!beyond.can_be_sent_again() && beyond.again().is_none());
+        assert!(!beyond.hold() && beyond.again().is_none());
         assert!(beyond.fault().is_none());
     }
 
@@ -307,7 +327,16 @@ mod tests {
         let broken = Upload::new(ProxyBody::new(stream::iter(broken), Some(9)), None);
         assert!(read(broken.clone()).await.is_err());
         assert!(matches!(broken.fault(), Some(ProxyError::SenderBroken)));
-        assert!(!broken.can_be_sent_again());
+        assert!(!broken.hold());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_held_waits_until_it_may_go_on() {
+        let mut held = upload(&[b"ab"], Some(2), None);
+        assert!(held.hold());
+        assert!(futures_util::poll!(std::pin::pin!(next(&mut held))).is_pending());
+        held.go_on();
+        assert_eq!(read(held).await.expect("whole"), b"ab");
     }
 
     #[tokio::test(start_paused = true)]
