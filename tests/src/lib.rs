@@ -22,6 +22,7 @@ pub mod live;
 pub mod named_tests;
 pub mod raw;
 pub mod stage;
+pub mod upstream;
 pub mod wait;
 
 pub use answer::Answer;

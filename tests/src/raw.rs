@@ -82,6 +82,72 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> Option<RawAnswer> 
     })
 }
 
+/// A connection on which things are sent and read bit by bit.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// All that has come.
+    pub came: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Panics
+    ///
+    /// When nothing listens there.
+    pub async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        Self {
+            stream,
+            came: Vec::new(),
+        }
+    }
+
+    /// Sends these bytes, as far as the other side takes them.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads until what has come holds `marker`; false where the connection ends before.
+    ///
+    /// # Panics
+    ///
+    /// When it takes more than 20 s.
+    pub async fn until(&mut self, marker: &[u8]) -> bool {
+        let read = async {
+            while !self.came.windows(marker.len()).any(|some| some == marker) {
+                if matches!(self.stream.read_buf(&mut self.came).await, Ok(0) | Err(_)) {
+                    return false;
+                }
+            }
+            true
+        };
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, read).await.expect("something comes")
+    }
+
+    /// Reads to the end of the connection, and gives all that has come, as text.
+    ///
+    /// # Panics
+    ///
+    /// When it takes more than 20 s.
+    pub async fn rest(&mut self) -> String {
+        let read = async { while let Ok(1..) = self.stream.read_buf(&mut self.came).await {} };
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, read)
+            .await
+            .expect("the connection ends");
+        String::from_utf8_lossy(&self.came).into_owned()
+    }
+
+    /// The two directions.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
 /// A `GET` by a browser that opens a page, with this target and these lines besides; the target is sent as it is.
 #[must_use]
 pub fn navigation(target: &[u8], host: &str, lines: &[&str]) -> Vec<u8> {

@@ -3,10 +3,12 @@
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::HeaderValue;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use auth_core::Error;
 use auth_core::error::SetupError;
 use auth_core::session::{Claims, FromClaims, Session};
+use auth_core::trace::TraceContext;
 
 use crate::LocalFuture;
 use crate::response::AuthError;
@@ -132,7 +134,8 @@ impl FromRequest for PeekSession {
 }
 
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
-/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does.
+/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
+/// (`traceparent`).
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
 
@@ -150,13 +153,13 @@ impl FromRequest for AuthenticatedClient {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let context = context(request);
+        let values = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes);
+        let trace = TraceContext::of(values("traceparent"), values("tracestate"));
         Box::pin(async move {
             let context = context?;
             let session = context.session().await.map_err(AuthError::from);
-            insisted(
-                &context,
-                session.map(|session| Self(context.auth().client(&session))),
-            )
+            let client = |session| Self(context.auth().client(&session).with_trace(trace));
+            insisted(&context, session.map(client))
         })
     }
 }

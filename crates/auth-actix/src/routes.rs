@@ -1,17 +1,19 @@
 //! The routes under `/auth`.
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Scope};
 use auth_core::Auth;
 use auth_core::config::paths;
 #[cfg(feature = "actix-session")]
 use auth_core::error::SetupError;
+use auth_core::proxy::Proxy;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 
 #[cfg(feature = "actix-session")]
 use crate::app_session::{AppSessionLayer, AppSessionStore};
 use crate::middleware::{AuthLayer, Head};
+use crate::proxy;
 use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
 
@@ -24,6 +26,31 @@ pub trait AuthExt {
     /// They belong on the `App` itself: in a scope they would lie below its path, where the provider does not send
     /// browsers to.
     fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<Self>;
+
+    /// Routes below `prefix` that forward to an upstream with the signed-in user's access token, for pages' own scripts:
+    /// method, path and query to the byte and bodies as streams, WebSockets too. Every request has to bring the header
+    /// `X-CSRF: 1`. [`Proxy`] has the limits; its [module](auth_core::proxy) says what goes through and what stays behind.
+    ///
+    /// It is a service of the app itself, as [`routes`](Self::routes) are, inside of [`layer`](Self::layer). Several may stand
+    /// side by side, each with a prefix of its own, which begins with `/`.
+    ///
+    /// ```no_run
+    /// use actix_web::web::ServiceConfig;
+    /// use auth_actix::{Auth, AuthExt, ConfigError, Proxy};
+    ///
+    /// fn routes(auth: &Auth) -> Result<impl FnOnce(&mut ServiceConfig), ConfigError> {
+    ///     let api = auth.proxy("/proxy/api", Proxy::to_api());
+    ///     let files = auth.proxy("/proxy/files", Proxy::to("https://files.example/v2")?);
+    ///     let routes = auth.routes();
+    ///     Ok(move |config: &mut ServiceConfig| {
+    ///         config.configure(routes).service(api).service(files);
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// actix-web takes a browser that closes its connection for one that may still read, unless told otherwise: with
+    /// `HttpServer::h1_allow_half_closed(false)`, a call ends as soon as nobody waits for it.
+    fn proxy(&self, prefix: &str, proxy: Proxy) -> Scope;
 
     /// The layer that goes around everything that asks who is signed in. What is wrapped last is outermost: it stands
     /// below every `.wrap(require(…))`.
@@ -82,6 +109,10 @@ impl AuthExt for Auth {
                         .route(web::head().to(explain_error)),
                 );
         }
+    }
+
+    fn proxy(&self, prefix: &str, proxy: Proxy) -> Scope {
+        proxy::scope(prefix, proxy)
     }
 
     fn layer(&self) -> AuthLayer {

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use auth_core::Error;
 use auth_core::error::SetupError;
 use auth_core::session::{Claims, FromClaims, Session};
+use auth_core::trace::TraceContext;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
 use crate::response::AuthError;
@@ -111,7 +113,8 @@ impl<S: Sync> FromRequestParts<S> for PeekSession {
 }
 
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
-/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does.
+/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
+/// (`traceparent`).
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
 
@@ -129,7 +132,9 @@ impl<S: Sync> FromRequestParts<S> for AuthenticatedClient {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
         let context = context(parts)?;
         let session = context.session().await?;
-        Ok(Self(context.auth().client(&session)))
+        let values = |name: &str| parts.headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+        let trace = TraceContext::of(values("traceparent"), values("tracestate"));
+        Ok(Self(context.auth().client(&session).with_trace(trace)))
     }
 }
 

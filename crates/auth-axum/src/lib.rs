@@ -32,6 +32,7 @@
 //! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token, or one that it is exchanged for.
 //! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
+//! * [`AuthExt::proxy`] forwards to an API with the user's access token what the app's own pages ask for.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
 //! * [`bearer_layer`], [`BearerToken`] and [`require_bearer`] are for APIs that are called with access tokens, with or without
@@ -46,6 +47,7 @@ mod app_session;
 mod bearer;
 mod extract;
 mod middleware;
+mod proxy;
 mod response;
 mod routes;
 mod session;
@@ -56,6 +58,7 @@ pub use auth_core::bearer::{BearerGate, ResourceServer};
 pub use auth_core::client::{ApiError, MachineClient};
 pub use auth_core::devices::SessionInfo;
 pub use auth_core::gate::Gate;
+pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{
     Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Refused, UntilEnded,

@@ -4,6 +4,7 @@ use auth_core::Auth;
 use auth_core::config::paths;
 #[cfg(feature = "tower-sessions")]
 use auth_core::error::SetupError;
+use auth_core::proxy::Proxy;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 use axum::Router;
@@ -16,6 +17,7 @@ use axum::routing::{any, get, post};
 #[cfg(feature = "tower-sessions")]
 use crate::app_session::{AppSessionLayer, AppSessionStore};
 use crate::middleware::{AuthLayer, Head};
+use crate::proxy;
 use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
 
@@ -25,6 +27,27 @@ pub trait AuthExt {
     /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, to be
     /// merged into the app's router, inside of [`layer`](Self::layer).
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
+
+    /// Routes below `prefix` that forward to an upstream with the signed-in user's access token, for pages' own scripts:
+    /// method, path and query to the byte and bodies as streams, WebSockets too. Every request has to bring the header
+    /// `X-CSRF: 1`. [`Proxy`] has the limits; its [module](auth_core::proxy) says what goes through and what stays behind.
+    ///
+    /// They are to be merged into the app's router, inside of [`layer`](Self::layer). Several may stand side by side, each
+    /// with a prefix of its own, which begins with `/`.
+    ///
+    /// ```no_run
+    /// use auth_axum::{Auth, AuthExt, ConfigError, Proxy};
+    /// use axum::Router;
+    ///
+    /// fn app(auth: &Auth) -> Result<Router, ConfigError> {
+    ///     Ok(Router::new()
+    ///         .merge(auth.routes())
+    ///         .merge(auth.proxy("/proxy/api", Proxy::to_api()))
+    ///         .merge(auth.proxy("/proxy/files", Proxy::to("https://files.example/v2")?))
+    ///         .layer(auth.layer()))
+    /// }
+    /// ```
+    fn proxy<S: Clone + Send + Sync + 'static>(&self, prefix: &str, proxy: Proxy) -> Router<S>;
 
     /// The layer that goes around everything that asks who is signed in.
     fn layer(&self) -> AuthLayer;
@@ -60,6 +83,10 @@ impl AuthExt for Auth {
             .route(paths::SESSION, get(session_status))
             .route(paths::ERRORS, get(explain_errors))
             .route(&errors, get(explain_error))
+    }
+
+    fn proxy<S: Clone + Send + Sync + 'static>(&self, prefix: &str, proxy: Proxy) -> Router<S> {
+        proxy::routes(prefix, proxy)
     }
 
     fn layer(&self) -> AuthLayer {

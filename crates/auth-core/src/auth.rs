@@ -31,6 +31,7 @@ use crate::logout_token::LogoutTokenError;
 use crate::metadata::{Metadata, Provider, ProviderError};
 use crate::metrics;
 use crate::provider_logout::Refusal;
+use crate::proxy::Transport;
 use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
 use crate::request::{Again, Incoming, RequestHead, RouteRequest, each_cookie};
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) provider: Provider,
     pub(crate) registration: Registration,
     pub(crate) api_http: reqwest::Client,
+    /// The connections of the proxies.
+    pub(crate) proxy: Transport,
     pub(crate) clock: Clock,
     /// Outlives the requests; whatever changes tokens runs on it.
     pub(crate) runtime: Handle,
@@ -147,6 +150,7 @@ impl Auth {
             config,
             store,
             api_http,
+            proxy: Transport::default(),
             clock,
             runtime,
             tasks: TaskTracker::new(),

@@ -9,6 +9,28 @@
 //! 4. Where the API demands a stronger or more recent sign-in, or a scope, there is neither: the call's error says so, and
 //!    the answer made of it sends a browser to sign in ([`ApiError::StepUp`]).
 //! 5. Nothing that an API answers, and no URL, gets into an error's text.
+//!
+//! A handler gets one from its adapter. Code outside of requests makes one of a session's key, which is no secret and may be
+//! kept with a job:
+//!
+//! ```no_run
+//! # use auth_core::{Auth, Error, store::SessionKey};
+//! /// What a handler has queued with `session.key()`, and a worker does later.
+//! async fn export(auth: &Auth, key: &SessionKey) -> Result<(), Error> {
+//!     // Signed out meanwhile: there is nobody to do it for.
+//!     let Some(session) = auth.session(key).await? else { return Ok(()) };
+//!     let api = auth.client(&session);
+//!     let (me, groups) = tokio::try_join!(api.get("/users/me").send(), api.get("/groups").send())?;
+//!     # let _ = (me, groups);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Other ways to send
+//!
+//! * [`AuthenticatedClient::execute`] sends a [`reqwest::Request`] that was made elsewhere.
+//! * With the feature `reqwest-middleware`, the client is a middleware of that crate.
+//! * [`AuthenticatedClient::access_token`] gives the token to whoever has to send it on other ways (gRPC, a vendor's library).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +38,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::{Attempt, Policy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +52,10 @@ use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, SecurityToken};
 use crate::session::Session;
 use crate::step_up::{self, StepUp, Verdict};
+use crate::trace::TraceContext;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read.
 /// [`ApiResponse::into_inner`] has no limit.
@@ -60,6 +86,7 @@ pub struct AuthenticatedClient {
     exchange: Option<Arc<TokenExchange>>,
     /// The API that this client is confined to.
     base: Option<Arc<str>>,
+    trace: Option<TraceContext>,
 }
 
 impl fmt::Debug for AuthenticatedClient {
@@ -77,6 +104,7 @@ impl AuthenticatedClient {
             session: Arc::new(Mutex::new(session)),
             exchange: None,
             base: None,
+            trace: None,
         }
     }
 
@@ -114,6 +142,13 @@ impl AuthenticatedClient {
         }
     }
 
+    /// Passes this trace on with every request that names none itself. The adapters' extractors do so with the trace of the
+    /// request that is being answered.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
     /// The session that this client calls for, as this client last saw it.
     #[must_use]
     pub fn session(&self) -> Session {
@@ -148,6 +183,16 @@ impl AuthenticatedClient {
         self.request(Method::DELETE, url)
     }
 
+    /// Begins a `HEAD` request; see [`get`](Self::get) for the URL.
+    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// Begins an `OPTIONS` request; see [`get`](Self::get) for the URL.
+    pub fn options(&self, url: impl AsRef<str>) -> RequestBuilder {
+        self.request(Method::OPTIONS, url)
+    }
+
     /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
     /// [`send`](RequestBuilder::send).
     pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
@@ -157,6 +202,37 @@ impl AuthenticatedClient {
             caller: Caller::User(self.clone()),
             inner,
         }
+    }
+
+    /// Whether the URL's origin may be shown a token.
+    pub(crate) fn allows(&self, url: &Url) -> Result<(), ApiError> {
+        allows(&self.core, base_url(self.base.as_deref())?.as_ref(), url)
+    }
+
+    /// Sends a request that was made elsewhere, with the user's token. Its URL must be absolute and its origin one of the
+    /// configured APIs'. A body that is a stream cannot be sent again after a 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBuilder::send`].
+    pub async fn execute(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
+        self.allows(request.url())?;
+        Caller::User(self.clone()).send(request).await
+    }
+
+    /// The request with the token, and with the trace that it belongs to.
+    pub(crate) fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer(token));
+        if let Some(trace) = &self.trace
+            && !headers.contains_key(TRACEPARENT)
+        {
+            headers.insert(TRACEPARENT, trace.parent.clone());
+            if let Some(state) = &trace.state {
+                headers.insert(TRACESTATE, state.clone());
+            }
+        }
+        request
     }
 
     /// The access token that this client calls with, alive: refreshed, or exchanged, first where it is not. For a client
@@ -186,6 +262,20 @@ impl AuthenticatedClient {
             .map_err(ApiError::of_token)?;
         self.note(session);
         Ok(token)
+    }
+
+    /// A token in the place of one that an API has refused. `None` where there is nothing to refresh with: the API's own
+    /// answer is the answer then.
+    pub(crate) async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
+        match self.token_instead(refused).await {
+            Ok(token) => Ok(Some(token)),
+            Err(ApiError::Token(error))
+                if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
@@ -218,23 +308,29 @@ impl AuthenticatedClient {
 
 /// The URL of a request, if it may be shown a token.
 fn resolve(core: &Core, base: Option<&str>, text: &str) -> Result<Url, ApiError> {
-    let config = &core.config;
-    let base = match base {
-        Some(base) => Some(Url::parse(base).map_err(|_| ApiError::BadUrl)?),
-        None => None,
-    };
+    let base = base_url(base)?;
     let url = if text.starts_with('/') {
-        let base = base.as_ref().or(config.api_base.as_ref());
+        let base = base.as_ref().or(core.config.api_base.as_ref());
         let base = base.ok_or(ApiError::NoBaseUrl)?;
         Url::parse(&format!("{}{text}", base.as_str().trim_end_matches('/')))
     } else {
         Url::parse(text)
     };
     let url = url.map_err(|_| ApiError::BadUrl)?;
+    allows(core, base.as_ref(), &url)?;
+    Ok(url)
+}
+
+fn base_url(base: Option<&str>) -> Result<Option<Url>, ApiError> {
+    base.map(Url::parse).transpose().map_err(|_| ApiError::BadUrl)
+}
+
+/// Whether the URL's origin may be shown a token.
+fn allows(core: &Core, base: Option<&Url>, url: &Url) -> Result<(), ApiError> {
     let origin = url.origin().ascii_serialization();
     let is_within = base.is_none_or(|base| base.origin() == url.origin());
-    if is_within && config.api_origins.contains(&origin) {
-        Ok(url)
+    if is_within && core.config.api_origins.contains(&origin) {
+        Ok(())
     } else {
         Err(ApiError::OriginNotAllowed { origin })
     }
@@ -342,10 +438,40 @@ impl Caller {
         }
     }
 
-    async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
+    /// A token in the place of one that an API has refused; `None` where there is none to be had.
+    async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
         match self {
-            Self::User(client) => client.token_instead(refused).await,
-            Self::Machine(client) => client.token(Some(refused)).await,
+            Self::User(client) => client.another_token(refused).await,
+            Self::Machine(client) => client.token(Some(refused)).await.map(Some),
+        }
+    }
+
+    /// The request with the token, and with the trace that it belongs to.
+    fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+        match self {
+            Self::User(client) => client.signed(request, token),
+            Self::Machine(_) => {
+                request.headers_mut().insert(AUTHORIZATION, bearer(token));
+                request
+            }
+        }
+    }
+
+    async fn send(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
+        let again = request.try_clone();
+        let token = self.token().await?;
+        let response = self.run(self.signed(request, &token)).await?;
+        let again = again.filter(|_| is_refused(response.status(), response.headers()));
+        let Some(again) = again else {
+            return Ok(self.answer(response));
+        };
+        match self.another_token(&token).await? {
+            Some(token) => {
+                let response = self.run(self.signed(again, &token)).await?;
+                Ok(self.answer(response))
+            }
+            // The API's own answer is the answer.
+            None => Ok(self.answer(response)),
         }
     }
 
@@ -362,7 +488,7 @@ impl Caller {
 
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
     /// shares it while that worker is busy. Dropping the call ends it.
-    async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
         let core = self.core();
         let call = core.runtime.spawn(core.api_http.execute(request));
         AbortOnDropHandle::new(call)
@@ -394,8 +520,19 @@ impl RequestBuilder {
     }
 
     /// Adds a header. `Authorization` is replaced by the token.
-    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.map(|inner| inner.header(name.as_ref(), value.as_ref()))
+    pub fn header<K, V>(self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+        HeaderValue: TryFrom<V>,
+        <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+    {
+        self.map(|inner| inner.header(name, value))
+    }
+
+    /// Adds headers, in the place of those that have their names. `Authorization` is replaced by the token.
+    pub fn headers(self, headers: HeaderMap) -> Self {
+        self.map(|inner| inner.headers(headers))
     }
 
     /// Sets the `Accept` header.
@@ -418,7 +555,12 @@ impl RequestBuilder {
         self.map(|inner| inner.form(value))
     }
 
-    /// Sends this body. One that is a stream cannot be sent again after a 401.
+    /// Sends a form of several parts (RFC 7578). It goes as a stream, and cannot be sent again after a 401.
+    pub fn multipart(self, form: reqwest::multipart::Form) -> Self {
+        self.map(|inner| inner.multipart(form))
+    }
+
+    /// Sends this body. One that is a stream (`reqwest::Body::wrap_stream`) cannot be sent again after a 401.
     pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
         self.map(|inner| inner.body(body))
     }
@@ -435,39 +577,22 @@ impl RequestBuilder {
     ///
     /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
-        let caller = self.caller;
         let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
-        let again = request.try_clone();
-        let token = caller.token().await?;
-        let response = caller.execute(authorized(request, &token)).await?;
-        // RFC 9470 §3: another token of the same sign-in would not do.
-        let is_refused = response.status() == StatusCode::UNAUTHORIZED
-            && step_up::demanded(response.status(), response.headers()).is_none();
-        let Some(again) = again.filter(|_| is_refused) else {
-            return Ok(caller.answer(response));
-        };
-        match caller.token_instead(&token).await {
-            Ok(token) => {
-                let response = caller.execute(authorized(again, &token)).await?;
-                Ok(caller.answer(response))
-            }
-            // There is nothing to refresh with: the API's own answer is the answer.
-            Err(ApiError::Token(error))
-                if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
-            {
-                Ok(caller.answer(response))
-            }
-            Err(error) => Err(error),
-        }
+        self.caller.send(request).await
     }
 }
 
-fn authorized(mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+/// Whether another token may help: not where another sign-in is asked for (RFC 9470 §3).
+pub(crate) fn is_refused(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::UNAUTHORIZED && step_up::demanded(status, headers).is_none()
+}
+
+/// The value of `Authorization` (RFC 6750 §2.1).
+pub(crate) fn bearer(token: &AccessToken) -> HeaderValue {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
         .expect("an access token was checked to be visible ASCII when it came");
     value.set_sensitive(true);
-    request.headers_mut().insert(AUTHORIZATION, value);
-    request
+    value
 }
 
 /// Follows redirects within one origin, as far as five of them; passes any other back.
@@ -503,7 +628,7 @@ impl ApiResponse {
 
     /// The headers.
     #[must_use]
-    pub fn headers(&self) -> &http::HeaderMap {
+    pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 

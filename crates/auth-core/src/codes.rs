@@ -7,6 +7,7 @@ mod bearer;
 mod grants;
 mod login;
 mod provider;
+mod proxy;
 mod request;
 mod revocation;
 mod session;
@@ -117,6 +118,7 @@ pub fn all() -> impl Iterator<Item = Explanation> {
         api::CODES,
         grants::CODES,
         bearer::CODES,
+        proxy::CODES,
         setup::CODES,
         tokens::CLOCKS,
     ];

@@ -188,6 +188,10 @@ pub(crate) struct Config {
     pub(crate) session_max: Duration,
     pub(crate) api_base: Option<Url>,
     pub(crate) api_origins: Vec<String>,
+    /// The limit for one call.
+    pub(crate) http_timeout: Duration,
+    /// Further root certificates, PEM.
+    pub(crate) extra_roots: Option<Vec<u8>>,
     pub(crate) on_sign_in: Option<SignInHook>,
     pub(crate) session_view: Option<SessionViewHook>,
     pub(crate) on_event: Vec<EventHook>,
@@ -804,6 +808,8 @@ impl AuthBuilder {
             session_max: self.session_max,
             api_base,
             api_origins,
+            http_timeout: self.http_timeout,
+            extra_roots: self.ca,
             on_sign_in: self.on_sign_in,
             session_view: self.session_view,
             on_event: self.on_event,

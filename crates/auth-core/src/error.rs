@@ -9,6 +9,7 @@ use crate::csrf::CrossSite;
 use crate::grants::GrantError;
 use crate::login::LoginError;
 use crate::metadata::ProviderError;
+use crate::proxy::ProxyError;
 use crate::refresh::RefreshError;
 use crate::step_up::{Lack, StepUp, Verdict};
 use crate::store::StoreError;
@@ -48,6 +49,9 @@ pub enum Error {
     /// The userinfo endpoint did not say who the user is.
     #[error("userinfo cannot be used")]
     Userinfo(#[from] UserinfoError),
+    /// A proxy did not forward the request, or its upstream did not answer.
+    #[error("the request was not forwarded")]
+    Proxy(#[source] Arc<ProxyError>),
     /// The application is put together wrongly.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -100,6 +104,12 @@ impl From<Verdict> for NotAllowed {
             Verdict::Ask(step_up) => Self::StepUp(step_up),
             Verdict::Denied(step_up) => Self::StepUpDenied(step_up),
         }
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Arc::new(error))
     }
 }
 
@@ -219,6 +229,7 @@ impl Error {
             Self::Api(error) => error.code(),
             Self::Grant(error) => error.code(),
             Self::Userinfo(error) => error.code(),
+            Self::Proxy(error) => error.code(),
             Self::Setup(SetupError::LayerMissing) => "setup.layer_missing",
             Self::Setup(SetupError::CarrierMissing) => "setup.carrier_missing",
             Self::Setup(SetupError::AppDataUnsupported) => "setup.app_data_unsupported",
@@ -265,6 +276,7 @@ impl Error {
             Self::Api(error) => error.fault(),
             Self::Grant(error) => error.fault(),
             Self::Userinfo(_) => Fault::Provider,
+            Self::Proxy(error) => error.fault(),
             Self::Setup(_) => Fault::Configuration,
         }
     }
@@ -282,6 +294,7 @@ impl Error {
             Self::Api(error) => error.status(),
             Self::Grant(error) => error.status(),
             Self::Userinfo(_) => 502,
+            Self::Proxy(error) => error.status(),
             Self::Setup(_) => 500,
         }
     }

@@ -199,7 +199,7 @@ fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAga
         Error::NotSignedIn(_) | Error::NotAllowed(NotAllowed::StepUp(_) | NotAllowed::StepUpDenied(_)) => {
             sign_in(return_to, "Sign in again")
         }
-        Error::NotAllowed(_) | Error::CrossSite(_) | Error::Setup(_) => None,
+        Error::NotAllowed(_) | Error::CrossSite(_) | Error::Proxy(_) | Error::Setup(_) => None,
     }
 }
 

@@ -26,9 +26,9 @@ pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long an unused connection to the provider is kept. Servers close idle ones (node after 5 s), and a request that
 /// meets a closing connection fails without anyone knowing whether it was carried out: for a refresh, that costs the
 /// session. So none is reused that could be about to close.
-const POOL_IDLE: Duration = Duration::from_secs(2);
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(2);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Makes requests to the provider.
 #[derive(Clone)]

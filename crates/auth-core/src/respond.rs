@@ -12,6 +12,7 @@ use crate::error::{Error, Fault, NotAllowed, NotSignedIn};
 use crate::failure::{self, Failure, with_return};
 use crate::gate::OnRefusal;
 use crate::page;
+use crate::proxy::ProxyError;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
 use crate::step_up::StepUp;
@@ -138,7 +139,13 @@ fn is_json(content_type: &str) -> bool {
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
-fn with_retry(reply: Reply, error: &Error) -> Reply {
+fn with_retry(mut reply: Reply, error: &Error) -> Reply {
+    if let Error::Proxy(error) = error
+        && let ProxyError::Method { allow } = error.as_ref()
+    {
+        // RFC 9110 §15.5.6.
+        reply = reply.with("allow", allow);
+    }
     match error.retry_after() {
         Some(after) => reply.with("retry-after", &after.as_secs().max(1).to_string()),
         None => reply,

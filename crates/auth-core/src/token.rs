@@ -203,9 +203,8 @@ impl Registration {
         form.extend(request.parameters);
         let answer = self
             .post(
-                Asked::Token,
                 metadata,
-                &metadata.token_endpoint,
+                (Asked::Token, &metadata.token_endpoint),
                 &form,
                 bearer,
                 guard,
@@ -228,7 +227,7 @@ impl Registration {
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
         let answer = self
-            .post(Asked::Revocation, metadata, endpoint, &form, None, None, now)
+            .post(metadata, (Asked::Revocation, endpoint), &form, None, None, now)
             .await?;
         if answer.status.is_success() {
             return Ok(Revoked::Yes);
@@ -250,7 +249,7 @@ impl Registration {
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
         let answer = self
-            .post(Asked::Introspection, metadata, endpoint, &form, None, None, now)
+            .post(metadata, (Asked::Introspection, endpoint), &form, None, None, now)
             .await?;
         read_introspection(&answer)
     }
@@ -258,9 +257,8 @@ impl Registration {
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
     async fn post(
         &self,
-        asked: Asked,
         metadata: &Metadata,
-        endpoint: &Url,
+        (asked, endpoint): (Asked, &Url),
         form: &[(&str, &str)],
         bearer: Option<&AccessToken>,
         guard: Option<&SendGuard>,

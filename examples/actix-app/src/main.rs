@@ -15,7 +15,7 @@ use auth_actix::core::config::paths;
 use auth_actix::core::grants::ClientCredentials;
 use auth_actix::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
-    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
+    PeekSession, Proxy, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
@@ -73,6 +73,7 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
                     .head(bearer)
                     .wrap(bearer_layer(resource_server.clone())),
             )
+            .service(auth.proxy("/proxy/api", Proxy::to_api()))
             .service(with_session)
             .configure(auth.routes())
             .wrap(layer)
@@ -87,6 +88,8 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     let server = HttpServer::new(app)
         .shutdown_signal(example_common::stop_signal())
         .shutdown_timeout(GRACE.as_secs())
+        // A browser that goes away ends what was done for it.
+        .h1_allow_half_closed(false)
         .listen(listener);
     let (address, server) = match (address, server) {
         (Ok(address), Ok(server)) => (address, server.run()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use auth_axum::core::grants::ClientCredentials;
 use auth_axum::{
     ApiError, AppSessionLayer, Auth, AuthError, AuthExt, AuthenticatedClient, BearerToken, ConfigError, Gate,
-    PeekSession, RequireAuth, SessionInfo, bearer_layer, require,
+    PeekSession, Proxy, RequireAuth, SessionInfo, bearer_layer, require,
 };
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -135,6 +135,7 @@ fn app(setup: &Setup, sessions: AppSessionLayer) -> Router {
         )
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
+        .merge(auth.proxy("/proxy/api", Proxy::to_api()))
         .merge(auth.routes())
         .with_state(app);
     let layer = match setup.carrier {

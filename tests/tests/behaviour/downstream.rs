@@ -34,6 +34,30 @@ pub(crate) async fn the_answer_is_passed_on(stage: Stage) {
     assert!(request.header("cookie").is_none());
 }
 
+// W3C Trace Context §3, §4
+pub(crate) async fn the_trace_of_the_request_goes_along(stage: Stage) {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let world = stage.signed_in("alice").await;
+    for (sent, passed) in [
+        (PARENT, Some(PARENT)),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", None),
+        ("evil", None),
+    ] {
+        world
+            .browser
+            .fetch("/api/me")
+            .header("traceparent", sent)
+            .header("tracestate", "a=b")
+            .header("baggage", "user=alice")
+            .await
+            .assert_status(200);
+        let request = world.provider.control().requests(me()).pop().unwrap();
+        assert_eq!(request.header("traceparent"), passed);
+        assert_eq!(request.header("tracestate"), passed.map(|_| "a=b"));
+        assert_eq!(request.header("baggage"), None);
+    }
+}
+
 pub(crate) async fn the_profile_shows_mail_and_names(stage: Stage) {
     let world = stage.world().await;
     for (user, mail, given, family) in [

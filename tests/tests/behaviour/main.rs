@@ -29,6 +29,7 @@ mod note;
 mod process;
 mod protection;
 mod provider_logout;
+mod proxy;
 mod redirects;
 mod refresh;
 mod routes;
@@ -236,6 +237,24 @@ behaviour! {
             two_instances_serve_one_session,
             a_public_client_gets_no_token_of_its_own,
         }
+        proxy {
+            method_path_and_query_go_up_to_the_byte,
+            a_target_that_could_leave_the_base_path_is_refused,
+            what_is_between_browser_and_app_stays_there,
+            every_status_passes_and_no_redirect_is_followed,
+            the_header_is_demanded_of_every_method,
+            bodies_go_up_in_the_frame_that_they_have,
+            a_refused_token_is_replaced_once_if_the_body_can_be_sent_again,
+            more_of_a_body_than_is_kept_is_not_sent_again,
+            an_upstream_s_challenge_is_for_programs,
+            an_upstream_that_fails_is_a_502,
+            an_answer_that_breaks_off_does_not_look_whole,
+            events_come_down_as_they_are_sent,
+            a_browser_that_goes_away_ends_the_call,
+            a_gigabyte_goes_up_and_down_in_little_memory,
+            a_websocket_goes_through,
+            a_websocket_ends_on_both_sides,
+        }
         evidence {
             what_libraries_trace_is_searched_too,
             a_secret_is_found_wherever_it_is_seen,
@@ -387,6 +406,7 @@ behaviour! {
         }
         downstream {
             the_answer_is_passed_on,
+            the_trace_of_the_request_goes_along,
             the_profile_shows_mail_and_names,
             what_the_api_says_is_shown_as_text,
             both_calls_of_the_dashboard_run_at_the_same_time,

@@ -22,8 +22,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         "names of things, without a value from outside",
         &[
             "auth_core::Algorithm",
+            "auth_core::AnswerBroken",
             "auth_core::AppData",
             "auth_core::AuthorizationErrorCode",
+            "auth_core::BodyBroken",
             "auth_core::ClientAuthMethod",
             "auth_core::CrossSite",
             "auth_core::EndReason",
@@ -50,6 +52,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::TokenType",
             "auth_core::Turn",
             "auth_core::UnsupportedAlgorithm",
+            "auth_core::Upgrade",
             "auth_core::UrlError",
             "auth_core::UserinfoError",
             "auth_core::UserinfoPolicy",
@@ -60,7 +63,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "times and counts",
+        "times, counts and random numbers that name a trace",
         &[
             "auth_core::Clock",
             "auth_core::ClockSkew",
@@ -68,6 +71,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::LeaseOwner",
             "auth_core::TestClock",
             "auth_core::Timestamp",
+            "auth_core::TraceContext",
             "auth_testing::Hold",
             "auth_testing::HoldTimeout",
         ],
@@ -115,6 +119,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::UntilEnded",
         ],
     ),
+    ("a connection, of which nothing is shown", &["auth_core::Tunnel"]),
     (
         "derived from a layer that is formatted here, and from the application's own service",
         &[

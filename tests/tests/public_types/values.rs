@@ -11,6 +11,7 @@ use auth_core::grants::{
 };
 use auth_core::jose::SigningKey;
 use auth_core::login::LoginError;
+use auth_core::proxy::{Proxy, ProxyBody, ProxyRequest, Rest, Upgrade};
 use auth_core::refresh::RefreshError;
 use auth_core::reply::SessionChange;
 use auth_core::request::{RequestHead, RouteRequest};
@@ -18,7 +19,7 @@ use auth_core::secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, IdToken, RefreshToken, SecurityToken,
     SessionId,
 };
-use auth_core::session::SignIn;
+use auth_core::session::{Session, SignIn};
 use auth_core::store::{
     Inserted, LeaseOwner, MemoryStore, PostgresStore, RedisStore, ScanCursor, SessionStore as _, SqliteStore,
     StoreError,
@@ -30,6 +31,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::Shown;
@@ -391,6 +393,7 @@ async fn session(shown: &mut Shown, auth: &Auth, id: &SessionId) {
     let answer = request.send().await.unwrap();
     shown.value(&answer);
     shown.error(&answer.json::<Vec<u8>>().await.unwrap_err());
+    proxy(shown, auth, &session).await;
 
     let user = auth_axum::RequireAuth {
         claims: session.claims().clone(),
@@ -443,6 +446,41 @@ async fn grants(shown: &mut Shown, auth: &Auth, id: &SessionId) -> SessionId {
         panic!("the identifier stays");
     };
     id
+}
+
+async fn proxy(shown: &mut Shown, auth: &Auth, session: &Session) {
+    let proxy = Proxy::to_api().set_header(
+        HeaderName::from_static("x-api-key"),
+        HeaderValue::from_static(PAYLOAD),
+    );
+    shown.value(&proxy);
+    let chunks = futures_util::stream::iter([Ok(PAYLOAD.into())]);
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static(PAYLOAD));
+    let request = |headers: &HeaderMap| ProxyRequest {
+        method: Method::POST,
+        target: format!("/echo?{PAYLOAD}"),
+        headers: headers.clone(),
+        body: ProxyBody::new(chunks.clone(), None),
+        upgrade: Upgrade::Impossible,
+    };
+    shown.value(&request(&headers));
+    shown.value(&request(&headers).body);
+    let error = auth
+        .forward(&proxy, session, request(&headers))
+        .await
+        .unwrap_err();
+    if let Error::Proxy(error) = &error {
+        shown.error(&**error);
+    }
+    headers.insert("x-csrf", HeaderValue::from_static("1"));
+    let answer = auth.forward(&proxy, session, request(&headers)).await.unwrap();
+    assert!(answer.headers["content-type"] == PAYLOAD);
+    shown.value(&answer);
+    shown.value(&answer.rest);
+    if let Rest::Body(download) = &answer.rest {
+        shown.value(download);
+    }
 }
 
 /// The record as a store holds it, opened.

@@ -12,8 +12,8 @@ use actix_ws::{CloseCode, CloseReason, Message, MessageStream};
 use auth_actix::core::error::NotAllowed;
 use auth_actix::core::grants::CustomGrant;
 use auth_actix::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, MaybeAuth, PeekSession, RequireAuth,
-    SwitchSession, UntilEnded, require,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, MaybeAuth, PeekSession, Proxy,
+    RequireAuth, SwitchSession, UntilEnded, require,
 };
 use serde_json::Value;
 
@@ -99,6 +99,23 @@ pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
         App::new()
             .service(admin)
             .default_service(web::to(async || "public"))
+            .wrap(auth.layer())
+    });
+    run(server
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run())
+}
+
+/// Two proxies side by side.
+pub(crate) fn serve_proxies(listener: TcpListener, auth: &Auth, first: Proxy, second: Proxy) -> Server {
+    let auth = auth.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .service(auth.proxy("/first", first.clone()))
+            .service(auth.proxy("/second/", second.clone()))
             .wrap(auth.layer())
     });
     run(server

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use auth_axum::core::error::NotAllowed;
 use auth_axum::core::grants::CustomGrant;
 use auth_axum::{
-    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, PeekSession, RequireAuth,
+    Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, PeekSession, Proxy, RequireAuth,
     SwitchSession, UntilEnded, require,
 };
 use axum::extract::State;
@@ -79,6 +79,15 @@ pub(crate) fn serve_prefix(listener: TcpListener, auth: &Auth) -> Server {
     let router = Router::new()
         .nest("/admin", admin)
         .fallback(async || "public")
+        .layer(auth.layer());
+    run(listener, router)
+}
+
+/// Two proxies side by side.
+pub(crate) fn serve_proxies(listener: TcpListener, auth: &Auth, first: Proxy, second: Proxy) -> Server {
+    let router = Router::new()
+        .merge(auth.proxy("/first", first))
+        .merge(auth.proxy("/second/", second))
         .layer(auth.layer());
     run(listener, router)
 }

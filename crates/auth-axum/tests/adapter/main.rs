@@ -1,6 +1,6 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world`, `cases`, `paths` and `sockets` are the actix-web adapter's: they know nothing of either framework.
+//! `world`, `cases`, `paths`, `proxies` and `sockets` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use auth_axum::{AuthExt, Gate, RequireAuth, require};
@@ -18,6 +18,8 @@ mod bearer_app;
 mod cases;
 #[path = "../../../auth-actix/tests/adapter/paths.rs"]
 mod paths;
+#[path = "../../../auth-actix/tests/adapter/proxies.rs"]
+mod proxies;
 #[path = "../../../auth-actix/tests/adapter/sockets.rs"]
 mod sockets;
 #[path = "../../../auth-actix/tests/adapter/world.rs"]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use http::HeaderValue;
+use http::uri::PathAndQuery;
 use url::{Url, form_urlencoded};
 
 use super::{APP, AUTHORIZATION, BASE, CLIENT, ISSUER, NOW, RUNTIME, TOKEN, bit, case};
@@ -13,6 +14,7 @@ use crate::csrf;
 use crate::forwarded::TrustedProxies;
 use crate::login::{self, LoginOptions};
 use crate::metadata::{self, Metadata};
+use crate::proxy::path;
 use crate::reply::Reply;
 use crate::request::{Parameters, RequestHead, RequestKind};
 use crate::secret::SessionId;
@@ -50,6 +52,34 @@ fn check_return_path(path: &ReturnTo) {
     // Written behind the origin by hand, as a `Location` may be, it leads to the same place.
     let absolute = Url::parse(&format!("{BASE}{text}")).expect("a URL");
     assert_eq!(absolute, url);
+}
+
+/// The target of a request that a proxy forwards: what passes is kept to the byte, and stays on the upstream's host and below its
+/// base path by the URL standard, as it is and with its percent-encoding undone however often.
+pub fn proxy_target(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let is_plain = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
+    if path::check(&text).is_err() {
+        assert!(!is_plain, "{text:?}");
+        return;
+    }
+    let whole = format!("/base/v1{text}");
+    if let Ok(kept) = PathAndQuery::try_from(whole.as_str()) {
+        assert_eq!(kept.as_str(), whole);
+    }
+    let mut path = text.split('?').next().unwrap_or_default().to_owned();
+    loop {
+        let url = Url::parse(&format!("http://upstream.example/base/v1{path}")).expect("a URL");
+        assert_eq!(url.host_str(), Some("upstream.example"), "{text:?}");
+        assert!(url.path().starts_with("/base/v1/"), "{text:?} is read as {url}");
+        // A form is decoded alike, but for its `+`.
+        let form = format!("={}", path.replace('+', "%2B").replace('&', "%26"));
+        let (_, plain) = url::form_urlencoded::parse(form.as_bytes()).next().expect("one");
+        if plain == path {
+            return;
+        }
+        path = plain.into_owned();
+    }
 }
 
 /// Parameters of a query or a form: they agree with `form_urlencoded`, a repeated one is seen, an empty one is absent.

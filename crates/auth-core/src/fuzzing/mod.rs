@@ -17,7 +17,9 @@ use std::sync::LazyLock;
 
 pub use api::challenge;
 pub use bearer::{access_token, authorization, dpop_proof};
-pub use browser::{callback, cookies, error_code, forwarded, login, parameters, request_head, return_path};
+pub use browser::{
+    callback, cookies, error_code, forwarded, login, parameters, proxy_target, request_head, return_path,
+};
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
     answer_headers, discovery, id_token, jws, key_set, logout_token, token_response, userinfo,
@@ -31,7 +33,7 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("access_token", access_token),
     ("answer_headers", answer_headers),
     ("authorization", authorization),
@@ -48,6 +50,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("login", login),
     ("logout_token", logout_token),
     ("parameters", parameters),
+    ("proxy_target", proxy_target),
     ("record", record),
     ("request_head", request_head),
     ("return_path", return_path),

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use auth_core::proxy::Proxy;
+use http::Method;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
+use crate::proxy::{forward, request};
 use crate::world::{World, assert_page, location};
 
 /// A folder with authorities made for the test, and a certificate by one of them for `localhost`.
@@ -124,6 +127,7 @@ async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
     let folder = Folder::make();
     let port = serve(&folder.0);
     let world = World::start().await;
+    let session = world.session(&world.sign_in().await).await;
     for (host, authority, is_good) in [
         ("localhost", Some("authority.pem"), true),
         ("localhost", None, false),
@@ -145,6 +149,13 @@ async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
             assert!(location(&reply).starts_with(&format!("{issuer}/authorize?")));
         } else {
             assert_page(&reply, 503, "provider.unreachable");
+        }
+        // A proxy has connections of its own.
+        let proxy = Proxy::to(&issuer).unwrap();
+        let forwarded = forward(&auth, &proxy, &session, request(Method::GET, "/")).await;
+        match forwarded {
+            Ok(document) => assert!(is_good && document.starts_with(b"{")),
+            Err(error) => assert!(!is_good && error == "502 api.unreachable", "{host}: {error}"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use auth_core::client::{ApiError, AuthenticatedClient};
 use auth_core::gate::OnRefusal;
+use auth_core::trace::TraceContext;
 use auth_testing::{Endpoint, Fault};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -480,4 +481,186 @@ async fn a_browser_signs_in_as_the_api_demands_and_once() {
         );
         assert!(reply.body.contains("\"api.step_up_denied\""), "{}", reply.body);
     }
+}
+
+/// What was sent with the last request to the API's `/echo`.
+fn last_echo(world: &World, name: &str) -> Option<String> {
+    let request = world.control().requests(ECHO).pop().unwrap();
+    request.header(name).map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_method_and_kind_of_body_is_sent() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    for (request, method) in [
+        (api.get("/echo"), "GET"),
+        (api.head("/echo"), "HEAD"),
+        (api.options("/echo"), "OPTIONS"),
+        (api.post("/echo"), "POST"),
+        (api.put("/echo"), "PUT"),
+        (api.patch("/echo"), "PATCH"),
+        (api.delete("/echo"), "DELETE"),
+        (api.request("PURGE".parse().unwrap(), "/echo"), "PURGE"),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.headers()["x-echo-method"].as_bytes()
+            ),
+            (200, method.as_bytes())
+        );
+    }
+    let headers = http::HeaderMap::from_iter([(http::header::ACCEPT, http::HeaderValue::from_static("a/b"))]);
+    let text = api
+        .post("/echo")
+        .headers(headers)
+        .header("x-bytes", &[0xe9_u8][..])
+        .form(&[("a", "b c")])
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(
+        (text.as_str(), last_echo(&world, "accept").as_deref()),
+        ("a=b+c", Some("a/b"))
+    );
+    assert!(last_echo(&world, "x-bytes").is_some());
+    // A form of several parts goes once.
+    let form = || reqwest::multipart::Form::new().text("name", "Ada");
+    let echoed = api
+        .post("/echo")
+        .multipart(form())
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        echoed.contains("name=\"name\"") && echoed.contains("Ada"),
+        "{echoed}"
+    );
+    world.control().reject_next(1);
+    let refused = api.post("/echo").multipart(form()).send().await.unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), world.control().refresh_count()),
+        (401, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_made_elsewhere_is_sent_by_the_same_rules() {
+    let stranger = server(ResponseTemplate::new(200)).await;
+    let world = World::start().await;
+    let api = client(&world).await;
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    world.control().reject_next(1);
+    let request = http
+        .post(format!("{}/echo", world.provider.api_url()))
+        .body("body")
+        .build()
+        .unwrap();
+    let answer = api.execute(request).await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "body");
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (1, 2)
+    );
+    let request = http.get(stranger.uri()).build().unwrap();
+    let refused = api.execute(request).await.unwrap_err();
+    assert!(matches!(refused, ApiError::OriginNotAllowed { .. }));
+    assert!(stranger.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_calls_on_a_dead_token_make_one_refresh() {
+    let world = World::start().await;
+    let session = world.session(&world.sign_in().await).await;
+    world.clock.advance(LIFE);
+    let clients: Vec<_> = (0..10).map(|_| world.auth.client(&session)).collect();
+    let calls = (0..1000).map(|n| clients[n % 10].access_token());
+    let tokens: std::collections::HashSet<_> = join_all(calls)
+        .await
+        .into_iter()
+        .map(|token| token.unwrap().expose().to_owned())
+        .collect();
+    assert_eq!(
+        (
+            tokens.len(),
+            world.control().refresh_count(),
+            world.control().reuse_count()
+        ),
+        (1, 1, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_trace_goes_along_unless_the_call_names_one() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let world = World::start().await;
+    let plain = client(&world).await;
+    let trace = TraceContext::of([PARENT.as_bytes()], [&b"a=b"[..]]);
+    let api = plain.clone().with_trace(trace);
+    api.get("/echo").send().await.unwrap();
+    let sent = |name| last_echo(&world, name);
+    assert_eq!(
+        (sent("traceparent").as_deref(), sent("tracestate").as_deref()),
+        (Some(PARENT), Some("a=b"))
+    );
+    let own = PARENT.replace("b7ad", "c7ad");
+    api.get("/echo").header("traceparent", &own).send().await.unwrap();
+    assert_eq!((sent("traceparent"), sent("tracestate")), (Some(own), None));
+    plain.get("/echo").send().await.unwrap();
+    assert_eq!(sent("traceparent"), None);
+}
+
+#[cfg(feature = "reqwest-middleware")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_a_middleware_it_signs_refreshes_and_repeats_once_and_leaves_others_alone() {
+    let stranger = server(ResponseTemplate::new(200)).await;
+    let redirect = ResponseTemplate::new(307).insert_header("location", stranger.uri().as_str());
+    let leading_away = server(redirect).await;
+    let uri = leading_away.uri();
+    let world = World::with(|builder| builder.other_api(uri)).await;
+    let api = client(&world).await;
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let http = reqwest_middleware::ClientBuilder::new(http)
+        .with(api.clone())
+        .build();
+    world.control().reject_next(1);
+    let url = format!("{}/echo", world.provider.api_url());
+    let answer = http.post(&url).body("body").send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "body");
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (1, 2)
+    );
+    world.control().reject_next(2);
+    assert_eq!(http.get(&url).send().await.unwrap().status(), 401);
+    assert_eq!(
+        (world.control().refresh_count(), world.control().count(ECHO)),
+        (2, 4)
+    );
+    for url in [stranger.uri(), leading_away.uri()] {
+        assert_eq!(http.get(url).send().await.unwrap().status(), 200);
+    }
+    let seen = stranger.received_requests().await.unwrap();
+    assert_eq!(seen.len(), 2);
+    assert!(
+        seen.iter()
+            .all(|request| !request.headers.contains_key("authorization"))
+    );
+    let first = &leading_away.received_requests().await.unwrap()[0];
+    assert!(first.headers.contains_key("authorization"));
+    world.control().kill_refresh_tokens();
+    world.clock.advance(LIFE);
+    let error = http.get(&url).send().await.unwrap_err();
+    assert!(
+        matches!(error, reqwest_middleware::Error::Middleware(_)),
+        "{error:?}"
+    );
 }

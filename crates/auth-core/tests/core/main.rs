@@ -23,6 +23,7 @@ mod outcomes;
 mod payloads;
 mod provider_logout;
 mod provider_session;
+mod proxy;
 mod redirects;
 mod refresh;
 mod secrets;

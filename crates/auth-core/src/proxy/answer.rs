@@ -1,0 +1,165 @@
+//! An upstream's answer on its way down.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::upload::Upload;
+
+/// An upstream's answer, to be passed on.
+pub struct ProxyAnswer {
+    /// The status code, the upstream's own.
+    pub status: StatusCode,
+    /// The headers that go through. `Content-Length` is not among them: it is [`Download::length`].
+    pub headers: HeaderMap,
+    /// What follows.
+    pub rest: Rest,
+}
+
+/// Shows no header.
+impl fmt::Debug for ProxyAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyAnswer")
+            .field("status", &self.status)
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What follows the headers of an answer.
+#[derive(Debug)]
+pub enum Rest {
+    /// A body.
+    Body(Download),
+    /// A WebSocket: the status is 101, and bytes go both ways until one side ends.
+    Tunnel(Tunnel),
+}
+
+/// An answer's body did not come to its end, so what the browser is sent must not seem to.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's answer broke off")]
+pub struct AnswerBroken;
+
+/// The body of an answer: a stream that takes no more from the upstream than is asked of it. Dropping it ends the call.
+pub struct Download {
+    incoming: Incoming,
+    length: Option<u64>,
+    upload: Upload,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    is_waiting: bool,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Download {
+    pub(crate) fn new(
+        incoming: Incoming,
+        length: Option<u64>,
+        upload: Upload,
+        idle: Duration,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            incoming,
+            length,
+            upload,
+            idle,
+            timer: Box::pin(sleep(idle)),
+            is_waiting: false,
+            _slot: slot,
+        }
+    }
+
+    /// What `Content-Length` says, where it says something. An answer to `HEAD` has a length and no bytes.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn broken(cause: &str) -> AnswerBroken {
+        tracing::warn!(code = "api.unreachable", cause, "an upstream's answer broke off");
+        AnswerBroken
+    }
+}
+
+impl Stream for Download {
+    type Item = Result<Bytes, AnswerBroken>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            match Pin::new(&mut this.incoming).poll_frame(cx) {
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.is_waiting = false;
+                    // Trailers stay behind.
+                    match frame.into_data() {
+                        Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                        _ => {}
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(Self::broken(&crate::error::chain(&error)))));
+                }
+                Poll::Pending => {
+                    if !this.is_waiting {
+                        this.is_waiting = true;
+                        this.timer.as_mut().reset(Instant::now() + this.idle);
+                    }
+                    ready!(this.timer.as_mut().poll(cx));
+                    // An upstream that still takes the request is not idle.
+                    let until = this.upload.progress_at() + this.idle;
+                    if until <= Instant::now() {
+                        return Poll::Ready(Some(Err(Self::broken("nothing came for too long"))));
+                    }
+                    this.timer.as_mut().reset(until);
+                }
+            }
+        }
+    }
+}
+
+/// The upstream's end of a WebSocket.
+pub struct Tunnel {
+    pub(crate) upstream: OnUpgrade,
+    pub(crate) _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tunnel")
+    }
+}
+
+impl Tunnel {
+    /// Carries bytes both ways until both sides have ended, or one fails. Dropping the future ends it.
+    ///
+    /// What is open when the session ends should end with it: this is the one place where that has to be said.
+    pub async fn run(self, mut browser: impl AsyncRead + AsyncWrite + Unpin) {
+        let Ok(upstream) = self.upstream.await else {
+            return;
+        };
+        // How it ends is nobody's fault: whoever is left learns of it by the end of the connection.
+        let _ = copy_bidirectional(&mut browser, &mut TokioIo::new(upstream)).await;
+    }
+}

@@ -1,0 +1,177 @@
+//! Which request targets are forwarded. What is, is forwarded to the byte.
+
+use std::borrow::Cow;
+
+/// The target cannot be forwarded unchanged and safely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// What follows the prefix of a path and query: it begins with `/`. `None` where the target is not below the prefix.
+pub(crate) fn below<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
+    target.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))
+}
+
+/// Checks a path and query that begins with `/` and is about to be appended to the upstream's base path.
+///
+/// Nothing is decoded, normalised or encoded on the way, so whatever could leave the base path at the other end is
+/// refused: `..` as a segment, however often percent-encoded, with whatever separator a server may know (`/`, `\`, their
+/// encodings), and with parameters or what may end a text behind it (`..;x`, `..%00`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
+/// control characters, bytes that are not ASCII, `\`, a fragment, and in the path a `%` without two digits, which servers
+/// read in ways of their own (`%u002e`). A `.` as a segment, `//`, `;` and an empty query lead nowhere and pass.
+pub(crate) fn check(target: &str) -> Result<(), Refused> {
+    let path = target.split('?').next().unwrap_or_default();
+    let is_sound = target.starts_with('/')
+        && target
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#'))
+        && decoded(path.as_bytes()).is_some()
+        && !climbs(path);
+    if is_sound { Ok(()) } else { Err(Refused) }
+}
+
+/// Whether a segment of the path is `..`, to whoever decodes it once or more often. (The URL standard knows no tabs and line
+/// breaks, and no control characters at the end.)
+fn climbs(path: &str) -> bool {
+    let mut seen = Cow::Borrowed(path.as_bytes());
+    loop {
+        let is_climb = seen.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+            let mut name = segment
+                .iter()
+                .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'))
+                .take_while(|byte| **byte > b' ' && **byte != b';');
+            (name.next(), name.next(), name.next()) == (Some(&b'.'), Some(&b'.'), None)
+        });
+        if is_climb {
+            return true;
+        }
+        match decoded(&seen) {
+            // Each round is shorter than the one before.
+            Some(next) if next.len() < seen.len() => seen = Cow::Owned(next),
+            _ => return false,
+        }
+    }
+}
+
+/// The bytes with their percent-encoding undone, once. `None` where a `%` is not followed by two hexadecimal digits.
+fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter();
+    while let Some(&byte) = rest.next() {
+        if byte == b'%' {
+            let (high, low) = (digit(*rest.next()?)?, digit(*rest.next()?)?);
+            plain.push(high << 4 | low);
+        } else {
+            plain.push(byte);
+        }
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_below_the_base_path_passes() {
+        for target in [
+            "/",
+            "//",
+            "/a//b/",
+            "/?",
+            "/a?",
+            "/a?b=c?d=/../e",
+            "/a?x=%zz&y=100%&z=%2e%2e/",
+            "/a;b=c;d/e",
+            "/./a/.",
+            "/%2e/a",
+            "/...",
+            "/..a/a../.b.",
+            "/%2e%2ea",
+            "/a%2Fb%5cc%3Fd%23e",
+            "/%E2%82%AC/%c3%28/%00",
+            "/a'(b)*+,=:@!$&~_-{|}^`\"<>",
+            "/http://evil.example/x",
+            "//evil.example/x",
+            "/@evil.example",
+            "/:80/",
+            "/%2525",
+        ] {
+            assert_eq!(check(target), Ok(()), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_could_leave_it_is_refused() {
+        for target in [
+            "",
+            "a",
+            "?a",
+            "/..",
+            "/../",
+            "/a/../b",
+            "/a/..?b",
+            "/%2e%2e",
+            "/%2E%2e/",
+            "/.%2e/x",
+            "/%2e./x",
+            "/a/..;/b",
+            "/..;x=y",
+            "/%2e%2e%3bx/",
+            "/a%2f..",
+            "/a/..%2fb",
+            "/..%2F..%2Fetc",
+            "/..%5cb",
+            "/a%5c..%5cb",
+            "/a\\..\\b",
+            "/a\\b",
+            "/..%00",
+            "/..%20/x",
+            "/.%09./x",
+            "/%0a..%0d",
+            "/%252e%252e/x",
+            "/..%252fx",
+            "/%25252e%25252e",
+            "/a#b",
+            "/a?b#c",
+            "/a b",
+            "/a\tb",
+            "/a\r\nb",
+            "/a?b\r\nc: d",
+            "/a\0",
+            "/\u{7f}",
+            "/\u{e9}",
+            "/a?\u{2025}",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/%u002e%u002e/",
+            "/% 2e",
+            "/%+2",
+        ] {
+            assert_eq!(check(target), Err(Refused), "{target}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_below_the_prefix_belongs_to_it() {
+        assert_eq!(below("/proxy/api", "/proxy/api/a?b"), Some("/a?b"));
+        assert_eq!(below("/proxy/api", "/proxy/api//"), Some("//"));
+        assert_eq!(below("", "/a"), Some("/a"));
+        for other in [
+            "/proxy/api",
+            "/proxy/api?x=/",
+            "/proxy/apis/",
+            "/proxy/%61pi/",
+            "//proxy/api/",
+            "/proxy/api%2fx",
+            "/x",
+        ] {
+            assert_eq!(below("/proxy/api", other), None, "{other}");
+        }
+    }
+}
