@@ -509,6 +509,7 @@ pub(crate) async fn users_at_the_same_time_are_given_their_own_tokens(stage: Sta
     assert_eq!(control.refresh_count(), 2, "one refresh for each user");
 }
 
+// RP-Initiated Logout 1.0 §3
 pub(crate) async fn a_sign_out_leads_where_the_settings_say(stage: Stage) {
     // mod_auth_openidc, CVE-2019-14857 and CVE-2021-32786: the sign-out led wherever its query said.
     let world: World = stage.signed_in("alice").await;

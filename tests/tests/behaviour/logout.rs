@@ -125,6 +125,7 @@ pub(crate) async fn ends_the_session_though_revocation_is_refused(stage: Stage) 
     }
 }
 
+// RP-Initiated Logout 1.0 §2
 pub(crate) async fn stays_here_where_the_provider_has_no_end_session_endpoint(stage: Stage) {
     let world = stage.world().await;
     world
@@ -184,6 +185,7 @@ fn brought(world: &World) -> HashMap<String, usize> {
     brought
 }
 
+// RFC 7009 §2.2.1
 pub(crate) async fn what_was_not_revoked_in_time_is_revoked_later_and_once(stage: Stage) {
     let mut world = stage.signed_in("alice").await;
     let control = world.provider.control().clone();
@@ -211,6 +213,7 @@ pub(crate) async fn what_was_not_revoked_in_time_is_revoked_later_and_once(stage
     );
 }
 
+// RFC 7009 §2.2.1
 pub(crate) async fn what_the_provider_refuses_to_revoke_is_not_tried_again(stage: Stage) {
     for fault in [
         Fault::oauth(401, "invalid_client"),

@@ -333,6 +333,7 @@ async fn a_browser_that_goes_away_loses_no_revocation() {
     );
 }
 
+// RP-Initiated Logout 1.0 §2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_out_before_anything_is_known_of_the_provider_ends_here() {
     let world = World::start().await;
