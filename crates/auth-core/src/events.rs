@@ -285,8 +285,10 @@ impl Core {
         }
     }
 
-    /// Tells that this session has ended: whoever took it out of the store does so.
+    /// Tells that this session has ended: whoever took it out of the store does so. What its tokens were exchanged for is
+    /// forgotten.
     pub(crate) fn tell_end(&self, session: &Session, reason: EndReason, sender: Option<&Sender>) {
+        self.exchanged.forget(&session.key);
         self.tell(EventKind::SessionEnded { reason }, |event| {
             event.of_session(session);
             event.sent_by(sender);
@@ -301,6 +303,7 @@ impl Core {
         reason: EndReason,
         sender: Option<&Sender>,
     ) {
+        self.exchanged.forget(key);
         self.tell(EventKind::SessionEnded { reason }, |event| {
             event.session = Some(*key);
             if let Some(session) = self.view(key, Arc::clone(record)) {

@@ -125,9 +125,30 @@ impl Core {
         let core = Arc::clone(self);
         drop(self.spawn(async move {
             for (session, tokens) in all {
-                core.revoke(session, tokens.refresh, tokens.access).await;
+                // The app stops, and does not wait for all of them.
+                if core.unrevoked.stopping.is_cancelled() {
+                    core.give_up_all(session, tokens);
+                } else {
+                    core.revoke(session, tokens.refresh, tokens.access).await;
+                }
             }
         }));
+    }
+
+    fn give_up_all(&self, session: SessionKey, tokens: Tokens) {
+        let tokens = [
+            tokens.refresh.map(Token::Refresh),
+            tokens.access.map(Token::Access),
+        ];
+        for token in tokens.into_iter().flatten() {
+            let tried = Tried {
+                session,
+                token,
+                since: self.clock.now(),
+                tries: 0,
+            };
+            self.give_up(&tried, "revocation.unavailable", &Stopping);
+        }
     }
 
     /// The refresh token first: it is the one that lives long, and most providers end the access token with it.

@@ -29,7 +29,7 @@ use crate::types::Issuer;
 
 /// How long a sign-out is remembered: a sign-in may take [`ATTEMPT_LIFETIME`] to the callback, and what follows there
 /// waits for the provider and for the app's hook.
-const REMEMBERED: Duration = ATTEMPT_LIFETIME.saturating_mul(2);
+pub(crate) const REMEMBERED: Duration = ATTEMPT_LIFETIME.saturating_mul(2);
 /// A search gives no more than this.
 const FOUND_AT_ONCE: usize = 1_000;
 /// How many sessions are deleted at the same time.

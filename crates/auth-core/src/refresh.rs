@@ -42,6 +42,7 @@ use crate::http::SendGuard;
 use crate::id_token::{self, Expected, IdTokenClaims, IdTokenError};
 use crate::jose::{self, KeySet};
 use crate::metadata::{Metadata, ProviderError};
+use crate::provider_logout::REMEMBERED;
 use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
 use crate::sign_in::{session_expiry, sorted_audience};
@@ -751,7 +752,11 @@ impl Core {
         let old = data.id_token.as_ref();
         let old = old.and_then(|old| jose::claims_of_verified(old.expose()));
         if claims::apply(data, &old.unwrap_or_default(), claims) {
-            data.moved_at.get_or_insert(response.requested_at);
+            // That of an earlier move counts as long as it is looked at.
+            let earlier = data
+                .moved_at
+                .filter(|at| response.requested_at.since(*at) < REMEMBERED);
+            data.moved_at = Some(earlier.unwrap_or(response.requested_at));
         }
         data.id_token = Some(token.clone());
         if let Some(session_expiry) = session_expiry(claims) {
@@ -833,11 +838,17 @@ impl Core {
         error: &RefusedIdToken,
     ) -> RefreshError {
         tracing::warn!(session = ?session.key, cause = crate::error::chain(error), "a refreshed ID token was refused; the session ends");
-        drop(self.revoke_in_background(
-            session.key,
-            response.refresh_token.clone(),
-            response.access_token.clone(),
-        ));
+        drop(
+            self.revoke_in_background(
+                session.key,
+                // Where it is not rotated, the session's own is still good.
+                response
+                    .refresh_token
+                    .clone()
+                    .or_else(|| session.data.tokens.refresh.clone()),
+                response.access_token.clone(),
+            ),
+        );
         match self
             .remove(session.clone(), EndReason::IdTokenRefused, None)
             .await

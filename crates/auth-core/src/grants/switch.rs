@@ -19,6 +19,7 @@ use crate::reply::{AppData, SessionChange};
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData, Tokens};
 use crate::sign_in::{Demands, Identity};
+use crate::step_up;
 use crate::store::{Acquired, Inserted, Lease, SessionKey, StoreError};
 use crate::token::TokenResponse;
 
@@ -194,6 +195,8 @@ impl Core {
                 .await?;
             let is_same = identity.subject == data.subject;
             data.claims = shaped.claims;
+            data.kept_claims = shaped.kept;
+            data.older_claims = Vec::new();
             data.app = shaped.app;
             data.id_token.clone_from(&response.id_token);
             data.auth_time = identity.auth_time.or(data.auth_time.filter(|_| is_same));
@@ -206,6 +209,8 @@ impl Core {
                 data.ends_at = data.ends_at.min(end);
             }
         }
+        // What the sign-in was made for was answered by the old tokens.
+        data.demanded = step_up::Demands::default();
         data.tokens = Tokens {
             access: Some(access_token),
             access_issued_at: response.requested_at,

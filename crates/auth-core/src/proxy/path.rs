@@ -16,14 +16,13 @@ pub(crate) fn below<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
 /// Nothing is decoded, normalised or encoded on the way, so whatever could leave the base path at the other end is
 /// refused: `..` as a segment, however often percent-encoded, with whatever separator a server may know (`/`, `\`, their
 /// encodings), and with parameters or what may end a text behind it (`..;x`, `..%00`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
-/// control characters, bytes that are not ASCII, `\`, a fragment, and in the path a `%` without two digits, which servers
+/// control characters, bytes that are not ASCII, a fragment, and in the path a `\` (in a query, browsers send it as it is) and a `%` without two digits, which servers
 /// read in ways of their own (`%u002e`). A `.` as a segment, `//`, `;` and an empty query lead nowhere and pass.
 pub(crate) fn check(target: &str) -> Result<(), Refused> {
     let path = target.split('?').next().unwrap_or_default();
     let is_sound = target.starts_with('/')
-        && target
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#'))
+        && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && !path.contains('\\')
         && decoded(path.as_bytes()).is_some()
         && !climbs(path);
     if is_sound { Ok(()) } else { Err(Refused) }

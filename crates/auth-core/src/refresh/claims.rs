@@ -55,7 +55,7 @@ pub(super) fn apply(data: &mut SessionData, old: &Map<String, Value>, new: &IdTo
     let wanted = data.kept_claims.as_deref();
     (data.claims, data.older_claims) = renewed(&data.claims, old, &data.older_claims, &said, wanted);
     data.auth_time = new.authenticated_at().or(data.auth_time);
-    data.acr = new.acr().map(str::to_owned).or(data.acr.take());
+    data.acr = new.acr().map(str::to_owned);
     let has_moved = new.sid().is_some_and(|sid| data.sid.as_deref() != Some(sid));
     if has_moved {
         data.sid = new.sid().map(str::to_owned);

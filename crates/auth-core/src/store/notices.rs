@@ -212,7 +212,9 @@ impl Listeners {
     /// A listener who is told whatever [`tell`](Self::tell) tells, and what the other end of the pair is used for.
     pub(super) fn add(&self) -> (NoticeSender, Notices) {
         let (sender, notices) = Notices::channel();
-        self.all().push(sender.clone());
+        let mut all = self.all();
+        all.retain(|listener| !listener.channel.queue().is_left);
+        all.push(sender.clone());
         (sender, notices)
     }
 
@@ -296,8 +298,8 @@ pub(super) async fn pass_on(
     let mut is_first = true;
     loop {
         let own = format!("try {:032x}", u128::from_ne_bytes(random_bytes()));
-        channel.send(&own).await?;
         let come_back = async {
+            channel.send(&own).await?;
             loop {
                 let message = channel.next().await?;
                 if message == own {

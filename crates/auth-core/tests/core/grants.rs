@@ -13,6 +13,7 @@ use auth_testing::{Client, DevProvider, Endpoint, Fault, RecordedRequest, User};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::provider_logout;
 use crate::world::{CLIENT, LIFE, SECRET, World, eventually, secs};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -453,6 +454,21 @@ async fn a_sign_out_ends_exchanged_tokens_and_wins_over_an_exchange_under_way() 
         world.requests_of(EXCHANGE).len(),
         1,
         "the token of an ended session is not presented"
+    );
+
+    // However it ended: the provider's word is enough, though the session's own token is still good.
+    let session = world.signed_in().await;
+    world.auth.exchange(&session, &world.exchange()).await.unwrap();
+    let query = format!("?iss={}&sid={}", world.auth.issuer(), session.sid().unwrap());
+    assert_eq!(provider_logout::show(&world.auth, &query).await.status, 200);
+    let error = world
+        .auth
+        .exchange(&session, &world.exchange())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::NotSignedIn(NotSignedIn::Ended)),
+        "{error:?}"
     );
 
     let session = world.signed_in().await;

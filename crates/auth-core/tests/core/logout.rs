@@ -194,7 +194,8 @@ async fn what_could_not_be_revoked_is_tried_again_until_it_is() {
         eventually("two more", || world.revoked().len() == 5).await;
         world.settle().await;
         assert_eq!(told.kinds(), [FAILED]);
-        assert_eq!(brought(&world).into_values().sum::<usize>(), 5);
+        // The app may stop before it has read the last answer; then it asks once more.
+        assert!(matches!(brought(&world).into_values().sum(), 5 | 6));
         assert_eq!(brought(&world).len(), 2);
     }
 }
@@ -308,6 +309,24 @@ async fn when_the_app_stops_what_waits_is_tried_once_more_and_given_up() {
             assert_eq!(told.kinds(), [GIVEN_UP, GIVEN_UP]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_app_stops_the_tokens_of_many_sessions_are_not_waited_for() {
+    let (world, told) = events::world().await;
+    for _ in 0..5 {
+        world.sign_in().await;
+    }
+    let hold = world.control().hold_answer(Endpoint::Revoke);
+    let ended = world.auth.end_sessions_of(&world.auth.issuer(), "ada").await;
+    assert_eq!(ended.unwrap(), 5);
+    hold.waiting(1).await.unwrap();
+    told.take();
+    let mut stopping = std::pin::pin!(world.auth.shutdown());
+    assert!(futures_util::poll!(&mut stopping).is_pending());
+    hold.release();
+    stopping.await;
+    assert_eq!((told.kinds(), world.revoked().len()), (vec![GIVEN_UP; 8], 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,6 +71,7 @@ async fn gates_see_the_roles_and_the_acr_of_the_refreshed_id_token() {
             );
             let is_gold = passes(&world, &session, Gate::signed_in().claim("acr", "gold"));
             assert_eq!(is_gold, acr == "gold");
+            assert_eq!(passes(&world, &session, Gate::signed_in().acr(["gold"])), is_gold);
             assert_eq!(session.claims().email(), Some("ada@example.com"));
         }
     }
