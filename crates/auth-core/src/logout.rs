@@ -124,13 +124,24 @@ impl Core {
     pub(crate) fn revoke_all_in_background(self: &Arc<Self>, all: Vec<(SessionKey, Tokens)>) {
         let core = Arc::clone(self);
         drop(self.spawn(async move {
-            for (session, tokens) in all {
-                // The app stops, and does not wait for all of them.
-                if core.unrevoked.stopping.is_cancelled() {
-                    core.give_up_all(session, tokens);
-                } else {
+            let mut left = VecDeque::from(all);
+            let revocations = async {
+                while let Some((session, tokens)) = left.front().cloned() {
                     core.revoke(session, tokens.refresh, tokens.access).await;
+                    left.pop_front();
                 }
+            };
+            // An app that stops does not wait for all of them.
+            let too_late = async {
+                core.unrevoked.stopping.cancelled().await;
+                sleep(LAST_TRIES).await;
+            };
+            tokio::select! {
+                () = revocations => {}
+                () = too_late => {}
+            }
+            for (session, tokens) in left {
+                core.give_up_all(session, tokens);
             }
         }));
     }

@@ -127,11 +127,17 @@ async fn no_answer_to_a_refresh_ends_the_session() {
     for (HostileAnswer { name, fault }, _) in answers() {
         let asked = world.control().refresh_count();
         world.control().fail_next(Endpoint::Token, 1, fault);
-        let error = world.auth.authenticate(Some(&id)).await.unwrap_err();
-        assert_eq!(error.status(), 503, "{name}: {error:?}");
+        // What goes out on a connection that the answer before has spoilt may not arrive.
+        for _ in 0..3 {
+            let error = world.auth.authenticate(Some(&id)).await.unwrap_err();
+            assert_eq!(error.status(), 503, "{name}: {error:?}");
+            // Longer than anybody is kept from asking after failures.
+            world.clock.advance(secs(6));
+            if world.control().refresh_count() > asked {
+                break;
+            }
+        }
         assert_eq!(world.control().refresh_count(), asked + 1, "{name}: asked once");
-        // Longer than anybody is kept from asking after failures.
-        world.clock.advance(secs(6));
     }
     all_wires_are_closed(&world).await;
     world.session(&id).await;
