@@ -8,7 +8,8 @@
 //!   before the provider's `Retry-After`; as soon as one succeeds, the next one follows;
 //! * [`MAX_TRIES`] times for each token and for [`TRY_FOR`] at most, then it is given up;
 //! * for [`MAX_WAITING`] tokens at most: one that comes when so many wait is given up at once;
-//! * until the app stops: then each is tried once more, within [`LAST_TRIES`] in all.
+//! * until the app stops: then a try under way has [`LAST_TRIES`] to end, and each that waits is tried once more, within as
+//!   much in all.
 //!
 //! What a provider refuses it would refuse again: that is given up at once. Whatever is given up is said in the log, in an
 //! event and in a metric. What waits is in memory only, for a store sees no token; it is lost with a process that is
@@ -132,13 +133,9 @@ impl Core {
                 }
             };
             // An app that stops does not wait for all of them.
-            let too_late = async {
-                core.unrevoked.stopping.cancelled().await;
-                sleep(LAST_TRIES).await;
-            };
             tokio::select! {
                 () = revocations => {}
-                () = too_late => {}
+                () = core.unrevoked.too_late() => {}
             }
             for (session, tokens) in left {
                 core.give_up_all(session, tokens);
@@ -226,17 +223,18 @@ impl Core {
         if begins {
             let core = Arc::clone(self);
             drop(self.spawn(async move {
-                let stopping = core.unrevoked.stopping.clone();
-                if stopping.run_until_cancelled(core.work_off()).await.is_none() {
+                core.work_off().await;
+                if core.unrevoked.stopping.is_cancelled() {
                     core.try_a_last_time().await;
                 }
             }));
         }
     }
 
-    /// Tries what waits, until nothing does any more.
+    /// Tries what waits, until nothing does any more or the app stops. A try that is under way then is not cut off at once:
+    /// its token would be sent a second time.
     async fn work_off(self: &Arc<Self>) {
-        loop {
+        while !self.unrevoked.stopping.is_cancelled() {
             let next_at = {
                 let mut waiting = self.unrevoked.lock();
                 if waiting.queue.is_empty() {
@@ -247,7 +245,8 @@ impl Core {
             };
             let left = next_at.since(self.clock.now());
             if !left.is_zero() {
-                sleep(left.min(LOOK)).await;
+                let pause = sleep(left.min(LOOK));
+                let _ = self.unrevoked.stopping.run_until_cancelled(pause).await;
                 continue;
             }
             let Some(token) = self
@@ -259,8 +258,10 @@ impl Core {
             else {
                 continue;
             };
-            let result = self.try_to_revoke(&token).await;
-            self.tried_again(result);
+            tokio::select! {
+                result = self.try_to_revoke(&token) => self.tried_again(result),
+                () = self.unrevoked.too_late() => return,
+            }
         }
     }
 
@@ -392,6 +393,12 @@ impl Unrevoked {
     /// Lets nothing wait any more.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
+    }
+
+    /// Comes to an end [`LAST_TRIES`] after the app has begun to stop.
+    async fn too_late(&self) {
+        self.stopping.cancelled().await;
+        sleep(LAST_TRIES).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
