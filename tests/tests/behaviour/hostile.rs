@@ -57,6 +57,19 @@ async fn sign_in(world: &World) -> (Browser, Answer) {
     (browser, answer)
 }
 
+/// A sign-in whose token request arrives. One that goes out on a connection that a hostile answer has spoilt does not: it
+/// is an outage, and the user tries again.
+async fn sign_in_that_arrives(world: &World) -> (Browser, Answer) {
+    for _ in 0..3 {
+        let redeemed = world.provider.control().count(Endpoint::Token);
+        let (browser, answer) = sign_in(world).await;
+        if answer.status != 503 || world.provider.control().count(Endpoint::Token) > redeemed {
+            return (browser, answer);
+        }
+    }
+    panic!("no token request arrives");
+}
+
 #[track_caller]
 fn assert_failed(answer: &Answer, name: &str) {
     assert!(
@@ -107,7 +120,7 @@ pub(crate) async fn no_answer_of_the_token_endpoint_signs_anyone_in(stage: Stage
     let token = format!("{}/token", world.provider.issuer());
     for HostileAnswer { name, fault } in HostileAnswer::redirects(&token) {
         world.provider.control().fail(Endpoint::Token, fault);
-        assert_failed(&sign_in(&world).await.1, name);
+        assert_failed(&sign_in_that_arrives(&world).await.1, name);
     }
     assert_eq!(world.provider.control().count(Endpoint::Token), asked + 5);
     assert_eq!(connections.load(Relaxed), 0);
@@ -121,7 +134,7 @@ pub(crate) async fn no_answer_of_userinfo_fails_a_sign_in_or_is_believed(stage: 
     for HostileAnswer { name, fault } in answers(&elsewhere).into_iter().step_by(3) {
         let start = Instant::now();
         honest.fail(Endpoint::Userinfo, fault);
-        let (browser, answer) = sign_in(&world).await;
+        let (browser, answer) = sign_in_that_arrives(&world).await;
         assert!(
             matches!(answer.status, 302 | 303),
             "{name}: {}",
@@ -146,7 +159,7 @@ pub(crate) async fn no_answer_of_introspection_fails_a_sign_in_or_is_believed(st
     let control = world.provider.control();
     for HostileAnswer { name, fault } in answers(&elsewhere).into_iter().step_by(3) {
         control.fail(Endpoint::Introspect, fault);
-        let (browser, answer) = sign_in(&world).await;
+        let (browser, answer) = sign_in_that_arrives(&world).await;
         assert!(
             matches!(answer.status, 302 | 303),
             "{name}: {}",
@@ -168,7 +181,7 @@ pub(crate) async fn no_answer_of_introspection_fails_a_sign_in_or_is_believed(st
     .await;
     assert_within(start, 6, "introspection");
     control.clear_all();
-    let (browser, _) = sign_in(&world).await;
+    let (browser, _) = sign_in_that_arrives(&world).await;
     assert_eq!(browser.session().await["user"]["sub"], "alice");
     connections_are_given_up(&world).await;
 }
@@ -207,7 +220,7 @@ pub(crate) async fn no_answer_to_a_refresh_signs_anyone_out(stage: Stage) {
         // A new session each time: one that fails again and again would not ask any more.
         control.clear(Endpoint::Token);
         control.next_access_token_lifetime(Duration::ZERO);
-        let (browser, _) = sign_in(&world).await;
+        let (browser, _) = sign_in_that_arrives(&world).await;
         let asked = control.refresh_count();
         control.fail_next(Endpoint::Token, 1, fault);
         browser
@@ -227,7 +240,7 @@ pub(crate) async fn no_answer_to_a_revocation_keeps_anyone_signed_in(stage: Stag
     let control = world.provider.control();
     let (elsewhere, connections) = trap().await;
     for HostileAnswer { name, fault } in answers(&elsewhere).into_iter().step_by(4) {
-        let (browser, _) = sign_in(&world).await;
+        let (browser, _) = sign_in_that_arrives(&world).await;
         control.fail(Endpoint::Revoke, fault);
         let start = Instant::now();
         let answer = browser.submit("/auth/logout", &[]).await;
