@@ -313,17 +313,15 @@ impl Core {
             parameters.push(("requested_token_type", requested.as_str()));
         }
         parameters.extend(exchange.targets.parameters(&scope));
-        let now = self.clock.now();
-        let metadata = place.metadata(now).await?;
+        let metadata = place.metadata(self.clock.now()).await?;
         let request = TokenRequest {
             grant_type: TOKEN_EXCHANGE,
             parameters,
         };
+        let key = exchange.slot(session.key).name();
         let response = place
-            .registration
-            .tokens(&metadata, request, None, now)
-            .await
-            .map_err(GrantError::from)?;
+            .tokens(&metadata, &key, request, None, None, &self.clock)
+            .await?;
         let token = IssuedToken::of(response, self.subject_expires_at(session, exchange))?;
         check_type(&token, exchange.requested.as_ref())?;
         Ok(token)

@@ -11,15 +11,15 @@ use super::{CustomGrant, GrantError};
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
-use crate::events::EndReason;
+use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
 use crate::metadata::Metadata;
 use crate::refresh::{POLL, RefreshError, SEND_WITHIN, WAIT_FOR_HOLDER};
 use crate::reply::{AppData, SessionChange};
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData, Tokens};
-use crate::sign_in::{Demands, Identity};
-use crate::step_up;
+use crate::sign_in::{IdTokenDemands, Identity};
+use crate::step_up::Demands;
 use crate::store::{Acquired, Inserted, Lease, SessionKey, StoreError};
 use crate::token::TokenResponse;
 
@@ -157,7 +157,7 @@ impl Core {
                 false => Ok(None),
             };
         }
-        let demands = Demands {
+        let demands = IdTokenDemands {
             nonce: None,
             max_age: None,
         };
@@ -209,8 +209,12 @@ impl Core {
                 data.ends_at = data.ends_at.min(end);
             }
         }
-        // What the sign-in was made for was answered by the old tokens.
-        data.demanded = step_up::Demands::default();
+        // What the sign-in was made for was answered by the old tokens. How many followed each other at once stays: an app
+        // that switches right after each sign-in makes no circle.
+        data.demanded = Demands {
+            round: data.demanded.round,
+            ..Demands::default()
+        };
         data.tokens = Tokens {
             access: Some(access_token),
             access_issued_at: response.requested_at,
@@ -249,11 +253,11 @@ impl Core {
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
         let is_out = self
-            .is_signed_out_since(&held.data.issuer, &record, began_at)
+            .signed_out_since(&held.data.issuer, &record, began_at)
             .await;
         let ended = match is_out {
-            Ok(false) => self.take_away(held).await,
-            Ok(true) => Ok(false),
+            Ok(None) => self.take_away(held).await,
+            Ok(Some(_)) => Ok(false),
             Err(error) => Err(error),
         };
         if !matches!(ended, Ok(true)) {
@@ -270,6 +274,9 @@ impl Core {
         let session = self
             .view(&key, Arc::new(record))
             .ok_or(StoreError::Corrupt("a session just sealed cannot be opened"))?;
+        self.tell(EventKind::Switched { from: held.key }, |event| {
+            event.of_session(&session);
+        });
         Ok(Switched {
             session,
             change: SessionChange::Set { id, app_data },
@@ -277,17 +284,25 @@ impl Core {
     }
 
     /// Takes the session away, and says whether it was still there.
-    async fn take_away(&self, held: &Session) -> Result<bool, StoreError> {
+    async fn take_away(self: &Arc<Self>, held: &Session) -> Result<bool, StoreError> {
         let mut version = held.record.version;
         loop {
             let now = self.clock.now();
-            if self.store.delete(&held.key, Some(version), now).await? {
+            let deleted = self.store.delete(&held.key, Some(version), now).await;
+            if let Ok(true) = deleted {
                 return Ok(true);
             }
-            match self.store.load(&held.key, now).await? {
-                None => return Ok(false),
+            match (self.store.load(&held.key, now).await, deleted) {
+                (Ok(None), Ok(_)) => return Ok(false),
+                // It was this one perhaps, whose answer is lost, or somebody has signed out. Nobody is signed in then.
+                (Ok(None), Err(_)) => {
+                    let old = held.data.tokens.clone();
+                    drop(self.revoke_in_background(held.key, old.refresh, old.access));
+                    return Ok(false);
+                }
+                (_, Err(error)) | (Err(error), _) => return Err(error),
                 // Refreshed by one who had lost the lease: those tokens are the old ones all the same.
-                Some(newer) => version = newer.version,
+                (Ok(Some(newer)), Ok(_)) => version = newer.version,
             }
         }
     }
