@@ -281,7 +281,7 @@ impl Core {
             Ok(None) => {}
             Ok(Some(answer)) if answer.status == ::http::StatusCode::OK => {
                 // Any JSON object, for there is nothing to compare it with.
-                match serde_json::from_slice(&answer.body) {
+                match jose::parse_object(&answer.body) {
                     Ok(claims) => return Ok(Identity::of_claims(claims, true)),
                     Err(_) => tracing::warn!(
                         "the userinfo answer is no JSON object; it is left out of this sign-in"

@@ -314,8 +314,8 @@ impl Needs {
             values.is_within(&was_for.acr_values) && was_for.acr_values.is_within(values)
                 || self.acr_was_denied(session)
         });
-        let age_was_asked = max_age
-            .is_none_or(|max_age| was_for.max_age.is_some_and(|asked| asked <= max_age));
+        let age_was_asked =
+            max_age.is_none_or(|max_age| was_for.max_age.is_some_and(|asked| asked <= max_age));
         let scopes_were_asked = self.scopes.iter().all(|scope| was_for.scopes.contains(scope));
         let is_old = max_age.is_some_and(|max_age| !is_recent(session, max_age, now));
         let is_denied = acr_was_asked && age_was_asked && scopes_were_asked && !is_old;

@@ -38,7 +38,7 @@ impl Auth {
     /// the browser the new identifier.
     ///
     /// * Nobody refreshes the session meanwhile, on any instance: the switch holds the session's lease.
-    /// * An ID token in the answer is verified as a refreshed one: same issuer, same audience. It has to name the same
+    /// * An ID token in the answer is verified as a refreshed one: same issuer, same audience, no other nonce. It has to name the same
     ///   user, unless the grant was said to [change the user](CustomGrant::changes_user); then there has to be one. Its
     ///   claims, with userinfo's, take the place of the old ones, and the [sign-in hook](crate::AuthBuilder::on_sign_in)
     ///   sees them and can refuse. Without one the user and the claims stay.
@@ -170,6 +170,11 @@ impl Core {
         if identity.audience != held.data.audience {
             return Err(GrantError::Unusable("the ID token is for another audience").into());
         }
+        // OpenID Connect Core §12.2: none, or that of the first one. Another user's may be of a sign-in of their own.
+        let is_others = |nonce: String| held.data.nonce.as_ref().is_some_and(|held| *held != nonce);
+        if !grant.changes_user && identity.nonce().is_some_and(is_others) {
+            return Err(GrantError::Unusable("the ID token answers another authorization request").into());
+        }
         Ok(Some(identity))
     }
 
@@ -200,8 +205,9 @@ impl Core {
             data.app = shaped.app;
             data.id_token.clone_from(&response.id_token);
             data.auth_time = identity.auth_time.or(data.auth_time.filter(|_| is_same));
-            data.nonce = identity.nonce();
-            data.acr = identity.acr.or(data.acr.filter(|_| is_same));
+            data.nonce = identity.nonce().or(data.nonce.filter(|_| is_same));
+            // As with a refresh: what the new token does not say does not hold any more.
+            data.acr = identity.acr;
             data.sid = identity.sid.or(data.sid.filter(|_| is_same));
             data.audience = identity.audience;
             data.subject = identity.subject;
@@ -252,9 +258,7 @@ impl Core {
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
-        let is_out = self
-            .signed_out_since(&held.data.issuer, &record, began_at)
-            .await;
+        let is_out = self.signed_out_since(&held.data.issuer, &record, began_at).await;
         let ended = match is_out {
             Ok(None) => self.take_away(held).await,
             Ok(Some(_)) => Ok(false),

@@ -417,10 +417,7 @@ fn an_api_that_does_not_say_what_it_lacks_gets_a_sign_in_anew_once() {
     // Where scopes are named, they are asked for as well.
     let with_scope = asked(of("mail", SignedIn::default().session()));
     assert_eq!(with_scope.ask.to_string(), "openid email mail");
-    assert_eq!(
-        with_scope.challenge(),
-        format!("{STEP_UP}, scope=\"mail\"")
-    );
+    assert_eq!(with_scope.challenge(), format!("{STEP_UP}, scope=\"mail\""));
     denied(of("mail", after(&with_scope, None, "openid").session()));
 }
 
@@ -447,7 +444,10 @@ fn what_a_sign_in_brought_and_a_refresh_took_away_is_asked_for_again() {
     let lost_scope = asked(refreshed(all, ("openid files", Some("gold"))));
     assert_eq!((lost_scope.lack(), lost_scope.demands.round), (Lack::Scope, 1));
     for acr in [None, Some("bronze")] {
-        assert_eq!(asked(refreshed(all, ("openid mail files", acr))).lack(), Lack::Acr);
+        assert_eq!(
+            asked(refreshed(all, ("openid mail files", acr))).lack(),
+            Lack::Acr
+        );
     }
     // What it did not bring in the first place is not asked for again, whatever refreshes do.
     let little = ("openid files", Some("bronze"));
