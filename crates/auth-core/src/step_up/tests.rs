@@ -121,6 +121,7 @@ fn what_is_missing_is_asked_for_at_once() {
     for case in 0..64_u8 {
         let bit = |n: u8| case >> n & 1 == 1;
         let needs = Needs {
+            is_anew: false,
             scopes: Scopes::parse(if bit(0) { "mail" } else { "" }),
             acr_values: bit(1).then(|| values("gold silver")),
             max_age: bit(2).then_some(secs(300)),
@@ -182,6 +183,7 @@ fn what_is_missing_is_asked_for_at_once() {
 #[test]
 fn what_a_sign_in_was_made_for_and_did_not_bring_is_not_asked_for_again() {
     let needs = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail"),
         acr_values: Some(values("gold silver")),
         max_age: Some(secs(300)),
@@ -335,6 +337,7 @@ fn a_sign_in_for_a_short_time_is_recent_for_half_a_minute() {
 #[test]
 fn an_api_that_is_not_content_with_what_it_demanded_is_not_asked_again() {
     let demand = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail"),
         acr_values: Some(values("gold silver")),
         max_age: Some(secs(60)),
@@ -412,7 +415,7 @@ fn an_api_that_does_not_say_what_it_lacks_gets_a_sign_in_anew_once() {
         assert_eq!((step_up.status(), step_up.challenge()), (401, STEP_UP.to_owned()));
     }
     // Later, it is another errand.
-    signed_in.ago = 31;
+    (signed_in.ago, signed_in.authenticated_ago) = (31, 31);
     assert_eq!(asked(of("", signed_in.session())).demands.round, 1);
     // Where scopes are named, they are asked for as well.
     let with_scope = asked(of("mail", SignedIn::default().session()));
@@ -677,6 +680,7 @@ fn what_does_not_make_sense_is_no_demand() {
 #[test]
 fn a_challenge_that_we_write_is_read_as_it_was_meant() {
     let needs = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail files"),
         acr_values: Some(values("urn:x:2 urn:x:1")),
         max_age: Some(secs(0)),
