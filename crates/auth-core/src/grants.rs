@@ -165,8 +165,8 @@ impl IssuedToken {
         }
     }
 
-    /// Reads a token response. `subject_expires_at` bounds how long a token is kept whose lifetime is not known.
-    fn of(response: TokenResponse, subject_expires_at: Option<Timestamp>) -> Result<Self, GrantError> {
+    /// Reads a token response.
+    fn of(response: TokenResponse) -> Result<Self, GrantError> {
         let token = response
             .access_token
             .as_ref()
@@ -180,7 +180,6 @@ impl IssuedToken {
             return Err(GrantError::Unusable("`token_type` is neither `Bearer` nor `N_A`"));
         }
         let issued_at = response.requested_at;
-        let without_expiry = issued_at.plus(KEPT_WITHOUT_EXPIRY);
         Ok(Self(Arc::new(Issued {
             token: SecurityToken::new(token.expose()),
             is_bearer,
@@ -192,9 +191,9 @@ impl IssuedToken {
             scopes: response.scope.clone(),
             issued_at,
             expires_at: response.expires_at(),
-            kept_until: response.expires_at().unwrap_or_else(|| {
-                subject_expires_at.map_or(without_expiry, |subject| without_expiry.min(subject))
-            }),
+            kept_until: response
+                .expires_at()
+                .unwrap_or_else(|| issued_at.plus(KEPT_WITHOUT_EXPIRY)),
         })))
     }
 

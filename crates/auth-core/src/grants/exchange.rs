@@ -8,7 +8,6 @@ use futures_util::FutureExt as _;
 use super::cache::{Fetched, Origin, Slot};
 use super::{ClientCredentials, GrantError, IssuedToken, Place, Targets, TokenType, name_of};
 use crate::auth::{Auth, Core};
-use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
 use crate::secret::{AccessToken, SecurityToken, sha256};
 use crate::session::Session;
@@ -322,7 +321,7 @@ impl Core {
         let response = place
             .tokens(&metadata, &key, request, None, None, &self.clock)
             .await?;
-        let token = IssuedToken::of(response, self.subject_expires_at(session, exchange))?;
+        let token = IssuedToken::of(response)?;
         check_type(&token, exchange.requested.as_ref())?;
         Ok(token)
     }
@@ -358,13 +357,6 @@ impl Core {
             }
             Presented::Given(token, kind) => (token.clone(), kind.clone()),
         })
-    }
-
-    fn subject_expires_at(&self, session: &Session, exchange: &TokenExchange) -> Option<Timestamp> {
-        match exchange.subject {
-            Presented::SessionAccessToken => session.data.tokens.access_expires_at,
-            _ => None,
-        }
     }
 }
 

@@ -183,7 +183,7 @@ impl Core {
         let response = place
             .tokens(&metadata, &credentials.name(), request, None, None, &self.clock)
             .await?;
-        let token = IssuedToken::of(response, None)?;
+        let token = IssuedToken::of(response)?;
         token.access_token()?;
         Ok(token)
     }

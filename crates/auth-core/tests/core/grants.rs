@@ -409,8 +409,13 @@ async fn a_token_without_a_lifetime_is_kept_for_a_minute_and_not_beyond_its_subj
     world.clock.advance(secs(40));
     assert_eq!(get().await.token(), first.token());
     world.clock.advance(secs(20));
-    assert_ne!(get().await.token(), first.token());
+    let second = get().await;
+    assert_ne!(second.token(), first.token());
     assert_eq!(world.requests_of(EXCHANGE).len(), 2);
+    world.auth.revoke_access_token(&session).await.unwrap();
+    let session = world.auth.signed_in(&session.key()).await.unwrap();
+    let third = world.auth.exchange(&session, &exchange).await.unwrap();
+    assert_ne!(third.token(), second.token());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -673,6 +678,12 @@ async fn what_a_provider_cannot_issue_to_one_does_not_keep_others_waiting() {
     assert_eq!(count(), before);
     world.clock.advance(secs(1));
     world.auth.exchange(&first, &exchange).await.unwrap();
+    // That it fails for three in a row says nothing of a fourth.
+    world.control().fail_next(Endpoint::Token, 3, Fault::status(500));
+    for n in 0..4 {
+        let credentials = ClientCredentials::new().scopes(if n == 3 { "openid" } else { ["a", "b", "c"][n] });
+        assert_eq!(world.auth.machine_token(&credentials).await.is_ok(), n == 3);
+    }
     // A refusal is an answer.
     world
         .control()
@@ -683,6 +694,59 @@ async fn what_a_provider_cannot_issue_to_one_does_not_keep_others_waiting() {
         assert_eq!(error.code(), "grant.refused");
     }
     world.auth.machine_token(&ClientCredentials::new()).await.unwrap();
+    // So it is between two that were not answered.
+    let faults = [
+        Fault::Reset,
+        Fault::Reset,
+        Fault::oauth(400, "invalid_scope"),
+        Fault::Reset,
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        world.control().fail_next(Endpoint::Token, 1, fault);
+        let credentials = ClientCredentials::new().scopes(&format!("r{n}"));
+        world.auth.machine_token(&credentials).await.unwrap_err();
+    }
+    let credentials = ClientCredentials::new().scopes("email");
+    world.auth.machine_token(&credentials).await.unwrap();
+}
+
+/// Tokens that the app brings along are told apart, and so is what depends on the session's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_of_another_subject_or_actor_is_another_exchange() {
+    let world = world().await;
+    let (session, other) = (world.signed_in().await, world.signed_in().await);
+    let (one, two) = (world.token(&session).await, world.token(&other).await);
+    let given = |token: &str| Presented::Given(SecurityToken::new(token), TokenType::AccessToken);
+    let acted = world
+        .exchange()
+        .subject(given(&one))
+        .actor(Presented::SessionAccessToken);
+    let exchanges = [
+        world.exchange().subject(given(&one)),
+        world.exchange().subject(given(&two)),
+        world.exchange().subject(given(&one)).actor(given(&two)),
+        acted.clone(),
+    ];
+    for _ in 0..2 {
+        for exchange in &exchanges {
+            world.auth.exchange(&session, exchange).await.unwrap();
+        }
+        assert_eq!(world.requests_of(EXCHANGE).len(), 4);
+    }
+    // The same text as a token of another type is another token, whatever the provider says to it.
+    let as_jwt = Presented::Given(SecurityToken::new(&one), TokenType::Jwt);
+    let _ = world
+        .auth
+        .exchange(&session, &world.exchange().subject(as_jwt))
+        .await;
+    assert_eq!(world.requests_of(EXCHANGE).len(), 5);
+    // The actor is the session's token, and that is another one now.
+    world.auth.revoke_access_token(&session).await.unwrap();
+    let session = world.auth.signed_in(&session.key()).await.unwrap();
+    let _ = world.auth.exchange(&session, &acted).await;
+    let request = world.requests_of(EXCHANGE).pop().unwrap();
+    let three = world.token(&session).await;
+    assert_eq!(request.form("actor_token"), Some(three.as_str()));
 }
 
 /// A further provider that is down keeps nobody from the application's own.
@@ -826,6 +890,14 @@ async fn an_api_behind_another_provider_takes_a_token_exchanged_there() {
     for request in partner.control().requests(Endpoint::Token) {
         assert!(!format!("{:?} {:?}", request.form, request.headers).contains(SECRET));
     }
+    // The application acts there as what it is there.
+    let exchange = TokenExchange::new()
+        .at("partner")
+        .actor(Presented::ClientToken)
+        .audience(partner.api_url());
+    let _ = auth.exchange(&session, &exchange).await;
+    assert_eq!(requests_of(&partner, "client_credentials").len(), 1);
+    assert!(world.requests_of("client_credentials").is_empty());
     // One that is down leaves the session and the other provider alone.
     partner.control().go_down().await;
     let exchange = TokenExchange::new().at("partner").audience(partner.api2_url());

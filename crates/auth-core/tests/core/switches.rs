@@ -138,6 +138,9 @@ async fn the_client_authenticates_as_it_is_registered() {
         request.header("authorization"),
         Some(format!("Bearer {token}").as_str())
     );
+    // Where nobody says so it is not attached.
+    let _ = auth.custom_grant(&session, &organization("one")).await;
+    assert_eq!(last_request(&world.provider).header("authorization"), None);
 }
 
 // RFC 6749 §4.5
@@ -233,11 +236,19 @@ async fn the_user_changes_only_where_that_was_said() {
     assert_eq!(world.auth.peek(Some(&id)).await.unwrap().subject(), "ada");
 
     let (id, session) = signed_in(&world).await;
+    assert!(session.sid().is_some());
+    world.control().tamper_id_token(|_, claims| {
+        claims.remove("sid");
+        claims.remove("auth_time");
+    });
     let switched = world
         .auth
         .switch(&session, &account("alice").changes_user())
         .await
         .unwrap();
+    world.control().clear_tampering();
+    let of_provider = (switched.session.sid(), switched.session.authenticated_at());
+    assert_eq!(of_provider, (None, None), "they were the other user's");
     let (new, app_data) = new_id(&switched);
     assert_eq!(app_data, AppData::End);
     let session = world.session(new).await;
@@ -392,6 +403,43 @@ async fn a_switch_right_after_each_sign_in_makes_no_circle() {
     assert_eq!(rounds, 3);
 }
 
+// RFC 6749 §5.1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scopes_that_the_answer_does_not_name_are_those_that_were_asked_for() {
+    let world = World::start().await;
+    world
+        .control()
+        .tamper_token_response(|answer| drop(answer.remove("scope")));
+    let (_, session) = signed_in(&world).await;
+    let grant = CustomGrant::new("organization_switch")
+        .template("token", "{{accessToken}}")
+        .param("switching_organization", "one");
+    let asked = grant.clone().param("scope", "openid email");
+    let switched = world.auth.switch(&session, &asked).await.unwrap();
+    assert_eq!(switched.session.scopes().to_string(), "openid email");
+    // Where none were, they are those of before.
+    let again = world.auth.switch(&switched.session, &grant).await.unwrap();
+    assert_eq!(again.session.scopes().to_string(), "openid email");
+}
+
+/// A holder believes in its lease for eight seconds from before it asked: one that gets it later sends nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_gets_the_lease_too_late_sends_nothing() {
+    let world = World::start().await;
+    let (id, session) = signed_in(&world).await;
+    let token = world.token(&session).await;
+    let hold = world.store.hold(Op::Acquire);
+    let (auth, of) = (world.auth.clone(), session.clone());
+    let switch = tokio::spawn(async move { auth.switch(&of, &organization("one")).await });
+    hold.waiting(1).await;
+    // By the machine's clock, which nothing moves.
+    tokio::time::sleep(secs(8)).await;
+    drop(hold);
+    assert_code(switch.await.unwrap(), "grant.unavailable");
+    assert_eq!(world.control().count(Endpoint::Token), 1, "the sign-in's alone");
+    assert_unchanged(&world, &id, &token).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_id_token_the_user_stays_and_may_not_change() {
     let world = World::start().await;
@@ -437,6 +485,9 @@ async fn the_apps_hook_hears_of_a_switch_and_can_refuse_it() {
             return Err(Refused::because("not this one"));
         }
         sign_in.set_claim("seen", true);
+        if sign_in.claims().str("org_id").is_some() {
+            sign_in.keep_claims(["org_id", "seen"]);
+        }
         Ok(sign_in)
     };
     let world = World::with(|builder| builder.on_sign_in(hook)).await;
@@ -460,6 +511,14 @@ async fn the_apps_hook_hears_of_a_switch_and_can_refuse_it() {
     let (_, session) = signed_in(&world).await;
     let switched = world.auth.switch(&session, &organization("fine")).await.unwrap();
     assert_eq!(switched.session.claims().get("seen"), Some(&json!(true)));
+    // What it leaves out stays out.
+    world
+        .control()
+        .tamper_id_token(|_, claims| drop(claims.insert("rank".to_owned(), json!(1))));
+    world.clock.advance(LIFE);
+    let session = world.session(new_id(&switched).0).await;
+    assert_eq!(session.claims().str("org_id"), Some("fine"));
+    assert!(session.claims().get("rank").is_none() && session.claims().email().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
