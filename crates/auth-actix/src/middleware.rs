@@ -213,6 +213,22 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// );
 /// ```
 ///
+/// Rules add up, and what another sign-in can mend is asked for in one: here a second factor, used within the last five
+/// minutes. Which values of `acr` there are and what they mean is the provider's to say ([`Gate::acr`]).
+///
+/// ```
+/// use std::time::Duration;
+/// use actix_web::{App, web};
+/// use auth_actix::{Gate, require};
+///
+/// let transfer = Gate::signed_in().acr(["phrh", "phr"]).within(Duration::from_secs(300));
+/// let app = App::new().service(
+///     web::resource("/transfer")
+///         .route(web::post().to(async || "done"))
+///         .wrap(require(transfer)),
+/// );
+/// ```
+///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
 ///
 /// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly

@@ -228,6 +228,20 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 ///     .route_layer(require(Gate::signed_in().role("admin")));
 /// ```
 ///
+/// Rules add up, and what another sign-in can mend is asked for in one: here a second factor, used within the last five
+/// minutes. Which values of `acr` there are and what they mean is the provider's to say ([`Gate::acr`]).
+///
+/// ```
+/// use std::time::Duration;
+/// use auth_axum::{Gate, require};
+/// use axum::{Router, routing::post};
+///
+/// let transfer = Gate::signed_in().acr(["phrh", "phr"]).within(Duration::from_secs(300));
+/// let payments: Router = Router::new()
+///     .route("/transfer", post(|| async { "done" }))
+///     .route_layer(require(transfer));
+/// ```
+///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it. As with every `route_layer`, only routes that were
 /// added before it are protected.
 ///

@@ -22,7 +22,7 @@ use crate::cookie;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
-use crate::grants::{Further, TokenCache};
+use crate::grants::{Further, GrantBreaker, TokenCache};
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::login::{self, LoginError, LoginOptions};
@@ -78,6 +78,7 @@ pub(crate) struct Core {
     /// Tokens that the sessions' were exchanged for, and those of the application's own.
     pub(crate) exchanged: TokenCache,
     pub(crate) machine: TokenCache,
+    pub(crate) grant_breaker: GrantBreaker,
 }
 
 /// How many exchanged tokens are kept of one session, and of all; how many of the application's own.
@@ -142,6 +143,7 @@ impl Auth {
                 .collect(),
             exchanged: TokenCache::new(EXCHANGED_TOKENS.0, EXCHANGED_TOKENS.1),
             machine: TokenCache::new(MACHINE_TOKENS, MACHINE_TOKENS),
+            grant_breaker: GrantBreaker::default(),
             registration: Registration {
                 client_id: config.client_id.clone(),
                 authentication: config.authentication.clone(),
@@ -356,7 +358,7 @@ impl Auth {
         let (core, session) = (Arc::clone(&self.0), session.clone());
         // To its end, whether or not anyone waits for it: what is removed is revoked.
         let ended = self.0.spawn(async move {
-            let session = core.remove(session, EndReason::EndedByApp, None).await?;
+            let Removed { session, .. } = core.remove(session, EndReason::EndedByApp, None).await?;
             let tokens = session.data.tokens.clone();
             drop(core.revoke_in_background(session.key, tokens.refresh, tokens.access));
             tracing::info!(session = ?session.key, "the session was ended");
@@ -742,23 +744,36 @@ impl Core {
 
     /// Takes the session out of the store, and gives it as it was last: a refresh that has just been saved has brought
     /// other tokens than the ones that the caller saw, and those are the ones to revoke.
-    /// Of several callers at once, the one that finds it there tells of its end.
+    /// Of several callers at once, the one that finds it there tells of its end. Where the store's answer is lost and the
+    /// session is gone, that may have been this one: its tokens are this one's to revoke, and nothing is told, for another
+    /// may have told it.
     pub(crate) async fn remove(
         &self,
         mut session: Session,
         reason: EndReason,
         sender: Option<&Sender>,
-    ) -> Result<Session, StoreError> {
+    ) -> Result<Removed, StoreError> {
         self.exchanged.forget(&session.key);
         let mut version = session.record.version;
         loop {
             let now = self.clock.now();
-            if self.store.delete(&session.key, Some(version), now).await? {
+            let deleted = self.store.delete(&session.key, Some(version), now).await;
+            if let Ok(true) = deleted {
                 self.tell_end(&session, reason, sender);
-                return Ok(session);
+                return Ok(Removed {
+                    session,
+                    was_there: true,
+                });
             }
-            let Some(newer) = self.store.load(&session.key, now).await? else {
-                return Ok(session);
+            let newer = match (self.store.load(&session.key, now).await, deleted) {
+                (Ok(None), deleted) => {
+                    return Ok(Removed {
+                        session,
+                        was_there: deleted.is_err(),
+                    });
+                }
+                (_, Err(error)) | (Err(error), _) => return Err(error),
+                (Ok(Some(newer)), Ok(_)) => newer,
             };
             version = newer.version;
             // What another instance has sealed with a key that is not here goes as well, its tokens unseen.
@@ -853,6 +868,14 @@ impl Core {
             pause = (pause * 2).min(POLL.1);
         }
     }
+}
+
+/// A session that is not in the store any more.
+pub(crate) struct Removed {
+    /// As it was last.
+    pub(crate) session: Session,
+    /// Whether it was there until now, as far as that is known.
+    pub(crate) was_there: bool,
 }
 
 /// Removes expired sessions for as long as the app lives.

@@ -656,6 +656,10 @@ impl AuthBuilder {
     /// Shares the application's own tokens ([`ClientCredentials`](crate::grants::ClientCredentials)) with all instances
     /// that have the same store and [secret](Self::secret): they lie in the store, sealed. Default: each instance has
     /// its own.
+    ///
+    /// It saves requests and serializes nobody: instances that find no good token at the same moment ask for one each, and
+    /// all of these are good until they expire (RFC 6749 §4.4 has no rotation). A lease would let all instances wait for
+    /// one that is slow or has died.
     pub fn share_machine_tokens(mut self) -> Self {
         self.share_machine_tokens = true;
         self

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::auth::{Auth, Core};
+use crate::auth::{Auth, Core, Removed};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::events::EndReason;
@@ -106,7 +106,8 @@ impl Auth {
     }
 
     /// Ends one session of the user whose session this is, and revokes its tokens in the background. Says whether
-    /// there was such a session; somebody else's is none.
+    /// there was such a session; somebody else's is none, nor is one that has ended otherwise meanwhile or has gone on
+    /// under another identifier ([`switch`](Self::switch)).
     ///
     /// # Errors
     ///
@@ -118,9 +119,10 @@ impl Auth {
         if record.subject != session.record.subject {
             return Ok(false);
         }
-        self.to_its_end(vec![(*id, record)], EndReason::EndedByUser)
+        let ended = self
+            .to_its_end(vec![(*id, record)], EndReason::EndedByUser)
             .await?;
-        Ok(true)
+        Ok(ended == 1)
     }
 
     /// Ends all other sessions of the user whose session this is, revokes their tokens in the background, and says how
@@ -203,17 +205,17 @@ impl Auth {
             if found.is_empty() {
                 return Ok(ended);
             }
-            ended += found.len();
-            self.to_its_end(found, reason).await?;
+            ended += self.to_its_end(found, reason).await?;
         }
     }
 
-    /// Ends these sessions and revokes their tokens, one after the other, whether or not anyone waits for it.
+    /// Ends these sessions and revokes their tokens, one after the other, whether or not anyone waits for it. Says how many
+    /// were there still.
     async fn to_its_end(
         &self,
         found: Vec<(SessionKey, Arc<Record>)>,
         reason: EndReason,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let core = Arc::clone(self.core());
         self.core()
             .spawn(async move { core.end_found(found, reason).await })
@@ -227,10 +229,11 @@ impl Core {
         self: &Arc<Self>,
         found: Vec<(SessionKey, Arc<Record>)>,
         reason: EndReason,
-    ) -> Result<(), Error> {
-        let (tokens, ended) = self.end_each(found, reason).await;
+    ) -> Result<usize, Error> {
+        let Ended { count, tokens, done } = self.end_each(found, reason).await;
         self.revoke_all_in_background(tokens);
-        Ok(ended?)
+        done?;
+        Ok(count)
     }
 
     /// Ends all sessions, or those of an issuer, a page of the store at a time.
@@ -263,12 +266,11 @@ impl Core {
                     session.is_some_and(|session| session.data.issuer == *issuer)
                 });
             }
-            let found = page.sessions.len();
-            let (some, done) = self.end_each(page.sessions, EndReason::EndedByApp).await;
+            let some = self.end_each(page.sessions, EndReason::EndedByApp).await;
             let room = REVOKED_AT_MOST.saturating_sub(tokens.len());
-            tokens.extend(some.into_iter().take(room));
-            done?;
-            *ended += found;
+            tokens.extend(some.tokens.into_iter().take(room));
+            *ended += some.count;
+            some.done?;
             from = page.next;
             if from.is_none() {
                 return Ok(());
@@ -276,49 +278,66 @@ impl Core {
         }
     }
 
-    /// Ends these sessions; gives the tokens that they had, and the failure if there was one.
-    async fn end_each(
-        &self,
-        found: Vec<(SessionKey, Arc<Record>)>,
-        reason: EndReason,
-    ) -> (Vec<(SessionKey, Tokens)>, Result<(), StoreError>) {
-        let (mut tokens, mut done) = (Vec::new(), Ok(()));
+    async fn end_each(&self, found: Vec<(SessionKey, Arc<Record>)>, reason: EndReason) -> Ended {
+        let mut all = Ended {
+            count: 0,
+            tokens: Vec::new(),
+            done: Ok(()),
+        };
         for some in found.chunks(AT_ONCE) {
             let some = some
                 .iter()
                 .map(|(key, record)| self.end_one(key, Arc::clone(record), reason));
             for ended in join_all(some).await {
                 match ended {
-                    Ok(session) => {
-                        tokens.extend(session.map(|session| (session.key, session.data.tokens.clone())));
+                    Ok((was_there, tokens)) => {
+                        all.count += usize::from(was_there);
+                        all.tokens.extend(tokens);
                     }
                     // The others end all the same.
-                    Err(error) => done = Err(error),
+                    Err(error) => all.done = Err(error),
                 }
             }
         }
-        (tokens, done)
+        all
     }
 
+    /// Ends a session. Says whether it was there still, and what tokens it had.
     async fn end_one(
         &self,
         key: &SessionKey,
         record: Arc<Record>,
         reason: EndReason,
-    ) -> Result<Option<Session>, StoreError> {
-        let ended = match self.view(key, Arc::clone(&record)) {
-            Some(session) => Some(self.remove(session, reason, None).await?),
+    ) -> Result<(bool, Option<(SessionKey, Tokens)>), StoreError> {
+        let (was_there, tokens) = match self.view(key, Arc::clone(&record)) {
+            Some(session) => {
+                let Removed { session, was_there } = self.remove(session, reason, None).await?;
+                // One that has gone on under another name has other tokens, and these are none of this one's business.
+                let tokens = was_there.then(|| (*key, session.data.tokens.clone()));
+                (was_there, tokens)
+            }
             // Sealed with a key that is not here: its tokens cannot be seen.
             None => {
-                if self.store.delete(key, None, self.clock.now()).await? {
+                let was_there = self.store.delete(key, None, self.clock.now()).await?;
+                if was_there {
                     self.tell_end_of_record(key, &record, reason, None);
                 }
-                None
+                (was_there, None)
             }
         };
-        tracing::info!(session = ?key, "the session was ended");
-        Ok(ended)
+        tracing::info!(session = ?key, was_there, "the session was ended");
+        Ok((was_there, tokens))
     }
+}
+
+/// What has come of ending several sessions.
+struct Ended {
+    /// How many were there still.
+    count: usize,
+    /// The tokens that they had.
+    tokens: Vec<(SessionKey, Tokens)>,
+    /// The failure, if there was one.
+    done: Result<(), StoreError>,
 }
 
 impl SessionInfo {

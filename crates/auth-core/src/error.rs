@@ -83,7 +83,7 @@ impl From<RefreshError> for Error {
     fn from(error: RefreshError) -> Self {
         match error {
             RefreshError::Ended(reason) => Self::NotSignedIn(reason),
-            RefreshError::Store(error) => Self::Store(error),
+            RefreshError::Store(error) | RefreshError::Unconfirmed(error) => Self::Store(error),
             error => Self::Refresh(Arc::new(error)),
         }
     }

@@ -9,7 +9,7 @@
 //! * **What nobody did is no event.** A session that expires is not there any more from that instant on; nothing happens
 //!   then that could be told. The same holds for an access token that dies without a refresh token beside it.
 //! * **An event may be missing, and none is told twice.** A process that is killed between the fact and its event tells
-//!   nothing, and where the store carries a deletion out and its answer is lost, nobody knows that there was a session.
+//!   nothing, and where the store carries a deletion out and its answer is lost, nobody knows who ended the session.
 //! * **A hook that panics** is caught, and said in the log; the request that it ran in goes on, and so do other hooks.
 //!
 //! A hook must not block: requests wait for it. One that writes to a database hands the event to a task, through a channel
@@ -97,6 +97,13 @@ pub enum EventKind {
         /// Who has to act.
         fault: Fault,
     },
+    /// A session has gone on with other tokens under another identifier ([`Auth::switch`](crate::Auth::switch)), for another
+    /// user perhaps: this is told of it under its new name, right after its end under the old one
+    /// ([`EndReason::Replaced`]).
+    Switched {
+        /// The name that it had before.
+        from: SessionKey,
+    },
     /// A session has ended. No session ends twice.
     SessionEnded {
         /// By what.
@@ -152,7 +159,7 @@ pub enum EndReason {
     /// A refreshed ID token did not verify, or was another user's.
     IdTokenRefused,
     /// Somebody, the same user perhaps, has signed in anew in the same browser, or the session has gone on with other tokens
-    /// under another identifier ([`Auth::switch`](crate::Auth::switch)).
+    /// under another identifier ([`EventKind::Switched`]).
     Replaced,
 }
 
@@ -198,6 +205,7 @@ impl EventKind {
         match self {
             Self::SignedIn => "signed_in",
             Self::SignInFailed { .. } => "sign_in_failed",
+            Self::Switched { .. } => "switched",
             Self::SessionEnded { .. } => "session_ended",
             Self::Refreshed => "refreshed",
             Self::RefreshFailed { .. } => "refresh_failed",
@@ -211,7 +219,7 @@ impl EventKind {
     #[must_use]
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
-            Self::SignedIn | Self::Refreshed => None,
+            Self::SignedIn | Self::Switched { .. } | Self::Refreshed => None,
             Self::SessionEnded { reason } => Some(reason.as_str()),
             Self::SignInFailed { code, .. }
             | Self::RefreshFailed { code }

@@ -9,7 +9,8 @@
 //!
 //! Exchanged tokens and the application's own are kept in this process until they die: of any number of calls that need
 //! the same one at the same time, one asks for it. One that is about to die is renewed in the background, by the rule for
-//! the session's own token; while the provider is down it is served to its end.
+//! the session's own token; while the provider is down it is served to its end. Whoever needs one that is not there then
+//! is not made to wait for it again and again: a breaker answers after a few failures, as with refreshes.
 
 mod cache;
 mod custom;
@@ -20,7 +21,7 @@ mod switch;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -34,12 +35,14 @@ pub use machine::ClientCredentials;
 pub use switch::Switched;
 
 use crate::auth::Core;
-use crate::clock::Timestamp;
+use crate::breaker::{Breaker, Failure};
+use crate::clock::{Clock, Timestamp};
 use crate::error::Fault;
-use crate::metadata::{Metadata, Provider};
+use crate::http::SendGuard;
+use crate::metadata::{Metadata, Outage, Provider};
 use crate::refresh::{Freshness, LEEWAY};
 use crate::secret::{self, AccessToken, SecurityToken, sha256};
-use crate::token::{Registration, TokenError, TokenResponse};
+use crate::token::{Registration, TokenError, TokenRequest, TokenResponse};
 use crate::types::Scopes;
 
 /// How long a token is kept whose lifetime the provider does not say.
@@ -162,8 +165,8 @@ impl IssuedToken {
         }
     }
 
-    /// Reads a token response. `subject_expires_at` bounds how long a token is kept whose lifetime is not known.
-    fn of(response: TokenResponse, subject_expires_at: Option<Timestamp>) -> Result<Self, GrantError> {
+    /// Reads a token response.
+    fn of(response: TokenResponse) -> Result<Self, GrantError> {
         let token = response
             .access_token
             .as_ref()
@@ -177,7 +180,6 @@ impl IssuedToken {
             return Err(GrantError::Unusable("`token_type` is neither `Bearer` nor `N_A`"));
         }
         let issued_at = response.requested_at;
-        let without_expiry = issued_at.plus(KEPT_WITHOUT_EXPIRY);
         Ok(Self(Arc::new(Issued {
             token: SecurityToken::new(token.expose()),
             is_bearer,
@@ -189,9 +191,9 @@ impl IssuedToken {
             scopes: response.scope.clone(),
             issued_at,
             expires_at: response.expires_at(),
-            kept_until: response.expires_at().unwrap_or_else(|| {
-                subject_expires_at.map_or(without_expiry, |subject| without_expiry.min(subject))
-            }),
+            kept_until: response
+                .expires_at()
+                .unwrap_or_else(|| issued_at.plus(KEPT_WITHOUT_EXPIRY)),
         })))
     }
 
@@ -289,10 +291,29 @@ impl From<TokenError> for GrantError {
     }
 }
 
+impl Failure for GrantError {
+    fn retry_after(&self) -> Option<Duration> {
+        Self::retry_after(self)
+    }
+
+    /// What a provider cannot issue to one, or for one API, it may issue to others. One that gives no answer gives nobody one.
+    fn is_of_all(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if matches!(
+            **error,
+            TokenError::Unanswered(_) | TokenError::Unavailable { cause: Outage::Http(_), .. }
+        ))
+    }
+}
+
+/// Keeps requests for tokens from waiting for a provider that has just failed others. A key is what is asked for, and for
+/// whom.
+pub(crate) type GrantBreaker = Mutex<Breaker<[u8; 32], GrantError>>;
+
 /// Where a request goes: the application's own provider, or a further one.
 struct Place<'a> {
     provider: &'a Provider,
     registration: &'a Registration,
+    breaker: &'a GrantBreaker,
 }
 
 impl Core {
@@ -301,6 +322,7 @@ impl Core {
             None => Ok(Place {
                 provider: &self.provider,
                 registration: &self.registration,
+                breaker: &self.grant_breaker,
             }),
             Some(name) => self
                 .further
@@ -308,6 +330,7 @@ impl Core {
                 .map(|further| Place {
                     provider: &further.provider,
                     registration: &further.registration,
+                    breaker: &further.breaker,
                 })
                 .ok_or_else(|| {
                     GrantError::misuse(format!("there is no further provider of the name `{name}`"))
@@ -319,6 +342,44 @@ impl Core {
 impl Place<'_> {
     async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, crate::Error> {
         Ok(self.provider.metadata(now).await?)
+    }
+
+    /// Makes a request for tokens, once, unless the provider has just failed others. `key` names what is asked for, and for
+    /// whom.
+    async fn tokens(
+        &self,
+        metadata: &Metadata,
+        key: &[u8; 32],
+        request: TokenRequest<'_>,
+        bearer: Option<&AccessToken>,
+        guard: Option<&SendGuard>,
+        clock: &Clock,
+    ) -> Result<TokenResponse, GrantError> {
+        let breaker = || self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        breaker().admit(key, clock.now())?;
+        let response = self
+            .registration
+            .tokens_with(metadata, request, bearer, guard, clock.now())
+            .await;
+        match response {
+            Ok(response) => {
+                breaker().succeeded(key);
+                Ok(response)
+            }
+            Err(TokenError::HeldBack) => {
+                breaker().finished(key);
+                Err(TokenError::HeldBack.into())
+            }
+            Err(error) => {
+                let error = GrantError::from(error);
+                match &error {
+                    GrantError::Unavailable(_) => breaker().failed(key, &error, clock.now()),
+                    // It refuses: it is up and answers.
+                    _ => breaker().succeeded(key),
+                }
+                Err(error)
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 pub mod app_sessions;
 mod auth;
 pub mod bearer;
+mod breaker;
 mod cache;
 pub mod client;
 mod client_auth;

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::auth::Core;
+use crate::auth::{Core, Removed};
 use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
 use crate::events::{EndReason, EventKind};
@@ -72,7 +72,7 @@ impl Core {
     ) -> Result<SignedOut, Error> {
         let id = id.ok_or(NotSignedIn::NoSession)?;
         let session = self.load(&id.key()).await?.ok_or(NotSignedIn::Ended)?;
-        let session = self
+        let Removed { session, .. } = self
             .remove(session, EndReason::SignedOut, incoming.sender.as_deref())
             .await?;
         tracing::info!(session = ?session.key, "the user has signed out");

@@ -17,11 +17,12 @@ pub(crate) use enabled::describe;
 
 /// Counts what has just happened.
 pub(crate) fn count(kind: &EventKind) {
-    use recorder::{FAILURES, REFRESHES, REVOCATIONS, SESSIONS_ENDED, SIGN_INS};
+    use recorder::{FAILURES, REFRESHES, REVOCATIONS, SESSIONS_ENDED, SIGN_INS, SWITCHES};
 
     use crate::events::EndReason::{GrantEnded, IdTokenRefused};
     match kind {
         EventKind::SignedIn => SIGN_INS.count([]),
+        EventKind::Switched { .. } => SWITCHES.count([]),
         EventKind::SignInFailed { code, .. } | EventKind::RequestRefused { code, .. } => {
             FAILURES.count([code])
         }
@@ -97,6 +98,11 @@ mod enabled {
     pub(super) const SIGN_INS: Counter<0> = Counter {
         name: "auth_sign_ins_total",
         help: "Sign-ins that succeeded",
+        labels: [],
+    };
+    pub(super) const SWITCHES: Counter<0> = Counter {
+        name: "auth_switches_total",
+        help: "Sessions that have gone on with other tokens under another identifier; each has ended as `replaced` under the old one",
         labels: [],
     };
     pub(super) const SESSIONS_ENDED: Counter<1> = Counter {
@@ -180,6 +186,7 @@ mod enabled {
             metrics::describe_histogram!(of.0.name, Unit::Seconds, of.0.help);
         }
         counter(&SIGN_INS);
+        counter(&SWITCHES);
         counter(&SESSIONS_ENDED);
         counter(&REFRESHES);
         counter(&FAILURES);
@@ -207,6 +214,7 @@ mod disabled {
     pub(super) struct Nothing<const N: usize>;
 
     pub(super) const SIGN_INS: Nothing<0> = Nothing;
+    pub(super) const SWITCHES: Nothing<0> = Nothing;
     pub(super) const SESSIONS_ENDED: Nothing<1> = Nothing;
     pub(super) const REFRESHES: Nothing<1> = Nothing;
     pub(super) const FAILURES: Nothing<1> = Nothing;
@@ -237,7 +245,7 @@ mod tests {
 
     use super::enabled::{
         Counter, FAILURES, PROVIDER_DURATION, REFRESHES, REVOCATIONS, SESSIONS_ENDED, SIGN_INS,
-        STORE_DURATION,
+        STORE_DURATION, SWITCHES,
     };
     use crate::events::EndReason;
 
@@ -257,6 +265,7 @@ mod tests {
     fn the_documentation_lists_every_metric() {
         let table = [
             row("counter", &SIGN_INS),
+            row("counter", &SWITCHES),
             row("counter", &SESSIONS_ENDED),
             row("counter", &REFRESHES),
             row("counter", &FAILURES),

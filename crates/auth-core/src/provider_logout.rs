@@ -173,7 +173,7 @@ impl Core {
 
     /// Writes the sign-out down, then ends the sessions that are there.
     async fn end_at_provider(&self, whom: &Whom, reason: EndReason) -> Result<(), StoreError> {
-        self.remember(&whom.remembered_by()).await?;
+        self.remember(&whom.remembered_by(), reason).await?;
         let ended = match whom {
             Whom::Session(sid) => self.end_all(&Index::Sid(*sid), |_| true, reason).await?,
             Whom::User(subject) => self.end_all(&Index::Subject(*subject), |_| true, reason).await?,
@@ -193,19 +193,24 @@ impl Core {
 
     /// Remembers that all of a user's sessions have ended, for sign-ins that are under way.
     pub(crate) async fn remember_sign_out(&self, subject: &IndexKey) -> Result<(), StoreError> {
-        self.remember(&[once(USER, subject)]).await
+        self.remember(&[once(USER, subject)], EndReason::EndedByApp).await
     }
 
     /// The same of all sessions of an issuer, or of all there are.
     pub(crate) async fn remember_sign_out_of_all(&self, issuer: Option<&Issuer>) -> Result<(), StoreError> {
-        self.remember(&[issuer.map_or_else(everybody, everybody_of)])
-            .await
+        let whom = issuer.map_or_else(everybody, everybody_of);
+        self.remember(&[whom], EndReason::EndedByApp).await
     }
 
-    async fn remember(&self, sign_outs: &[OnceKey]) -> Result<(), StoreError> {
+    async fn remember(&self, sign_outs: &[OnceKey], reason: EndReason) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let until = now.plus(REMEMBERED);
         for key in sign_outs {
-            self.store.prolong_claim(key, now.plus(REMEMBERED), now).await?;
+            // First: whoever sees the sign-out finds out why.
+            if let Some(why) = because(key, reason) {
+                self.store.prolong_claim(&why, until, now).await?;
+            }
+            self.store.prolong_claim(key, until, now).await?;
         }
         Ok(())
     }
@@ -288,34 +293,41 @@ impl Core {
             return Ok(Some(session));
         };
         let issuer = &session.data.issuer;
-        if !self
-            .is_signed_out_since(issuer, &session.record, moved_at)
-            .await?
-        {
+        let Some(reason) = self.signed_out_since(issuer, &session.record, moved_at).await? else {
             return Ok(Some(session));
-        }
+        };
         if self.store.delete(&session.key, None, now).await? {
-            self.tell_end(&session, EndReason::BackChannelLogout, None);
+            self.tell_end(&session, reason, None);
         }
-        tracing::info!(session = ?session.key, "the provider has signed the user out while the session was refreshed");
+        tracing::info!(session = ?session.key, %reason, "the user was signed out while the session was refreshed");
         Ok(None)
     }
 
-    /// Whether the provider, or an operator, has signed the user out of this session since then: to be asked when its
+    /// How the provider, or an operator, has signed the user out of this session since then, if so: to be asked when its
     /// record is in the store.
-    pub(crate) async fn is_signed_out_since(
+    pub(crate) async fn signed_out_since(
         &self,
         issuer: &Issuer,
         record: &Record,
         began_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<EndReason>, StoreError> {
         let now = self.clock.now();
         let keys = signed_out_as(issuer, record);
         let ends = try_join_all(keys.iter().map(|key| self.store.claimed_until(key, now))).await?;
-        Ok(ends
-            .into_iter()
-            .flatten()
-            .any(|until| until.minus(REMEMBERED) >= began_at))
+        let mut sign_outs = keys.iter().zip(ends);
+        let Some((key, Some(until))) =
+            sign_outs.find(|(_, until)| until.is_some_and(|until| until.minus(REMEMBERED) >= began_at))
+        else {
+            return Ok(None);
+        };
+        for reason in [EndReason::EndedByApp, EndReason::FrontChannelLogout] {
+            if let Some(why) = because(key, reason)
+                && self.store.claimed_until(&why, now).await? == Some(until)
+            {
+                return Ok(Some(reason));
+            }
+        }
+        Ok(Some(EndReason::BackChannelLogout))
     }
 }
 
@@ -349,6 +361,15 @@ impl Whom {
             Self::SessionOfUser { sid, subject } => vec![of_both(sid, subject), once(UNNAMED, subject)],
         }
     }
+}
+
+/// Under what it is remembered why there was a sign-out: for as long as the last one of that reason is. Most are the
+/// provider's own word, for which there is nothing.
+fn because(sign_out: &OnceKey, reason: EndReason) -> Option<OnceKey> {
+    (reason != EndReason::BackChannelLogout).then(|| {
+        let reason = sha256(&[reason.as_str().as_bytes()]);
+        OnceKey::from_bytes(sha256(&[b"why signed out\0", sign_out.as_bytes(), &reason]))
+    })
 }
 
 /// The sign-outs that concern a session.

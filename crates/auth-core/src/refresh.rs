@@ -16,9 +16,8 @@
 //!    token that was refused. Everything else leaves the session as it was.
 //!
 //! Steps 2 to 6 are decided in `protocol.rs` and carried out in here. `model.rs` puts the same decisions under a model
-//! checker. `breaker.rs` keeps requests from waiting for a provider that has just failed others.
+//! checker. The breaker keeps requests from waiting for a provider that has just failed others.
 
-mod breaker;
 mod claims;
 #[cfg(test)]
 mod model;
@@ -34,6 +33,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::auth::Core;
+use crate::breaker::{Breaker, Failure};
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
@@ -48,7 +48,6 @@ use crate::session::{Session, SessionData, Tokens};
 use crate::sign_in::{session_expiry, sorted_audience};
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
 use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse};
-use breaker::Breaker;
 use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
 
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
@@ -69,7 +68,7 @@ const SAVE_FOR: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Flights {
     under_way: HashMap<SessionKey, Flight>,
-    breaker: Breaker,
+    breaker: Breaker<SessionKey, RefreshError>,
     /// The sessions whose use is being written down.
     pub(crate) touches: HashSet<SessionKey>,
 }
@@ -112,6 +111,10 @@ pub enum RefreshError {
     /// The store failed. The session is kept.
     #[error("the session store failed")]
     Store(#[source] Arc<StoreError>),
+    /// The tokens are fresh and saved. They may belong to another session at the provider than before, and the store does
+    /// not say whether that one has ended meanwhile. The session is kept, and the next use asks again.
+    #[error("the session store failed after the tokens were saved")]
+    Unconfirmed(#[source] Arc<StoreError>),
     /// It was broken off: the app is shutting down, or something in it has failed. The session is kept.
     #[error("the task was broken off")]
     Interrupted,
@@ -124,6 +127,10 @@ impl From<StoreError> for RefreshError {
 }
 
 impl RefreshError {
+    fn unconfirmed(error: StoreError) -> Self {
+        Self::Unconfirmed(Arc::new(error))
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Ended(_) => "session.ended",
@@ -133,7 +140,7 @@ impl RefreshError {
             Self::Provider(error) => error.code(),
             Self::Busy => "refresh.busy",
             Self::HolderGaveUp => "refresh.failed_elsewhere",
-            Self::Store(_) => "store.unavailable",
+            Self::Store(_) | Self::Unconfirmed(_) => "store.unavailable",
             Self::Interrupted => "refresh.interrupted",
         }
     }
@@ -148,7 +155,7 @@ impl RefreshError {
             | Self::HolderGaveUp
             | Self::Interrupted => Fault::Provider,
             Self::ClientRefused(_) => Fault::Configuration,
-            Self::Store(_) => Fault::Store,
+            Self::Store(_) | Self::Unconfirmed(_) => Fault::Store,
         }
     }
 
@@ -161,6 +168,16 @@ impl RefreshError {
             Self::Provider(error) => error.retry_after(),
             _ => None,
         }
+    }
+}
+
+impl Failure for RefreshError {
+    fn retry_after(&self) -> Option<Duration> {
+        Self::retry_after(self)
+    }
+
+    fn is_of_all(&self) -> bool {
+        true
     }
 }
 
@@ -299,7 +316,7 @@ impl Core {
     /// An end was told of by whoever ended the session, and a refresh by whoever saved the tokens.
     fn tell_failure(&self, key: &SessionKey, result: &Result<Session, RefreshError>) {
         if let Err(error) = result
-            && !matches!(error, RefreshError::Ended(_))
+            && !matches!(error, RefreshError::Ended(_) | RefreshError::Unconfirmed(_))
         {
             let failed = EventKind::RefreshFailed { code: error.code() };
             self.tell(failed, |event| event.session = Some(*key));
@@ -619,7 +636,7 @@ impl Core {
         }
         let session = current.ok_or(RefreshError::Ended(NotSignedIn::Ended))?;
         let (Some(came), Some(metadata)) = (came.filter(|came| came.is_saved), metadata) else {
-            let confirmed = self.confirm(session).await?;
+            let confirmed = self.confirm(session).await.map_err(RefreshError::unconfirmed)?;
             return confirmed.ok_or(RefreshError::Ended(NotSignedIn::Ended));
         };
         let Some(access_token) = came.response.usable_access_token() else {
@@ -627,14 +644,19 @@ impl Core {
             let error = TokenError::Malformed("there is no access token of the session's type in it");
             return Err(self.provider_failed(&session.key, error.into()));
         };
-        match (&came.checked, &came.response.id_token) {
+        let saved = session.clone();
+        let result = match (&came.checked, &came.response.id_token) {
             (Checked::NeedsKeys, Some(token)) => {
                 self.check_later(&metadata, session, token, &came.response, access_token)
                     .await
             }
             _ => self.confirm_move(session, &came.response).await,
+        };
+        if let Ok(_) | Err(RefreshError::Unconfirmed(_)) = result {
+            let refreshed = result.as_ref().unwrap_or(&saved);
+            self.tell(EventKind::Refreshed, |event| event.of_session(refreshed));
         }
-        .inspect(|session| self.tell(EventKind::Refreshed, |event| event.of_session(session)))
+        result
     }
 
     fn check(
@@ -749,6 +771,7 @@ impl Core {
         claims: &IdTokenClaims,
         created_at: Timestamp,
     ) {
+        let had_acr = data.acr.clone();
         let old = data.id_token.as_ref();
         let old = old.and_then(|old| jose::claims_of_verified(old.expose()));
         if claims::apply(data, &old.unwrap_or_default(), claims) {
@@ -759,6 +782,7 @@ impl Core {
             data.moved_at = Some(earlier.unwrap_or(response.requested_at));
         }
         data.id_token = Some(token.clone());
+        data.demanded.lose_acr(had_acr.as_deref(), data.acr.as_deref());
         if let Some(session_expiry) = session_expiry(claims) {
             data.ends_at = created_at.plus(self.config.session_max).min(session_expiry);
         }
@@ -775,7 +799,7 @@ impl Core {
             return Ok(saved);
         }
         let key = saved.key;
-        let Some(session) = self.confirm(saved).await? else {
+        let Some(session) = self.confirm(saved).await.map_err(RefreshError::unconfirmed)? else {
             self.revoke_in_background(key, response.refresh_token.clone(), response.access_token.clone());
             return Err(RefreshError::Ended(NotSignedIn::Ended));
         };
@@ -855,7 +879,7 @@ impl Core {
         {
             Ok(removed) => {
                 // Another instance may have refreshed meanwhile.
-                let tokens = &removed.data.tokens;
+                let tokens = &removed.session.data.tokens;
                 if tokens.access != session.data.tokens.access {
                     drop(self.revoke_in_background(
                         session.key,
@@ -885,6 +909,7 @@ impl Core {
             },
             scopes: response.scope.clone().unwrap_or_else(|| old.scopes.clone()),
         };
+        data.demanded.lose_scopes(&old.scopes, &data.tokens.scopes);
         if let (Checked::Good(claims), Some(token)) = (&came.checked, &response.id_token) {
             self.keep(&mut data, token, response, claims, base.record.created_at);
         }
@@ -972,6 +997,12 @@ fn log(key: &SessionKey, result: &Result<Session, RefreshError>) {
         Err(RefreshError::Ended(reason)) => {
             tracing::info!(session = ?key, %reason, "the session has ended at its refresh")
         }
+        Err(error @ RefreshError::Unconfirmed(_)) => tracing::warn!(
+            session = ?key,
+            code = error.code(),
+            cause = crate::error::chain(error),
+            "the access token is fresh, and whether the session has ended meanwhile is not known"
+        ),
         Err(error) => tracing::warn!(
             session = ?key,
             code = error.code(),

@@ -77,7 +77,7 @@ impl Core {
             // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
             // more, because `auth_time` is in whole ones.
             let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
-            let demands = Demands {
+            let demands = IdTokenDemands {
                 nonce: Some(&attempt.nonce),
                 max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
             };
@@ -160,8 +160,8 @@ impl Core {
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
-        match self.is_signed_out_since(&issuer, &record, began_at).await {
-            Ok(false) => {}
+        match self.signed_out_since(&issuer, &record, began_at).await {
+            Ok(None) => {}
             signed_out => {
                 let removed = self.store.delete(&key, None, now).await;
                 signed_out?;
@@ -212,7 +212,7 @@ impl Core {
         metadata: &Metadata,
         tokens: &TokenResponse,
         access_token: &AccessToken,
-        demands: &Demands<'_>,
+        demands: &IdTokenDemands<'_>,
     ) -> Result<Identity, LoginError> {
         let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
         let verify = |keys: &KeySet| {
@@ -281,7 +281,7 @@ impl Core {
             Ok(None) => {}
             Ok(Some(answer)) if answer.status == ::http::StatusCode::OK => {
                 // Any JSON object, for there is nothing to compare it with.
-                match serde_json::from_slice(&answer.body) {
+                match jose::parse_object(&answer.body) {
                     Ok(claims) => return Ok(Identity::of_claims(claims, true)),
                     Err(_) => tracing::warn!(
                         "the userinfo answer is no JSON object; it is left out of this sign-in"
@@ -495,7 +495,7 @@ impl<E: Into<LoginError>> From<E> for FailedSignIn {
 pub(crate) const MESSAGE_CLAIMS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
 /// What an ID token has to say besides what every one has to.
-pub(crate) struct Demands<'a> {
+pub(crate) struct IdTokenDemands<'a> {
     pub(crate) nonce: Option<&'a str>,
     pub(crate) max_age: Option<Duration>,
 }

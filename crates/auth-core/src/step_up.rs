@@ -4,7 +4,8 @@
 //! A browser is sent to sign in for all that is missing at once and comes back; a script is given the challenge. Nothing
 //! goes in circles, whatever the provider gives:
 //!
-//! 1. A session remembers what its sign-in was made for. What that sign-in asked for and did not bring is refused.
+//! 1. A session remembers what its sign-in was made for. What that sign-in asked for and did not bring is refused. What it
+//!    did bring and a refresh has taken away since may be asked for again.
 //! 2. A sign-in that follows at once on another one for the same browser asks for what that one was for as well, so that
 //!    two who demand different things do not undo each other's work; and there are at most three of these in a row.
 //! 3. A sign-in that was made because the last one was too old is recent enough for half a minute, however short the
@@ -91,6 +92,8 @@ pub(crate) struct Needs {
     pub(crate) acr_values: Option<AcrValues>,
     /// The user has proved who they are within this time.
     pub(crate) max_age: Option<Duration>,
+    /// The user has to prove who they are once more: an API is not content with the sign-in, and does not say what it lacks.
+    pub(crate) is_anew: bool,
 }
 
 /// What a sign-in was made for, or is to be.
@@ -102,6 +105,22 @@ pub(crate) struct Demands {
     pub(crate) max_age: Option<Duration>,
     /// Which one this is of those that follow each other at once.
     pub(crate) round: u8,
+}
+
+impl Demands {
+    /// The session has other scopes now. What the sign-in had brought and is gone may be asked for again.
+    pub(crate) fn lose_scopes(&mut self, had: &Scopes, has: &Scopes) {
+        let is_lost = |scope: &str| had.contains(scope) && !has.contains(scope);
+        self.scopes = self.scopes.iter().filter(|scope| !is_lost(scope)).collect();
+    }
+
+    /// The user counts as authenticated in another way now. The same holds for that.
+    pub(crate) fn lose_acr(&mut self, had: Option<&str>, has: Option<&str>) {
+        let is_asked = |acr: Option<&str>| acr.is_some_and(|acr| self.acr_values.contains(acr));
+        if is_asked(had) && !is_asked(has) {
+            self.acr_values = AcrValues::default();
+        }
+    }
 }
 
 /// What the present sign-in lacks, and the sign-in that asks for it.
@@ -290,24 +309,20 @@ impl Needs {
     /// sign-in for its sake already.
     pub(crate) fn of_api(self, session: &Session, now: Timestamp) -> Verdict {
         let was_for = &session.data.demanded;
+        let max_age = self.max_age_to_ask();
         let acr_was_asked = self.acr_values.as_ref().is_none_or(|values| {
             values.is_within(&was_for.acr_values) && was_for.acr_values.is_within(values)
                 || self.acr_was_denied(session)
         });
-        let age_was_asked = self
-            .max_age
-            .is_none_or(|max_age| was_for.max_age.is_some_and(|asked| asked <= max_age));
+        let age_was_asked =
+            max_age.is_none_or(|max_age| was_for.max_age.is_some_and(|asked| asked <= max_age));
         let scopes_were_asked = self.scopes.iter().all(|scope| was_for.scopes.contains(scope));
-        let is_old = self
-            .max_age
-            .is_some_and(|max_age| !is_recent(session, max_age, now));
-        // A demand that names nothing is met by every sign-in, and by none.
+        let is_old = max_age.is_some_and(|max_age| !is_recent(session, max_age, now));
         let is_denied = acr_was_asked && age_was_asked && scopes_were_asked && !is_old;
-        let lack = match (&self.acr_values, self.max_age) {
+        let lack = match (&self.acr_values, max_age) {
             (Some(_), _) => Lack::Acr,
             (None, Some(_)) => Lack::Age,
-            (None, None) if !self.scopes.is_empty() => Lack::Scope,
-            (None, None) => Lack::Acr,
+            (None, None) => Lack::Scope,
         };
         let step_up = self.step_up(session, lack, self.scopes.clone(), now);
         if is_denied || step_up.ask.to_string().len() > MAX_SCOPES {
@@ -315,6 +330,11 @@ impl Needs {
         } else {
             Verdict::of(step_up)
         }
+    }
+
+    /// A sign-in that the user is to make anew is one that no time ago would do for (OpenID Connect Core §3.1.2.1).
+    fn max_age_to_ask(&self) -> Option<Duration> {
+        self.max_age.or(self.is_anew.then_some(Duration::ZERO))
     }
 
     /// The sign-in that asks for all of this. Another one has a new session, so what this session has been granted is
@@ -329,7 +349,7 @@ impl Needs {
         ask.insert(&self.scopes.to_string());
         let mut scopes = before.scopes;
         scopes.insert(&missing.to_string());
-        let max_ages = [self.max_age, before.max_age];
+        let max_ages = [self.max_age_to_ask(), before.max_age];
         let is_about_scopes = lack == Lack::Scope;
         Box::new(StepUp {
             lack,
@@ -380,8 +400,8 @@ fn is_recent(session: &Session, max_age: Duration, now: Timestamp) -> bool {
         || was_for.is_some_and(|asked| asked <= max_age) && is_of_just_now(session, now)
 }
 
-/// What an API's answer demands of the sign-in, if it does: 401 `insufficient_user_authentication` (RFC 9470 §3), 403
-/// `insufficient_scope` that names scopes (RFC 6750 §3.1). What is malformed, or longer than anybody needs, is no demand.
+/// What an API's answer demands of the sign-in, if it does: 401 `insufficient_user_authentication` (RFC 9470 §3), where
+/// nothing has to be named, 403 `insufficient_scope` that names scopes (RFC 6750 §3.1). What is malformed, or longer than anybody needs, is no demand.
 pub(crate) fn demanded(status: StatusCode, headers: &HeaderMap) -> Option<Needs> {
     let error = match status {
         StatusCode::UNAUTHORIZED => "insufficient_user_authentication",
@@ -436,6 +456,7 @@ fn needs(challenge: &ChallengeRef<'_>) -> Result<Needs, Malformed> {
         }
         needs.max_age = Some(Duration::from_secs(secs.into()));
     }
+    needs.is_anew = needs.acr_values.is_none() && needs.max_age.is_none();
     Ok(needs)
 }
 

@@ -13,6 +13,9 @@ pub(crate) fn write(event: &Event) {
     let session = event.session.map(tracing::field::debug);
     let at = event.at.as_secs();
     match event.kind {
+        EventKind::Switched { from } => {
+            tracing::info!(target: "audit", at, session, ?from, "{what}");
+        }
         EventKind::SignedIn | EventKind::SessionEnded { .. } | EventKind::Refreshed => {
             tracing::info!(target: "audit", at, session, cause, "{what}");
         }

@@ -84,6 +84,7 @@ behaviour! {
         }
         config {
             a_provider_needs_a_client_id,
+            what_this_version_cannot_do_is_refused,
             a_client_needs_a_provider,
             authorization_and_token_url_belong_together,
             a_secret_method_needs_a_secret,
@@ -438,6 +439,7 @@ behaviour! {
             a_scope_that_the_api_names_is_asked_for_once,
             a_token_that_is_refused_is_renewed_before_a_sign_in_is,
             a_challenge_that_makes_no_sense_sends_nobody_anywhere,
+            an_api_that_does_not_say_what_it_lacks_gets_one_sign_in_anew,
             a_scope_is_asked_for_when_it_is_needed,
             a_sign_in_for_something_else_keeps_the_scopes,
             a_scope_that_is_not_granted_is_asked_for_once,

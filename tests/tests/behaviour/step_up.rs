@@ -180,13 +180,26 @@ pub(crate) async fn a_challenge_that_makes_no_sense_sends_nobody_anywhere(stage:
         assert_eq!(world.provider.control().refresh_count(), 1, "{challenges:?}");
         world.browser.assert_signed_in_as("alice").await;
     }
-    // One that names nothing is passed on, and nothing is done about it.
+}
+
+// RFC 9470 §3
+pub(crate) async fn an_api_that_does_not_say_what_it_lacks_gets_one_sign_in_anew(stage: Stage) {
     let nothing = r#"DPoP error="insufficient_user_authentication""#;
     let (world, calls) = demanding(&stage, 401, &["Basic", nothing]).await;
+    let answer = world.browser.fetch("/api/step-up").await;
+    answer.assert_problem(401);
+    assert_eq!(
+        challenge(&answer),
+        r#"Bearer error="insufficient_user_authentication""#
+    );
+    let asked = sent(&world, "/api/step-up").await;
+    assert_eq!(asked["max_age"], "0");
+    assert!(!asked.contains_key("acr_values"));
     let page = world.browser.navigate("/api/step-up").await;
     assert_eq!(page.assert_failure(403..=403), "api.step_up_denied");
     world.browser.fetch("/api/step-up").await.assert_problem(401);
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    assert_eq!(calls.load(Ordering::SeqCst), 4);
+    world.browser.assert_signed_in_as("alice").await;
 }
 
 // RFC 9700 §2.3

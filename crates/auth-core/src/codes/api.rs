@@ -37,7 +37,7 @@ pub(super) const CODES: &[Explanation] = &[
     code(
         "api.step_up_denied",
         "A service does not let you in",
-        "A service that this page needs asks for another sign-in, and none would help: you have signed in so already, or it does not say what it wants.",
+        "A service that this page needs asks for another sign-in, and none would help: you have signed in so already.",
         Turn::Administrator,
         "Ask whoever manages accounts and rights, and give them the code below.",
     )

@@ -17,7 +17,7 @@ use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::refresh::{Freshness, RefreshError};
-use crate::secret::SecurityToken;
+use crate::secret::{SecurityToken, sha256};
 use crate::store::SessionKey;
 
 /// How long the background leaves a token alone after a request for its successor has failed.
@@ -29,6 +29,14 @@ pub(super) struct Slot {
     /// The session; `None` for the application itself.
     pub(super) owner: Option<SessionKey>,
     pub(super) what: [u8; 32],
+}
+
+impl Slot {
+    /// The same as one name.
+    pub(super) fn name(&self) -> [u8; 32] {
+        let owner = self.owner.as_ref().map_or(&[][..], |owner| owner.as_bytes());
+        sha256(&[&self.what, owner])
+    }
 }
 
 /// The token that a kept one was issued for: a hash of it, and the version of the record it was in.

@@ -14,7 +14,7 @@ use crate::error::{Error, NotSignedIn};
 use crate::http::SendGuard;
 use crate::metadata::Metadata;
 use crate::refresh::RefreshError;
-use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret::{AccessToken, IdToken, RefreshToken, sha256};
 use crate::session::Session;
 use crate::token::{TokenRequest, TokenResponse};
 use crate::types::Scopes;
@@ -320,12 +320,11 @@ impl Core {
             parameters: form.iter().map(|(name, value)| (*name, value.as_str())).collect(),
         };
         let bearer = session.data.tokens.access.as_ref().filter(|_| grant.is_attached);
-        let now = self.clock.now();
+        let key = sha256(&[session.key.as_bytes(), grant.grant_type.as_bytes()]);
         let response = place
-            .registration
-            .tokens_with(metadata, request, bearer, guard, now)
+            .tokens(metadata, &key, request, bearer, guard, &self.clock)
             .await;
-        Ok(response.map_err(GrantError::from)?)
+        Ok(response?)
     }
 }
 

@@ -8,7 +8,6 @@ use futures_util::FutureExt as _;
 use super::cache::{Fetched, Origin, Slot};
 use super::{ClientCredentials, GrantError, IssuedToken, Place, Targets, TokenType, name_of};
 use crate::auth::{Auth, Core};
-use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
 use crate::secret::{AccessToken, SecurityToken, sha256};
 use crate::session::Session;
@@ -313,18 +312,16 @@ impl Core {
             parameters.push(("requested_token_type", requested.as_str()));
         }
         parameters.extend(exchange.targets.parameters(&scope));
-        let now = self.clock.now();
-        let metadata = place.metadata(now).await?;
+        let metadata = place.metadata(self.clock.now()).await?;
         let request = TokenRequest {
             grant_type: TOKEN_EXCHANGE,
             parameters,
         };
+        let key = exchange.slot(session.key).name();
         let response = place
-            .registration
-            .tokens(&metadata, request, None, now)
-            .await
-            .map_err(GrantError::from)?;
-        let token = IssuedToken::of(response, self.subject_expires_at(session, exchange))?;
+            .tokens(&metadata, &key, request, None, None, &self.clock)
+            .await?;
+        let token = IssuedToken::of(response)?;
         check_type(&token, exchange.requested.as_ref())?;
         Ok(token)
     }
@@ -360,13 +357,6 @@ impl Core {
             }
             Presented::Given(token, kind) => (token.clone(), kind.clone()),
         })
-    }
-
-    fn subject_expires_at(&self, session: &Session, exchange: &TokenExchange) -> Option<Timestamp> {
-        match exchange.subject {
-            Presented::SessionAccessToken => session.data.tokens.access_expires_at,
-            _ => None,
-        }
     }
 }
 

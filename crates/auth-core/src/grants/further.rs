@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::GrantBreaker;
 use crate::client_auth::ClientAuthentication;
 use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, EndpointOverrides, ProviderConfig};
 use crate::http::ProviderHttp;
@@ -90,6 +91,7 @@ pub(crate) struct FurtherConfig {
 pub(crate) struct Further {
     pub(super) provider: Provider,
     pub(super) registration: Registration,
+    pub(super) breaker: GrantBreaker,
 }
 
 impl Further {
@@ -106,6 +108,7 @@ impl Further {
                 authentication: config.authentication.clone(),
                 http: http.clone(),
             },
+            breaker: GrantBreaker::default(),
         }
     }
 }

@@ -174,19 +174,16 @@ impl Core {
                 GrantError::misuse("a public client has no credentials for a token of its own").into(),
             );
         }
-        let now = self.clock.now();
-        let metadata = place.metadata(now).await?;
+        let metadata = place.metadata(self.clock.now()).await?;
         let scope = credentials.targets.scopes.to_string();
         let request = TokenRequest {
             grant_type: "client_credentials",
             parameters: credentials.targets.parameters(&scope).collect(),
         };
         let response = place
-            .registration
-            .tokens(&metadata, request, None, now)
-            .await
-            .map_err(GrantError::from)?;
-        let token = IssuedToken::of(response, None)?;
+            .tokens(&metadata, &credentials.name(), request, None, None, &self.clock)
+            .await?;
+        let token = IssuedToken::of(response)?;
         token.access_token()?;
         Ok(token)
     }

@@ -11,15 +11,15 @@ use super::{CustomGrant, GrantError};
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
-use crate::events::EndReason;
+use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
 use crate::metadata::Metadata;
 use crate::refresh::{POLL, RefreshError, SEND_WITHIN, WAIT_FOR_HOLDER};
 use crate::reply::{AppData, SessionChange};
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData, Tokens};
-use crate::sign_in::{Demands, Identity};
-use crate::step_up;
+use crate::sign_in::{IdTokenDemands, Identity};
+use crate::step_up::Demands;
 use crate::store::{Acquired, Inserted, Lease, SessionKey, StoreError};
 use crate::token::TokenResponse;
 
@@ -38,7 +38,7 @@ impl Auth {
     /// the browser the new identifier.
     ///
     /// * Nobody refreshes the session meanwhile, on any instance: the switch holds the session's lease.
-    /// * An ID token in the answer is verified as a refreshed one: same issuer, same audience. It has to name the same
+    /// * An ID token in the answer is verified as a refreshed one: same issuer, same audience, no other nonce. It has to name the same
     ///   user, unless the grant was said to [change the user](CustomGrant::changes_user); then there has to be one. Its
     ///   claims, with userinfo's, take the place of the old ones, and the [sign-in hook](crate::AuthBuilder::on_sign_in)
     ///   sees them and can refuse. Without one the user and the claims stay.
@@ -157,7 +157,7 @@ impl Core {
                 false => Ok(None),
             };
         }
-        let demands = Demands {
+        let demands = IdTokenDemands {
             nonce: None,
             max_age: None,
         };
@@ -169,6 +169,11 @@ impl Core {
         }
         if identity.audience != held.data.audience {
             return Err(GrantError::Unusable("the ID token is for another audience").into());
+        }
+        // OpenID Connect Core §12.2: none, or that of the first one. Another user's may be of a sign-in of their own.
+        let is_others = |nonce: String| held.data.nonce.as_ref().is_some_and(|held| *held != nonce);
+        if !grant.changes_user && identity.nonce().is_some_and(is_others) {
+            return Err(GrantError::Unusable("the ID token answers another authorization request").into());
         }
         Ok(Some(identity))
     }
@@ -200,8 +205,9 @@ impl Core {
             data.app = shaped.app;
             data.id_token.clone_from(&response.id_token);
             data.auth_time = identity.auth_time.or(data.auth_time.filter(|_| is_same));
-            data.nonce = identity.nonce();
-            data.acr = identity.acr.or(data.acr.filter(|_| is_same));
+            data.nonce = identity.nonce().or(data.nonce.filter(|_| is_same));
+            // As with a refresh: what the new token does not say does not hold any more.
+            data.acr = identity.acr;
             data.sid = identity.sid.or(data.sid.filter(|_| is_same));
             data.audience = identity.audience;
             data.subject = identity.subject;
@@ -209,8 +215,12 @@ impl Core {
                 data.ends_at = data.ends_at.min(end);
             }
         }
-        // What the sign-in was made for was answered by the old tokens.
-        data.demanded = step_up::Demands::default();
+        // What the sign-in was made for was answered by the old tokens. How many followed each other at once stays: an app
+        // that switches right after each sign-in makes no circle.
+        data.demanded = Demands {
+            round: data.demanded.round,
+            ..Demands::default()
+        };
         data.tokens = Tokens {
             access: Some(access_token),
             access_issued_at: response.requested_at,
@@ -248,12 +258,10 @@ impl Core {
             // 256 random bits do not meet by chance.
             Inserted::Taken => return Err(StoreError::Corrupt("a new session's key is taken").into()),
         }
-        let is_out = self
-            .is_signed_out_since(&held.data.issuer, &record, began_at)
-            .await;
+        let is_out = self.signed_out_since(&held.data.issuer, &record, began_at).await;
         let ended = match is_out {
-            Ok(false) => self.take_away(held).await,
-            Ok(true) => Ok(false),
+            Ok(None) => self.take_away(held).await,
+            Ok(Some(_)) => Ok(false),
             Err(error) => Err(error),
         };
         if !matches!(ended, Ok(true)) {
@@ -270,6 +278,9 @@ impl Core {
         let session = self
             .view(&key, Arc::new(record))
             .ok_or(StoreError::Corrupt("a session just sealed cannot be opened"))?;
+        self.tell(EventKind::Switched { from: held.key }, |event| {
+            event.of_session(&session);
+        });
         Ok(Switched {
             session,
             change: SessionChange::Set { id, app_data },
@@ -277,17 +288,25 @@ impl Core {
     }
 
     /// Takes the session away, and says whether it was still there.
-    async fn take_away(&self, held: &Session) -> Result<bool, StoreError> {
+    async fn take_away(self: &Arc<Self>, held: &Session) -> Result<bool, StoreError> {
         let mut version = held.record.version;
         loop {
             let now = self.clock.now();
-            if self.store.delete(&held.key, Some(version), now).await? {
+            let deleted = self.store.delete(&held.key, Some(version), now).await;
+            if let Ok(true) = deleted {
                 return Ok(true);
             }
-            match self.store.load(&held.key, now).await? {
-                None => return Ok(false),
+            match (self.store.load(&held.key, now).await, deleted) {
+                (Ok(None), Ok(_)) => return Ok(false),
+                // It was this one perhaps, whose answer is lost, or somebody has signed out. Nobody is signed in then.
+                (Ok(None), Err(_)) => {
+                    let old = held.data.tokens.clone();
+                    drop(self.revoke_in_background(held.key, old.refresh, old.access));
+                    return Ok(false);
+                }
+                (_, Err(error)) | (Err(error), _) => return Err(error),
                 // Refreshed by one who had lost the lease: those tokens are the old ones all the same.
-                Some(newer) => version = newer.version,
+                (Ok(Some(newer)), Ok(_)) => version = newer.version,
             }
         }
     }

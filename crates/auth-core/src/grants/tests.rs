@@ -33,6 +33,35 @@ fn names_do_not_run_together() {
     assert_eq!(targets("a b", &[], &[]), targets("b a", &[], &[]));
 }
 
+/// The rule for the session's own token: renewed a minute before it dies, at most a quarter of its life before.
+#[test]
+fn a_short_life_is_not_spent_on_renewals() {
+    for (life, leeway) in [(1000, 60), (100, 25)] {
+        let (from, until) = (Timestamp::from_secs(0), Timestamp::from_secs(life));
+        let token = IssuedToken(Arc::new(Issued {
+            token: SecurityToken::new("t"),
+            is_bearer: true,
+            issued_type: None,
+            scopes: None,
+            issued_at: from,
+            expires_at: Some(until),
+            kept_until: until,
+        }));
+        for (left, worth) in [
+            (leeway, Freshness::Good),
+            (leeway - 1, Freshness::Soft),
+            (1, Freshness::Soft),
+            (0, Freshness::Dead),
+        ] {
+            assert_eq!(
+                token.freshness(Timestamp::from_secs(life - left)),
+                worth,
+                "{life} {left}"
+            );
+        }
+    }
+}
+
 // RFC 8693 §3
 #[test]
 fn token_types_are_those_of_the_specification() {

@@ -121,6 +121,7 @@ fn what_is_missing_is_asked_for_at_once() {
     for case in 0..64_u8 {
         let bit = |n: u8| case >> n & 1 == 1;
         let needs = Needs {
+            is_anew: false,
             scopes: Scopes::parse(if bit(0) { "mail" } else { "" }),
             acr_values: bit(1).then(|| values("gold silver")),
             max_age: bit(2).then_some(secs(300)),
@@ -182,6 +183,7 @@ fn what_is_missing_is_asked_for_at_once() {
 #[test]
 fn what_a_sign_in_was_made_for_and_did_not_bring_is_not_asked_for_again() {
     let needs = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail"),
         acr_values: Some(values("gold silver")),
         max_age: Some(secs(300)),
@@ -335,6 +337,7 @@ fn a_sign_in_for_a_short_time_is_recent_for_half_a_minute() {
 #[test]
 fn an_api_that_is_not_content_with_what_it_demanded_is_not_asked_again() {
     let demand = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail"),
         acr_values: Some(values("gold silver")),
         max_age: Some(secs(60)),
@@ -391,14 +394,79 @@ fn an_api_that_is_not_content_with_what_it_demanded_is_not_asked_again() {
     denied(Err(of(&demand, signed_in.session())));
 }
 
+/// RFC 9470 §3: `acr_values` and `max_age` are optional.
 #[test]
-fn an_api_that_says_no_more_than_no_sends_nobody_anywhere() {
-    let session = SignedIn::default().session();
-    let step_up = denied(Err(Needs::default().of_api(&session, NOW)));
-    assert_eq!(
-        step_up.challenge(),
-        r#"Bearer error="insufficient_user_authentication""#
-    );
+fn an_api_that_does_not_say_what_it_lacks_gets_a_sign_in_anew_once() {
+    let demand = |scopes| Needs {
+        scopes: Scopes::parse(scopes),
+        is_anew: true,
+        ..Needs::default()
+    };
+    let of = |scopes, session: Session| Err(demand(scopes).of_api(&session, NOW));
+    let first = asked(of("", SignedIn::default().session()));
+    assert_eq!(first.demands.max_age, Some(Duration::ZERO));
+    assert_eq!((first.status(), first.lack()), (401, Lack::Age));
+    // The challenge is the API's own.
+    assert_eq!((first.max_age(), first.challenge()), (None, STEP_UP.to_owned()));
+    let mut signed_in = after(&first, Some("gold"), "openid");
+    for ago in [0, 30] {
+        signed_in.ago = ago;
+        let step_up = denied(of("", signed_in.session()));
+        assert_eq!((step_up.status(), step_up.challenge()), (401, STEP_UP.to_owned()));
+    }
+    // Later, it is another errand.
+    (signed_in.ago, signed_in.authenticated_ago) = (31, 31);
+    assert_eq!(asked(of("", signed_in.session())).demands.round, 1);
+    // Where scopes are named, they are asked for as well.
+    let with_scope = asked(of("mail", SignedIn::default().session()));
+    assert_eq!(with_scope.ask.to_string(), "openid email mail");
+    assert_eq!(with_scope.challenge(), format!("{STEP_UP}, scope=\"mail\""));
+    denied(of("mail", after(&with_scope, None, "openid").session()));
+}
+
+/// RFC 6749 §6: a refresh may bring fewer scopes. OpenID Connect Core §12.2: and another `acr`.
+#[test]
+fn what_a_sign_in_brought_and_a_refresh_took_away_is_asked_for_again() {
+    let needs = Needs {
+        scopes: Scopes::parse("mail files"),
+        acr_values: Some(values("gold silver")),
+        ..Needs::default()
+    };
+    let first = asked(needs.check(&SignedIn::default().session(), NOW));
+    let refreshed = |had: (&str, Option<&str>), has: (&'static str, Option<&'static str>)| {
+        let mut later = after(&first, has.1, has.0);
+        later.ago = 1000;
+        later
+            .demanded
+            .lose_scopes(&Scopes::parse(had.0), &Scopes::parse(has.0));
+        later.demanded.lose_acr(had.1, has.1);
+        needs.check(&later.session(), NOW)
+    };
+    let all = ("openid mail files", Some("gold"));
+    assert_eq!(refreshed(all, ("openid mail files", Some("silver"))), Ok(()));
+    let lost_scope = asked(refreshed(all, ("openid files", Some("gold"))));
+    assert_eq!((lost_scope.lack(), lost_scope.demands.round), (Lack::Scope, 1));
+    for acr in [None, Some("bronze")] {
+        assert_eq!(
+            asked(refreshed(all, ("openid mail files", acr))).lack(),
+            Lack::Acr
+        );
+    }
+    // What it did not bring in the first place is not asked for again, whatever refreshes do.
+    let little = ("openid files", Some("bronze"));
+    denied(refreshed(little, ("openid files", Some("gold"))));
+    denied(refreshed(little, ("openid mail files", None)));
+    // Neither is it where the sign-in was a moment ago, again and again.
+    let mut signed_in = SignedIn::default();
+    for round in 1..=MAX_ROUNDS {
+        let step_up = asked(needs.check(&signed_in.session(), NOW));
+        assert_eq!(step_up.demands.round, round);
+        signed_in = after(&step_up, Some("gold"), "openid");
+        signed_in
+            .demanded
+            .lose_scopes(&needs.scopes, &Scopes::parse("openid"));
+    }
+    denied(needs.check(&signed_in.session(), NOW));
 }
 
 #[test]
@@ -498,20 +566,27 @@ fn a_demand_is_found_however_it_is_written() {
 #[test]
 fn each_part_of_a_demand_may_stand_alone() {
     let with = |rest: &str| read(401, &[&format!("{STEP_UP}{rest}")]);
-    assert_eq!(with(""), Some(Needs::default()));
+    let anew = || Needs {
+        is_anew: true,
+        ..Needs::default()
+    };
+    assert_eq!(with(""), Some(anew()));
     let max_age = |secs_| Needs {
         max_age: Some(secs(secs_)),
         ..Needs::default()
     };
     assert_eq!(with(", max_age=0"), Some(max_age(0)));
     assert_eq!(with(", max_age=\"4294967295\""), Some(max_age(4_294_967_295)));
-    assert_eq!(with(", acr_values=\"\""), Some(Needs::default()));
+    assert_eq!(with(", acr_values=\"\""), Some(anew()));
     let acr = with(", acr_values=urn:x:1").unwrap_or_default().acr_values;
     assert_eq!(acr, None, "a colon wants quotes");
     let acr = with(", acr_values=\"urn:x:1\"").unwrap_or_default().acr_values;
     assert_eq!(acr, Some(values("urn:x:1")));
-    let scopes = with(", scope=\"mail files\"").unwrap_or_default().scopes;
-    assert_eq!(scopes.to_string(), "mail files");
+    let scopes = Needs {
+        scopes: Scopes::parse("mail files"),
+        ..anew()
+    };
+    assert_eq!(with(", scope=\"mail files\""), Some(scopes));
 }
 
 /// RFC 6750 §3.1
@@ -605,6 +680,7 @@ fn what_does_not_make_sense_is_no_demand() {
 #[test]
 fn a_challenge_that_we_write_is_read_as_it_was_meant() {
     let needs = Needs {
+        is_anew: false,
         scopes: Scopes::parse("mail files"),
         acr_values: Some(values("urn:x:2 urn:x:1")),
         max_age: Some(secs(0)),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use auth_core::gate::OnRefusal;
+use auth_core::grants::CustomGrant;
 use auth_core::store::{Inserted, Opened, Record, SessionKey, SessionStore as _};
 use auth_core::types::Issuer;
 use auth_core::{Auth, AuthBuilder, EndReason, Error, Event, EventKind, Fault as Whose, Refused};
@@ -429,19 +430,153 @@ async fn a_hook_that_panics_harms_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_store_does_not_confirm_is_not_told() {
-    for failure in [Failure::Lost, Failure::AnswerLost] {
-        let (world, told) = world().await;
-        let mut browser = world.browser();
-        browser.sign_in("/").await;
-        told.take();
-        world.store.fail_next(Op::Delete, failure);
-        assert_eq!(browser.logout().await.status, 503);
-        let unavailable = EventKind::RequestRefused {
-            code: "store.unavailable",
-            fault: Whose::Store,
+    let (world, told) = world().await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    told.take();
+    world.store.fail_next(Op::Delete, Failure::Lost);
+    assert_eq!(browser.logout().await.status, 503);
+    let unavailable = EventKind::RequestRefused {
+        code: "store.unavailable",
+        fault: Whose::Store,
+    };
+    assert_eq!(told.kinds(), [unavailable]);
+    assert!(world.revoked().is_empty());
+    // Where the answer is lost, the session is gone: its tokens are revoked, whoever has ended it.
+    world.store.fail_next(Op::Delete, Failure::AnswerLost);
+    assert_eq!(browser.logout().await.status, 303);
+    world.settle().await;
+    assert_eq!(told.kinds(), []);
+    assert_eq!(world.revoked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_is_told_as_an_end_and_a_beginning() {
+    let (world, told) = world().await;
+    let session = world.session(&world.sign_in().await).await;
+    told.take();
+    let grant = CustomGrant::new("account_switch")
+        .template("token", "{{accessToken}}")
+        .param("account", "alice")
+        .changes_user();
+    let switched = world.auth.switch(&session, &grant).await.unwrap();
+    let events: Vec<_> = told
+        .take()
+        .into_iter()
+        .map(|event| (event.kind, event.session, event.subject))
+        .collect();
+    let (from, to) = (session.key(), switched.session.key());
+    assert_eq!(
+        events,
+        [
+            (ended(EndReason::Replaced), Some(from), Some("ada".to_owned())),
+            (EventKind::Switched { from }, Some(to), Some("alice".to_owned())),
+        ]
+    );
+    // One that fails is none.
+    world.control().fail_next(Endpoint::Token, 1, Fault::status(503));
+    world.auth.switch(&switched.session, &grant).await.unwrap_err();
+    assert_eq!(told.kinds(), []);
+}
+
+/// A session that a refresh has moved to another one at the provider, and that turns out to be signed out, says by whom.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_ended_a_session_that_moved_is_told_as_it_was() {
+    let (world, told) = world().await;
+    let issuer = Issuer::new(world.provider.issuer()).unwrap();
+    for (how, reason) in [
+        ("user", EndReason::EndedByApp),
+        ("issuer", EndReason::EndedByApp),
+        ("all", EndReason::EndedByApp),
+        ("back sid", EndReason::BackChannelLogout),
+        ("back sub", EndReason::BackChannelLogout),
+        ("back both", EndReason::BackChannelLogout),
+        ("front", EndReason::FrontChannelLogout),
+        // The operator was there first; the last word is the provider's.
+        ("user, back sub", EndReason::BackChannelLogout),
+    ] {
+        world.control().clear_tampering();
+        let (mover, bystander) = (world.sign_in().await, world.sign_in().await);
+        world
+            .control()
+            .tamper_id_token(|_, claims| drop(claims.insert("sid".to_owned(), json!("new"))));
+        // Another one that has moved already: only where a front-channel logout finds one is it written down.
+        world.clock.advance(LIFE);
+        world.session(&bystander).await;
+        let hold = world.store.hold_answer(Op::Swap);
+        let refresh = async {
+            let result = world.auth.authenticate(Some(&mover)).await;
+            assert!(result.is_err(), "{how}");
         };
-        assert_eq!(told.kinds(), [unavailable]);
+        let end = async {
+            hold.waiting(1).await;
+            // As for a session that the search has just missed.
+            let now = world.auth.now();
+            let record = world.store.load(&mover.key(), now).await.unwrap().unwrap();
+            assert!(world.store.delete(&mover.key(), None, now).await.unwrap());
+            for how in how.split(", ") {
+                match how {
+                    "user" => drop(world.auth.end_sessions_of(&issuer, "ada").await.unwrap()),
+                    "issuer" => drop(world.auth.end_sessions_of_issuer(&issuer).await.unwrap()),
+                    "all" => drop(world.auth.end_all_sessions().await.unwrap()),
+                    "front" => {
+                        let query = format!("?iss={}&sid=new", world.provider.issuer());
+                        assert_eq!(show(&world.auth, &query).await.status, 200);
+                    }
+                    back => {
+                        let claims = match back {
+                            "back sid" => json!({"sid": "new"}),
+                            "back sub" => json!({"sub": "ada"}),
+                            _ => json!({"sid": "new", "sub": "ada"}),
+                        };
+                        assert_eq!(send(&world.auth, &token(&world, claims)).await.status, 200);
+                    }
+                }
+                world.clock.advance(secs(1));
+            }
+            let inserted = world
+                .store
+                .insert(&mover.key(), Record::clone(&record), now)
+                .await;
+            assert_eq!(inserted.unwrap(), Inserted::Yes);
+            told.take();
+            drop(hold);
+        };
+        let ((), ()) = tokio::join!(refresh, end);
+        let ends: Vec<_> = told
+            .take()
+            .into_iter()
+            .filter(|event| event.session == Some(mover.key()))
+            .map(|event| event.kind)
+            .collect();
+        assert_eq!(ends, [ended(reason)], "{how}");
+        world.clock.advance(secs(1));
     }
+}
+
+/// The tokens are saved: that is the fact. That nobody is served yet is another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_is_told_as_one_though_the_last_look_fails() {
+    let (world, told) = world().await;
+    let id = world.expired().await;
+    world
+        .control()
+        .tamper_id_token(|_, claims| drop(claims.insert("sid".to_owned(), json!("new"))));
+    let hold = world.store.hold(Op::Swap);
+    told.take();
+    let fail = async {
+        hold.waiting(1).await;
+        world.store.breaks(Op::ReadClaim);
+        drop(hold);
+    };
+    let (result, ()) = tokio::join!(world.auth.authenticate(Some(&id)), fail);
+    let error = result.unwrap_err();
+    assert_eq!((error.status(), error.code()), (503, "store.unavailable"));
+    assert_eq!(told.kinds(), [EventKind::Refreshed]);
+    world.store.mend();
+    world.session(&id).await;
+    assert_eq!(told.kinds(), []);
+    assert_eq!(world.control().refresh_count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

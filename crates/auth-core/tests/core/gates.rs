@@ -10,7 +10,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::store::Op;
-use crate::world::{BASE, Browser, Head, World, assert_page, header, location, secs};
+use crate::world::{BASE, Browser, Head, LIFE, World, assert_page, header, location, secs};
 
 /// Why the session does not pass, if it does not.
 fn refusal(world: &World, session: &Session, gate: Gate) -> Option<NotAllowed> {
@@ -91,6 +91,40 @@ async fn a_scope_that_is_missing_is_asked_for_once() {
         refusal(&world, &session, other),
         Some(NotAllowed::StepUp(_))
     ));
+}
+
+// RFC 6749 §6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_refresh_takes_away_is_asked_for_again() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    world.control().set_acr(Some("gold"));
+    let gate = || Gate::signed_in().scope("mail.read").acr(["gold"]);
+    let session = world.session(&browser.session().unwrap()).await;
+    let error = gate().check(Ok(&session), world.auth.now()).unwrap_err();
+    let url = step_up_of(&mut browser, &error, "/").await;
+    let session = come_back(&world, &mut browser, &url, "/").await;
+    assert!(refusal(&world, &session, gate()).is_none());
+    let id = browser.session().unwrap();
+    for what in ["scope", "acr"] {
+        match what {
+            "scope" => world.control().tamper_token_response(|answer| {
+                answer.insert("scope".to_owned(), json!("openid"));
+            }),
+            _ => world.control().tamper_id_token(|_, claims| {
+                claims.insert("acr".to_owned(), json!("bronze"));
+            }),
+        }
+        world.clock.advance(LIFE);
+        let session = world.session(&id).await;
+        world.control().clear_tampering();
+        let refused = refusal(&world, &session, gate());
+        assert!(
+            matches!(refused, Some(NotAllowed::StepUp(_))),
+            "{what}: {refused:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

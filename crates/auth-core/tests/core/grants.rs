@@ -335,6 +335,8 @@ async fn a_refused_exchange_is_502_with_a_code_and_is_not_remembered() {
             (status, "grant.unavailable"),
             "{fault:?}"
         );
+        // After three in a row nobody asks for a second.
+        world.clock.advance(secs(1));
     }
     world.auth.exchange(&session, &world.exchange()).await.unwrap();
     assert_eq!(world.control().refresh_count(), 0);
@@ -407,8 +409,13 @@ async fn a_token_without_a_lifetime_is_kept_for_a_minute_and_not_beyond_its_subj
     world.clock.advance(secs(40));
     assert_eq!(get().await.token(), first.token());
     world.clock.advance(secs(20));
-    assert_ne!(get().await.token(), first.token());
+    let second = get().await;
+    assert_ne!(second.token(), first.token());
     assert_eq!(world.requests_of(EXCHANGE).len(), 2);
+    world.auth.revoke_access_token(&session).await.unwrap();
+    let session = world.auth.signed_in(&session.key()).await.unwrap();
+    let third = world.auth.exchange(&session, &exchange).await.unwrap();
+    assert_ne!(third.token(), second.token());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -503,34 +510,259 @@ async fn a_call_that_is_given_up_does_not_end_the_exchange() {
 // RFC 8693 §2.2.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subject_token_that_was_refreshed_meanwhile_is_replaced_once() {
-    for code in ["invalid_grant", "invalid_request"] {
+    // How often the provider refuses, and whether the session was refreshed meanwhile.
+    for (code, refusals, is_refreshed) in [
+        ("invalid_grant", 1, true),
+        ("invalid_request", 1, true),
+        ("invalid_grant", 2, true),
+        ("invalid_grant", 1, false),
+        ("invalid_scope", 1, true),
+    ] {
         let world = world().await;
         let session = world.signed_in().await;
-        let hold = world.control().hold(Endpoint::Token);
-        let (auth, exchange, of) = (world.auth.clone(), world.exchange(), session.clone());
-        let call = tokio::spawn(async move { auth.exchange(&of, &exchange).await });
-        hold.waiting(1).await.unwrap();
-        // Another instance has it refreshed, and the old token is not good any more.
+        let old = world.token(&session).await;
+        // The refusal of the old token is on its way.
         world
             .control()
             .fail_next(Endpoint::Token, 1, Fault::oauth(400, code));
+        let hold = world.control().hold_answer(Endpoint::Token);
+        let (auth, exchange, of) = (world.auth.clone(), world.exchange(), session.clone());
+        let call = tokio::spawn(async move { auth.exchange(&of, &exchange).await });
+        hold.waiting(1).await.unwrap();
         let other = world.instance().await;
-        let newer = tokio::spawn({
+        let refresh = is_refreshed.then(|| {
             let key = session.key();
-            async move {
+            tokio::spawn(async move {
                 let session = other.session(&key).await.unwrap().unwrap();
                 other.revoke_access_token(&session).await.unwrap();
-                other.signed_in(&key).await.unwrap()
-            }
+                let session = other.signed_in(&key).await.unwrap();
+                other.access_token(&session).await.unwrap().expose().to_owned()
+            })
         });
-        hold.waiting(2).await.unwrap();
+        if is_refreshed {
+            hold.waiting(2).await.unwrap();
+        }
+        world
+            .control()
+            .fail_next(Endpoint::Token, refusals - 1, Fault::oauth(400, code));
         hold.release();
-        let (newer, token) = (newer.await, call.await.unwrap());
-        // Whichever request the fault has met, nobody is signed out who need not be.
-        if newer.is_ok() {
-            token.unwrap();
+        let result = call.await.unwrap();
+        let presented: Vec<_> = world
+            .requests_of(EXCHANGE)
+            .iter()
+            .map(|request| request.form("subject_token").unwrap().to_owned())
+            .collect();
+        let is_replaced = is_refreshed && code != "invalid_scope";
+        let Some(refresh) = refresh else {
+            assert_eq!(presented, [old], "{code}");
+            assert_eq!(result.unwrap_err().code(), "grant.refused");
+            continue;
+        };
+        let new = refresh.await.unwrap();
+        assert_ne!(old, new);
+        match (is_replaced, refusals) {
+            (false, _) => assert_eq!(presented, [old], "{code}"),
+            (true, _) => assert_eq!(presented, [old, new], "{code}"),
+        }
+        assert_eq!(result.is_ok(), is_replaced && refusals == 1, "{code} {refusals}");
+        // One refresh was enough, and the token that was issued is kept for the new subject token.
+        assert_eq!(
+            (world.control().refresh_count(), world.control().reuse_count()),
+            (1, 0)
+        );
+        let session = world.auth.signed_in(&session.key()).await.unwrap();
+        let count = world.requests_of(EXCHANGE).len();
+        let again = world.auth.exchange(&session, &world.exchange()).await.unwrap();
+        match result {
+            Ok(token) => {
+                assert_eq!(again.token(), token.token());
+                assert_eq!(world.requests_of(EXCHANGE).len(), count);
+            }
+            Err(error) => assert_eq!(error.code(), "grant.refused"),
         }
     }
+}
+
+/// After three failures in a row nobody waits for a provider that gives no answer; one at a time finds out whether it is
+/// back. What is there is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_again_and_again_for_a_provider_that_gives_no_answer() {
+    let world = world().await;
+    let kept = world.auth.machine_token(&ClientCredentials::new()).await.unwrap();
+    let session = world.signed_in().await;
+    let count = || world.control().count(Endpoint::Token);
+    let before = count();
+    world.control().fail(Endpoint::Token, Fault::Reset);
+    for n in 0..3 {
+        let credentials = ClientCredentials::new().scopes(&format!("s{n}"));
+        let error = world.auth.machine_token(&credentials).await.unwrap_err();
+        assert_eq!((error.status(), error.code()), (503, "grant.unavailable"));
+    }
+    assert_eq!(count(), before + 3);
+    // Whatever grant it is: at once, and with the time to come again.
+    let exchange = world.exchange();
+    let refused = [
+        world
+            .auth
+            .machine_token(&ClientCredentials::new().scopes("other"))
+            .await
+            .err(),
+        world.auth.exchange(&session, &exchange).await.err(),
+        world
+            .auth
+            .custom_grant(&session, &CustomGrant::new("x"))
+            .await
+            .err(),
+        world.auth.switch(&session, &CustomGrant::new("x")).await.err(),
+    ];
+    for error in refused {
+        let error = error.unwrap();
+        assert_eq!((error.status(), error.code()), (503, "grant.unavailable"));
+        assert!(error.retry_after().is_some());
+    }
+    assert_eq!(count(), before + 3, "nobody was made to wait");
+    // What is there is served, and refreshes go their own way.
+    let same = world.auth.machine_token(&ClientCredentials::new()).await.unwrap();
+    assert_eq!(same.token(), kept.token());
+    world.control().clear(Endpoint::Token);
+    world.auth.revoke_access_token(&session).await.unwrap();
+    let session = world.auth.signed_in(&session.key()).await.unwrap();
+    assert_eq!(world.control().refresh_count(), 1);
+    // One finds out, while others do not wait; then all is well.
+    world.clock.advance(secs(1));
+    let hold = world.control().hold(Endpoint::Token);
+    let (auth, of, wanted) = (world.auth.clone(), session.clone(), exchange.clone());
+    let trial = tokio::spawn(async move { auth.exchange(&of, &wanted).await });
+    hold.waiting(1).await.unwrap();
+    let error = world
+        .auth
+        .machine_token(&ClientCredentials::new().scopes("other"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.status(), 503);
+    hold.release();
+    trial.await.unwrap().unwrap();
+    world
+        .auth
+        .machine_token(&ClientCredentials::new().scopes("openid"))
+        .await
+        .unwrap();
+}
+
+/// A provider that fails at one thing and answers is up: others are not kept from theirs, and neither is a refresh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_cannot_issue_to_one_does_not_keep_others_waiting() {
+    let world = world().await;
+    let (first, second) = (world.signed_in().await, world.signed_in().await);
+    let exchange = world.exchange();
+    let overloaded = Fault::Status {
+        status: 503,
+        retry_after: Some(secs(4)),
+    };
+    world.control().fail_next(Endpoint::Token, 3, overloaded);
+    let count = || world.requests_of(EXCHANGE).len();
+    for n in 1..=4 {
+        let error = world.auth.exchange(&first, &exchange).await.unwrap_err();
+        assert_eq!((error.status(), error.retry_after()), (503, Some(secs(4))));
+        assert_eq!(count(), n.min(3), "the fourth is answered at once");
+    }
+    world.auth.exchange(&second, &exchange).await.unwrap();
+    world
+        .auth
+        .exchange(&first, &TokenExchange::new().audience(world.provider.api_url()))
+        .await
+        .unwrap();
+    let before = count();
+    world.clock.advance(secs(3));
+    world.auth.exchange(&first, &exchange).await.unwrap_err();
+    assert_eq!(count(), before);
+    world.clock.advance(secs(1));
+    world.auth.exchange(&first, &exchange).await.unwrap();
+    // That it fails for three in a row says nothing of a fourth.
+    world.control().fail_next(Endpoint::Token, 3, Fault::status(500));
+    for n in 0..4 {
+        let credentials = ClientCredentials::new().scopes(if n == 3 { "openid" } else { ["a", "b", "c"][n] });
+        assert_eq!(world.auth.machine_token(&credentials).await.is_ok(), n == 3);
+    }
+    // A refusal is an answer.
+    world
+        .control()
+        .fail_next(Endpoint::Token, 9, Fault::oauth(400, "invalid_scope"));
+    for n in 0..9 {
+        let credentials = ClientCredentials::new().scopes(&format!("s{n}"));
+        let error = world.auth.machine_token(&credentials).await.unwrap_err();
+        assert_eq!(error.code(), "grant.refused");
+    }
+    world.auth.machine_token(&ClientCredentials::new()).await.unwrap();
+    // So it is between two that were not answered.
+    let faults = [
+        Fault::Reset,
+        Fault::Reset,
+        Fault::oauth(400, "invalid_scope"),
+        Fault::Reset,
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        world.control().fail_next(Endpoint::Token, 1, fault);
+        let credentials = ClientCredentials::new().scopes(&format!("r{n}"));
+        world.auth.machine_token(&credentials).await.unwrap_err();
+    }
+    let credentials = ClientCredentials::new().scopes("email");
+    world.auth.machine_token(&credentials).await.unwrap();
+}
+
+/// Tokens that the app brings along are told apart, and so is what depends on the session's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_of_another_subject_or_actor_is_another_exchange() {
+    let world = world().await;
+    let (session, other) = (world.signed_in().await, world.signed_in().await);
+    let (one, two) = (world.token(&session).await, world.token(&other).await);
+    let given = |token: &str| Presented::Given(SecurityToken::new(token), TokenType::AccessToken);
+    let acted = world
+        .exchange()
+        .subject(given(&one))
+        .actor(Presented::SessionAccessToken);
+    let exchanges = [
+        world.exchange().subject(given(&one)),
+        world.exchange().subject(given(&two)),
+        world.exchange().subject(given(&one)).actor(given(&two)),
+        acted.clone(),
+    ];
+    for _ in 0..2 {
+        for exchange in &exchanges {
+            world.auth.exchange(&session, exchange).await.unwrap();
+        }
+        assert_eq!(world.requests_of(EXCHANGE).len(), 4);
+    }
+    // The same text as a token of another type is another token, whatever the provider says to it.
+    let as_jwt = Presented::Given(SecurityToken::new(&one), TokenType::Jwt);
+    let _ = world
+        .auth
+        .exchange(&session, &world.exchange().subject(as_jwt))
+        .await;
+    assert_eq!(world.requests_of(EXCHANGE).len(), 5);
+    // The actor is the session's token, and that is another one now.
+    world.auth.revoke_access_token(&session).await.unwrap();
+    let session = world.auth.signed_in(&session.key()).await.unwrap();
+    let _ = world.auth.exchange(&session, &acted).await;
+    let request = world.requests_of(EXCHANGE).pop().unwrap();
+    let three = world.token(&session).await;
+    assert_eq!(request.form("actor_token"), Some(three.as_str()));
+}
+
+/// A further provider that is down keeps nobody from the application's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_provider_has_a_breaker_of_its_own() {
+    let world = world().await;
+    let (partner, auth) = partner(&world).await;
+    let session = world.signed_in().await;
+    partner.control().fail(Endpoint::Token, Fault::Reset);
+    for n in 0..4 {
+        let credentials = ClientCredentials::new().scopes(&format!("s{n}")).at("partner");
+        assert_eq!(auth.machine_token(&credentials).await.unwrap_err().status(), 503);
+    }
+    assert_eq!(partner.control().count(Endpoint::Token), 3);
+    auth.machine_token(&ClientCredentials::new()).await.unwrap();
+    auth.exchange(&session, &world.exchange()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -658,6 +890,14 @@ async fn an_api_behind_another_provider_takes_a_token_exchanged_there() {
     for request in partner.control().requests(Endpoint::Token) {
         assert!(!format!("{:?} {:?}", request.form, request.headers).contains(SECRET));
     }
+    // The application acts there as what it is there.
+    let exchange = TokenExchange::new()
+        .at("partner")
+        .actor(Presented::ClientToken)
+        .audience(partner.api_url());
+    let _ = auth.exchange(&session, &exchange).await;
+    assert_eq!(requests_of(&partner, "client_credentials").len(), 1);
+    assert!(world.requests_of("client_credentials").is_empty());
     // One that is down leaves the session and the other provider alone.
     partner.control().go_down().await;
     let exchange = TokenExchange::new().at("partner").audience(partner.api2_url());
@@ -849,6 +1089,25 @@ async fn instances_that_share_the_store_may_share_the_applications_own_token() {
         .build()
         .await;
     assert_eq!(keeps_sessions_only.unwrap_err().variable(), "AUTH_STORE");
+    // Instances are not serialized: two that find none at the same time ask once each, and either token is good.
+    let scoped = ClientCredentials::new().scopes("openid");
+    let hold = world.control().hold(Endpoint::Token);
+    let both = [&one, &other].map(|auth| {
+        let (auth, scoped) = (auth.clone(), scoped.clone());
+        tokio::spawn(async move { auth.machine_client(scoped).get("/machine").send().await })
+    });
+    hold.waiting(2).await.unwrap();
+    hold.release();
+    for answer in both {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(world.requests_of("client_credentials").len(), 5);
+    // From then on there is one.
+    let late = world
+        .instance_with(|builder| builder.share_machine_tokens().store_url(&store))
+        .await;
+    late.machine_token(&scoped).await.unwrap();
+    assert_eq!(world.requests_of("client_credentials").len(), 5);
     // Another secret opens nothing.
     let stranger = world
         .instance_with(|builder| {
@@ -859,7 +1118,7 @@ async fn instances_that_share_the_store_may_share_the_applications_own_token() {
         })
         .await;
     stranger.machine_token(&plain).await.unwrap();
-    assert_eq!(world.requests_of("client_credentials").len(), 4);
+    assert_eq!(world.requests_of("client_credentials").len(), 6);
 }
 
 // RFC 6749 §4.4

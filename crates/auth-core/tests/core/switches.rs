@@ -2,6 +2,7 @@
 
 use auth_core::config::ClientAuthMethod;
 use auth_core::error::NotSignedIn;
+use auth_core::gate::Gate;
 use auth_core::grants::{ClientCredentials, CustomGrant, GrantError, Switched, TokenExchange};
 use auth_core::reply::{AppData, SessionChange};
 use auth_core::secret::SessionId;
@@ -11,7 +12,7 @@ use auth_testing::{Client, DevProvider, Endpoint, Fault, RecordedRequest};
 use serde_json::json;
 
 use crate::store::{Failure, Op};
-use crate::world::{BASE, CLIENT, LIFE, SECRET, World, eventually, secs};
+use crate::world::{BASE, CLIENT, Head, LIFE, SECRET, World, eventually, location, secs};
 
 fn organization(id: &str) -> CustomGrant {
     CustomGrant::new("organization_switch")
@@ -137,6 +138,9 @@ async fn the_client_authenticates_as_it_is_registered() {
         request.header("authorization"),
         Some(format!("Bearer {token}").as_str())
     );
+    // Where nobody says so it is not attached.
+    let _ = auth.custom_grant(&session, &organization("one")).await;
+    assert_eq!(last_request(&world.provider).header("authorization"), None);
 }
 
 // RFC 6749 §4.5
@@ -232,11 +236,19 @@ async fn the_user_changes_only_where_that_was_said() {
     assert_eq!(world.auth.peek(Some(&id)).await.unwrap().subject(), "ada");
 
     let (id, session) = signed_in(&world).await;
+    assert!(session.sid().is_some());
+    world.control().tamper_id_token(|_, claims| {
+        claims.remove("sid");
+        claims.remove("auth_time");
+    });
     let switched = world
         .auth
         .switch(&session, &account("alice").changes_user())
         .await
         .unwrap();
+    world.control().clear_tampering();
+    let of_provider = (switched.session.sid(), switched.session.authenticated_at());
+    assert_eq!(of_provider, (None, None), "they were the other user's");
     let (new, app_data) = new_id(&switched);
     assert_eq!(app_data, AppData::End);
     let session = world.session(new).await;
@@ -268,6 +280,7 @@ async fn an_answer_that_a_refresh_would_refuse_is_refused_and_the_session_stays(
         ("iss", "id_token.issuer_mismatch"),
         ("aud", "id_token.audience_mismatch"),
         ("more aud", "grant.unusable"),
+        ("nonce", "grant.unusable"),
         ("exp", "id_token.expired"),
         ("signature", "id_token.signature_invalid"),
     ] {
@@ -307,6 +320,124 @@ async fn an_answer_that_a_refresh_would_refuse_is_refused_and_the_session_stays(
         world.control().clear_tampering();
         assert_unchanged(&world, &id, &token).await;
     }
+}
+
+// OpenID Connect Core §12.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_switched_id_token_does_not_say_holds_no_more_but_the_nonce() {
+    let world = World::start().await;
+    let said = |acr: Option<&'static str>, nonce: Option<&'static str>| {
+        world.control().tamper_id_token(move |_, claims| {
+            claims.remove("nonce");
+            claims.remove("acr");
+            claims.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
+            claims.extend(acr.map(|acr| ("acr".to_owned(), json!(acr))));
+        });
+    };
+    world.control().set_acr(Some("gold"));
+    let (_, session) = signed_in(&world).await;
+    assert_eq!(session.acr(), Some("gold"));
+    said(None, None);
+    let switched = world.auth.switch(&session, &organization("one")).await.unwrap();
+    assert_eq!(switched.session.acr(), None);
+    // It is still the answer to that authorization request, and to no other.
+    world.clock.advance(LIFE);
+    let (new, _) = new_id(&switched);
+    world.session(new).await;
+    said(Some("silver"), Some("of another request"));
+    world.clock.advance(LIFE);
+    let error = world.auth.authenticate(Some(new)).await.unwrap_err();
+    assert!(
+        matches!(error, Error::NotSignedIn(NotSignedIn::IdTokenRefused)),
+        "{error:?}"
+    );
+    // Another user's is of a sign-in of their own.
+    world.control().clear_tampering();
+    let (_, session) = signed_in(&world).await;
+    said(None, Some("of another request"));
+    let grant = account("alice").changes_user();
+    let _ = world.auth.switch(&session, &grant).await.unwrap();
+}
+
+/// A sign-in that follows at once on another one counts on, whatever lies between: an app that switches right after each
+/// sign-in makes no circle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_right_after_each_sign_in_makes_no_circle() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    let gate = Gate::signed_in().scope("mail.read");
+    let head = Head {
+        method: "GET",
+        target: "/mail".to_owned(),
+        headers: vec![("accept", "text/html".to_owned())],
+    };
+    let mut rounds = 0;
+    loop {
+        let session = world.session(&browser.session().unwrap()).await;
+        // The tokens of the organization never have the scope.
+        world.control().tamper_token_response(|answer| {
+            answer.insert("scope".to_owned(), json!("openid"));
+        });
+        let switched = world.auth.switch(&session, &organization("one")).await.unwrap();
+        world.control().clear_tampering();
+        let cookie = world.auth.session_cookie(&switched.change).unwrap();
+        let (name, rest) = cookie.split_once('=').unwrap();
+        let value = rest.split(';').next().unwrap();
+        browser.cookies.insert(name.to_owned(), value.to_owned());
+        let error = gate.check(Ok(&switched.session), world.auth.now()).unwrap_err();
+        let reply = world
+            .auth
+            .refuse(&error, &world.auth.incoming(&head), gate.on_refusal());
+        if reply.status == 403 {
+            break;
+        }
+        rounds += 1;
+        assert!(rounds <= 3, "it goes in circles");
+        let request = browser.request("GET", &location(&reply));
+        let reply = world.auth.login(request).await;
+        browser.take(&reply);
+        let target = browser.approve(&location(&reply)).await;
+        assert_eq!(browser.callback(&target).await.status, 303);
+    }
+    assert_eq!(rounds, 3);
+}
+
+// RFC 6749 §5.1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scopes_that_the_answer_does_not_name_are_those_that_were_asked_for() {
+    let world = World::start().await;
+    world
+        .control()
+        .tamper_token_response(|answer| drop(answer.remove("scope")));
+    let (_, session) = signed_in(&world).await;
+    let grant = CustomGrant::new("organization_switch")
+        .template("token", "{{accessToken}}")
+        .param("switching_organization", "one");
+    let asked = grant.clone().param("scope", "openid email");
+    let switched = world.auth.switch(&session, &asked).await.unwrap();
+    assert_eq!(switched.session.scopes().to_string(), "openid email");
+    // Where none were, they are those of before.
+    let again = world.auth.switch(&switched.session, &grant).await.unwrap();
+    assert_eq!(again.session.scopes().to_string(), "openid email");
+}
+
+/// A holder believes in its lease for eight seconds from before it asked: one that gets it later sends nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_gets_the_lease_too_late_sends_nothing() {
+    let world = World::start().await;
+    let (id, session) = signed_in(&world).await;
+    let token = world.token(&session).await;
+    let hold = world.store.hold(Op::Acquire);
+    let (auth, of) = (world.auth.clone(), session.clone());
+    let switch = tokio::spawn(async move { auth.switch(&of, &organization("one")).await });
+    hold.waiting(1).await;
+    // By the machine's clock, which nothing moves.
+    tokio::time::sleep(secs(8)).await;
+    drop(hold);
+    assert_code(switch.await.unwrap(), "grant.unavailable");
+    assert_eq!(world.control().count(Endpoint::Token), 1, "the sign-in's alone");
+    assert_unchanged(&world, &id, &token).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -354,6 +485,9 @@ async fn the_apps_hook_hears_of_a_switch_and_can_refuse_it() {
             return Err(Refused::because("not this one"));
         }
         sign_in.set_claim("seen", true);
+        if sign_in.claims().str("org_id").is_some() {
+            sign_in.keep_claims(["org_id", "seen"]);
+        }
         Ok(sign_in)
     };
     let world = World::with(|builder| builder.on_sign_in(hook)).await;
@@ -377,6 +511,14 @@ async fn the_apps_hook_hears_of_a_switch_and_can_refuse_it() {
     let (_, session) = signed_in(&world).await;
     let switched = world.auth.switch(&session, &organization("fine")).await.unwrap();
     assert_eq!(switched.session.claims().get("seen"), Some(&json!(true)));
+    // What it leaves out stays out.
+    world
+        .control()
+        .tamper_id_token(|_, claims| drop(claims.insert("rank".to_owned(), json!(1))));
+    world.clock.advance(LIFE);
+    let session = world.session(new_id(&switched).0).await;
+    assert_eq!(session.claims().str("org_id"), Some("fine"));
+    assert!(session.claims().get("rank").is_none() && session.claims().email().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -436,6 +578,63 @@ async fn a_sign_out_during_a_switch_wins() {
         world.revoked().len() == 4
     })
     .await;
+}
+
+/// Ending a session under the name that it had before a switch ends nothing, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_has_gone_on_under_another_name_was_not_ended() {
+    let world = World::start().await;
+    let (_, session) = signed_in(&world).await;
+    let (_, asking) = signed_in(&world).await;
+    let at_provider = world.control().hold(Endpoint::Token);
+    let (auth, of) = (world.auth.clone(), session.clone());
+    let switch = tokio::spawn(async move { auth.switch(&of, &organization("one")).await });
+    at_provider.waiting(1).await.unwrap();
+    // The user's wish has found the session; before it is carried out, the switch takes it away.
+    let found = world.store.hold_answer(Op::Load);
+    let end = async { world.auth.end_session_of_user(&asking, &session.key()).await };
+    let switched = async {
+        found.waiting(1).await;
+        at_provider.release();
+        let switched = switch.await.unwrap().unwrap();
+        drop(found);
+        switched
+    };
+    let (was_ended, switched) = tokio::join!(end, switched);
+    assert!(!was_ended.unwrap(), "the session lives on");
+    world.session(new_id(&switched).0).await;
+    world.settle().await;
+    assert!(
+        world.revoked().is_empty(),
+        "the new tokens may hang on the old ones"
+    );
+    // Under the name that it has now it is ended, once; all others are counted as they are.
+    let key = switched.session.key();
+    assert!(world.auth.end_session_of_user(&asking, &key).await.unwrap());
+    assert!(!world.auth.end_session_of_user(&asking, &key).await.unwrap());
+    signed_in(&world).await;
+    assert_eq!(world.auth.end_other_sessions(&asking).await.unwrap(), 1);
+}
+
+/// A store that takes the old session away and loses its answer: nobody is signed in, and no token is left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_whose_last_answer_is_lost_leaves_no_token_behind() {
+    let world = World::start().await;
+    let (id, session) = signed_in(&world).await;
+    world.store.fail_next(Op::Delete, Failure::AnswerLost);
+    let error = world
+        .auth
+        .switch(&session, &organization("one"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::NotSignedIn(NotSignedIn::Ended)),
+        "{error:?}"
+    );
+    assert!(world.auth.authenticate(Some(&id)).await.is_err());
+    assert_eq!(world.store.sessions(), 0);
+    world.settle().await;
+    assert_eq!(world.revoked().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

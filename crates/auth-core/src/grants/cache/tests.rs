@@ -118,3 +118,39 @@ fn a_token_is_good_for_the_subject_it_was_issued_for_and_while_it_lives() {
     assert!(!good(origin(1, 3), origin(1, 3), Some(&refused), now));
     assert!(!good(origin(1, 3), origin(1, 3), None, Timestamp::from_secs(100)));
 }
+
+#[test]
+fn what_comes_late_does_not_take_the_place_of_what_is_asked_for_since() {
+    let cache = TokenCache::new(3, 5);
+    let begin = || {
+        let mut state = cache.lock();
+        let number = state.number();
+        let flight: Flight = futures_util::future::pending().boxed().shared();
+        state.entry(slot(1, 1)).flight = Some((number, flight));
+        number
+    };
+    let first = begin();
+    cache.discard(slot(1, 1));
+    let second = begin();
+    let land = |number, text| {
+        let fetched = Fetched {
+            token: token(text, 0, 100),
+            origin: Origin::default(),
+        };
+        cache
+            .lock()
+            .land(slot(1, 1), number, Some(&fetched), Timestamp::from_secs(0));
+    };
+    land(first, "late");
+    let held = |cache: &TokenCache| {
+        let state = cache.lock();
+        let entry = state.get(slot(1, 1)).expect("it is there");
+        entry
+            .token
+            .as_ref()
+            .map(|(token, _)| token.token().expose().to_owned())
+    };
+    assert_eq!(held(&cache), None);
+    land(second, "asked for");
+    assert_eq!(held(&cache).as_deref(), Some("asked for"));
+}
