@@ -1,6 +1,6 @@
 //! The applications: the library's proxy, and a handler that forwards by hand with reqwest, on each framework.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use crate::Failure;
 use crate::sign_in::SignedIn;
@@ -68,16 +68,11 @@ pub(crate) fn serve(framework: Framework, handler: Handler, upstream: &str) -> R
         Handler::Proxy => Some(runtime.block_on(SignedIn::at_a_new_provider())?),
     };
     let cookie = signed_in.as_ref().map_or("none=0", SignedIn::cookie);
-    ready(address, cookie);
+    println!("{address} {cookie}");
     match framework {
         Framework::Axum => runtime.block_on(on_axum::serve(listener, signed_in.as_ref(), upstream)),
         Framework::Actix => on_actix::serve(listener, signed_in.as_ref(), upstream),
     }
-}
-
-#[expect(clippy::print_stdout, reason = "this is how the measuring process is told")]
-fn ready(address: SocketAddr, cookie: &str) {
-    println!("{address} {cookie}");
 }
 
 mod on_axum {
