@@ -31,6 +31,8 @@
 //! * [`AuthenticatedClient::execute`] sends a [`reqwest::Request`] that was made elsewhere.
 //! * With the feature `reqwest-middleware`, the client is a middleware of that crate.
 //! * [`AuthenticatedClient::access_token`] gives the token to whoever has to send it on other ways (gRPC, a vendor's library).
+//!
+//! [`MachineClient`] is the same with a token of the application's own, and has the same methods.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,13 +82,10 @@ pub const MAX_ERROR_BODY: usize = 64 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct AuthenticatedClient {
-    core: Arc<Core>,
+    calls: Calls,
     session: Arc<Mutex<Session>>,
     /// What the session's token is exchanged for; `None`: the session's own goes along.
     exchange: Option<Arc<TokenExchange>>,
-    /// The API that this client is confined to.
-    base: Option<Arc<str>>,
-    trace: Option<TraceContext>,
 }
 
 impl fmt::Debug for AuthenticatedClient {
@@ -100,11 +99,9 @@ impl fmt::Debug for AuthenticatedClient {
 impl AuthenticatedClient {
     pub(crate) fn new(core: Arc<Core>, session: Session) -> Self {
         Self {
-            core,
+            calls: Calls::new(core),
             session: Arc::new(Mutex::new(session)),
             exchange: None,
-            base: None,
-            trace: None,
         }
     }
 
@@ -126,27 +123,31 @@ impl AuthenticatedClient {
     /// It is exchanged again where the API refuses it with 401, once, and the call is sent again.
     #[must_use]
     pub fn exchanging(&self, exchange: TokenExchange) -> Self {
-        Self {
-            exchange: Some(Arc::new(exchange)),
-            ..self.clone()
-        }
+        self.clone().with_exchange(Some(Arc::new(exchange)))
     }
 
-    /// A client that calls one of the configured APIs only: relative URLs are appended to this base, and no other origin
-    /// sees the token. What is wrong with the base is said by [`send`](RequestBuilder::send).
-    #[must_use]
-    pub fn at(&self, base: impl Into<String>) -> Self {
-        Self {
-            base: Some(Arc::from(base.into())),
-            ..self.clone()
-        }
+    pub(crate) fn with_exchange(self, exchange: Option<Arc<TokenExchange>>) -> Self {
+        Self { exchange, ..self }
     }
 
-    /// Passes this trace on with every request that names none itself. The adapters' extractors do so with the trace of the
-    /// request that is being answered.
+    /// A client that makes the same calls, to the same API and on the same trace, with a token of the application's own
+    /// instead of the user's.
+    ///
+    /// ```no_run
+    /// # async fn example(api: auth_core::client::AuthenticatedClient) -> Result<(), auth_core::client::ApiError> {
+    /// use auth_core::grants::ClientCredentials;
+    ///
+    /// let machine = api.as_application(ClientCredentials::new().scopes("jobs.run"));
+    /// machine.post("/jobs/nightly").send().await?.success().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_trace(self, trace: Option<TraceContext>) -> Self {
-        Self { trace, ..self }
+    pub fn as_application(&self, credentials: ClientCredentials) -> MachineClient {
+        MachineClient {
+            calls: self.calls.clone(),
+            credentials: Arc::new(credentials),
+        }
     }
 
     /// The session that this client calls for, as this client last saw it.
@@ -156,83 +157,6 @@ impl AuthenticatedClient {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Begins a `GET` request. A URL that begins with `/` is appended to the first API's base URL.
-    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// Begins a `POST` request; see [`get`](Self::get) for the URL.
-    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
-    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
-    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
-    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
-
-    /// Begins a `HEAD` request; see [`get`](Self::get) for the URL.
-    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-    }
-
-    /// Begins an `OPTIONS` request; see [`get`](Self::get) for the URL.
-    pub fn options(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::OPTIONS, url)
-    }
-
-    /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
-    /// [`send`](RequestBuilder::send).
-    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
-        let inner = resolve(&self.core, self.base.as_deref(), url.as_ref())
-            .map(|url| self.core.api_http.request(method, url));
-        RequestBuilder {
-            caller: Caller::User(self.clone()),
-            inner,
-        }
-    }
-
-    /// Whether the URL's origin may be shown a token.
-    pub(crate) fn allows(&self, url: &Url) -> Result<(), ApiError> {
-        allows(&self.core, base_url(self.base.as_deref())?.as_ref(), url)
-    }
-
-    /// Sends a request that was made elsewhere, with the user's token. Its URL must be absolute and its origin one of the
-    /// configured APIs'. A body that is a stream cannot be sent again after a 401.
-    ///
-    /// # Errors
-    ///
-    /// As [`RequestBuilder::send`].
-    pub async fn execute(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
-        self.allows(request.url())?;
-        Caller::User(self.clone()).send(request).await
-    }
-
-    /// The request with the token, and with the trace that it belongs to.
-    pub(crate) fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, bearer(token));
-        if let Some(trace) = &self.trace
-            && !headers.contains_key(TRACEPARENT)
-        {
-            headers.insert(TRACEPARENT, trace.parent.clone());
-            if let Some(state) = &trace.state {
-                headers.insert(TRACESTATE, state.clone());
-            }
-        }
-        request
     }
 
     /// The access token that this client calls with, alive: refreshed, or exchanged, first where it is not. For a client
@@ -245,7 +169,7 @@ impl AuthenticatedClient {
         if let Some(exchange) = &self.exchange {
             return self.exchanged(exchange, None).await;
         }
-        let session = self.core.fresh(self.session()).await?;
+        let session = self.calls.core.fresh(self.session()).await?;
         self.keep(session)
     }
 
@@ -256,6 +180,7 @@ impl AuthenticatedClient {
     ) -> Result<AccessToken, ApiError> {
         let refused = refused.map(|token| SecurityToken::new(token.expose()));
         let (session, token) = self
+            .calls
             .core
             .exchanged_bearer(&self.session(), exchange, refused.as_ref())
             .await
@@ -286,7 +211,7 @@ impl AuthenticatedClient {
         let session = match &session.data.tokens.access {
             // Another call of this client has refreshed it already.
             Some(token) if token != refused => session,
-            _ => self.core.fresh_instead(&session, refused).await?,
+            _ => self.calls.core.fresh_instead(&session, refused).await?,
         };
         self.keep(session)
     }
@@ -306,44 +231,14 @@ impl AuthenticatedClient {
     }
 }
 
-/// The URL of a request, if it may be shown a token.
-fn resolve(core: &Core, base: Option<&str>, text: &str) -> Result<Url, ApiError> {
-    let base = base_url(base)?;
-    let url = if text.starts_with('/') {
-        let base = base.as_ref().or(core.config.api_base.as_ref());
-        let base = base.ok_or(ApiError::NoBaseUrl)?;
-        Url::parse(&format!("{}{text}", base.as_str().trim_end_matches('/')))
-    } else {
-        Url::parse(text)
-    };
-    let url = url.map_err(|_| ApiError::BadUrl)?;
-    allows(core, base.as_ref(), &url)?;
-    Ok(url)
-}
-
-fn base_url(base: Option<&str>) -> Result<Option<Url>, ApiError> {
-    base.map(Url::parse).transpose().map_err(|_| ApiError::BadUrl)
-}
-
-/// Whether the URL's origin may be shown a token.
-fn allows(core: &Core, base: Option<&Url>, url: &Url) -> Result<(), ApiError> {
-    let origin = url.origin().ascii_serialization();
-    let is_within = base.is_none_or(|base| base.origin() == url.origin());
-    if is_within && core.config.api_origins.contains(&origin) {
-        Ok(())
-    } else {
-        Err(ApiError::OriginNotAllowed { origin })
-    }
-}
-
-/// An HTTP client that calls downstream APIs with a token of the application's own
-/// ([`Auth::machine_client`](crate::Auth::machine_client)), whoever is signed in. As [`AuthenticatedClient`], it calls the
-/// configured APIs only, and where one answers 401, it asks for another token, once. Cheap to clone.
+/// An HTTP client that calls downstream APIs with a token of the application's own, whoever is signed in. As
+/// [`AuthenticatedClient`], it calls the configured APIs only, and where one answers 401, it asks for another token, once.
+/// Cheap to clone. Made by [`Auth::machine_client`](crate::Auth::machine_client), outside of requests too, or within a
+/// request by [`AuthenticatedClient::as_application`].
 #[derive(Clone)]
 pub struct MachineClient {
-    core: Arc<Core>,
+    calls: Calls,
     credentials: Arc<ClientCredentials>,
-    base: Option<Arc<str>>,
 }
 
 impl fmt::Debug for MachineClient {
@@ -357,89 +252,209 @@ impl fmt::Debug for MachineClient {
 impl MachineClient {
     pub(crate) fn new(core: Arc<Core>, credentials: ClientCredentials) -> Self {
         Self {
-            core,
+            calls: Calls::new(core),
             credentials: Arc::new(credentials),
-            base: None,
         }
     }
 
-    /// A client that calls one of the configured APIs only; see [`AuthenticatedClient::at`].
-    #[must_use]
-    pub fn at(&self, base: impl Into<String>) -> Self {
-        Self {
-            base: Some(Arc::from(base.into())),
-            ..self.clone()
-        }
-    }
-
-    /// Begins a `GET` request. A URL that begins with `/` is appended to the first API's base URL.
-    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// Begins a `POST` request; see [`get`](Self::get) for the URL.
-    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
-    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
-    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
-    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
-
-    /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
-    /// [`send`](RequestBuilder::send).
-    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
-        let inner = resolve(&self.core, self.base.as_deref(), url.as_ref())
-            .map(|url| self.core.api_http.request(method, url));
-        RequestBuilder {
-            caller: Caller::Machine(self.clone()),
-            inner,
-        }
+    /// The access token that this client calls with, alive. For a client of one's own; never log it, and never send it to
+    /// a browser.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::Token`] where there is none that is alive.
+    pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
+        self.token(None).await
     }
 
     async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ApiError> {
         let refused = refused.map(|token| SecurityToken::new(token.expose()));
-        let token = self.core.machine_token(&self.credentials, refused.as_ref()).await;
+        let token = self
+            .calls
+            .core
+            .machine_token(&self.credentials, refused.as_ref())
+            .await;
         token
             .and_then(|token| Ok(token.access_token()?))
             .map_err(ApiError::of_token)
     }
 }
 
+/// What both clients are called by.
+macro_rules! calling {
+    ($client:ident, $caller:path) => {
+        impl $client {
+            /// A client that calls one of the configured APIs only: relative URLs are appended to this base, and no other
+            /// origin sees the token. What is wrong with the base is said by [`send`](RequestBuilder::send).
+            #[must_use]
+            pub fn at(&self, base: impl Into<String>) -> Self {
+                let mut client = self.clone();
+                client.calls.base = Some(Arc::from(base.into()));
+                client
+            }
+
+            /// Passes this trace on with every request that names none itself. The adapters' extractors do so with the
+            /// trace of the request that is being answered.
+            #[must_use]
+            pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
+                self.calls.trace = trace;
+                self
+            }
+
+            /// Begins a `GET` request. A URL that begins with `/` is appended to the base URL, [`at`](Self::at) or the first
+            /// API's.
+            pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::GET, url)
+            }
+
+            /// Begins a `POST` request; see [`get`](Self::get) for the URL.
+            pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::POST, url)
+            }
+
+            /// Begins a `PUT` request; see [`get`](Self::get) for the URL.
+            pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::PUT, url)
+            }
+
+            /// Begins a `PATCH` request; see [`get`](Self::get) for the URL.
+            pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::PATCH, url)
+            }
+
+            /// Begins a `DELETE` request; see [`get`](Self::get) for the URL.
+            pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::DELETE, url)
+            }
+
+            /// Begins a `HEAD` request; see [`get`](Self::get) for the URL.
+            pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::HEAD, url)
+            }
+
+            /// Begins an `OPTIONS` request; see [`get`](Self::get) for the URL.
+            pub fn options(&self, url: impl AsRef<str>) -> RequestBuilder {
+                self.request(Method::OPTIONS, url)
+            }
+
+            /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
+            /// [`send`](RequestBuilder::send).
+            pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+                RequestBuilder {
+                    inner: self.calls.begin(method, url.as_ref()),
+                    caller: $caller(self.clone()),
+                }
+            }
+
+            /// Sends a request that was made elsewhere, with this client's token. Its URL must be absolute and its origin
+            /// one of the configured APIs'. A body that is a stream cannot be sent again after a 401.
+            ///
+            /// # Errors
+            ///
+            /// As [`RequestBuilder::send`].
+            pub async fn execute(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
+                self.calls.allows(request.url())?;
+                $caller(self.clone()).send(request).await
+            }
+        }
+    };
+}
+
+calling!(AuthenticatedClient, Caller::User);
+calling!(MachineClient, Caller::Machine);
+
+/// Where calls go, and what goes along besides a token.
+#[derive(Clone)]
+struct Calls {
+    core: Arc<Core>,
+    /// The API that the calls are confined to.
+    base: Option<Arc<str>>,
+    trace: Option<TraceContext>,
+}
+
+impl Calls {
+    fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            base: None,
+            trace: None,
+        }
+    }
+
+    /// A request to this URL, if that may be shown a token.
+    fn begin(&self, method: Method, url: &str) -> Result<reqwest::RequestBuilder, ApiError> {
+        let base = self.base()?;
+        let url = if url.starts_with('/') {
+            let base = base.as_ref().or(self.core.config.api_base.as_ref());
+            let base = base.ok_or(ApiError::NoBaseUrl)?;
+            Url::parse(&format!("{}{url}", base.as_str().trim_end_matches('/')))
+        } else {
+            Url::parse(url)
+        };
+        let url = url.map_err(|_| ApiError::BadUrl)?;
+        self.allows_within(base.as_ref(), &url)?;
+        Ok(self.core.api_http.request(method, url))
+    }
+
+    fn base(&self) -> Result<Option<Url>, ApiError> {
+        let base = self.base.as_deref().map(Url::parse);
+        base.transpose().map_err(|_| ApiError::BadUrl)
+    }
+
+    /// Whether the URL's origin may be shown a token.
+    fn allows(&self, url: &Url) -> Result<(), ApiError> {
+        self.allows_within(self.base()?.as_ref(), url)
+    }
+
+    fn allows_within(&self, base: Option<&Url>, url: &Url) -> Result<(), ApiError> {
+        let origin = url.origin().ascii_serialization();
+        let is_within = base.is_none_or(|base| base.origin() == url.origin());
+        if is_within && self.core.config.api_origins.contains(&origin) {
+            Ok(())
+        } else {
+            Err(ApiError::OriginNotAllowed { origin })
+        }
+    }
+
+    /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
+    /// shares it while that worker is busy. Dropping the call ends it.
+    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+        let call = self.core.runtime.spawn(self.core.api_http.execute(request));
+        AbortOnDropHandle::new(call)
+            .await
+            .map_err(|_| ApiError::ShuttingDown)?
+            .map_err(ApiError::of_call)
+    }
+}
+
 /// Whose token goes along.
-enum Caller {
+pub(crate) enum Caller {
     User(AuthenticatedClient),
     Machine(MachineClient),
 }
 
 impl Caller {
-    fn core(&self) -> &Core {
+    fn calls(&self) -> &Calls {
         match self {
-            Self::User(client) => &client.core,
-            Self::Machine(client) => &client.core,
+            Self::User(client) => &client.calls,
+            Self::Machine(client) => &client.calls,
         }
     }
 
-    async fn token(&self) -> Result<AccessToken, ApiError> {
+    /// Whether the URL's origin may be shown a token.
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        self.calls().allows(url).is_ok()
+    }
+
+    pub(crate) async fn token(&self) -> Result<AccessToken, ApiError> {
         match self {
             Self::User(client) => client.access_token().await,
-            Self::Machine(client) => client.token(None).await,
+            Self::Machine(client) => client.access_token().await,
         }
     }
 
     /// A token in the place of one that an API has refused; `None` where there is none to be had.
-    async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
+    pub(crate) async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
         match self {
             Self::User(client) => client.another_token(refused).await,
             Self::Machine(client) => client.token(Some(refused)).await.map(Some),
@@ -447,27 +462,31 @@ impl Caller {
     }
 
     /// The request with the token, and with the trace that it belongs to.
-    fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
-        match self {
-            Self::User(client) => client.signed(request, token),
-            Self::Machine(_) => {
-                request.headers_mut().insert(AUTHORIZATION, bearer(token));
-                request
+    pub(crate) fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer(token));
+        if let Some(trace) = &self.calls().trace
+            && !headers.contains_key(TRACEPARENT)
+        {
+            headers.insert(TRACEPARENT, trace.parent.clone());
+            if let Some(state) = &trace.state {
+                headers.insert(TRACESTATE, state.clone());
             }
         }
+        request
     }
 
     async fn send(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
         let again = request.try_clone();
         let token = self.token().await?;
-        let response = self.run(self.signed(request, &token)).await?;
+        let response = self.calls().run(self.signed(request, &token)).await?;
         let again = again.filter(|_| is_refused(response.status(), response.headers()));
         let Some(again) = again else {
             return Ok(self.answer(response));
         };
         match self.another_token(&token).await? {
             Some(token) => {
-                let response = self.run(self.signed(again, &token)).await?;
+                let response = self.calls().run(self.signed(again, &token)).await?;
                 Ok(self.answer(response))
             }
             // The API's own answer is the answer.
@@ -480,21 +499,12 @@ impl Caller {
         if let Self::User(client) = self
             && let Some(needs) = step_up::demanded(response.status(), response.headers())
         {
-            let verdict = needs.of_api(&client.session(), client.core.clock.now());
-            response.extensions_mut().insert(verdict);
+            let now = client.calls.core.clock.now();
+            response
+                .extensions_mut()
+                .insert(needs.of_api(&client.session(), now));
         }
         ApiResponse(response)
-    }
-
-    /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
-    /// shares it while that worker is busy. Dropping the call ends it.
-    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
-        let core = self.core();
-        let call = core.runtime.spawn(core.api_http.execute(request));
-        AbortOnDropHandle::new(call)
-            .await
-            .map_err(|_| ApiError::ShuttingDown)?
-            .map_err(ApiError::of_call)
     }
 }
 
@@ -667,7 +677,7 @@ impl ApiResponse {
     /// # Errors
     ///
     /// [`ApiError::StepUp`] where the API demands another sign-in; [`ApiError::Status`] for any other status that is no
-    /// success, with the beginning of the body.
+    /// success, with the body as far as that is not too long.
     pub async fn success(mut self) -> Result<Self, ApiError> {
         let status = self.status();
         if status.is_success() {

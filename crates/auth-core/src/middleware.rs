@@ -4,7 +4,7 @@ use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
-use crate::client::{ApiError, AuthenticatedClient, is_refused};
+use crate::client::{ApiError, AuthenticatedClient, Caller, MachineClient, is_refused};
 
 /// Attaches the user's token to requests for the configured APIs, and answers a 401 of theirs by one refresh and one retry, if
 /// the body can be sent again. Requests for other origins pass as they are, without a token.
@@ -28,22 +28,47 @@ impl Middleware for AuthenticatedClient {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        if self.allows(request.url()).is_err() {
-            return next.run(request, extensions).await;
-        }
-        let again = request.try_clone();
-        let token = self.access_token().await.map_err(failed)?;
-        let response = next.clone().run(self.signed(request, &token), extensions).await?;
-        if !is_refused(response.status(), response.headers()) {
-            return Ok(response);
-        }
-        let Some(again) = again else {
-            return Ok(response);
-        };
-        match self.another_token(&token).await.map_err(failed)? {
-            Some(token) => next.run(self.signed(again, &token), extensions).await,
-            None => Ok(response),
-        }
+        handle(&Caller::User(self.clone()), request, extensions, next).await
+    }
+}
+
+/// As for [`AuthenticatedClient`], with the application's own token.
+#[async_trait::async_trait]
+impl Middleware for MachineClient {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
+        handle(&Caller::Machine(self.clone()), request, extensions, next).await
+    }
+}
+
+async fn handle(
+    caller: &Caller,
+    request: Request,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+) -> Result<Response> {
+    if !caller.allows(request.url()) {
+        return next.run(request, extensions).await;
+    }
+    let again = request.try_clone();
+    let token = caller.token().await.map_err(failed)?;
+    let response = next
+        .clone()
+        .run(caller.signed(request, &token), extensions)
+        .await?;
+    if !is_refused(response.status(), response.headers()) {
+        return Ok(response);
+    }
+    let Some(again) = again else {
+        return Ok(response);
+    };
+    match caller.another_token(&token).await.map_err(failed)? {
+        Some(token) => next.run(caller.signed(again, &token), extensions).await,
+        None => Ok(response),
     }
 }
 

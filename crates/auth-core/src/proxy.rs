@@ -35,7 +35,15 @@
 //! # A refused token
 //!
 //! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up.
+//! the body have gone up. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one is forgotten and
+//! exchanged once more instead.
+//!
+//! # The end of the session
+//!
+//! An answer or a WebSocket that is still under way ends with its session, within two seconds, however and on whichever
+//! instance the session ends ([`Auth::until_ended`]). A body then breaks off as if the upstream had broken off: the connection
+//! ends before the length or the last chunk that it has announced, so that nothing takes half a file for a whole one. A
+//! request that is still going up is not cut off: it was allowed when it came, and the upstream may have acted on it.
 
 mod answer;
 mod headers;
@@ -59,6 +67,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 use url::{Position, Url};
 
+use answer::Leave;
 pub use answer::{AnswerBroken, Download, ProxyAnswer, Rest, Tunnel};
 pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
@@ -68,6 +77,7 @@ use crate::client::{ApiError, bearer, is_refused};
 use crate::config::ConfigError;
 use crate::csrf::CrossSite;
 use crate::error::{Error, Fault};
+use crate::grants::TokenExchange;
 use crate::secret::AccessToken;
 use crate::session::Session;
 use crate::types::secure_url;
@@ -88,6 +98,7 @@ use upload::Upload;
 ///     .first_byte_timeout(Duration::from_secs(60))
 ///     .max_request_body(5 * 1024 * 1024 * 1024)
 ///     .max_concurrent(200);
+/// let reports = Proxy::to("https://reports.example")?.for_audience("reports");
 /// # Ok(())
 /// # }
 /// ```
@@ -95,6 +106,8 @@ use upload::Upload;
 #[must_use]
 pub struct Proxy {
     upstream: Upstream,
+    /// What the user's token is exchanged for; `None`: it goes along itself.
+    exchange: Option<Arc<TokenExchange>>,
     csrf_header: HeaderName,
     methods: Option<Vec<Method>>,
     set: Vec<(HeaderName, HeaderValue)>,
@@ -147,7 +160,8 @@ impl Proxy {
     }
 
     /// To this base URL, which what follows the proxy's own path is appended to. Whoever is there is shown the user's access
-    /// token, whether or not it is one of the APIs of the [`AuthBuilder`](crate::AuthBuilder).
+    /// token, or the one that it [is exchanged for](Self::exchanging), whether or not it is one of the APIs of the
+    /// [`AuthBuilder`](crate::AuthBuilder).
     ///
     /// # Errors
     ///
@@ -167,6 +181,7 @@ impl Proxy {
     fn new(upstream: Upstream) -> Self {
         Self {
             upstream,
+            exchange: None,
             csrf_header: HeaderName::from_static("x-csrf"),
             methods: None,
             set: Vec::new(),
@@ -176,6 +191,20 @@ impl Proxy {
             max_request_body: None,
             slots: None,
         }
+    }
+
+    /// Shows the upstream a token for this audience, which the user's is exchanged for (RFC 8693); see
+    /// [`exchanging`](Self::exchanging).
+    pub fn for_audience(self, audience: impl Into<String>) -> Self {
+        self.exchanging(TokenExchange::new().audience(audience))
+    }
+
+    /// Shows the upstream the token of this exchange, which [`Auth::exchange`] describes: kept per session, and one exchange
+    /// for any number of requests at the same time. The user's own token stays here. An exchange that is refused is answered
+    /// with 502.
+    pub fn exchanging(mut self, exchange: TokenExchange) -> Self {
+        self.exchange = Some(Arc::new(exchange));
+        self
     }
 
     /// The header that every request has to bring, with the value `1`. Default: `X-CSRF`. It must not be one that browsers
@@ -193,7 +222,7 @@ impl Proxy {
     }
 
     /// Sends this header to the upstream, in the place of whatever the browser sent under its name. `Authorization` stays
-    /// the user's token.
+    /// the access token's.
     pub fn set_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.set.push((name, value));
         self
@@ -423,12 +452,13 @@ struct Patience {
 }
 
 impl Auth {
-    /// Forwards a request to the proxy's upstream with the session's access token, and gives the answer to pass on. The
-    /// session is what the request was found to bring, the check of its origin included.
+    /// Forwards a request to the proxy's upstream with the session's access token, or the one it is exchanged for, and gives
+    /// the answer to pass on. The session is what the request was found to bring, the check of its origin included.
     ///
     /// # Errors
     ///
-    /// [`Error::Proxy`]; [`Error::CrossSite`] for a WebSocket of another origin; what a refresh of the token fails with.
+    /// [`Error::Proxy`]; [`Error::CrossSite`] for a WebSocket of another origin; what a refresh or an exchange of the token
+    /// fails with.
     pub async fn forward(
         &self,
         proxy: &Proxy,
@@ -450,9 +480,7 @@ impl Auth {
             first_byte: proxy.first_byte.unwrap_or(core.config.http_timeout),
             idle: proxy.idle,
         };
-        // A token for another audience than the user's own would come from here: all that is asked of it are these two,
-        // `access_token` and `another_token`.
-        let tokens = self.client(session);
+        let tokens = self.client(session).with_exchange(proxy.exchange.clone());
         let token = tokens.access_token().await?;
         let mut upload = Upload::new(request.body, proxy.max_request_body);
         let mut answer = core.call(&head, &token, &upload, patience).await?;
@@ -467,7 +495,8 @@ impl Auth {
                 upload.go_on();
             }
         }
-        pass_on(proxy, &head, answer, upload, slot).map_err(Error::from)
+        let leave = Leave::new(self, session, slot);
+        pass_on(proxy, &head, answer, upload, leave).map_err(Error::from)
     }
 
     /// Refuses what a page of another origin could have sent; see the [module](self).
@@ -541,7 +570,7 @@ fn pass_on(
     head: &Head,
     mut answer: Response<Incoming>,
     upload: Upload,
-    slot: Option<OwnedSemaphorePermit>,
+    leave: Leave,
 ) -> Result<ProxyAnswer, ProxyError> {
     let status = answer.status();
     let mut headers = headers::downwards(answer.headers(), &proxy.leave_out);
@@ -557,7 +586,7 @@ fn pass_on(
         change_protocol(&mut headers);
         Rest::Tunnel(Tunnel {
             upstream: hyper::upgrade::on(&mut answer),
-            _slot: slot,
+            leave,
         })
     } else {
         let length = length(answer.headers());
@@ -566,7 +595,7 @@ fn pass_on(
             length,
             upload,
             proxy.idle,
-            slot,
+            leave,
         ))
     };
     Ok(ProxyAnswer {

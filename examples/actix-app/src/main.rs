@@ -268,9 +268,9 @@ async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Val
     Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
 }
 
-async fn machine(site: Data<Site>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
-    let api = site.auth.machine_client(ClientCredentials::new());
-    let machine = api.get("/machine").accept("application/json").send().await?;
+async fn machine(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let machine = api.as_application(ClientCredentials::new());
+    let machine = machine.get("/machine").accept("application/json").send().await?;
     Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 

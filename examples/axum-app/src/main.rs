@@ -245,9 +245,9 @@ async fn exchange(State(app): State<App>, api: AuthenticatedClient) -> Result<Js
     Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
 }
 
-async fn machine(State(app): State<App>, _: RequireAuth) -> Result<Json<Value>, AuthError> {
-    let api = app.auth.machine_client(ClientCredentials::new());
-    let machine = api.get("/machine").accept("application/json").send().await?;
+async fn machine(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+    let machine = api.as_application(ClientCredentials::new());
+    let machine = machine.get("/machine").accept("application/json").send().await?;
     Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
 }
 

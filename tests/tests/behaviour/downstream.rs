@@ -43,18 +43,21 @@ pub(crate) async fn the_trace_of_the_request_goes_along(stage: Stage) {
         ("00-00000000000000000000000000000000-b7ad6b7169203331-01", None),
         ("evil", None),
     ] {
-        world
-            .browser
-            .fetch("/api/me")
-            .header("traceparent", sent)
-            .header("tracestate", "a=b")
-            .header("baggage", "user=alice")
-            .await
-            .assert_status(200);
-        let request = world.provider.control().requests(me()).pop().unwrap();
-        assert_eq!(request.header("traceparent"), passed);
-        assert_eq!(request.header("tracestate"), passed.map(|_| "a=b"));
-        assert_eq!(request.header("baggage"), None);
+        // With the user's token, and with the application's own.
+        for (route, endpoint) in [("/api/me", me()), ("/api/machine", Endpoint::Api("/machine"))] {
+            world
+                .browser
+                .fetch(route)
+                .header("traceparent", sent)
+                .header("tracestate", "a=b")
+                .header("baggage", "user=alice")
+                .await
+                .assert_status(200);
+            let request = world.provider.control().requests(endpoint).pop().unwrap();
+            assert_eq!(request.header("traceparent"), passed, "{route}");
+            assert_eq!(request.header("tracestate"), passed.map(|_| "a=b"), "{route}");
+            assert_eq!(request.header("baggage"), None, "{route}");
+        }
     }
 }
 

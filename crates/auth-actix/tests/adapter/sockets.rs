@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use auth_core::Auth;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,12 +38,14 @@ async fn assert_echoes(socket: &mut Socket) {
     }
 }
 
-async fn nobody_waits(world: &World) {
+/// Waits until so many wait for the end of a session.
+pub(crate) async fn are_waiting(auth: &Auth, number: usize) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while world.auth.waiting_for_ends() > 0 {
+    while auth.waiting_for_ends() != number {
         assert!(
             Instant::now() < deadline,
-            "somebody waits for the end of a session still"
+            "{} wait for the end of a session, not {number}",
+            auth.waiting_for_ends()
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -117,6 +120,6 @@ async fn a_socket_that_closes_or_breaks_off_leaves_nothing_behind() {
                 socket.close(None).await.unwrap();
             }
         }
-        nobody_waits(&world).await;
+        are_waiting(&world.auth, 0).await;
     }
 }

@@ -14,7 +14,7 @@ use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notices, OnceKey, Record, ScanCursor,
     Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
-use auth_core::{Auth, Failure, SecretKeys};
+use auth_core::{Auth, AuthBuilder, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -71,6 +71,7 @@ pub(crate) struct World {
     pub(crate) clock: TestClock,
     pub(crate) store: ProbeStore,
     pub(crate) auth: Auth,
+    keys: SecretKeys,
     base: Url,
     _server: app::Server,
 }
@@ -101,15 +102,9 @@ impl World {
             .start()
             .await
             .unwrap();
-        let auth = Auth::builder()
-            .base_url(&origin)
-            .issuer(provider.issuer())
-            .client(CLIENT, Some(SECRET))
+        let keys = SecretKeys::random();
+        let auth = builder(&origin, &provider, &clock, &store, &keys)
             .response_mode(mode)
-            .store(store.clone())
-            .secret(SecretKeys::random())
-            .api(provider.api_url())
-            .clock(clock.clock())
             .build()
             .await
             .unwrap();
@@ -119,8 +114,18 @@ impl World {
             clock,
             store,
             auth,
+            keys,
             base,
         }
+    }
+
+    /// Another instance of the app, on the same store.
+    pub(crate) async fn instance(&self) -> Auth {
+        let origin = self.base.origin().ascii_serialization();
+        builder(&origin, &self.provider, &self.clock, &self.store, &self.keys)
+            .build()
+            .await
+            .unwrap()
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -139,6 +144,23 @@ impl World {
             cookies: BTreeMap::new(),
         }
     }
+}
+
+fn builder(
+    origin: &str,
+    provider: &DevProvider,
+    clock: &TestClock,
+    store: &ProbeStore,
+    keys: &SecretKeys,
+) -> AuthBuilder {
+    Auth::builder()
+        .base_url(origin)
+        .issuer(provider.issuer())
+        .client(CLIENT, Some(SECRET))
+        .store(store.clone())
+        .secret(keys.clone())
+        .api(provider.api_url())
+        .clock(clock.clock())
 }
 
 /// A browser with its cookies, which does not follow redirects by itself.

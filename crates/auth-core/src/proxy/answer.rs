@@ -1,12 +1,14 @@
 //! An upstream's answer on its way down.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -17,6 +19,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::upload::Upload;
+use crate::auth::Auth;
+use crate::session::Session;
+
+/// An answer that is over sooner is not watched for the end of its session, which would ask the store once more. That end
+/// is then found by the look-up with which the watch begins.
+const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// An upstream's answer, to be passed on.
 pub struct ProxyAnswer {
@@ -47,12 +55,45 @@ pub enum Rest {
     Tunnel(Tunnel),
 }
 
-/// An answer's body did not come to its end, so what the browser is sent must not seem to.
+/// An answer's body did not come to its end, so what the browser is sent must not seem to: the upstream broke off, or the
+/// session has ended.
 #[derive(Debug, thiserror::Error)]
-#[error("the upstream's answer broke off")]
+#[error("the answer broke off")]
 pub struct AnswerBroken;
 
-/// The body of an answer: a stream that takes no more from the upstream than is asked of it. Dropping it ends the call.
+/// What an answer under way needs to go on: its session, and its place among those that are under way at once.
+pub(crate) struct Leave {
+    /// Completes with the session; `None` once it has.
+    ended: Option<BoxFuture<'static, ()>>,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Leave {
+    pub(crate) fn new(auth: &Auth, session: &Session, slot: Option<OwnedSemaphorePermit>) -> Self {
+        let (auth, session) = (auth.clone(), session.clone());
+        let ended = async move {
+            sleep(UNWATCHED).await;
+            auth.until_ended(&session).await;
+            tracing::info!(session = ?session.key, "an answer under way ends with its session");
+        };
+        Self {
+            ended: Some(ended.boxed()),
+            _slot: slot,
+        }
+    }
+
+    /// Ready once the session has ended, and from then on.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(ended) = &mut self.ended {
+            ready!(ended.as_mut().poll(cx));
+            self.ended = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The body of an answer: a stream that takes no more from the upstream than is asked of it, and breaks off when the session
+/// ends. Dropping it ends the call.
 pub struct Download {
     incoming: Incoming,
     length: Option<u64>,
@@ -60,7 +101,7 @@ pub struct Download {
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     is_waiting: bool,
-    _slot: Option<OwnedSemaphorePermit>,
+    leave: Leave,
 }
 
 impl fmt::Debug for Download {
@@ -77,7 +118,7 @@ impl Download {
         length: Option<u64>,
         upload: Upload,
         idle: Duration,
-        slot: Option<OwnedSemaphorePermit>,
+        leave: Leave,
     ) -> Self {
         Self {
             incoming,
@@ -86,7 +127,7 @@ impl Download {
             idle,
             timer: Box::pin(sleep(idle)),
             is_waiting: false,
-            _slot: slot,
+            leave,
         }
     }
 
@@ -107,6 +148,9 @@ impl Stream for Download {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if this.leave.poll_ended(cx).is_ready() {
+            return Poll::Ready(Some(Err(AnswerBroken)));
+        }
         loop {
             match Pin::new(&mut this.incoming).poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(None),
@@ -142,7 +186,7 @@ impl Stream for Download {
 /// The upstream's end of a WebSocket.
 pub struct Tunnel {
     pub(crate) upstream: OnUpgrade,
-    pub(crate) _slot: Option<OwnedSemaphorePermit>,
+    pub(crate) leave: Leave,
 }
 
 impl fmt::Debug for Tunnel {
@@ -152,14 +196,22 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// Carries bytes both ways until both sides have ended, or one fails. Dropping the future ends it.
+    /// Carries bytes both ways until both sides have ended, one fails, or the session ends. Dropping the future ends it.
     ///
-    /// What is open when the session ends should end with it: this is the one place where that has to be said.
-    pub async fn run(self, mut browser: impl AsyncRead + AsyncWrite + Unpin) {
-        let Ok(upstream) = self.upstream.await else {
-            return;
-        };
-        // How it ends is nobody's fault: whoever is left learns of it by the end of the connection.
-        let _ = copy_bidirectional(&mut browser, &mut TokioIo::new(upstream)).await;
+    /// At the end of the session both connections end without a closing frame: nobody here knows where in a frame they are.
+    pub async fn run(self, browser: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut leave = self.leave;
+        tokio::select! {
+            () = carry(self.upstream, browser) => {}
+            () = poll_fn(|cx| leave.poll_ended(cx)) => {}
+        }
     }
+}
+
+async fn carry(upstream: OnUpgrade, mut browser: impl AsyncRead + AsyncWrite + Unpin) {
+    let Ok(upstream) = upstream.await else {
+        return;
+    };
+    // How it ends is nobody's fault: whoever is left learns of it by the end of the connection.
+    let _ = copy_bidirectional(&mut browser, &mut TokioIo::new(upstream)).await;
 }

@@ -1,10 +1,11 @@
 //! Calls to APIs: the token goes where it may go, is alive, and is replaced once where an API refuses it.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth_core::client::{ApiError, AuthenticatedClient};
 use auth_core::gate::OnRefusal;
+use auth_core::grants::ClientCredentials;
 use auth_core::trace::TraceContext;
 use auth_testing::{Endpoint, Fault};
 use futures_util::StreamExt as _;
@@ -293,6 +294,7 @@ async fn an_error_shows_neither_body_nor_url() {
         .await
         .unwrap_err();
     world.control().fail(ECHO, Fault::Hang);
+    let began = Instant::now();
     let slow = client
         .get("/echo/PATH?q=QUERY")
         .timeout(Duration::from_millis(200))
@@ -300,6 +302,10 @@ async fn an_error_shows_neither_body_nor_url() {
         .await
         .unwrap_err();
     assert!(matches!(slow, ApiError::Timeout));
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "the call's own limit, not the configured 10 s"
+    );
     world.control().apis_go_down().await;
     let gone = client.get("/echo/PATH?q=QUERY").send().await.unwrap_err();
     assert!(matches!(gone, ApiError::Unreachable(_)));
@@ -339,6 +345,28 @@ async fn an_answer_that_is_too_large_is_refused_and_can_be_streamed() {
         length += chunk.len();
     }
     assert_eq!(length, auth_core::client::MAX_BODY + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_carries_the_status_and_a_body_within_bounds() {
+    let limit = auth_core::client::MAX_ERROR_BODY;
+    for (size, kept) in [(limit, limit), (limit + 1, 0)] {
+        let answer = ResponseTemplate::new(507).set_body_raw(vec![b'x'; size], "text/x-trouble");
+        let api = server(answer).await;
+        let uri = api.uri();
+        let world = World::with(|builder| builder.other_api(uri)).await;
+        let answer = client(&world).await.get(api.uri()).send().await.unwrap();
+        let ApiError::Status {
+            status,
+            content_type,
+            body,
+        } = answer.json::<Value>().await.unwrap_err()
+        else {
+            panic!("another error")
+        };
+        assert_eq!((status.as_u16(), body.len()), (507, kept));
+        assert_eq!(content_type.as_deref(), Some("text/x-trouble"));
+    }
 }
 
 const STEP_UP: &str =
@@ -489,20 +517,28 @@ fn last_echo(world: &World, name: &str) -> Option<String> {
     request.header(name).map(str::to_owned)
 }
 
+/// Begins a request with each method of a client.
+macro_rules! every_method {
+    ($api:expr) => {
+        [
+            ($api.get("/echo"), "GET"),
+            ($api.head("/echo"), "HEAD"),
+            ($api.options("/echo"), "OPTIONS"),
+            ($api.post("/echo"), "POST"),
+            ($api.put("/echo"), "PUT"),
+            ($api.patch("/echo"), "PATCH"),
+            ($api.delete("/echo"), "DELETE"),
+            ($api.request("PURGE".parse().unwrap(), "/echo"), "PURGE"),
+        ]
+    };
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_method_and_kind_of_body_is_sent() {
     let world = World::start().await;
     let api = client(&world).await;
-    for (request, method) in [
-        (api.get("/echo"), "GET"),
-        (api.head("/echo"), "HEAD"),
-        (api.options("/echo"), "OPTIONS"),
-        (api.post("/echo"), "POST"),
-        (api.put("/echo"), "PUT"),
-        (api.patch("/echo"), "PATCH"),
-        (api.delete("/echo"), "DELETE"),
-        (api.request("PURGE".parse().unwrap(), "/echo"), "PURGE"),
-    ] {
+    let machine = world.auth.machine_client(ClientCredentials::new());
+    for (request, method) in every_method!(api).into_iter().chain(every_method!(machine)) {
         let answer = request.send().await.unwrap();
         assert_eq!(
             (
@@ -529,6 +565,10 @@ async fn every_method_and_kind_of_body_is_sent() {
         ("a=b+c", Some("a/b"))
     );
     assert!(last_echo(&world, "x-bytes").is_some());
+    let stream = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
+    let streamed = api.post("/echo").body(reqwest::Body::wrap_stream(stream)).send();
+    assert_eq!(streamed.await.unwrap().text().await.unwrap(), "ab");
+    assert_eq!(last_echo(&world, "content-length"), None);
     // A form of several parts goes once.
     let form = || reqwest::multipart::Form::new().text("name", "Ada");
     let echoed = api
@@ -582,20 +622,25 @@ async fn a_thousand_calls_on_a_dead_token_make_one_refresh() {
     let session = world.session(&world.sign_in().await).await;
     world.clock.advance(LIFE);
     let clients: Vec<_> = (0..10).map(|_| world.auth.client(&session)).collect();
-    let calls = (0..1000).map(|n| clients[n % 10].access_token());
-    let tokens: std::collections::HashSet<_> = join_all(calls)
-        .await
-        .into_iter()
-        .map(|token| token.unwrap().expose().to_owned())
-        .collect();
+    let calls = (0..1000).map(|n| clients[n % 10].get("/echo").send());
+    for answer in join_all(calls).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    let control = world.control();
     assert_eq!(
         (
-            tokens.len(),
-            world.control().refresh_count(),
-            world.control().reuse_count()
+            control.count(ECHO),
+            control.refresh_count(),
+            control.reuse_count()
         ),
-        (1, 1, 0)
+        (1000, 1, 0)
     );
+    let tokens: std::collections::HashSet<_> = control
+        .requests(ECHO)
+        .iter()
+        .map(|request| request.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(tokens.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -616,6 +661,59 @@ async fn the_trace_goes_along_unless_the_call_names_one() {
     assert_eq!((sent("traceparent"), sent("tracestate")), (Some(own), None));
     plain.get("/echo").send().await.unwrap();
     assert_eq!(sent("traceparent"), None);
+
+    // The application's own calls belong to the same trace.
+    let machine = api.as_application(ClientCredentials::new());
+    machine.get("/echo").send().await.unwrap();
+    assert_eq!(
+        (sent("traceparent").as_deref(), sent("tracestate").as_deref()),
+        (Some(PARENT), Some("a=b"))
+    );
+    machine.with_trace(None).get("/echo").send().await.unwrap();
+    assert_eq!(sent("traceparent"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_applications_own_calls_go_by_the_same_rules() {
+    let stranger = server(ResponseTemplate::new(200)).await;
+    let other = server(ResponseTemplate::new(418).set_body_string("short and stout")).await;
+    let uri = other.uri();
+    let world = World::with(|builder| builder.other_api(uri)).await;
+    // Nobody is signed in, and there is no request.
+    let machine = world.auth.machine_client(ClientCredentials::new());
+    let token = format!("Bearer {}", machine.access_token().await.unwrap().expose());
+    let there = machine.at(format!("{}/v1/", other.uri()));
+    let error = there.get("/pot").send().await.unwrap().bytes().await.unwrap_err();
+    assert!(
+        matches!(&error, ApiError::Status { status, body, .. } if *status == 418 && body == "short and stout"),
+        "{error}"
+    );
+    let asked = other.received_requests().await.unwrap().pop().unwrap();
+    assert_eq!(asked.url.path(), "/v1/pot");
+    assert_eq!(asked.headers["authorization"], token.as_str());
+
+    let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let post = |url: String| http.post(url).body("body").build().unwrap();
+    let echo = post(format!("{}/echo", world.provider.api_url()));
+    world.control().reject_next(1);
+    let answer = machine.execute(echo).await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "body");
+    assert_eq!(world.control().count(ECHO), 2, "once more, with another token");
+    let tokens: Vec<_> = world
+        .control()
+        .requests(ECHO)
+        .iter()
+        .map(|request| request.header("authorization").unwrap().to_owned())
+        .collect();
+    assert!(tokens[0] == token && tokens[1] != token);
+    for (client, url) in [
+        (&machine, stranger.uri()),
+        (&there, world.provider.api_url().to_owned()),
+    ] {
+        let refused = client.execute(post(url)).await.unwrap_err();
+        assert!(matches!(refused, ApiError::OriginNotAllowed { .. }), "{refused}");
+    }
+    assert!(stranger.received_requests().await.unwrap().is_empty());
 }
 
 #[cfg(feature = "reqwest-middleware")]
@@ -653,6 +751,20 @@ async fn as_a_middleware_it_signs_refreshes_and_repeats_once_and_leaves_others_a
     assert!(
         seen.iter()
             .all(|request| !request.headers.contains_key("authorization"))
+    );
+    let machine = world.auth.machine_client(ClientCredentials::new());
+    let own = reqwest_middleware::ClientBuilder::new(
+        reqwest::Client::builder().tls_certs_only([]).build().unwrap(),
+    )
+    .with(machine.clone())
+    .build();
+    own.get(&url).send().await.unwrap();
+    assert_eq!(
+        last_echo(&world, "authorization"),
+        Some(format!(
+            "Bearer {}",
+            machine.access_token().await.unwrap().expose()
+        ))
     );
     let first = &leading_away.received_requests().await.unwrap()[0];
     assert!(first.headers.contains_key("authorization"));

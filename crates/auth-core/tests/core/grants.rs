@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::provider_logout;
 use crate::world::{CLIENT, LIFE, SECRET, World, eventually, secs};
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
@@ -47,7 +47,7 @@ impl World {
     }
 }
 
-fn requests_of(provider: &DevProvider, grant_type: &str) -> Vec<RecordedRequest> {
+pub(crate) fn requests_of(provider: &DevProvider, grant_type: &str) -> Vec<RecordedRequest> {
     let mut requests = provider.control().requests(Endpoint::Token);
     requests.retain(|request| request.form("grant_type") == Some(grant_type));
     requests
@@ -164,22 +164,29 @@ async fn a_thousand_calls_at_once_make_one_exchange() {
     let world = world().await;
     let session = world.signed_in().await;
     let hold = world.control().hold(Endpoint::Token);
+    // Each with a client of its own, as requests have them.
     let calls: Vec<_> = (0..1000)
         .map(|_| {
-            let (auth, session, exchange) = (world.auth.clone(), session.clone(), world.exchange());
-            tokio::spawn(async move { auth.exchange(&session, &exchange).await.unwrap() })
+            let api = world.second_api(&world.auth, &session);
+            tokio::spawn(async move { whoami(&api).await.unwrap() })
         })
         .collect();
     hold.waiting(1).await.unwrap();
-    tokio::task::yield_now().await;
     hold.release();
-    let mut tokens: Vec<String> = Vec::new();
     for call in calls {
-        tokens.push(call.await.unwrap().token().expose().to_owned());
+        let who = call.await.unwrap();
+        assert_eq!(
+            (&who["sub"], &who["aud"]),
+            (&json!("ada"), &json!(world.audience()))
+        );
     }
-    tokens.dedup();
-    assert_eq!(tokens.len(), 1);
-    assert_eq!(world.requests_of(EXCHANGE).len(), 1);
+    assert_eq!(
+        (
+            world.requests_of(EXCHANGE).len(),
+            world.control().count(Endpoint::Api2("/whoami"))
+        ),
+        (1, 1000)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -834,7 +841,7 @@ async fn what_cannot_be_asked_for_is_said_without_asking() {
 }
 
 /// A provider of another domain, where the application has a registration of its own.
-async fn partner(world: &World) -> (DevProvider, Auth) {
+pub(crate) async fn partner(world: &World) -> (DevProvider, Auth) {
     let partner = DevProvider::builder()
         .clock(world.clock.clock())
         .client(Client::confidential("we-there", "another secret"))
