@@ -12,7 +12,7 @@ use actix_web::error::InternalError;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use auth_core::gate::Gate;
-use auth_core::request::RequestHead;
+use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
 
 use crate::LocalFuture;
@@ -312,7 +312,7 @@ impl RequestHead for Head<'_> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            each(&String::from_utf8_lossy(value.as_bytes()));
+            each(&header_text(value.as_bytes()));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use auth_core::gate::Gate;
-use auth_core::request::RequestHead;
+use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
@@ -334,7 +334,7 @@ impl<B> RequestHead for Head<'_, B> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            each(&String::from_utf8_lossy(value.as_bytes()));
+            each(&header_text(value.as_bytes()));
         }
     }
 }

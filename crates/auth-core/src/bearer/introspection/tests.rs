@@ -101,7 +101,8 @@ fn an_answer_is_remembered_until_the_token_ends_a_minute_at_most() {
         (None, 5),
         (Some(json!({"aud": "other"})), 5),
     ] {
-        let entry = judge().entry(answer.clone().map(members), NOW);
-        assert_eq!(entry.until, NOW.plus(Duration::from_secs(until)), "{answer:?}");
+        let outcome = judge().outcome(answer.clone().map(members), NOW);
+        let end = judge().until(&outcome, NOW);
+        assert_eq!(end, NOW.plus(Duration::from_secs(until)), "{answer:?}");
     }
 }
