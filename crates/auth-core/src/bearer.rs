@@ -163,14 +163,10 @@ impl ResourceServer {
             Way::Signature => Sought::signed(token.expose()),
             Way::Introspection(_) => Sought::opaque(token.expose()),
         };
-        let facts = match (self.remembered(&sought, now), way) {
-            (Some(outcome), _) => outcome?,
-            (None, Way::Signature) => self.0.verify_jwt(token, &sought, now).await?,
-            (None, Way::Introspection(introspection)) => {
-                introspection
-                    .ask(token, &sought, &self.0.audiences, self.0.tolerance, now)
-                    .await?
-            }
+        let facts = match self.remembered(&sought, now) {
+            Some(outcome) => outcome?,
+            // Boxed, for it is large and most requests do without: adapters box a request's whole future.
+            None => Box::pin(self.0.look_at(token, way, &sought, now)).await?,
         };
         let next_nonce = self.0.check_binding(&facts, presented, request, now).await?;
         Ok(Verified {
@@ -199,6 +195,24 @@ impl Inner {
                 Way::Introspection(introspection)
             }
             _ => Way::Signature,
+        }
+    }
+
+    /// Finds out what a token is that was not seen lately.
+    async fn look_at(
+        &self,
+        token: &AccessToken,
+        way: Way<'_>,
+        sought: &Sought<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Facts>, BearerError> {
+        match way {
+            Way::Signature => self.verify_jwt(token, sought, now).await,
+            Way::Introspection(introspection) => {
+                introspection
+                    .ask(token, sought, &self.audiences, self.tolerance, now)
+                    .await
+            }
         }
     }
 
@@ -236,10 +250,7 @@ impl Inner {
         let entry = Entry {
             outcome: Ok(Arc::clone(&facts)),
             until,
-            keys: Some(UsedKeys {
-                issuer: index,
-                keys,
-            }),
+            keys: Some(UsedKeys { issuer: index, keys }),
         };
         self.cache.insert(sought, entry);
         Ok(facts)
@@ -263,7 +274,8 @@ impl Inner {
                     return Err(InvalidToken::BindingUnsupported.into());
                 };
                 let token = presented.token.expose();
-                let accepted = dpop.accept(proof, token, key, self.tolerance, now).await?;
+                // Boxed, as above.
+                let accepted = Box::pin(dpop.accept(proof, token, key, self.tolerance, now)).await?;
                 Ok(accepted.next_nonce)
             }
         }

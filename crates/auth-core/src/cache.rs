@@ -102,7 +102,10 @@ impl<T: Send + Sync + 'static> Cache<T> {
     /// Whether the value is this one.
     pub(crate) fn holds(&self, value: &Arc<T>) -> bool {
         let state = self.lock();
-        state.value.as_ref().is_some_and(|(held, _)| Arc::ptr_eq(held, value))
+        state
+            .value
+            .as_ref()
+            .is_some_and(|(held, _)| Arc::ptr_eq(held, value))
     }
 
     /// Fetches the value again, at most once in `interval`. Joins a fetch under way. When it is too soon, there is what

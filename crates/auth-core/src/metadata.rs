@@ -256,11 +256,9 @@ impl Provider {
         metadata: &Metadata,
         now: Timestamp,
     ) -> Option<Result<Arc<KeySet>, ProviderError>> {
-        let fetch = self
-            .keys
-            .again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
-                self.fetch_keys(metadata)
-            })?;
+        let fetch = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
+            self.fetch_keys(metadata)
+        })?;
         Some(fetch.await)
     }
 

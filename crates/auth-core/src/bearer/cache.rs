@@ -83,7 +83,10 @@ struct Kept {
 fn size_of_facts(facts: &Facts) -> usize {
     let members = facts.claims.iter();
     // Issuer, subject, audience and scopes are there a second time, as what they mean.
-    mem::size_of::<Facts>() + 2 * members.map(|(name, value)| size_of_member(name, value)).sum::<usize>()
+    mem::size_of::<Facts>()
+        + 2 * members
+            .map(|(name, value)| size_of_member(name, value))
+            .sum::<usize>()
 }
 
 fn size_of_member(name: &str, value: &Value) -> usize {

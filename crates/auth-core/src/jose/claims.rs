@@ -124,12 +124,7 @@ mod tests {
 
     #[test] // RFC 7515 §4.1.9
     fn a_media_type_is_the_same_in_any_case_and_without_application() {
-        for same in [
-            "at+jwt",
-            "AT+JWT",
-            "application/at+jwt",
-            "APPLICATION/At+Jwt",
-        ] {
+        for same in ["at+jwt", "AT+JWT", "application/at+jwt", "APPLICATION/At+Jwt"] {
             assert!(is_media_type(same, "at+jwt"), "{same}");
         }
         for other in [
