@@ -13,7 +13,7 @@ use crate::Failure;
 /// The first argument of the run under valgrind.
 pub(crate) const IN_PROCESS: &str = "in-process";
 /// N.
-pub(crate) const REQUESTS: usize = 2000;
+const REQUESTS: usize = 2000;
 /// How many requests every run makes ready, and answers some of. callgrind counts instructions in
 /// [`counted_requests`] only but calls everywhere, so all runs have to do the same outside of it.
 pub(crate) const PREPARED: usize = 2 * REQUESTS;
