@@ -1,14 +1,14 @@
 //! Instructions and heap allocations per request, counted by valgrind's callgrind.
 //!
-//! This binary runs under valgrind with N requests and again with 2N, in process and without a network. What the
-//! longer run has more, divided by N, is what one request costs: the start and the first requests cancel out.
+//! The binary that measures runs under valgrind with N requests and again with 2N, in process and without a network.
+//! What the longer run has more, divided by N, is what one request costs: the start and the first requests cancel out.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Case, Failure, Framework};
+use crate::Failure;
 
 /// The first argument of the run under valgrind.
 pub(crate) const IN_PROCESS: &str = "in-process";
@@ -20,10 +20,9 @@ pub(crate) const PREPARED: usize = 2 * REQUESTS;
 /// What takes memory from the heap.
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
-/// What one request of a case costs.
-#[derive(Debug)]
+/// What one request costs.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
-    pub(crate) case: Case,
     pub(crate) instructions: f64,
     pub(crate) allocations: f64,
 }
@@ -50,20 +49,15 @@ pub(crate) fn counted_requests(requests: &mut dyn FnMut()) {
     std::hint::black_box(());
 }
 
-/// Counts for all cases of a framework.
-pub(crate) fn measure(framework: Framework) -> Result<Vec<Counts>, CountError> {
-    let mut counts = Vec::new();
-    for case in Case::ALL {
-        let once = run(framework, case, REQUESTS)?;
-        let twice = run(framework, case, PREPARED)?;
-        let per_request = |once: u64, twice: u64| (twice as f64 - once as f64) / REQUESTS as f64;
-        counts.push(Counts {
-            case,
-            instructions: per_request(once.instructions, twice.instructions),
-            allocations: per_request(once.allocations, twice.allocations),
-        });
-    }
-    Ok(counts)
+/// Counts for what these arguments name, the number of requests behind them: [`REQUESTS`], and then [`PREPARED`].
+pub(crate) fn measure(what: &[&str]) -> Result<Counts, CountError> {
+    let once = run(what, REQUESTS)?;
+    let twice = run(what, PREPARED)?;
+    let per_request = |once: u64, twice: u64| (twice as f64 - once as f64) / REQUESTS as f64;
+    Ok(Counts {
+        instructions: per_request(once.instructions, twice.instructions),
+        allocations: per_request(once.allocations, twice.allocations),
+    })
 }
 
 /// Where cargo puts what it makes: the directory above that of this binary.
@@ -74,10 +68,10 @@ pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
 }
 
 /// One run under valgrind. Its profile stays in the target directory, for `callgrind_annotate`.
-fn run(framework: Framework, case: Case, requests: usize) -> Result<Profile, CountError> {
+fn run(what: &[&str], requests: usize) -> Result<Profile, CountError> {
     let directory = target_directory()?.join("callgrind");
     std::fs::create_dir_all(&directory)?;
-    let file = directory.join(format!("{framework}-{case}-{requests}.out"));
+    let file = directory.join(format!("{}-{requests}.out", what.join("-")));
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -86,12 +80,9 @@ fn run(framework: Framework, case: Case, requests: usize) -> Result<Profile, Cou
         ])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe()?)
-        .args([
-            IN_PROCESS,
-            &framework.to_string(),
-            &case.to_string(),
-            &requests.to_string(),
-        ])
+        .arg(IN_PROCESS)
+        .args(what)
+        .arg(requests.to_string())
         .stdin(Stdio::null())
         .output();
     let output = match output {

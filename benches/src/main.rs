@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 use auth_core::Auth;
 
-use crate::callgrind::CountError;
+use crate::callgrind::{CountError, Counts};
 use crate::report::Report;
 use crate::sign_in::SignedIn;
 
@@ -171,8 +171,8 @@ fn measure() -> Result<(), Failure> {
     }
     for framework in Framework::ALL {
         eprintln!("counting instructions per request of {framework}");
-        match callgrind::measure(framework) {
-            Ok(counts) => report.add_counts(framework, counts),
+        match count(framework) {
+            Ok(counts) => report.add_counts(framework, &counts),
             Err(CountError::Missing) => {
                 eprintln!(
                     "valgrind is not installed (Debian: apt-get install valgrind), so instructions and allocations \
@@ -189,6 +189,15 @@ fn measure() -> Result<(), Failure> {
     std::fs::write(&path, format!("{:#}\n", report.to_json()))?;
     println!("\nwritten to {}", path.display());
     Ok(())
+}
+
+/// Counts for all cases of a framework.
+fn count(framework: Framework) -> Result<Vec<(Case, Counts)>, CountError> {
+    let count = |case: Case| {
+        let counts = callgrind::measure(&[&framework.to_string(), &case.to_string()])?;
+        Ok((case, counts))
+    };
+    Case::ALL.into_iter().map(count).collect()
 }
 
 /// What runs under valgrind.

@@ -71,12 +71,12 @@ impl Report {
         self.loads.push((framework, rows.collect()));
     }
 
-    pub(crate) fn add_counts(&mut self, framework: Framework, counts: Vec<Counts>) {
-        let Some(bare) = counts.iter().find(|counts| counts.case == Case::Bare) else {
+    pub(crate) fn add_counts(&mut self, framework: Framework, counts: &[(Case, Counts)]) {
+        let Some((_, bare)) = counts.iter().find(|(case, _)| *case == Case::Bare) else {
             return;
         };
-        let rows = counts.iter().map(|counts| CountRow {
-            case: counts.case,
+        let rows = counts.iter().map(|(case, counts)| CountRow {
+            case: *case,
             instructions: counts.instructions,
             more_instructions: counts.instructions - bare.instructions,
             allocations: counts.allocations,

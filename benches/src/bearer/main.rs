@@ -3,18 +3,21 @@
 //!
 //! `cargo run --release -p auth-benches --bin auth-bearer-benches`; `README.md` says what the numbers mean.
 
+mod apps;
+#[path = "../callgrind.rs"]
+mod callgrind;
 mod load;
 mod tokens;
 
-use std::net::{SocketAddr, TcpListener};
+use std::fmt;
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use actix_web::rt::System;
-use actix_web::{App, HttpServer, web};
 use auth_axum::ResourceServer;
 use auth_testing::{DevProvider, SigningAlgorithm};
-use axum::routing::get;
+use tokio::runtime::{Handle, Runtime};
 
+use crate::callgrind::{CountError, Counts};
 use crate::load::Target;
 use crate::tokens::Tokens;
 
@@ -24,10 +27,76 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What the tokens are for.
 const API: &str = "https://api.example";
 /// How often each case gets its turn; all cases once, then all again.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 41;
+/// The first argument in place of a framework: new tokens, without one.
+const NEW: &str = "new";
+
+/// The framework that serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framework {
+    Axum,
+    Actix,
+}
+
+/// What is asked. The handler always answers `pong`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    /// No layer, and the handler asks for nothing. Of a new token: the check of its signature alone.
+    Bare,
+    /// Inside of the layer, and the handler takes the token. Of a new token: the whole check.
+    Bearer,
+}
+
+impl Framework {
+    const ALL: [Self; 2] = [Self::Axum, Self::Actix];
+}
+
+impl fmt::Display for Framework {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+        })
+    }
+}
+
+impl FromStr for Framework {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let known = Self::ALL.into_iter().find(|known| known.to_string() == text);
+        known.ok_or_else(|| format!("no such framework: {text}").into())
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bare => "bare",
+            Self::Bearer => "bearer",
+        })
+    }
+}
+
+impl FromStr for Case {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let known = [Self::Bare, Self::Bearer].into_iter();
+        let mut known = known.filter(|known| known.to_string() == text);
+        known.next().ok_or_else(|| format!("no such case: {text}").into())
+    }
+}
 
 fn main() -> ExitCode {
-    match measure() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        [] => measure(),
+        [callgrind::IN_PROCESS, what, case, requests] => in_process(what, case, requests),
+        _ => Err("it takes no arguments".into()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("auth-bearer-benches: {failure}");
@@ -36,24 +105,33 @@ fn main() -> ExitCode {
     }
 }
 
+/// The one command: measures everything and prints the tables.
 fn measure() -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!(
             "auth-bearer-benches: this is a debug build; its numbers say little. Use cargo run --release."
         );
     }
-    let runtime = tokio::runtime::Runtime::new()?;
-    println!("A repeated token, over loopback: one worker thread; median (min-max) of {ROUNDS} rounds\n");
+    let runtime = Runtime::new()?;
+    repeated_tokens(&runtime)?;
+    new_tokens(&runtime)?;
+    counts()
+}
+
+fn repeated_tokens(runtime: &Runtime) -> Result<(), Failure> {
+    println!(
+        "A repeated token, over loopback: one worker thread; median (min–max) of {ROUNDS} rounds of {} s\n",
+        load::TURN.as_secs_f64()
+    );
     println!("| framework | bare handler, requests/s | with a token, requests/s | ratio |");
     println!("| --- | --- | --- | --- |");
-    let provider = runtime.block_on(start(SigningAlgorithm::Es256))?;
-    let server = checking(&provider, &runtime)?;
-    let token = Tokens::of(&provider)?.sign(0);
-    for (framework, bare, bearer) in [
-        ("axum", axum_bare()?, axum_bearer(&server)?),
-        ("actix", actix_bare()?, actix_bearer(&server)?),
-    ] {
-        let (bare, bearer) = (Target::new(bare, &token), Target::new(bearer, &token));
+    let repeated = runtime.block_on(Repeated::at_a_new_provider())?;
+    for framework in Framework::ALL {
+        let target = |case| -> Result<Target, Failure> {
+            let address = framework.serve(case, &repeated.server)?;
+            Ok(Target::new(address, &repeated.header))
+        };
+        let (bare, bearer) = (target(Case::Bare)?, target(Case::Bearer)?);
         let (mut of_bare, mut of_bearer, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let (plain, checked) = (bare.take_turn()?, bearer.take_turn()?);
@@ -68,37 +146,107 @@ fn measure() -> Result<(), Failure> {
             spread(ratios, 2)
         );
     }
+    Ok(())
+}
 
+fn new_tokens(runtime: &Runtime) -> Result<(), Failure> {
     println!(
-        "\nA new token, in process; median (min-max) of {ROUNDS} rounds of {} tokens\n",
+        "\nA new token, in process; median (min–max) of {ROUNDS} rounds of {} tokens\n",
         tokens::ROUND
     );
-    println!("| algorithm | signature check alone, µs | new token, µs | ratio |");
-    println!("| --- | --- | --- | --- |");
+    println!("| algorithm | signature check alone, µs | new token, µs | more, µs | ratio |");
+    println!("| --- | --- | --- | --- | --- |");
     for algorithm in [
         SigningAlgorithm::Rs256,
         SigningAlgorithm::Es256,
         SigningAlgorithm::EdDsa,
     ] {
         let provider = runtime.block_on(start(algorithm))?;
-        let server = checking(&provider, &runtime)?;
+        let server = checking(&provider, runtime.handle())?;
         let mut tokens = Tokens::of(&provider)?;
-        let (mut alone, mut whole, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut alone, mut whole, mut more, mut ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let round = tokens.round(&runtime, &server)?;
+            let round = tokens.round(runtime, &server)?;
             alone.push(round.signature);
             whole.push(round.token);
+            more.push(round.token - round.signature);
             ratios.push(round.token / round.signature);
         }
         println!(
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |",
             algorithm.name(),
             spread(alone, 1),
             spread(whole, 1),
+            spread(more, 1),
             spread(ratios, 2)
         );
     }
     Ok(())
+}
+
+fn counts() -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for what in ["axum", "actix", NEW] {
+        let count = |case: Case| callgrind::measure(&[what, &case.to_string()]);
+        match (count(Case::Bare), count(Case::Bearer)) {
+            (Ok(bare), Ok(bearer)) => rows.push((what, bare, bearer)),
+            (Err(CountError::Missing), _) | (_, Err(CountError::Missing)) => {
+                eprintln!("valgrind is not installed (Debian: apt-get install valgrind): no counts");
+                return Ok(());
+            }
+            (Err(CountError::Failed(failure)), _) | (_, Err(CountError::Failed(failure))) => {
+                return Err(failure);
+            }
+        }
+    }
+    println!("\nIn process, by callgrind: per request, or per new token (ES256)\n");
+    println!("| what | bare: instructions | with a token | more | bare: allocations | with a token | more |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for (what, bare, bearer) in rows {
+        let Counts {
+            instructions,
+            allocations,
+        } = bearer;
+        println!(
+            "| {what} | {:.0} | {instructions:.0} | {:.0} | {:.1} | {allocations:.1} | {:.1} |",
+            bare.instructions,
+            instructions - bare.instructions,
+            bare.allocations,
+            allocations - bare.allocations,
+        );
+    }
+    Ok(())
+}
+
+/// What runs under valgrind.
+fn in_process(what: &str, case: &str, requests: &str) -> Result<(), Failure> {
+    let (case, requests) = (case.parse()?, requests.parse()?);
+    if what == NEW {
+        return tokens::check_in_process(case, requests);
+    }
+    what.parse::<Framework>()?.answer_in_process(case, requests)
+}
+
+/// A server, and one token for it that is sent again and again.
+struct Repeated {
+    server: ResourceServer,
+    /// The value of the `Authorization` header.
+    header: String,
+    /// Keeps the provider up.
+    _provider: DevProvider,
+}
+
+impl Repeated {
+    async fn at_a_new_provider() -> Result<Self, Failure> {
+        let provider = start(SigningAlgorithm::Es256).await?;
+        let server = checking(&provider, &Handle::current())?;
+        let token = Tokens::of(&provider)?.sign(0);
+        Ok(Self {
+            server,
+            header: format!("Bearer {token}"),
+            _provider: provider,
+        })
+    }
 }
 
 async fn start(algorithm: SigningAlgorithm) -> Result<DevProvider, Failure> {
@@ -108,15 +256,15 @@ async fn start(algorithm: SigningAlgorithm) -> Result<DevProvider, Failure> {
         .await?)
 }
 
-fn checking(provider: &DevProvider, runtime: &tokio::runtime::Runtime) -> Result<ResourceServer, Failure> {
+fn checking(provider: &DevProvider, runtime: &Handle) -> Result<ResourceServer, Failure> {
     Ok(ResourceServer::builder()
         .issuer(provider.issuer())
         .audience(API)
-        .runtime(runtime.handle().clone())
+        .runtime(runtime.clone())
         .build()?)
 }
 
-/// `median (min-max)`.
+/// `median (min–max)`.
 fn spread(mut values: Vec<f64>, digits: usize) -> String {
     values.sort_by(f64::total_cmp);
     let (least, most) = (values[0], values[values.len() - 1]);
@@ -124,76 +272,4 @@ fn spread(mut values: Vec<f64>, digits: usize) -> String {
         "{:.digits$} ({least:.digits$}–{most:.digits$})",
         values[values.len() / 2]
     )
-}
-
-fn listen() -> Result<(TcpListener, SocketAddr), Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
-}
-
-fn axum_bare() -> Result<SocketAddr, Failure> {
-    serve_axum(axum::Router::new().route(load::PATH, get(async || "pong")))
-}
-
-fn axum_bearer(server: &ResourceServer) -> Result<SocketAddr, Failure> {
-    let ping = async |_: auth_axum::BearerToken| "pong";
-    serve_axum(
-        axum::Router::new()
-            .route(load::PATH, get(ping))
-            .layer(auth_axum::bearer_layer(server.clone())),
-    )
-}
-
-fn serve_axum(router: axum::Router) -> Result<SocketAddr, Failure> {
-    let (listener, address) = listen()?;
-    // The thread that blocks accepts connections; the one worker serves them.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    std::thread::spawn(move || {
-        let served = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, router).await
-        });
-        if let Err(error) = served {
-            eprintln!("auth-bearer-benches: {error}");
-        }
-    });
-    Ok(address)
-}
-
-fn actix_bare() -> Result<SocketAddr, Failure> {
-    let (listener, address) = listen()?;
-    std::thread::spawn(move || {
-        let app = || App::new().route(load::PATH, web::get().to(async || "pong"));
-        serve_actix(async { HttpServer::new(app).workers(1).listen(listener)?.run().await });
-    });
-    Ok(address)
-}
-
-fn actix_bearer(server: &ResourceServer) -> Result<SocketAddr, Failure> {
-    let (listener, address) = listen()?;
-    let server = server.clone();
-    std::thread::spawn(move || {
-        let app = move || {
-            App::new()
-                .route(
-                    load::PATH,
-                    web::get().to(async |_: auth_actix::BearerToken| "pong"),
-                )
-                .wrap(auth_actix::bearer_layer(server.clone()))
-        };
-        serve_actix(async { HttpServer::new(app).workers(1).listen(listener)?.run().await });
-    });
-    Ok(address)
-}
-
-/// The thread that blocks accepts connections; the one worker serves them.
-fn serve_actix(served: impl Future<Output = std::io::Result<()>>) {
-    if let Err(error) = System::new().block_on(served) {
-        eprintln!("auth-bearer-benches: {error}");
-    }
 }

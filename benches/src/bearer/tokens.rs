@@ -5,27 +5,24 @@ use std::time::Instant;
 use auth_axum::ResourceServer;
 use auth_core::bearer::BearerRequest;
 use auth_core::request::RequestHead;
-use auth_testing::DevProvider;
+use auth_testing::{DevProvider, SigningAlgorithm};
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use crate::{API, Failure};
+use crate::callgrind::{PREPARED, counted_requests};
+use crate::{API, Case, Failure};
 
 /// Tokens per round, each seen for the first time.
-pub(crate) const ROUND: usize = 300;
+pub(crate) const ROUND: usize = 100;
 
 pub(crate) struct Tokens<'p> {
     provider: &'p DevProvider,
-    key: Key,
+    key: ParsedPublicKey,
     issued: usize,
-}
-
-enum Key {
-    Rsa(PublicKeyComponents<Vec<u8>>),
-    Other(ParsedPublicKey),
 }
 
 /// Microseconds per token.
@@ -41,15 +38,16 @@ impl<'p> Tokens<'p> {
             Ok(URL_SAFE_NO_PAD.decode(jwk[name].as_str().ok_or("no such number in the key")?)?)
         };
         let key = match jwk["kty"].as_str() {
-            Some("RSA") => Key::Rsa(PublicKeyComponents {
+            Some("RSA") => PublicKeyComponents {
                 n: number("n")?,
                 e: number("e")?,
-            }),
+            }
+            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)?,
             Some("EC") => {
                 let point = [vec![4], number("x")?, number("y")?].concat();
-                Key::Other(ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)?)
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)?
             }
-            _ => Key::Other(ParsedPublicKey::new(&ED25519, number("x")?)?),
+            _ => ParsedPublicKey::new(&ED25519, number("x")?)?,
         };
         Ok(Self {
             provider,
@@ -75,40 +73,40 @@ impl<'p> Tokens<'p> {
         }
     }
 
-    pub(crate) fn round(
-        &mut self,
-        runtime: &tokio::runtime::Runtime,
-        server: &ResourceServer,
-    ) -> Result<Round, Failure> {
-        let tokens: Vec<String> = (self.issued..self.issued + ROUND)
+    /// Tokens that were not there before.
+    fn make(&mut self, count: usize) -> Result<Made, Failure> {
+        let tokens: Vec<String> = (self.issued..self.issued + count)
             .map(|number| self.sign(number))
             .collect();
-        self.issued += ROUND;
-        let mut parts = Vec::new();
-        for token in &tokens {
+        self.issued += count;
+        let mut made = Made::default();
+        for token in tokens {
             let (input, signature) = token.rsplit_once('.').ok_or("no token")?;
-            parts.push((input.as_bytes(), URL_SAFE_NO_PAD.decode(signature)?));
+            made.parts
+                .push((input.to_owned(), URL_SAFE_NO_PAD.decode(signature)?));
+            made.headers.push(format!("Bearer {token}"));
         }
-        let headers: Vec<String> = tokens.iter().map(|token| format!("Bearer {token}")).collect();
+        Ok(made)
+    }
+
+    fn check_signatures(&self, parts: &[(String, Vec<u8>)]) -> Result<(), Failure> {
+        for (input, signature) in parts {
+            self.key.verify_sig(input.as_bytes(), signature)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn round(&mut self, runtime: &Runtime, server: &ResourceServer) -> Result<Round, Failure> {
+        let made = self.make(ROUND)?;
         // The keys are there before the clock runs.
-        let warm = format!("Bearer {}", self.sign(usize::MAX));
-        runtime.block_on(server.check(&BearerRequest::of(&Head(&warm))))?;
+        let warm = [format!("Bearer {}", self.sign(usize::MAX))];
+        runtime.block_on(check(server, &warm))?;
 
         let begun = Instant::now();
-        for (input, signature) in &parts {
-            match &self.key {
-                Key::Rsa(key) => drop(key.verify(&RSA_PKCS1_2048_8192_SHA256, input, signature)?),
-                Key::Other(key) => key.verify_sig(input, signature)?,
-            }
-        }
+        self.check_signatures(&made.parts)?;
         let signature = begun.elapsed();
         let begun = Instant::now();
-        runtime.block_on(async {
-            for header in &headers {
-                server.check(&BearerRequest::of(&Head(header))).await?;
-            }
-            Ok::<_, Failure>(())
-        })?;
+        runtime.block_on(check(server, &made.headers))?;
         let token = begun.elapsed();
         let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6 / ROUND as f64;
         Ok(Round {
@@ -116,6 +114,42 @@ impl<'p> Tokens<'p> {
             token: micros(token),
         })
     }
+}
+
+/// Tokens, taken apart and as they are sent.
+#[derive(Default)]
+struct Made {
+    /// What is signed, and the signature.
+    parts: Vec<(String, Vec<u8>)>,
+    /// The values of the `Authorization` header.
+    headers: Vec<String>,
+}
+
+async fn check(server: &ResourceServer, headers: &[String]) -> Result<(), Failure> {
+    for header in headers {
+        server.check(&BearerRequest::of(&Head(header))).await?;
+    }
+    Ok(())
+}
+
+/// Checks `count` new tokens inside of [`counted_requests`].
+pub(crate) fn check_in_process(case: Case, count: usize) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let provider = runtime.block_on(crate::start(SigningAlgorithm::Es256))?;
+    let server = crate::checking(&provider, runtime.handle())?;
+    let mut tokens = Tokens::of(&provider)?;
+    let made = tokens.make(PREPARED)?;
+    runtime.block_on(check(&server, &[format!("Bearer {}", tokens.sign(usize::MAX))]))?;
+    let mut outcome = Ok(());
+    counted_requests(&mut || {
+        outcome = match case {
+            Case::Bare => tokens.check_signatures(&made.parts[..count]),
+            Case::Bearer => runtime.block_on(check(&server, &made.headers[..count])),
+        };
+    });
+    outcome
 }
 
 struct Head<'a>(&'a str);

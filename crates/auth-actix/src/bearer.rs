@@ -5,7 +5,6 @@ use std::fmt;
 use std::future::{Ready, ready};
 use std::ops::Deref;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
@@ -15,7 +14,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, Respon
 use auth_core::bearer::{BearerError, BearerGate, BearerRequest, ResourceServer, Verified};
 
 use crate::LocalFuture;
-use crate::middleware::Head;
+use crate::middleware::{Head, RequireLayer, Rule};
 use crate::response::{NO_STORE, response};
 
 /// Lets handlers and gates inside of it ask for the request's access token. It needs no session layer, and stands beside
@@ -296,71 +295,12 @@ struct Refused;
 ///
 /// [`bearer_layer`] has to be outside of it. What is said of [`require`](crate::require) and paths holds here too.
 #[must_use]
-pub fn require_bearer(gate: BearerGate) -> RequireBearerLayer {
-    RequireBearerLayer { gate: Arc::new(gate) }
+pub fn require_bearer(gate: BearerGate) -> RequireLayer {
+    RequireLayer::of(Rule::Token(gate))
 }
 
-/// The layer that [`require_bearer`] makes.
-#[derive(Clone, Debug)]
-pub struct RequireBearerLayer {
-    gate: Arc<BearerGate>,
-}
-
-impl<S, B> Transform<S, ServiceRequest> for RequireBearerLayer
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = actix_web::Error;
-    type Transform = RequireBearerService<S>;
-    type InitError = ();
-    type Future = Ready<Result<Self::Transform, ()>>;
-
-    fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(RequireBearerService {
-            inner: Rc::new(inner),
-            gate: Arc::clone(&self.gate),
-        }))
-    }
-}
-
-/// The service that [`RequireBearerLayer`] makes.
-#[derive(Debug)]
-pub struct RequireBearerService<S> {
-    inner: Rc<S>,
-    gate: Arc<BearerGate>,
-}
-
-impl<S, B> Service<ServiceRequest> for RequireBearerService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = actix_web::Error;
-    type Future = LocalFuture<Result<Self::Response, actix_web::Error>>;
-
-    forward_ready!(inner);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        let inner = Rc::clone(&self.inner);
-        let gate = Arc::clone(&self.gate);
-        let context = context(request.request());
-        Box::pin(async move {
-            match check(&gate, context).await {
-                Ok(()) => Ok(inner.call(request).await?.map_into_left_body()),
-                Err(error) => Ok(request.error_response(error).map_into_right_body()),
-            }
-        })
-    }
-}
-
-async fn check(
-    gate: &BearerGate,
-    context: Result<BearerContext, BearerRejection>,
-) -> Result<(), BearerRejection> {
-    let context = context?;
+pub(crate) async fn check(gate: &BearerGate, request: &HttpRequest) -> Result<(), BearerRejection> {
+    let context = context(request)?;
     let token = context.token().await?;
     gate.check(&token, context.0.server.now())
         .map_err(|error| context.reject(error))

@@ -11,13 +11,14 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::error::InternalError;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
+use auth_core::bearer::BearerGate;
 use auth_core::gate::Gate;
-use auth_core::request::RequestHead;
+use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
 
-use crate::LocalFuture;
 use crate::response::{self, AuthError, ErrorPage, NO_STORE};
 use crate::session::{AuthContext, Carrier};
+use crate::{LocalFuture, bearer};
 
 /// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
 ///
@@ -237,13 +238,26 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// wrapped around an `App`, it protects the default service too.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
-    RequireLayer { gate: Arc::new(gate) }
+    RequireLayer::of(Rule::Session(gate))
 }
 
-/// The layer that [`require`] makes.
+/// The layer that [`require`] and [`require_bearer`](crate::require_bearer) make.
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
-    gate: Arc<Gate>,
+    rule: Arc<Rule>,
+}
+
+/// Who gets through.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    Session(Gate),
+    Token(BearerGate),
+}
+
+impl RequireLayer {
+    pub(crate) fn of(rule: Rule) -> Self {
+        Self { rule: Arc::new(rule) }
+    }
 }
 
 impl<S, B> Transform<S, ServiceRequest> for RequireLayer
@@ -260,7 +274,7 @@ where
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(RequireService {
             inner: Rc::new(inner),
-            gate: Arc::clone(&self.gate),
+            rule: Arc::clone(&self.rule),
         }))
     }
 }
@@ -269,7 +283,7 @@ where
 #[derive(Debug)]
 pub struct RequireService<S> {
     inner: Rc<S>,
-    gate: Arc<Gate>,
+    rule: Arc<Rule>,
 }
 
 impl<S, B> Service<ServiceRequest> for RequireService<S>
@@ -285,10 +299,9 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let inner = Rc::clone(&self.inner);
-        let gate = Arc::clone(&self.gate);
-        let context = request.extensions().get::<AuthContext>().cloned();
+        let rule = Arc::clone(&self.rule);
         Box::pin(async move {
-            match check(&gate, context).await {
+            match rule.check(request.request()).await {
                 Ok(()) => Ok(inner.call(request).await?.map_into_left_body()),
                 Err(error) => Ok(request.error_response(error).map_into_right_body()),
             }
@@ -296,7 +309,17 @@ where
     }
 }
 
-async fn check(gate: &Gate, context: Option<AuthContext>) -> Result<(), AuthError> {
+impl Rule {
+    async fn check(&self, request: &HttpRequest) -> Result<(), actix_web::Error> {
+        match self {
+            Self::Session(gate) => Ok(check(gate, request).await?),
+            Self::Token(gate) => Ok(bearer::check(gate, request).await?),
+        }
+    }
+}
+
+async fn check(gate: &Gate, request: &HttpRequest) -> Result<(), AuthError> {
+    let context = request.extensions().get::<AuthContext>().cloned();
     let context = context.ok_or_else(AuthError::layer_missing)?;
     let session = context.session().await;
     gate.check(session.as_ref().map_err(Error::clone), context.auth().now())
@@ -328,7 +351,7 @@ impl RequestHead for Head<'_> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            each(&String::from_utf8_lossy(value.as_bytes()));
+            each(&header_text(value.as_bytes()));
         }
     }
 }

@@ -11,14 +11,14 @@ use std::task::{Context, Poll, ready};
 use auth_core::bearer::{BearerError, BearerGate, BearerRequest, ResourceServer, Verified};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tokio::sync::OnceCell;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::middleware::Head;
+use crate::middleware::{Head, RequireLayer, Rule};
 use crate::response::response;
 
 /// Lets handlers and gates inside of it ask for the request's access token. It needs no session layer, and stands beside
@@ -284,64 +284,12 @@ impl IntoResponse for BearerRejection {
 ///
 /// [`bearer_layer`] has to be outside of it. What is said of [`require`](crate::require) and paths holds here too.
 #[must_use]
-pub fn require_bearer(gate: BearerGate) -> RequireBearerLayer {
-    RequireBearerLayer { gate: Arc::new(gate) }
+pub fn require_bearer(gate: BearerGate) -> RequireLayer {
+    RequireLayer::of(Rule::Token(gate))
 }
 
-/// The layer that [`require_bearer`] makes.
-#[derive(Clone, Debug)]
-pub struct RequireBearerLayer {
-    gate: Arc<BearerGate>,
-}
-
-impl<S> Layer<S> for RequireBearerLayer {
-    type Service = RequireBearerService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        RequireBearerService {
-            inner,
-            gate: Arc::clone(&self.gate),
-        }
-    }
-}
-
-/// The service that [`RequireBearerLayer`] makes.
-#[derive(Clone, Debug)]
-pub struct RequireBearerService<S> {
-    inner: S,
-    gate: Arc<BearerGate>,
-}
-
-impl<S, B> Service<Request<B>> for RequireBearerService<S>
-where
-    S: Service<Request<B>, Response = Response> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
-{
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The instance that was polled ready serves this request; its clone waits for the next.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let gate = Arc::clone(&self.gate);
-        Box::pin(async move {
-            match check(&gate, request.extensions().get()).await {
-                Ok(()) => inner.call(request).await,
-                Err(rejection) => Ok(rejection.into_response()),
-            }
-        })
-    }
-}
-
-async fn check(gate: &BearerGate, found: Option<&BearerContext>) -> Result<(), BearerRejection> {
-    let context = context(found)?;
+pub(crate) async fn check(gate: &BearerGate, extensions: &Extensions) -> Result<(), BearerRejection> {
+    let context = context(extensions.get())?;
     let token = context.token().await?;
     gate.check(&token, context.0.server.now())
         .map_err(|error| context.reject(error))

@@ -67,8 +67,8 @@ pub use auth_core::{
 #[cfg(feature = "tower-sessions")]
 pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};
 pub use bearer::{
-    BearerFuture, BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, RequireBearerLayer,
-    RequireBearerService, bearer_layer, require_bearer,
+    BearerFuture, BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, bearer_layer,
+    require_bearer,
 };
 pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, ResponseFuture, require};

@@ -7,17 +7,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use auth_core::bearer::BearerGate;
 use auth_core::gate::Gate;
-use auth_core::request::RequestHead;
+use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, Uri, header};
+use axum::http::{Extensions, HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::bearer::{self, BearerRejection};
 use crate::response::{self, AuthError, ErrorPage};
 use crate::session::{AuthContext, Carrier};
 
@@ -251,13 +253,26 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 /// protected too, with `layer` instead of `route_layer`.
 #[must_use]
 pub fn require(gate: Gate) -> RequireLayer {
-    RequireLayer { gate: Arc::new(gate) }
+    RequireLayer::of(Rule::Session(gate))
 }
 
-/// The layer that [`require`] makes.
+/// The layer that [`require`] and [`require_bearer`](crate::require_bearer) make.
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
-    gate: Arc<Gate>,
+    rule: Arc<Rule>,
+}
+
+/// Who gets through.
+#[derive(Debug)]
+pub(crate) enum Rule {
+    Session(Gate),
+    Token(BearerGate),
+}
+
+impl RequireLayer {
+    pub(crate) fn of(rule: Rule) -> Self {
+        Self { rule: Arc::new(rule) }
+    }
 }
 
 impl<S> Layer<S> for RequireLayer {
@@ -266,7 +281,7 @@ impl<S> Layer<S> for RequireLayer {
     fn layer(&self, inner: S) -> Self::Service {
         RequireService {
             inner,
-            gate: Arc::clone(&self.gate),
+            rule: Arc::clone(&self.rule),
         }
     }
 }
@@ -275,7 +290,7 @@ impl<S> Layer<S> for RequireLayer {
 #[derive(Clone, Debug)]
 pub struct RequireService<S> {
     inner: S,
-    gate: Arc<Gate>,
+    rule: Arc<Rule>,
 }
 
 impl<S, B> Service<Request<B>> for RequireService<S>
@@ -296,17 +311,31 @@ where
         // The instance that was polled ready serves this request; its clone waits for the next.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let gate = Arc::clone(&self.gate);
+        let rule = Arc::clone(&self.rule);
         Box::pin(async move {
-            match check(&gate, request.extensions().get()).await {
-                Ok(()) => inner.call(request).await,
-                Err(error) => Ok(error.into_response()),
+            match rule.refusal(request.extensions()).await {
+                None => inner.call(request).await,
+                Some(refusal) => Ok(refusal),
             }
         })
     }
 }
 
-async fn check(gate: &Gate, context: Option<&AuthContext>) -> Result<(), AuthError> {
+impl Rule {
+    /// The answer to a request that does not get through.
+    async fn refusal(&self, extensions: &Extensions) -> Option<Response> {
+        match self {
+            Self::Session(gate) => check(gate, extensions).await.err().map(AuthError::into_response),
+            Self::Token(gate) => {
+                let outcome = bearer::check(gate, extensions).await;
+                outcome.err().map(BearerRejection::into_response)
+            }
+        }
+    }
+}
+
+async fn check(gate: &Gate, extensions: &Extensions) -> Result<(), AuthError> {
+    let context = extensions.get::<AuthContext>();
     let context = context.ok_or_else(AuthError::layer_missing)?;
     let session = context.session().await;
     gate.check(session.as_ref().map_err(Error::clone), context.auth().now())
@@ -348,7 +377,7 @@ impl<B> RequestHead for Head<'_, B> {
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
-            each(&String::from_utf8_lossy(value.as_bytes()));
+            each(&header_text(value.as_bytes()));
         }
     }
 }

@@ -88,7 +88,7 @@ const MACHINE_TOKENS: usize = 1_000;
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
 const MAX_LOGIN_HINT: usize = 1024;
 /// How often expired sessions are swept out of the store.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's use is written down at most this many times per idle period.
 const TOUCHES_PER_IDLE_PERIOD: u32 = 32;
 

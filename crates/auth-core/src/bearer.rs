@@ -53,7 +53,7 @@ pub(crate) use jwt::{Candidate, Expected, TokenTypes};
 pub(crate) use keys::{GivenKeys, TrustedIssuer};
 
 use authorization::{Presented, Scheme};
-use cache::{Entry, Name, TokenCache};
+use cache::{Entry, Sought, TokenCache, UsedKeys};
 use dpop::Dpop;
 use introspection::Introspection;
 use token::Facts;
@@ -62,7 +62,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::jose::Algorithm;
 use crate::metadata::KEYS_FRESH;
 use crate::request::RequestHead;
-use crate::secret::{AccessToken, sha256};
+use crate::secret::AccessToken;
 
 /// Checks the access tokens of requests. Cheap to clone; all clones are one, and share what they have found out.
 ///
@@ -157,10 +157,16 @@ impl ResourceServer {
     pub async fn check(&self, request: &BearerRequest) -> Result<Verified, BearerError> {
         let presented = request.presented.as_ref().map_err(BearerError::clone)?;
         let now = self.now();
-        let name = sha256(&[presented.token.expose().as_bytes()]);
-        let facts = match self.remembered(&name, now) {
+        let token = &presented.token;
+        let way = self.0.way(token);
+        let sought = match way {
+            Way::Signature => Sought::signed(token.expose()),
+            Way::Introspection(_) => Sought::opaque(token.expose()),
+        };
+        let facts = match self.remembered(&sought, now) {
             Some(outcome) => outcome?,
-            None => self.0.look_at(&presented.token, name, now).await?,
+            // Boxed, for it is large and most requests do without: adapters box a request's whole future.
+            None => Box::pin(self.0.look_at(token, way, &sought, now)).await?,
         };
         let next_nonce = self.0.check_binding(&facts, presented, request, now).await?;
         Ok(Verified {
@@ -172,36 +178,41 @@ impl ResourceServer {
         })
     }
 
-    fn remembered(&self, name: &Name, now: Timestamp) -> Option<Result<Arc<Facts>, BearerError>> {
-        let entry = self.0.cache.get(name, now)?;
-        if let Some((issuer, keys)) = &entry.keys {
-            let present = self.0.issuers.get(*issuer)?.keys.at_hand()?;
-            if !Arc::ptr_eq(keys, &present) {
-                return None;
-            }
-        }
-        Some(entry.outcome.map_err(BearerError::from))
+    fn remembered(&self, sought: &Sought<'_>, now: Timestamp) -> Option<Result<Arc<Facts>, BearerError>> {
+        let outcome = self.0.cache.get(sought, now, |used| {
+            let issuer = self.0.issuers.get(used.issuer);
+            issuer.is_some_and(|issuer| issuer.keys.are(&used.keys))
+        })?;
+        Some(outcome.map_err(BearerError::from))
     }
 }
 
 impl Inner {
+    fn way(&self, token: &AccessToken) -> Way<'_> {
+        match &self.introspection {
+            // Of a provider without keys every token is looked up, whatever it looks like.
+            Some(introspection) if self.issuers.is_empty() || !is_jwt(token) => {
+                Way::Introspection(introspection)
+            }
+            _ => Way::Signature,
+        }
+    }
+
     /// Finds out what a token is that was not seen lately.
     async fn look_at(
         &self,
         token: &AccessToken,
-        name: Name,
+        way: Way<'_>,
+        sought: &Sought<'_>,
         now: Timestamp,
     ) -> Result<Arc<Facts>, BearerError> {
-        match &self.introspection {
-            // Of a provider without keys every token is looked up, whatever it looks like.
-            Some(introspection) if self.issuers.is_empty() || !is_jwt(token) => {
-                let entry = introspection
-                    .ask(token, name, &self.audiences, self.tolerance, now)
-                    .await?;
-                entry.outcome.map_err(BearerError::from)
+        match way {
+            Way::Signature => self.verify_jwt(token, sought, now).await,
+            Way::Introspection(introspection) => {
+                introspection
+                    .ask(token, sought, &self.audiences, self.tolerance, now)
+                    .await
             }
-            _ if self.issuers.is_empty() => Err(InvalidToken::NoMeans.into()),
-            _ => self.verify_jwt(token, name, now).await,
         }
     }
 
@@ -209,9 +220,12 @@ impl Inner {
     async fn verify_jwt(
         &self,
         token: &AccessToken,
-        name: Name,
+        sought: &Sought<'_>,
         now: Timestamp,
     ) -> Result<Arc<Facts>, BearerError> {
+        if self.issuers.is_empty() {
+            return Err(InvalidToken::NoMeans.into());
+        }
         let candidate = Candidate::parse(token.expose(), self.types)?;
         // Step 3, before anything is fetched: who is not on the list is asked for nothing.
         let claimed = candidate.claimed_issuer();
@@ -233,14 +247,12 @@ impl Inner {
             .expires_at
             .map_or(now, |end| end.plus(self.tolerance))
             .min(now.plus(KEYS_FRESH));
-        self.cache.insert(
-            name,
-            Entry {
-                outcome: Ok(Arc::clone(&facts)),
-                until,
-                keys: Some((index, keys)),
-            },
-        );
+        let entry = Entry {
+            outcome: Ok(Arc::clone(&facts)),
+            until,
+            keys: Some(UsedKeys { issuer: index, keys }),
+        };
+        self.cache.insert(sought, entry);
         Ok(facts)
     }
 
@@ -262,11 +274,19 @@ impl Inner {
                     return Err(InvalidToken::BindingUnsupported.into());
                 };
                 let token = presented.token.expose();
-                let accepted = dpop.accept(proof, token, key, self.tolerance, now).await?;
+                // Boxed, as above.
+                let accepted = Box::pin(dpop.accept(proof, token, key, self.tolerance, now)).await?;
                 Ok(accepted.next_nonce)
             }
         }
     }
+}
+
+/// How a token is found to be good.
+#[derive(Clone, Copy)]
+enum Way<'s> {
+    Signature,
+    Introspection(&'s Introspection),
 }
 
 /// Whether a token has the form of a signed JWT. An encrypted one is for nobody here to read, and may be looked up.

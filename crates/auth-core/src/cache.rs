@@ -99,6 +99,15 @@ impl<T: Send + Sync + 'static> Cache<T> {
         self.lock().value.as_ref().map(|(value, _)| Arc::clone(value))
     }
 
+    /// Whether the value is this one.
+    pub(crate) fn holds(&self, value: &Arc<T>) -> bool {
+        let state = self.lock();
+        state
+            .value
+            .as_ref()
+            .is_some_and(|(held, _)| Arc::ptr_eq(held, value))
+    }
+
     /// Fetches the value again, at most once in `interval`. Joins a fetch under way. When it is too soon, there is what
     /// the last such fetch came to if it failed, and else `None`: the value is as new as it can be.
     pub(crate) fn again<F>(

@@ -22,7 +22,7 @@ pub(crate) mod testing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use algorithm::ALGORITHMS;
 pub use algorithm::{Algorithm, UnsupportedAlgorithm};
-pub(crate) use claims::{ObjectError, audience, instant, parse_object};
+pub(crate) use claims::{ObjectError, audience, instant, is_media_type, parse_object};
 pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub use jws::JwsError;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use openidconnect::core::{
     CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
     CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
@@ -203,14 +204,15 @@ impl Provider {
 
     /// The provider's metadata. A failure is remembered for a second.
     pub(crate) async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, ProviderError> {
-        let (issuer, http, overrides) = match &self.config {
+        let issuer = match &self.config {
             ProviderConfig::Endpoints { authorization, token } => {
                 return Ok(Arc::new(self.given_metadata(authorization, token)));
             }
-            ProviderConfig::Discovery(issuer) => (issuer.clone(), self.http.clone(), self.overrides.clone()),
+            ProviderConfig::Discovery(issuer) => issuer,
         };
         self.metadata
-            .get(now, &self.runtime, move || {
+            .get(now, &self.runtime, || {
+                let (issuer, http, overrides) = (issuer.clone(), self.http.clone(), self.overrides.clone());
                 Box::pin(async move { discover(&http, &issuer, overrides).await })
             })
             .await
@@ -232,17 +234,19 @@ impl Provider {
         metadata: &Metadata,
         now: Timestamp,
     ) -> Result<Arc<KeySet>, ProviderError> {
-        let (http, uri) = (self.http.clone(), metadata.jwks_uri.clone());
         self.keys
-            .get(now, &self.runtime, move || {
-                Box::pin(async move { fetch_keys(&http, uri).await })
-            })
+            .get(now, &self.runtime, || self.fetch_keys(metadata))
             .await
     }
 
     /// The keys that are at hand, without asking the provider.
     pub(crate) fn keys_at_hand(&self) -> Option<Arc<KeySet>> {
         self.keys.at_hand()
+    }
+
+    /// Whether these are the keys that are at hand. The provider is not asked.
+    pub(crate) fn keys_are(&self, keys: &Arc<KeySet>) -> bool {
+        self.keys.holds(keys)
     }
 
     /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds, not
@@ -252,13 +256,15 @@ impl Provider {
         metadata: &Metadata,
         now: Timestamp,
     ) -> Option<Result<Arc<KeySet>, ProviderError>> {
-        let (http, uri) = (self.http.clone(), metadata.jwks_uri.clone());
-        let fetch = self
-            .keys
-            .again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, move || {
-                Box::pin(async move { fetch_keys(&http, uri).await })
-            })?;
+        let fetch = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
+            self.fetch_keys(metadata)
+        })?;
         Some(fetch.await)
+    }
+
+    fn fetch_keys(&self, metadata: &Metadata) -> BoxFuture<'static, Result<KeySet, ProviderError>> {
+        let (http, uri) = (self.http.clone(), metadata.jwks_uri.clone());
+        Box::pin(async move { fetch_keys(&http, uri).await })
     }
 
     pub(crate) fn given_metadata(&self, authorization: &Url, token: &Url) -> Metadata {

@@ -1,5 +1,6 @@
 //! What the core needs to know of an incoming request, whatever framework brought it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -57,6 +58,16 @@ pub trait RequestHead {
         Self: Sized,
     {
         self.header_is(name, |_| true)
+    }
+}
+
+/// A header's value as [`RequestHead::header_values`] gives it: bytes that are not UTF-8 become U+FFFD.
+#[must_use]
+pub fn header_text(value: &[u8]) -> Cow<'_, str> {
+    // The lossy reading goes from byte to byte, and nearly every value is ASCII.
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(value),
     }
 }
 

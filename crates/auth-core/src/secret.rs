@@ -16,8 +16,22 @@ use crate::store::SessionKey;
 macro_rules! secret_text {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+        #[derive(Clone, PartialEq, Eq)]
         pub struct $name(String);
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                wipe(&mut self.0);
+            }
+        }
+
+        impl Zeroize for $name {
+            fn zeroize(&mut self) {
+                wipe(&mut self.0);
+            }
+        }
+
+        impl ZeroizeOnDrop for $name {}
 
         impl $name {
             /// Wraps the text.
@@ -55,6 +69,23 @@ secret_text! {
     CodeVerifier;
     /// A token of any kind, as token exchange has them (RFC 8693 §1).
     SecurityToken;
+}
+
+/// Overwrites a secret and leaves it empty.
+///
+/// `zeroize` does the same to a `String` byte by byte, which shows where each request brings a token of a kilobyte.
+fn wipe(text: &mut String) {
+    let zeros = overwritten(std::mem::take(text));
+    // Else the compiler would leave out what nobody reads.
+    zeroize::optimization_barrier(zeros.as_slice());
+}
+
+/// The same memory, zeros up to the end of what it has room for.
+fn overwritten(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    bytes.resize(bytes.capacity(), 0);
+    bytes.fill(0);
+    bytes
 }
 
 /// Serializes secrets, for [`crate::seal`] only: what comes out must go straight under encryption.
@@ -183,6 +214,21 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_overwritten_where_it_lies_and_behind_its_end() {
+        let mut text = String::with_capacity(64);
+        text.push_str("s3cret of a longer time");
+        text.truncate(6);
+        let (place, capacity) = (text.as_ptr(), text.capacity());
+        let zeros = overwritten(text);
+        assert_eq!((zeros.as_ptr(), zeros.len()), (place, capacity));
+        assert!(zeros.iter().all(|byte| *byte == 0));
+
+        let mut token = AccessToken::new("s3cret");
+        token.zeroize();
+        assert_eq!(token.expose(), "");
+    }
 
     #[test]
     fn debug_shows_no_secret() {

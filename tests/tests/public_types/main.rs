@@ -79,14 +79,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
     (
         "settings and rules that the application's author wrote into its code",
         &[
-            "auth_actix::RequireBearerLayer",
-            "auth_actix::RequireBearerService",
             "auth_actix::RequireLayer",
             "auth_actix::RequireService",
             "auth_axum::RequireLayer",
             "auth_axum::RequireService",
-            "auth_axum::RequireBearerLayer",
-            "auth_axum::RequireBearerService",
             "auth_core::BaseUrl",
             "auth_core::ClientCredentials",
             "auth_core::BearerGate",

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::cache::TokenCache;
-use super::dpop::{Dpop, Generations, Memory};
+use super::dpop::{self, Dpop, Generations, Memory};
 use super::introspection::{AudienceRule, Introspection, Source};
 use super::jwt::TokenTypes;
 use super::keys::{GivenKeys, Keys, TrustedIssuer};
@@ -23,6 +23,7 @@ use crate::jose::{Algorithm, SigningKey, SigningKeyError};
 use crate::metadata::Provider;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
+use crate::store::SessionStore;
 use crate::token::Registration;
 use crate::types::{Issuer, secure_url};
 
@@ -60,6 +61,7 @@ pub struct ResourceServerBuilder {
     introspection_kept: Duration,
     audience_rule: AudienceRule,
     dpop: Option<String>,
+    dpop_store: Option<Arc<dyn SessionStore>>,
     nonces: bool,
     keys: Option<SecretKeys>,
     realm: Option<String>,
@@ -148,6 +150,7 @@ impl Default for ResourceServerBuilder {
             introspection_kept: Duration::from_secs(60),
             audience_rule: AudienceRule::WherePresent,
             dpop: None,
+            dpop_store: None,
             nonces: false,
             keys: None,
             realm: None,
@@ -228,6 +231,9 @@ impl ResourceServerBuilder {
     }
 
     /// Looks up tokens that are no signed JWTs at this introspection endpoint (RFC 7662); without any issuer, all tokens.
+    ///
+    /// The endpoint is that of the first issuer that is trusted here (of the [`Auth`]'s, where there is one): an answer that names
+    /// another one in `iss` is not believed.
     pub fn introspection(mut self, url: impl Into<String>, client: IntrospectionClient) -> Self {
         self.introspection = Asked::Given(url.into(), client);
         self
@@ -259,6 +265,14 @@ impl ResourceServerBuilder {
     /// `Host` is not looked at. Without it, bound tokens are refused, for nobody could check them.
     pub fn dpop(mut self, public_url: impl Into<String>) -> Self {
         self.dpop = Some(public_url.into());
+        self
+    }
+
+    /// Remembers proofs in this store, so that each is good once on all the instances that share it (RFC 9449 §11.1). Default: in
+    /// that of the [`Auth`]; without one, each process remembers those that it has seen itself, some 1,100 in a second at the
+    /// most.
+    pub fn dpop_store(mut self, store: impl SessionStore) -> Self {
+        self.dpop_store = Some(Arc::new(store));
         self
     }
 
@@ -357,7 +371,7 @@ impl ResourceServerBuilder {
         let issuers = self.trusted(&http, &runtime)?;
         let cache = Arc::new(TokenCache::default());
         let introspection = self.look_up(&issuers, &http, &runtime, &cache)?;
-        let dpop = self.dpop_settings()?;
+        let dpop = self.dpop_settings(&runtime)?;
         Ok(ResourceServer(Arc::new(Inner {
             issuers,
             audiences: self.audiences,
@@ -379,17 +393,7 @@ impl ResourceServerBuilder {
 
     fn trusted(&self, http: &ProviderHttp, runtime: &Handle) -> Result<Vec<Arc<TrustedIssuer>>, ConfigError> {
         let mut issuers: Vec<Arc<TrustedIssuer>> = Vec::new();
-        if let Some(auth) = &self.auth {
-            let core = auth.core();
-            if core.provider.is_openid() {
-                issuers.push(Arc::new(TrustedIssuer {
-                    issuer: auth.issuer(),
-                    keys: Keys::OfAuth(Arc::clone(core)),
-                }));
-            } else if let PlainIdentity::AccessToken { issuer, .. } = &core.config.plain_identity {
-                issuers.push(Arc::clone(issuer));
-            }
-        }
+        issuers.extend(self.auth.as_ref().and_then(issuer_of_auth));
         for (text, jwks_url) in &self.issuers {
             let issuer = issuer("issuer", text)?;
             if issuers.iter().any(|known| known.issuer == issuer) {
@@ -422,7 +426,10 @@ impl ResourceServerBuilder {
     ) -> Result<Option<Introspection>, ConfigError> {
         let (source, name) = match (&self.introspection, &self.auth) {
             (Asked::Nobody, _) => return Ok(None),
-            (Asked::OfAuth, Some(auth)) => (Source::OfAuth(Arc::clone(auth.core())), auth.issuer()),
+            (Asked::OfAuth, Some(auth)) => {
+                let name = issuer_of_auth(auth).map_or_else(|| auth.issuer(), |own| own.issuer.clone());
+                (Source::OfAuth(Arc::clone(auth.core())), name)
+            }
             (Asked::OfAuth, None) => {
                 return Err(ConfigError::new(
                     "introspection_of_provider",
@@ -474,15 +481,15 @@ impl ResourceServerBuilder {
         }))
     }
 
-    fn dpop_settings(&self) -> Result<Option<Dpop>, ConfigError> {
+    fn dpop_settings(&self, runtime: &Handle) -> Result<Option<Dpop>, ConfigError> {
         let Some(text) = &self.dpop else {
-            return if self.nonces {
-                Err(ConfigError::new(
-                    "dpop_nonces",
-                    "go with `dpop`: name the public URL",
-                ))
-            } else {
-                Ok(None)
+            let needless = [
+                (self.nonces, "dpop_nonces"),
+                (self.dpop_store.is_some(), "dpop_store"),
+            ];
+            return match needless.into_iter().find(|(is_set, _)| *is_set) {
+                Some((_, name)) => Err(ConfigError::new(name, "goes with `dpop`: name the public URL")),
+                None => Ok(None),
             };
         };
         // Not `secure_url`: an app may be served over http to a proxy of its own network, and say so.
@@ -496,14 +503,33 @@ impl ResourceServerBuilder {
                     "must be the public URL of this server, https://api.example",
                 )
             })?;
-        let memory = match &self.auth {
-            Some(auth) => Memory::Store(Arc::clone(auth.core())),
-            None => Memory::Process(Mutex::new(Generations::default())),
+        let memory = match (&self.dpop_store, &self.auth) {
+            (Some(store), _) => {
+                runtime.spawn(dpop::sweep(Arc::downgrade(store), self.clock.clone()));
+                Memory::Store(Arc::clone(store))
+            }
+            (None, Some(auth)) => Memory::Store(Arc::clone(&auth.core().store)),
+            (None, None) => Memory::Process(Mutex::new(Generations::default())),
         };
         let nonces = self
             .nonces
             .then(|| self.keys.clone().unwrap_or_else(SecretKeys::random));
         Ok(Some(Dpop::new(&base, memory, nonces)))
+    }
+}
+
+/// The provider of an [`Auth`], where it is one whose tokens can be verified.
+fn issuer_of_auth(auth: &Auth) -> Option<Arc<TrustedIssuer>> {
+    let core = auth.core();
+    if core.provider.is_openid() {
+        return Some(Arc::new(TrustedIssuer {
+            issuer: auth.issuer(),
+            keys: Keys::OfAuth(Arc::clone(core)),
+        }));
+    }
+    match &core.config.plain_identity {
+        PlainIdentity::AccessToken { issuer, .. } => Some(Arc::clone(issuer)),
+        _ => None,
     }
 }
 

@@ -1,62 +1,194 @@
-//! Tokens that were checked lately: a hash of the token, and what came of it.
+//! Tokens that were checked lately: a hash by which they are found, and what came of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
 
 use super::error::InvalidToken;
 use super::token::Facts;
 use crate::clock::Timestamp;
 use crate::jose::KeySet;
+use crate::secret::sha256;
 
-/// Half of how many tokens are kept.
-const GENERATION: usize = 8_192;
+/// Each has a lock of its own, so that requests seldom wait for each other.
+const SHARDS: usize = 16;
+/// Half of how many tokens a shard keeps.
+const ENTRIES: usize = 512;
+/// Half of how many bytes a shard keeps.
+const BYTES: usize = 2 * 1024 * 1024;
 
-/// The SHA-256 hash of a token.
+/// The SHA-256 hash of a token, or of its signature.
 pub(super) type Name = [u8; 32];
 
-/// What is kept of a token. The token itself is not.
-#[derive(Clone)]
+/// A token that is looked for.
+///
+/// No token is kept, only what it can be recognized by. Of a JWT that is a hash of its signature, and header and claims as
+/// they are: the claims are kept anyway, and without the signature nobody can use them. A request's token is long and its
+/// signature is not, so this costs a fraction of hashing it all. Header and claims are compared without regard to time: how
+/// far they agree shows only to who has the signature, and so the token.
+pub(super) struct Sought<'t> {
+    name: Name,
+    /// What is compared as it is.
+    rest: &'t str,
+}
+
+impl<'t> Sought<'t> {
+    /// A token whose signature decides on it: everything before the last dot is signed.
+    pub(super) fn signed(token: &'t str) -> Self {
+        let (rest, signature) = token.rsplit_once('.').unwrap_or(("", token));
+        Self {
+            name: sha256(&[signature.as_bytes()]),
+            rest,
+        }
+    }
+
+    /// A token that is a secret as a whole.
+    pub(super) fn opaque(token: &'t str) -> Self {
+        Self {
+            name: sha256(&[token.as_bytes()]),
+            rest: "",
+        }
+    }
+
+    pub(super) fn name(&self) -> Name {
+        self.name
+    }
+}
+
+/// What came of a token.
 pub(super) struct Entry {
     pub(super) outcome: Result<Arc<Facts>, InvalidToken>,
     pub(super) until: Timestamp,
-    /// Whose keys verified it, and which ones: once the issuer publishes others, it is checked anew.
-    pub(super) keys: Option<(usize, Arc<KeySet>)>,
+    pub(super) keys: Option<UsedKeys>,
 }
 
-/// Bounded: the tokens that were not asked for since the last full generation go.
+/// Whose keys verified a token, and which ones: once the issuer publishes others, it is checked anew.
+pub(super) struct UsedKeys {
+    /// The issuer's place among those that are trusted.
+    pub(super) issuer: usize,
+    pub(super) keys: Arc<KeySet>,
+}
+
+struct Kept {
+    entry: Entry,
+    /// See [`Sought`].
+    rest: Box<str>,
+    /// About how many bytes of memory it takes.
+    size: usize,
+}
+
+/// About how many bytes of memory they take.
+fn size_of_facts(facts: &Facts) -> usize {
+    let members = facts.claims.iter();
+    // Issuer, subject, audience and scopes are there a second time, as what they mean.
+    mem::size_of::<Facts>()
+        + 2 * members
+            .map(|(name, value)| size_of_member(name, value))
+            .sum::<usize>()
+}
+
+fn size_of_member(name: &str, value: &Value) -> usize {
+    mem::size_of::<String>() + name.len() + size_of_value(value)
+}
+
+fn size_of_value(value: &Value) -> usize {
+    let beyond = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size_of_value).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| size_of_member(name, value))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    mem::size_of::<Value>() + beyond
+}
+
+/// Bounded in entries and in bytes: the tokens that were not asked for since the last full generation go.
 #[derive(Default)]
-pub(super) struct TokenCache(Mutex<Generations>);
+pub(super) struct TokenCache([Mutex<Shard>; SHARDS]);
 
 #[derive(Default)]
-struct Generations {
-    present: HashMap<Name, Entry>,
-    past: HashMap<Name, Entry>,
+struct Shard {
+    present: Generation,
+    past: Generation,
+}
+
+#[derive(Default)]
+struct Generation {
+    entries: HashMap<Name, Kept>,
+    bytes: usize,
 }
 
 impl TokenCache {
-    /// What is known of the token, if it still holds.
-    pub(super) fn get(&self, name: &Name, now: Timestamp) -> Option<Entry> {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = generations.present.get(name) {
-            return Some(entry.clone()).filter(|entry| now < entry.until);
+    /// What came of the token, if that still holds and its issuer's keys are those by which it was found.
+    pub(super) fn get(
+        &self,
+        sought: &Sought<'_>,
+        now: Timestamp,
+        is_current: impl FnOnce(&UsedKeys) -> bool,
+    ) -> Option<Result<Arc<Facts>, InvalidToken>> {
+        let outcome = |kept: &Kept| {
+            let holds = *kept.rest == *sought.rest
+                && now < kept.entry.until
+                && kept.entry.keys.as_ref().is_none_or(is_current);
+            holds.then(|| kept.entry.outcome.clone())
+        };
+        let mut shard = self.shard(&sought.name);
+        if let Some(kept) = shard.present.entries.get(&sought.name) {
+            return outcome(kept);
         }
-        let entry = generations.past.remove(name).filter(|entry| now < entry.until)?;
-        generations.insert(*name, entry.clone());
-        Some(entry)
+        let kept = shard.past.take(&sought.name)?;
+        let outcome = outcome(&kept)?;
+        let gone = shard.insert(sought.name, kept);
+        // There are many in it: nobody has to wait while they are freed.
+        drop(shard);
+        drop(gone);
+        Some(outcome)
     }
 
-    pub(super) fn insert(&self, name: Name, entry: Entry) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        generations.insert(name, entry);
+    pub(super) fn insert(&self, sought: &Sought<'_>, entry: Entry) {
+        let facts = entry.outcome.as_ref().map_or(0, |facts| size_of_facts(facts));
+        let kept = Kept {
+            entry,
+            rest: sought.rest.into(),
+            size: mem::size_of::<(Name, Kept)>() + sought.rest.len() + facts,
+        };
+        let gone = self.shard(&sought.name).insert(sought.name, kept);
+        drop(gone);
+    }
+
+    fn shard(&self, name: &Name) -> MutexGuard<'_, Shard> {
+        let shard = &self.0[usize::from(name[0]) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn insert(&mut self, name: Name, entry: Entry) {
-        if self.present.len() >= GENERATION && !self.present.contains_key(&name) {
-            self.past = std::mem::take(&mut self.present);
+impl Shard {
+    /// Gives what had to make room.
+    fn insert(&mut self, name: Name, kept: Kept) -> Option<Generation> {
+        self.present.take(&name);
+        if kept.size > BYTES {
+            return None;
         }
-        self.present.insert(name, entry);
+        let is_full = self.present.entries.len() >= ENTRIES || self.present.bytes + kept.size > BYTES;
+        let gone = is_full.then(|| {
+            let full = mem::take(&mut self.present);
+            mem::replace(&mut self.past, full)
+        });
+        self.present.bytes += kept.size;
+        self.present.entries.insert(name, kept);
+        gone
+    }
+}
+
+impl Generation {
+    fn take(&mut self, name: &Name) -> Option<Kept> {
+        let kept = self.entries.remove(name)?;
+        self.bytes -= kept.size;
+        Some(kept)
     }
 }
 
@@ -64,10 +196,11 @@ impl Generations {
 mod tests {
     use super::*;
 
-    fn name(number: usize) -> Name {
+    fn sought(number: usize) -> Sought<'static> {
         let mut name = [0; 32];
-        name[..8].copy_from_slice(&number.to_be_bytes());
-        name
+        // The same shard for all.
+        name[1..9].copy_from_slice(&number.to_be_bytes());
+        Sought { name, rest: "" }
     }
 
     fn entry(until: i64) -> Entry {
@@ -78,29 +211,123 @@ mod tests {
         }
     }
 
+    /// With a claim of so many bytes.
+    fn large(bytes: usize) -> Entry {
+        let claims = [("c".to_owned(), "x".repeat(bytes).into())];
+        let facts = Facts {
+            issuer: String::new(),
+            subject: None,
+            audience: Vec::new(),
+            expires_at: None,
+            scopes: crate::types::Scopes::default(),
+            key: None,
+            claims: claims.into_iter().collect(),
+        };
+        Entry {
+            outcome: Ok(Arc::new(facts)),
+            ..entry(100)
+        }
+    }
+
+    fn has(cache: &TokenCache, number: usize, now: Timestamp) -> bool {
+        cache.get(&sought(number), now, |_| true).is_some()
+    }
+
+    #[test]
+    fn a_signed_token_is_recognized_by_all_of_it_and_its_signature_is_not_kept() {
+        let cache = TokenCache::default();
+        let now = Timestamp::from_secs(0);
+        cache.insert(&Sought::signed("head.claims.signature"), entry(100));
+        let is_known = |token| cache.get(&Sought::signed(token), now, |_| true).is_some();
+        assert!(is_known("head.claims.signature"));
+        for other in [
+            "head.claims.Signature",
+            "head.Claims.signature",
+            "head.claims.signaturE",
+            "head.claims",
+            "headclaims.signature",
+            ".signature",
+            "signature",
+            "head.claims.",
+        ] {
+            assert!(!is_known(other), "{other}");
+        }
+        let shard = cache.shard(&Sought::signed("head.claims.signature").name);
+        let kept: Vec<_> = shard.present.entries.values().map(|kept| &*kept.rest).collect();
+        assert_eq!(kept, ["head.claims"]);
+    }
+
+    #[test]
+    fn of_an_opaque_token_nothing_is_kept_but_a_hash() {
+        let token = Sought::opaque("a.secret.token");
+        assert_eq!(token.rest, "");
+        assert_ne!(token.name(), Sought::opaque("b.secret.token").name());
+    }
+
     #[test]
     fn an_entry_is_there_until_its_end() {
         let cache = TokenCache::default();
-        cache.insert(name(1), entry(100));
-        assert!(cache.get(&name(1), Timestamp::from_millis(99_999)).is_some());
-        assert!(cache.get(&name(1), Timestamp::from_secs(100)).is_none());
-        assert!(cache.get(&name(2), Timestamp::from_secs(0)).is_none());
-        cache.insert(name(1), entry(200));
-        assert!(cache.get(&name(1), Timestamp::from_secs(100)).is_some());
+        cache.insert(&sought(1), entry(100));
+        assert!(has(&cache, 1, Timestamp::from_millis(99_999)));
+        assert!(!has(&cache, 1, Timestamp::from_secs(100)));
+        assert!(!has(&cache, 2, Timestamp::from_secs(0)));
+        cache.insert(&sought(1), entry(200));
+        assert!(has(&cache, 1, Timestamp::from_secs(100)));
+    }
+
+    #[test]
+    fn an_entry_is_there_while_the_keys_are_those_that_were_used() {
+        let cache = TokenCache::default();
+        let keys = Arc::new(KeySet::new(Vec::new()));
+        let used = UsedKeys {
+            issuer: 3,
+            keys: Arc::clone(&keys),
+        };
+        let keys_of = |used| Entry {
+            keys: Some(used),
+            ..entry(100)
+        };
+        cache.insert(&sought(1), keys_of(used));
+        let now = Timestamp::from_secs(0);
+        let is_used = |used: &UsedKeys| used.issuer == 3 && Arc::ptr_eq(&used.keys, &keys);
+        assert!(cache.get(&sought(1), now, is_used).is_some());
+        assert!(cache.get(&sought(1), now, |_| false).is_none());
     }
 
     #[test]
     fn it_holds_so_many_and_keeps_those_in_use() {
         let cache = TokenCache::default();
         let now = Timestamp::from_secs(0);
-        for number in 0..10 * GENERATION {
-            cache.insert(name(number), entry(100));
-            assert!(cache.get(&name(0), now).is_some(), "{number}");
+        for number in 0..10 * ENTRIES {
+            cache.insert(&sought(number), entry(100));
+            assert!(has(&cache, 0, now), "{number}");
         }
-        let generations = cache.0.lock().expect("no test has failed under it");
-        assert!(generations.present.len() <= GENERATION);
-        assert!(generations.past.len() <= GENERATION);
-        drop(generations);
-        assert!(cache.get(&name(1), now).is_none(), "nobody asked for it");
+        let shard = cache.shard(&sought(0).name);
+        assert!(shard.present.entries.len() <= ENTRIES);
+        assert!(shard.past.entries.len() <= ENTRIES);
+        drop(shard);
+        assert!(!has(&cache, 1, now), "nobody asked for it");
+    }
+
+    #[test]
+    fn it_holds_so_many_bytes_and_keeps_those_in_use() {
+        let cache = TokenCache::default();
+        let now = Timestamp::from_secs(0);
+        for number in 0..100 {
+            cache.insert(&sought(number), large(BYTES / 20));
+            // Again: it counts once.
+            cache.insert(&sought(number), large(BYTES / 20));
+            assert!(has(&cache, 0, now), "{number}");
+            let shard = cache.shard(&sought(0).name);
+            for generation in [&shard.present, &shard.past] {
+                let held: usize = generation.entries.values().map(|kept| kept.size).sum();
+                assert_eq!(generation.bytes, held);
+                assert!(held <= BYTES);
+            }
+        }
+        assert!(!has(&cache, 1, now), "nobody asked for it");
+        cache.insert(&sought(200), large(BYTES));
+        assert!(!has(&cache, 200, now), "nothing is as large as that");
+        assert!(has(&cache, 0, now));
     }
 }

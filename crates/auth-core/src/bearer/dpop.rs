@@ -1,7 +1,7 @@
 //! DPoP: proofs of possession of the key that a token is bound to (RFC 9449 §4.3, §7, §9).
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,12 +11,12 @@ use url::Url;
 
 use super::authorization::ProofRequest;
 use super::error::{BearerError, InvalidProof};
-use crate::auth::Core;
-use crate::clock::Timestamp;
+use crate::auth::SWEEP_INTERVAL;
+use crate::clock::{Clock, Timestamp};
 use crate::jose::{self, SelfSigned, SelfSignedError};
 use crate::seal::{Purpose, SecretKeys};
 use crate::secret::sha256;
-use crate::store::OnceKey;
+use crate::store::{OnceKey, SessionStore};
 
 /// How long after it was made a proof is accepted, besides the clock tolerance (RFC 9449 §11.1: seconds to minutes).
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
@@ -56,8 +56,7 @@ pub(crate) fn check(proof: &str, expected: &Expected<'_>, now: Timestamp) -> Res
         SelfSignedError::Signature => InvalidProof::Signature,
     })?;
     // Step 4.
-    let typ = proof.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
-    if typ.strip_prefix("application/").unwrap_or(&typ) != "dpop+jwt" {
+    if !jose::is_media_type(proof.typ.as_deref().unwrap_or_default(), "dpop+jwt") {
         return Err(InvalidProof::Malformed);
     }
     // Step 3: the claims that it has to have.
@@ -140,7 +139,7 @@ pub(crate) enum Memory {
     /// In this process.
     Process(Mutex<Generations>),
     /// In the store that all instances share.
-    Store(Arc<Core>),
+    Store(Arc<dyn SessionStore>),
 }
 
 /// What was seen lately, and what was seen before that.
@@ -230,20 +229,33 @@ impl Dpop {
                 let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
                 memory.insert(name, LIFETIME + tolerance * 2, now)?
             }
-            Memory::Store(core) => {
+            Memory::Store(store) => {
                 let until = proof
                     .made_at
                     .plus(LIFETIME + tolerance)
                     .plus(Duration::from_secs(1));
-                core.store
-                    .claim_once(&OnceKey::from_bytes(name), until, now)
-                    .await?
+                store.claim_once(&OnceKey::from_bytes(name), until, now).await?
             }
         };
         if is_new {
             Ok(())
         } else {
             Err(InvalidProof::Replayed.into())
+        }
+    }
+}
+
+/// Removes old proofs from a store that is this server's alone, for as long as there is the server. The store of an
+/// [`Auth`](crate::Auth) is swept by that.
+pub(crate) async fn sweep(store: Weak<dyn SessionStore>, clock: Clock) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        let Some(store) = store.upgrade() else { return };
+        if let Err(error) = store.sweep(clock.now()).await {
+            tracing::warn!(
+                cause = crate::error::chain(&error),
+                "old DPoP proofs could not be swept out"
+            );
         }
     }
 }

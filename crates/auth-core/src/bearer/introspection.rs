@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::cache::{Entry, Name, TokenCache};
+use super::cache::{Entry, Name, Sought, TokenCache};
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Kind, instant, is_subject, kind};
 use super::token::{Facts, bound_key, scopes};
@@ -27,7 +27,7 @@ const NEGATIVE: Duration = Duration::from_secs(5);
 /// Different tokens that are looked up at the same time. More are told to come again.
 const AT_ONCE: usize = 256;
 
-type Answered = Result<Entry, BearerError>;
+type Answered = Result<Arc<Facts>, BearerError>;
 type Flight = Shared<BoxFuture<'static, Answered>>;
 
 /// Who is asked, and as whom.
@@ -45,9 +45,9 @@ pub(super) enum Source {
 /// Looks tokens up.
 pub(super) struct Introspection {
     pub(super) source: Arc<Source>,
-    /// Whom a token may be from that says whom it is from. Empty for a provider that has no issuer identifier.
+    /// Who are trusted by name.
     pub(super) issuers: Vec<String>,
-    /// What is said of a token that does not say it.
+    /// Whose endpoint it is.
     pub(super) name: String,
     /// How long it is remembered that a token is active.
     pub(super) kept: Duration,
@@ -81,11 +81,12 @@ impl Introspection {
     pub(super) async fn ask(
         &self,
         token: &AccessToken,
-        name: Name,
+        sought: &Sought<'_>,
         audiences: &[String],
         tolerance: Duration,
         now: Timestamp,
     ) -> Answered {
+        let name = sought.name();
         let flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             match flights.get(&name) {
@@ -93,8 +94,8 @@ impl Introspection {
                 None if flights.len() >= AT_ONCE => return Err(BearerError::Busy),
                 None => {
                     // Whoever has finished meanwhile has left it here first.
-                    if let Some(entry) = self.cache.get(&name, now) {
-                        return Ok(entry);
+                    if let Some(outcome) = self.cache.get(sought, now, |_| true) {
+                        return outcome.map_err(BearerError::from);
                     }
                     let judge = Judge {
                         issuers: self.issuers.clone(),
@@ -119,17 +120,23 @@ impl Introspection {
         let cache = Arc::clone(&self.cache);
         let task = self.runtime.spawn(async move {
             let answered = AssertUnwindSafe(source.ask(&token, now)).catch_unwind().await;
-            let entry = answered
-                .unwrap_or_else(|_| Err(interrupted()))
-                .map(|members| judge.entry(members, now));
-            if let Ok(entry) = &entry {
-                cache.insert(name, entry.clone());
-            }
+            let answered = answered.unwrap_or_else(|_| Err(interrupted()));
+            let answered = answered.and_then(|members| {
+                let outcome = judge.outcome(members, now);
+                let until = judge.until(&outcome, now);
+                let entry = Entry {
+                    outcome: outcome.clone(),
+                    until,
+                    keys: None,
+                };
+                cache.insert(&Sought::opaque(token.expose()), entry);
+                Ok(outcome?)
+            });
             flights
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&name);
-            entry
+            answered
         });
         async move { task.await.unwrap_or_else(|_| Err(interrupted())) }
             .boxed()
@@ -179,29 +186,37 @@ impl Source {
 }
 
 impl Judge {
-    /// What is remembered of an answer.
-    fn entry(&self, members: Option<Map<String, Value>>, now: Timestamp) -> Entry {
-        let outcome = members
-            .ok_or(InvalidToken::Inactive)
-            .and_then(|members| self.facts(members, now));
-        let until = match &outcome {
+    /// What an answer comes to; no members say that the token is not active.
+    fn outcome(
+        &self,
+        members: Option<Map<String, Value>>,
+        now: Timestamp,
+    ) -> Result<Arc<Facts>, InvalidToken> {
+        let members = members.ok_or(InvalidToken::Inactive)?;
+        Ok(Arc::new(self.facts(members, now)?))
+    }
+
+    /// How long that is remembered.
+    fn until(&self, outcome: &Result<Arc<Facts>, InvalidToken>, now: Timestamp) -> Timestamp {
+        match outcome {
             Ok(facts) => facts.expires_at.map_or(now.plus(self.kept), |end| {
                 now.plus(self.kept).min(end.plus(self.tolerance))
             }),
             Err(_) => now.plus(NEGATIVE),
-        };
-        Entry {
-            outcome: outcome.map(Arc::new),
-            until,
-            keys: None,
         }
+    }
+
+    /// Whether the endpoint can say that a token is from this issuer. A provider speaks for itself: of several that are trusted,
+    /// none makes users of another one's. One that is not trusted by name may have any name that is not theirs.
+    fn speaks_for(&self, iss: &String) -> bool {
+        *iss == self.name || !self.issuers.contains(&self.name) && !self.issuers.contains(iss)
     }
 
     /// RFC 7662 §2.2, §4: the provider has said that it is active; what it says besides has to agree.
     fn facts(&self, members: Map<String, Value>, now: Timestamp) -> Result<Facts, InvalidToken> {
         let issuer = match members.get("iss") {
             None => self.name.clone(),
-            Some(Value::String(iss)) if self.issuers.is_empty() || self.issuers.contains(iss) => iss.clone(),
+            Some(Value::String(iss)) if self.speaks_for(iss) => iss.clone(),
             Some(_) => return Err(InvalidToken::IssuerUnknown),
         };
         let audience = match members.get("aud") {

@@ -55,9 +55,9 @@ impl<'t> Candidate<'t> {
     pub(crate) fn parse(token: &'t str, types: TokenTypes) -> Result<Self, InvalidToken> {
         let jws = Jws::parse(token)?;
         let is_declared = match jws.typ() {
-            Some(typ) if is_media_type(typ, "at+jwt") => true,
+            Some(typ) if jose::is_media_type(typ, "at+jwt") => true,
             None if types == TokenTypes::Usual => false,
-            Some(typ) if types == TokenTypes::Usual && is_media_type(typ, "jwt") => false,
+            Some(typ) if types == TokenTypes::Usual && jose::is_media_type(typ, "jwt") => false,
             _ => return Err(InvalidToken::TypeUnexpected),
         };
         let claims = jose::parse_object(jws.unverified_payload()).map_err(|_| InvalidToken::Malformed)?;
@@ -153,12 +153,6 @@ pub(super) fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<
         .get(name)
         .map(|claim| jose::instant(claim).ok_or(InvalidToken::ClaimsInvalid))
         .transpose()
-}
-
-/// `application/` may be left out, and case does not count (RFC 7515 §4.1.9, RFC 9110 §8.3.1).
-fn is_media_type(typ: &str, name: &str) -> bool {
-    let typ = typ.to_ascii_lowercase();
-    typ.strip_prefix("application/").unwrap_or(&typ) == name
 }
 
 /// What the claims say of their kind, in the words of the providers that have some.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -50,20 +51,19 @@ impl GivenKeys {
     }
 
     async fn keys(&self, now: Timestamp) -> Result<Arc<KeySet>, ProviderError> {
-        let (http, uri) = (self.http.clone(), self.uri.clone());
-        let fetch = move || -> futures_util::future::BoxFuture<'static, _> {
-            Box::pin(async move { fetch_keys(&http, Some(uri)).await })
-        };
-        self.keys.get(now, &self.runtime, fetch).await
+        self.keys.get(now, &self.runtime, || self.fetch()).await
     }
 
     async fn keys_again(&self, now: Timestamp) -> Option<Result<Arc<KeySet>, ProviderError>> {
-        let (http, uri) = (self.http.clone(), self.uri.clone());
-        let fetch = move || -> futures_util::future::BoxFuture<'static, _> {
-            Box::pin(async move { fetch_keys(&http, Some(uri)).await })
-        };
-        let again = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, fetch)?;
+        let again = self
+            .keys
+            .again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || self.fetch())?;
         Some(again.await)
+    }
+
+    fn fetch(&self) -> BoxFuture<'static, Result<KeySet, ProviderError>> {
+        let (http, uri) = (self.http.clone(), self.uri.clone());
+        Box::pin(async move { fetch_keys(&http, Some(uri)).await })
     }
 }
 
@@ -93,11 +93,11 @@ impl Keys {
         }
     }
 
-    /// The keys that are at hand, without asking the issuer.
-    pub(crate) fn at_hand(&self) -> Option<Arc<KeySet>> {
+    /// Whether these are the keys that are at hand. The issuer is not asked.
+    pub(crate) fn are(&self, keys: &Arc<KeySet>) -> bool {
         match self.provider() {
-            Ok(provider) => provider.keys_at_hand(),
-            Err(given) => given.keys.at_hand(),
+            Ok(provider) => provider.keys_are(keys),
+            Err(given) => given.keys.holds(keys),
         }
     }
 }

@@ -39,6 +39,17 @@ pub(crate) fn instant(claim: &Value) -> Option<Timestamp> {
     Some(Timestamp::from_millis((seconds * 1000.0) as i64))
 }
 
+/// Whether a header's `typ` is this one: `application/` may be left out, and case does not count (RFC 7515 §4.1.9, RFC 9110
+/// §8.3.1).
+pub(crate) fn is_media_type(typ: &str, name: &str) -> bool {
+    const PREFIX: &str = "application/";
+    let rest = match typ.split_at_checked(PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
+        _ => typ,
+    };
+    rest.eq_ignore_ascii_case(name)
+}
+
 /// Reads an audience (RFC 7519 §4.1.3): one string, or an array of nothing but strings.
 pub(crate) fn audience(claim: &Value) -> Option<Vec<String>> {
     match claim {
@@ -109,6 +120,27 @@ mod tests {
         );
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));
         assert_eq!(parse_object(deep.as_bytes()), Err(ObjectError::NotJson));
+    }
+
+    #[test] // RFC 7515 §4.1.9
+    fn a_media_type_is_the_same_in_any_case_and_without_application() {
+        for same in ["at+jwt", "AT+JWT", "application/at+jwt", "APPLICATION/At+Jwt"] {
+            assert!(is_media_type(same, "at+jwt"), "{same}");
+        }
+        for other in [
+            "",
+            "jwt",
+            "at+jw",
+            "at+jwtx",
+            "application/",
+            "application/x/at+jwt",
+            "application/application/at+jwt",
+            "text/at+jwt",
+            " at+jwt",
+            "applicatio\u{f1}/at+jwt",
+        ] {
+            assert!(!is_media_type(other, "at+jwt"), "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The provider's public keys (RFC 7517, RFC 7518 §6, RFC 8037).
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::error::Unspecified;
@@ -80,10 +81,7 @@ impl Jwk {
         signature: &[u8],
     ) -> Result<(), Unspecified> {
         match &self.key {
-            PublicKey::Rsa(components) => {
-                let parameters = rsa_parameters(algorithm).ok_or(Unspecified)?;
-                components.verify(parameters, message, signature)
-            }
+            PublicKey::Rsa(key) => key.verify(algorithm, message, signature),
             PublicKey::Curve { algorithm: own, key } if *own == algorithm => {
                 key.verify_sig(message, signature)
             }
@@ -197,7 +195,7 @@ enum Restriction {
 #[derive(Clone)]
 enum PublicKey {
     /// Serves six algorithms.
-    Rsa(PublicKeyComponents<Vec<u8>>),
+    Rsa(Box<RsaKey>),
     /// Serves one algorithm, which the curve decides.
     Curve {
         algorithm: Algorithm,
@@ -210,23 +208,44 @@ enum PublicKey {
 impl PublicKey {
     fn suits(&self, algorithm: Algorithm) -> bool {
         match self {
-            Self::Rsa(_) => rsa_parameters(algorithm).is_some(),
+            Self::Rsa(_) => RSA.iter().any(|(one, _)| *one == algorithm),
             Self::Curve { algorithm: own, .. } => *own == algorithm,
             Self::Symmetric => false,
         }
     }
 }
 
-fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
-    Some(match algorithm {
-        Algorithm::RS256 => &signature::RSA_PKCS1_2048_8192_SHA256,
-        Algorithm::RS384 => &signature::RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &signature::RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::PS256 => &signature::RSA_PSS_2048_8192_SHA256,
-        Algorithm::PS384 => &signature::RSA_PSS_2048_8192_SHA384,
-        Algorithm::PS512 => &signature::RSA_PSS_2048_8192_SHA512,
-        Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => return None,
-    })
+/// The algorithms of RSA keys.
+const RSA: [(Algorithm, &RsaParameters); 6] = [
+    (Algorithm::RS256, &signature::RSA_PKCS1_2048_8192_SHA256),
+    (Algorithm::RS384, &signature::RSA_PKCS1_2048_8192_SHA384),
+    (Algorithm::RS512, &signature::RSA_PKCS1_2048_8192_SHA512),
+    (Algorithm::PS256, &signature::RSA_PSS_2048_8192_SHA256),
+    (Algorithm::PS384, &signature::RSA_PSS_2048_8192_SHA384),
+    (Algorithm::PS512, &signature::RSA_PSS_2048_8192_SHA512),
+];
+
+#[derive(Clone)]
+struct RsaKey {
+    components: PublicKeyComponents<Vec<u8>>,
+    /// For each algorithm, made ready when it is first used. aws-lc keeps in it what it computes from the modulus once.
+    parsed: [OnceLock<ParsedPublicKey>; RSA.len()],
+}
+
+impl RsaKey {
+    fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), Unspecified> {
+        let (parsed, (_, parameters)) = (self.parsed.iter().zip(&RSA))
+            .find(|(_, (one, _))| *one == algorithm)
+            .ok_or(Unspecified)?;
+        let key = match parsed.get() {
+            Some(key) => key,
+            None => {
+                let key = self.components.to_parsed_public_key(parameters)?;
+                parsed.get_or_init(|| key)
+            }
+        };
+        key.verify_sig(message, signature)
+    }
 }
 
 /// The members of a JWK that matter here. Private ones and certificates are not read at all.
@@ -294,7 +313,10 @@ impl Members {
         if e.last().is_some_and(|byte| byte % 2 == 0) {
             return Err(Unusable("RSA exponent even"));
         }
-        Ok(PublicKey::Rsa(PublicKeyComponents { n, e }))
+        Ok(PublicKey::Rsa(Box::new(RsaKey {
+            components: PublicKeyComponents { n, e },
+            parsed: Default::default(),
+        })))
     }
 
     fn elliptic_curve(&self) -> Result<PublicKey, Unusable> {

@@ -48,13 +48,14 @@ impl<'t> Jws<'t> {
         let (header, payload) = signing_input.split_once('.').ok_or(JwsError::Malformed)?;
 
         // The header first, so that `none`, whose signature is empty, is called by its name.
-        let header = parse_object(&decode(header)?).map_err(|_| JwsError::Malformed)?;
-        let text = |name: &str| match header.get(name) {
+        let mut header = parse_object(&decode(header)?).map_err(|_| JwsError::Malformed)?;
+        let mut text = |name: &str| match header.remove(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(JwsError::Malformed),
         };
-        let algorithm = text("alg")?
+        let (algorithm, key_id, typ) = (text("alg")?, text("kid")?, text("typ")?);
+        let algorithm = algorithm
             .ok_or(JwsError::Malformed)?
             .parse()
             .map_err(|_| JwsError::AlgorithmNotAllowed)?;
@@ -68,8 +69,8 @@ impl<'t> Jws<'t> {
         }
         Ok(Self {
             algorithm,
-            key_id: text("kid")?.map(JsonWebKeyId::new),
-            typ: text("typ")?,
+            key_id: key_id.map(JsonWebKeyId::new),
+            typ,
             signing_input,
             payload: decode(payload)?,
             signature: decode(signature)?,

@@ -7,6 +7,7 @@ use auth_core::bearer::{
 use auth_core::jose::{Algorithm, SigningKey};
 use auth_core::reply::Reply;
 use auth_core::secret::AccessToken;
+use auth_core::store::MemoryStore;
 use auth_testing::{DevProvider, Endpoint, Fault, OldKeys};
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
@@ -163,6 +164,23 @@ async fn of_several_issuers_each_is_known_by_its_own_keys() {
     let crossed = world.control().sign_jwt("at+jwt", &claims_of_partner);
     assert_invalid(verify(&server, &crossed).await, InvalidToken::UnknownKey);
     assert_eq!(partner.control().count(Endpoint::Discovery), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 7515 §5.2
+async fn a_signature_that_was_seen_before_serves_no_other_claims() {
+    let world = World::start().await;
+    let server = api(&world).build().unwrap();
+    let good = sign(&world, json!({}));
+    let mallory = sign(&world, json!({"sub": "mallory"}));
+    verify(&server, &good).await.unwrap();
+    let (signed, _) = mallory.rsplit_once('.').unwrap();
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    let mixed = verify(&server, &format!("{signed}.{signature}")).await;
+    assert_invalid(mixed, InvalidToken::SignatureInvalid);
+    for token in [format!(".{signature}"), signature.to_owned()] {
+        assert_invalid(verify(&server, &token).await, InvalidToken::Malformed);
+    }
+    assert_eq!(verify(&server, &good).await.unwrap().subject(), Some("ada"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -390,6 +408,23 @@ async fn what_introspection_says_has_to_agree() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 7662 §4
+async fn an_introspection_endpoint_speaks_for_its_own_issuer_alone() {
+    let world = World::start().await;
+    let partner = "https://partner.example";
+    let server = introspecting(&world)
+        .issuer_with_keys(partner, "https://partner.example/keys")
+        .build()
+        .unwrap();
+    let token = |id: u8| world.control().opaque_token(&sign(&world, json!({"jti": id})));
+    let own = verify(&server, &token(1)).await.unwrap();
+    assert_eq!(own.issuer(), world.provider.issuer());
+    world.control().tamper_introspection(move |answer| {
+        answer.insert("iss".to_owned(), json!(partner));
+    });
+    assert_invalid(verify(&server, &token(2)).await, InvalidToken::IssuerUnknown);
+}
+
 // ---- proofs -------------------------------------------------------------------------------------------------
 
 fn key() -> SigningKey {
@@ -513,6 +548,18 @@ async fn instances_that_share_a_store_remember_proofs_together() {
     let [first, second] = instances.map(|auth| auth.resource_server(API).build().unwrap());
     let token = bound(&world);
     let good = proof(&world, &token, json!({"htu": format!("{BASE}/orders")}));
+    first.verify(&with_proof(&token, &good)).await.unwrap();
+    let again = second.verify(&with_proof(&token, &good)).await.unwrap_err();
+    assert!(matches!(again, BearerError::InvalidProof(InvalidProof::Replayed)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §11.1
+async fn apis_alone_that_share_a_store_remember_proofs_together() {
+    let world = World::start().await;
+    let [first, second] = [world.store.clone(), world.store.clone()]
+        .map(|store| api(&world).dpop(API).dpop_store(store).build().unwrap());
+    let token = bound(&world);
+    let good = proof(&world, &token, json!({}));
     first.verify(&with_proof(&token, &good)).await.unwrap();
     let again = second.verify(&with_proof(&token, &good)).await.unwrap_err();
     assert!(matches!(again, BearerError::InvalidProof(InvalidProof::Replayed)));
@@ -659,6 +706,7 @@ async fn settings_that_make_no_sense_are_refused_by_name() {
         (good().algorithms([]), "algorithms"),
         (good().dpop("api.example"), "dpop"),
         (good().dpop_nonces(), "dpop_nonces"),
+        (good().dpop_store(MemoryStore::default()), "dpop_store"),
         (good().realm("a\"b"), "realm"),
         (good().introspection_of_provider(), "introspection_of_provider"),
         (

@@ -82,6 +82,36 @@ fn what_the_answer_says_has_to_agree() {
 }
 
 #[test] // RFC 7662 §4
+fn a_provider_speaks_for_itself_and_for_no_other_that_is_trusted() {
+    let trusted = ["https://id.example", "https://partner.example"].map(str::to_owned);
+    let named = Judge {
+        issuers: trusted.to_vec(),
+        ..judge()
+    };
+    let nameless = Judge {
+        name: "https://plain.example/token".to_owned(),
+        issuers: trusted.to_vec(),
+        ..judge()
+    };
+    let alone = Judge {
+        issuers: Vec::new(),
+        ..judge()
+    };
+    for (judge, iss, is_believed) in [
+        (&named, "https://id.example", true),
+        (&named, "https://partner.example", false),
+        (&named, "https://other.example", false),
+        (&nameless, "https://partner.example", false),
+        (&nameless, "https://other.example", true),
+        (&alone, "https://other.example", true),
+    ] {
+        let found = judge.facts(members(json!({"iss": iss})), NOW);
+        assert_eq!(found.is_ok(), is_believed, "{iss} by {}", judge.name);
+        assert!(found.is_ok_and(|facts| facts.issuer == iss) == is_believed);
+    }
+}
+
+#[test] // RFC 7662 §4
 fn an_audience_can_be_demanded() {
     let strict = Judge {
         audience: AudienceRule::Always,
@@ -101,7 +131,8 @@ fn an_answer_is_remembered_until_the_token_ends_a_minute_at_most() {
         (None, 5),
         (Some(json!({"aud": "other"})), 5),
     ] {
-        let entry = judge().entry(answer.clone().map(members), NOW);
-        assert_eq!(entry.until, NOW.plus(Duration::from_secs(until)), "{answer:?}");
+        let outcome = judge().outcome(answer.clone().map(members), NOW);
+        let end = judge().until(&outcome, NOW);
+        assert_eq!(end, NOW.plus(Duration::from_secs(until)), "{answer:?}");
     }
 }
