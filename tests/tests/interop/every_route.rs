@@ -61,11 +61,6 @@ async fn opaque_tokens(stage: &Stage, provider: &Provider) {
     a_stream_ends_with_the_back_channel(stage, &browser, provider).await;
 
     sign_in(&browser, "ada").await.assert_status(200);
-    browser
-        .script(Method::POST, "/api/revoke")
-        .await
-        .assert_status(204);
-    sign_in(&browser, "ada").await.assert_status(200);
     let landing = sign_out(&browser).await;
     assert_eq!(landing.url.as_str(), format!("{BASE}/"));
     browser.assert_signed_out().await;
@@ -438,4 +433,9 @@ async fn form_post_and_front_channel(stage: &Stage, provider: &Provider) {
     other.assert_signed_in_as("ada").await;
     assert_eq!(provider.events(&browser).await["backchannel.success"], told);
     nothing_failed(&browser, provider).await;
+
+    // With an opaque token this provider ends the whole grant (RFC 7009 §2.1).
+    other.script(Method::POST, "/api/revoke").await.assert_status(204);
+    other.fetch("/api/me").await.assert_status(401);
+    other.assert_signed_out().await;
 }

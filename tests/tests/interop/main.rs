@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod every_route;
+mod routes_list;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
