@@ -17,6 +17,7 @@ mod evidence;
 mod explainer;
 mod gates;
 mod grants;
+mod guides;
 mod headers;
 mod hostile;
 mod id_token;
@@ -298,6 +299,13 @@ behaviour! {
         }
     }
     per_carrier {
+        guides {
+            passport_with_asgardeo,
+            auth_js_with_asgardeo,
+            asgardeo_s_next_js_sdk,
+            thunderid_s_node_sdk,
+            plain_oauth_with_auth0,
+        }
         devices {
             the_list_shows_the_user_s_own_sessions,
             one_session_is_ended_and_its_tokens_revoked,
