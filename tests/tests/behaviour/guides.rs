@@ -40,11 +40,12 @@ async fn profile(world: &World) -> Answer {
     page
 }
 
-/// Presses the page's own button to sign out; where that leads.
-async fn press_sign_out(world: &World, page: &Answer) -> Url {
+/// Presses the home page's button to sign out; where that leads.
+async fn press_sign_out(world: &World) -> Url {
+    let page = world.browser.navigate("/").await;
     let forms = html::forms(&page.body);
     let form = forms.iter().find(|form| form.action == "/auth/logout").unwrap();
-    let answer = world.browser.press(page, form, &[]).await;
+    let answer = world.browser.press(&page, form, &[]).await;
     let location = answer.assert_status(303).location();
     world.browser.assert_signed_out().await;
     location
@@ -104,7 +105,7 @@ pub(crate) async fn auth_js_with_asgardeo(stage: Stage) {
         "{scopes}"
     );
     // From the server side.
-    let page = profile(&world).await;
+    profile(&world).await;
     // From the client side. There, the browser needs the token; `withProtectedRoute` hides the page only.
     let ask = |browser: &Browser| {
         browser
@@ -119,7 +120,7 @@ pub(crate) async fn auth_js_with_asgardeo(stage: Stage) {
     );
     ask(&world.browser.fresh()).await.assert_problem(401);
     // `SignOutButton`
-    let end_session = press_sign_out(&world, &page).await;
+    let end_session = press_sign_out(&world).await;
     let sent = parameters(&end_session);
     assert!(sent["id_token_hint"].len() > 100 && sent["post_logout_redirect_uri"] == format!("{BASE}/"));
 }
@@ -147,7 +148,7 @@ pub(crate) async fn asgardeo_s_next_js_sdk(stage: Stage) {
         page.body
     );
     // `SignOutButton`
-    let end_session = press_sign_out(&world, &world.browser.navigate("/").await).await;
+    let end_session = press_sign_out(&world).await;
     assert!(end_session.as_str().starts_with(world.provider.issuer()));
 }
 
@@ -204,7 +205,7 @@ pub(crate) async fn thunderid_s_node_sdk(stage: Stage) {
     assert_eq!(control.refresh_count(), 2);
     // There, the tokens are kept over a sign-out.
     let early = browser.copy();
-    press_sign_out(&world, &browser.navigate("/").await).await;
+    press_sign_out(&world).await;
     early.assert_signed_out().await;
 }
 
@@ -260,6 +261,6 @@ pub(crate) async fn plain_oauth_with_auth0(stage: Stage) {
         .navigate("/dashboard")
         .await
         .assert_failure(502..=502);
-    let home = press_sign_out(&world, &world.browser.navigate("/").await).await;
+    let home = press_sign_out(&world).await;
     assert_eq!(home.as_str(), format!("{BASE}/"));
 }
