@@ -507,6 +507,7 @@ behaviour! {
             a_store_that_fails_is_503_and_signs_nobody_out,
         }
         routes {
+            every_route_of_the_list_works,
             the_home_page_shows_who_is_signed_in_and_how_to_sign_out,
             hostile_claims_are_shown_as_text,
             health_depends_on_nothing_and_readiness_on_the_store,
