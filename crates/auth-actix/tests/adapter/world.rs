@@ -85,6 +85,18 @@ impl World {
     }
 
     pub(crate) async fn start_with(carrier: Carrier, mode: ResponseMode) -> Self {
+        Self::start_as(
+            |auth, provider| auth.issuer(provider.issuer()).response_mode(mode),
+            |listener, auth, _| app::serve(listener, auth, carrier),
+        )
+        .await
+    }
+
+    /// A world with settings and an application of a test's own, which is told where the API is.
+    pub(crate) async fn start_as(
+        settings: impl FnOnce(AuthBuilder, &DevProvider) -> AuthBuilder,
+        serve: impl FnOnce(TcpListener, &Auth, &str) -> app::Server,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -93,7 +105,11 @@ impl World {
         let client = Client::confidential(CLIENT, SECRET)
             .redirect_uri(format!("{origin}/auth/callback"))
             .post_logout_redirect_uri(format!("{origin}/"));
-        let ada = User::new("ada").roles(["admin"]).claim("department", "engines");
+        let ada = User::new("ada")
+            .name("Ada", "Archer")
+            .email("ada@example.com")
+            .roles(["admin"])
+            .claim("department", "engines");
         let provider = DevProvider::builder()
             .clock(clock.clock())
             .client(client)
@@ -103,13 +119,10 @@ impl World {
             .await
             .unwrap();
         let keys = SecretKeys::random();
-        let auth = builder(&origin, &provider, &clock, &store, &keys)
-            .response_mode(mode)
-            .build()
-            .await
-            .unwrap();
+        let builder = builder(&origin, &provider, &clock, &store, &keys);
+        let auth = settings(builder, &provider).build().await.unwrap();
         Self {
-            _server: app::serve(listener, &auth, carrier),
+            _server: serve(listener, &auth, provider.api_url()),
             provider,
             clock,
             store,
@@ -123,6 +136,7 @@ impl World {
     pub(crate) async fn instance(&self) -> Auth {
         let origin = self.base.origin().ascii_serialization();
         builder(&origin, &self.provider, &self.clock, &self.store, &self.keys)
+            .issuer(self.provider.issuer())
             .build()
             .await
             .unwrap()
@@ -155,7 +169,6 @@ fn builder(
 ) -> AuthBuilder {
     Auth::builder()
         .base_url(origin)
-        .issuer(provider.issuer())
         .client(CLIENT, Some(SECRET))
         .store(store.clone())
         .secret(keys.clone())
