@@ -53,6 +53,7 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
         "AUTH_USERINFO_URL",
         "AUTH_REVOCATION_URL",
         "AUTH_INTROSPECTION_URL",
+        "AUTH_END_SESSION_URL",
     ] {
         if variable(name)?.is_some() {
             return Err(ConfigError::new(
@@ -119,6 +120,15 @@ impl AuthBuilder {
         }
         if let Some(url) = get("AUTH_INTROSPECTION_URL")? {
             builder = builder.introspection_url(url);
+        }
+        if let Some(url) = get("AUTH_END_SESSION_URL")? {
+            builder = builder.end_session_url(url);
+        }
+        if let Some(name) = get("AUTH_END_SESSION_PARAM")? {
+            builder = builder.end_session_parameter(name);
+        }
+        if let Some(list) = get("AUTH_ROLES_CLAIM")? {
+            builder = builder.roles_claims(list.split(',').map(str::trim));
         }
         let secret = get("AUTH_CLIENT_SECRET")?;
         match get("AUTH_CLIENT_ID")? {
