@@ -831,7 +831,8 @@ impl AuthBuilder {
         let mut api_origins = Vec::new();
         let mut api_base = None;
         let mut provider_api = None;
-        self.apis.extend(self.provider_api.map(|base| (PROVIDER_API, base)));
+        self.apis
+            .extend(self.provider_api.map(|base| (PROVIDER_API, base)));
         for (variable, text) in &self.apis {
             let url = secure_url(text).map_err(|error| ConfigError::new(*variable, error.to_string()))?;
             if url.query().is_some() || url.fragment().is_some() {
@@ -1095,7 +1096,9 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
 fn check_end_session_parameter(name: Option<&str>) -> Result<(), ConfigError> {
     let is_good = |name: &str| {
         !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
             && !matches!(name, "client_id" | "id_token_hint")
     };
     if name.is_none_or(is_good) {

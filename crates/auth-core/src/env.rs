@@ -96,7 +96,7 @@ impl AuthBuilder {
         Self::from_variables(variable)
     }
 
-    fn from_variables(
+    pub(crate) fn from_variables(
         mut get: impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
     ) -> Result<Self, ConfigError> {
         refuse_unsupported(&mut get)?;
@@ -335,6 +335,14 @@ mod tests {
             ("AUTH_CLIENT_KEY", "/nonexistent/key.pem", "AUTH_CLIENT_KEY"),
             ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
             ("AUTH_AUTHORIZE_PARAMS", "state=x", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_ROLES_CLAIM", "groups,", "AUTH_ROLES_CLAIM"),
+            ("AUTH_ROLES_CLAIM", "/realm_access/", "AUTH_ROLES_CLAIM"),
+            (
+                "AUTH_END_SESSION_URL",
+                "http://id.example/logout",
+                "AUTH_END_SESSION_URL",
+            ),
+            ("AUTH_END_SESSION_PARAM", "logout uri", "AUTH_END_SESSION_PARAM"),
             (
                 "AUTH_AUTHORIZE_PARAMS",
                 "audience=x&redirect_uri=y",

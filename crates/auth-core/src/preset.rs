@@ -40,10 +40,7 @@ impl fmt::Debug for Preset {
 }
 
 impl Preset {
-    fn new(
-        name: &'static str,
-        set: impl FnOnce(AuthBuilder) -> AuthBuilder + Send + Sync + 'static,
-    ) -> Self {
+    fn new(name: &'static str, set: impl FnOnce(AuthBuilder) -> AuthBuilder + Send + Sync + 'static) -> Self {
         Self {
             name,
             set: Box::new(set),
@@ -67,7 +64,10 @@ impl Preset {
         let base = segment(organisation).map(|name| format!("https://api.asgardeo.io/t/{name}"));
         match base {
             Some(base) => Self::wso2("Asgardeo", &base),
-            None => Self::unusable("Asgardeo", "the organisation is its name in the console's address, acme"),
+            None => Self::unusable(
+                "Asgardeo",
+                "the organisation is its name in the console's address, acme",
+            ),
         }
     }
 
@@ -126,7 +126,10 @@ impl Preset {
     /// Keycloak's own session. Roles are those of the realm and of this client (`realm_access`, `resource_access`).
     pub fn keycloak(base: &str, realm: &str) -> Self {
         let Some(realm) = segment(realm) else {
-            return Self::unusable("Keycloak", "the realm is its name as it stands in addresses, acme");
+            return Self::unusable(
+                "Keycloak",
+                "the realm is its name as it stands in addresses, acme",
+            );
         };
         let issuer = format!("{}/realms/{realm}", without_slash(base));
         Self::new("Keycloak", move |builder| {
@@ -273,7 +276,10 @@ impl Preset {
     /// Roles are the claim `groups`.
     pub fn authentik(base: &str, application: &str) -> Self {
         let Some(application) = segment(application) else {
-            return Self::unusable("authentik", "the application is its slug, as it stands in addresses");
+            return Self::unusable(
+                "authentik",
+                "the application is its slug, as it stands in addresses",
+            );
         };
         let issuer = format!("{}/application/o/{application}/", without_slash(base));
         Self::new("authentik", move |builder| {

@@ -38,7 +38,12 @@ impl RoleClaims {
             return;
         }
         let mut roles: Vec<&str> = Vec::new();
-        for name in self.0.iter().filter_map(|place| find(claims, place)).flat_map(names) {
+        for name in self
+            .0
+            .iter()
+            .filter_map(|place| find(claims, place))
+            .flat_map(names)
+        {
             if !name.is_empty() && !roles.contains(&name) {
                 roles.push(name);
             }
@@ -75,7 +80,8 @@ fn unescape(segment: &str) -> Option<String> {
 fn find<'a>(claims: &'a Map<String, Value>, place: &[String]) -> Option<&'a Value> {
     let (first, rest) = place.split_first()?;
     let first = claims.get(first)?;
-    rest.iter().try_fold(first, |value, name| value.as_object()?.get(name))
+    rest.iter()
+        .try_fold(first, |value, name| value.as_object()?.get(name))
 }
 
 /// The roles that a value names: a string, the strings of a list, or the names in an object that says of each role which
@@ -125,9 +131,15 @@ mod tests {
             "https://app.example/roles": "auditor",
         });
         let places = ["/realm_access/roles", "/resource_access/{client_id}/roles"];
-        assert_eq!(settled(&places, claims.clone()), json!(["admin", "user", "editor"]));
+        assert_eq!(
+            settled(&places, claims.clone()),
+            json!(["admin", "user", "editor"])
+        );
         let places = ["https://app.example/roles", "/resource_access/my~1app~01/roles"];
-        assert_eq!(settled(&places, claims.clone()), json!(["auditor", "editor", "user"]));
+        assert_eq!(
+            settled(&places, claims.clone()),
+            json!(["auditor", "editor", "user"])
+        );
         let place = ["/https:~1~1app.example~1roles"];
         assert_eq!(settled(&place, claims), json!(["auditor"]));
     }
@@ -137,7 +149,10 @@ mod tests {
         for (value, roles) in [
             (json!("admin"), json!(["admin"])),
             (json!("admin,user"), json!(["admin,user"])),
-            (json!(["admin", 1, null, ["user"], {"x": {"y": "z"}}, ""]), json!(["admin"])),
+            (
+                json!(["admin", 1, null, ["user"], {"x": {"y": "z"}}, ""]),
+                json!(["admin"]),
+            ),
             (
                 json!({"admin": {"1782": "acme.example"}, "user": {}, "owner": true, "guest": null, "x": "y"}),
                 json!(["admin"]),
@@ -157,8 +172,17 @@ mod tests {
     fn what_stood_in_roles_counts_only_where_it_is_named() {
         let claims = json!({"roles": ["admin"], "groups": ["users"]});
         assert_eq!(settled(&["groups"], claims.clone()), json!(["users"]));
-        assert_eq!(settled(&["roles", "groups"], claims.clone()), json!(["admin", "users"]));
-        for absent in ["cognito:groups", "/groups/0", "/roles/admin", "/realm_access/roles", "/{client_id}"] {
+        assert_eq!(
+            settled(&["roles", "groups"], claims.clone()),
+            json!(["admin", "users"])
+        );
+        for absent in [
+            "cognito:groups",
+            "/groups/0",
+            "/roles/admin",
+            "/realm_access/roles",
+            "/{client_id}",
+        ] {
             assert_eq!(settled(&[absent], claims.clone()), Value::Null, "{absent}");
         }
     }

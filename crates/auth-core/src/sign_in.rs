@@ -257,7 +257,11 @@ impl Core {
                 None
             }
         };
-        Ok(Identity::of_id_token(verified, userinfo, &self.config.role_claims))
+        Ok(Identity::of_id_token(
+            verified,
+            userinfo,
+            &self.config.role_claims,
+        ))
     }
 
     /// Who the user is where there are no ID tokens: what userinfo says, or else introspection, or nobody knows. What

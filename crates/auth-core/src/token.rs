@@ -215,7 +215,9 @@ impl Registration {
         let mut response = TokenResponse::read(&answer, now)?;
         // GitHub and others that are older than RFC 6749 put commas between scopes.
         if metadata.jwks_uri.is_none() {
-            response.scope = response.scope.map(|scopes| scopes.iter().flat_map(|scope| scope.split(',')).collect());
+            response.scope = response
+                .scope
+                .map(|scopes| scopes.iter().flat_map(|scope| scope.split(',')).collect());
         }
         Ok(response)
     }

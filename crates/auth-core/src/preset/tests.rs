@@ -54,7 +54,10 @@ async fn check(preset: Preset, document: &str, scopes: &str, expected: Endpoints
     let document: Value = serde_json::from_str(document).expect("JSON");
     if let Some(listed) = document["scopes_supported"].as_array() {
         // WSO2 Identity Server has two that it does not list.
-        for scope in scopes.split(' ').filter(|scope| !["roles", "internal_login"].contains(scope)) {
+        for scope in scopes
+            .split(' ')
+            .filter(|scope| !["roles", "internal_login"].contains(scope))
+        {
             assert!(listed.contains(&scope.into()), "{scope}");
         }
     }
@@ -87,7 +90,13 @@ async fn asgardeo() {
             end_session: Some("https://api.asgardeo.io/t/acme/oidc/logout"),
         };
         let scopes = "openid profile email roles internal_login";
-        let auth = check(Preset::asgardeo(organisation), document!("asgardeo"), scopes, expected).await;
+        let auth = check(
+            Preset::asgardeo(organisation),
+            document!("asgardeo"),
+            scopes,
+            expected,
+        )
+        .await;
         assert_eq!(api_base(&auth), Some("https://api.asgardeo.io/t/acme"));
         assert_eq!(roles(&auth, json!({"roles": "admin", "groups": ["x"]})), "admin");
     }
@@ -133,7 +142,13 @@ async fn auth0() {
     assert_eq!(auth.core().config.authorize_params, [audience]);
     // An older tenant, whose document does not name what it has.
     let old = document!("auth0").replace("\"end_session_endpoint\"", "\"_\"");
-    let auth = check(Preset::auth0("https://acme.eu.auth0.com/", None), &old, scopes, expected()).await;
+    let auth = check(
+        Preset::auth0("https://acme.eu.auth0.com/", None),
+        &old,
+        scopes,
+        expected(),
+    )
+    .await;
     assert!(auth.core().config.authorize_params.is_empty());
 }
 
@@ -158,7 +173,10 @@ async fn keycloak() {
 #[tokio::test]
 async fn entra() {
     let tenant = "https://login.microsoftonline.com/8a1e6f3c-0000-4000-8000-00000000acde";
-    for id in ["8a1e6f3c-0000-4000-8000-00000000acde", "8A1E6F3C-0000-4000-8000-00000000ACDE"] {
+    for id in [
+        "8a1e6f3c-0000-4000-8000-00000000acde",
+        "8A1E6F3C-0000-4000-8000-00000000ACDE",
+    ] {
         let expected = Endpoints {
             token: &format!("{tenant}/oauth2/v2.0/token"),
             revocation: None,
@@ -181,7 +199,13 @@ async fn google() {
         revocation: Some("https://oauth2.googleapis.com/revoke"),
         end_session: None,
     };
-    let auth = check(Preset::google(), document!("google"), "openid profile email", expected).await;
+    let auth = check(
+        Preset::google(),
+        document!("google"),
+        "openid profile email",
+        expected,
+    )
+    .await;
     let parameters = [("access_type", "offline"), ("prompt", "consent")];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(auth.core().config.authorize_params, parameters);
@@ -198,11 +222,16 @@ async fn okta() {
     let preset = Preset::okta("acme.okta.com", Some("default"));
     let scopes = "openid profile email offline_access";
     let auth = check(preset, document!("okta"), scopes, expected).await;
-    assert_eq!(roles(&auth, json!({"groups": ["Everyone", "admin"]})), json!(["Everyone", "admin"]));
+    assert_eq!(
+        roles(&auth, json!({"groups": ["Everyone", "admin"]})),
+        json!(["Everyone", "admin"])
+    );
 
     let org = built(Preset::okta("https://acme.okta.com/", None)).await;
     let config = &org.core().config;
-    assert!(matches!(&config.provider, ProviderConfig::Discovery(issuer) if issuer.as_str() == "https://acme.okta.com"));
+    assert!(
+        matches!(&config.provider, ProviderConfig::Discovery(issuer) if issuer.as_str() == "https://acme.okta.com")
+    );
     assert!(config.scopes.contains("groups"));
 }
 
@@ -216,8 +245,14 @@ async fn cognito() {
     };
     let preset = Preset::cognito("eu-west-1_AbCdEfGhI");
     let auth = check(preset, document!("cognito"), "openid profile email", expected).await;
-    assert_eq!(auth.core().config.end_session_parameter.as_deref(), Some("logout_uri"));
-    assert_eq!(roles(&auth, json!({"cognito:groups": ["admin"]})), json!(["admin"]));
+    assert_eq!(
+        auth.core().config.end_session_parameter.as_deref(),
+        Some("logout_uri")
+    );
+    assert_eq!(
+        roles(&auth, json!({"cognito:groups": ["admin"]})),
+        json!(["admin"])
+    );
 }
 
 #[tokio::test]
@@ -260,7 +295,8 @@ async fn zitadel() {
     let preset = Preset::zitadel("https://acme.zitadel.cloud/");
     let scopes = "openid profile email offline_access";
     let auth = check(preset, document!("zitadel"), scopes, expected).await;
-    let claims = json!({"urn:zitadel:iam:org:project:roles": {"admin": {"178204173316174381": "acme.example"}}});
+    let claims =
+        json!({"urn:zitadel:iam:org:project:roles": {"admin": {"178204173316174381": "acme.example"}}});
     assert_eq!(roles(&auth, claims), json!(["admin"]));
 }
 
@@ -274,7 +310,125 @@ async fn authentik() {
     let preset = Preset::authentik("https://id.example", "shop");
     let scopes = "openid profile email offline_access";
     let auth = check(preset, document!("authentik"), scopes, expected).await;
-    assert_eq!(roles(&auth, json!({"groups": ["authentik Admins"]})), json!(["authentik Admins"]));
+    assert_eq!(
+        roles(&auth, json!({"groups": ["authentik Admins"]})),
+        json!(["authentik Admins"])
+    );
+}
+
+macro_rules! page {
+    ($provider:literal) => {
+        include_str!(concat!("../../../../docs/providers/", $provider, ".md"))
+    };
+}
+
+/// Whatever a preset may set, as text.
+fn settings(auth: &Auth) -> String {
+    let config = &auth.core().config;
+    format!(
+        "{:#?}",
+        (
+            (&config.provider, &config.overrides, &config.end_session_parameter),
+            (&config.scopes, &config.authorize_params, &config.role_claims),
+            (
+                config.userinfo,
+                &config.authentication,
+                &config.api_base,
+                &config.api_origins
+            ),
+        )
+    )
+}
+
+/// The environment that a page shows: the lines of its one block for a shell.
+fn shown(page: &str) -> Vec<(&str, &str)> {
+    let block = page
+        .split("```sh\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let lines = block.expect("a block for a shell").lines();
+    lines
+        .map(|line| line.split_once('=').expect("a variable and its value"))
+        .map(|(name, value)| (name, value.trim_matches('"')))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_environment_on_each_page_is_the_preset_on_that_page() {
+    for (code, preset, page) in [
+        (r#"asgardeo("acme")"#, Preset::asgardeo("acme"), page!("asgardeo")),
+        (
+            r#"wso2_identity_server("https://localhost:9443")"#,
+            Preset::wso2_identity_server("https://localhost:9443"),
+            page!("wso2_identity_server"),
+        ),
+        (
+            r#"thunderid("https://localhost:8090")"#,
+            Preset::thunderid("https://localhost:8090"),
+            page!("thunderid"),
+        ),
+        (
+            r#"auth0("acme.eu.auth0.com", Some("https://api.example"))"#,
+            Preset::auth0("acme.eu.auth0.com", Some("https://api.example")),
+            page!("auth0"),
+        ),
+        (
+            r#"keycloak("https://id.example", "acme")"#,
+            Preset::keycloak("https://id.example", "acme"),
+            page!("keycloak"),
+        ),
+        (
+            r#"entra("8a1e6f3c-0000-4000-8000-00000000acde")"#,
+            Preset::entra("8a1e6f3c-0000-4000-8000-00000000acde"),
+            page!("entra"),
+        ),
+        ("google()", Preset::google(), page!("google")),
+        (
+            r#"okta("acme.okta.com", Some("default"))"#,
+            Preset::okta("acme.okta.com", Some("default")),
+            page!("okta"),
+        ),
+        (
+            r#"cognito("eu-west-1_AbCdEfGhI")"#,
+            Preset::cognito("eu-west-1_AbCdEfGhI"),
+            page!("cognito"),
+        ),
+        ("github()", Preset::github(), page!("github")),
+        (
+            r#"gitlab("https://gitlab.com")"#,
+            Preset::gitlab("https://gitlab.com"),
+            page!("gitlab"),
+        ),
+        (
+            r#"zitadel("https://acme.zitadel.cloud")"#,
+            Preset::zitadel("https://acme.zitadel.cloud"),
+            page!("zitadel"),
+        ),
+        (
+            r#"authentik("https://id.example", "shop")"#,
+            Preset::authentik("https://id.example", "shop"),
+            page!("authentik"),
+        ),
+    ] {
+        assert_eq!(
+            page.matches(&format!(".preset(Preset::{code})")).count(),
+            2,
+            "{code}"
+        );
+        let variables = shown(page);
+        let builder = AuthBuilder::from_variables(|name| {
+            let value = variables.iter().find(|(held, _)| *held == name);
+            Ok(value.map(|(_, value)| (*value).to_owned()))
+        });
+        let by_hand = builder
+            .expect(code)
+            .base_url("https://app.example")
+            .client("my-app", Some("secret"))
+            .build()
+            .await
+            .expect(code);
+        assert_eq!(settings(&by_hand), settings(&built(preset).await), "{code}");
+    }
 }
 
 #[tokio::test]
@@ -283,8 +437,14 @@ async fn what_a_preset_cannot_use_is_said_at_the_start() {
         (Preset::entra("common"), "Microsoft Entra ID"),
         (Preset::entra("organizations"), "Microsoft Entra ID"),
         (Preset::entra("acme.onmicrosoft.com"), "Microsoft Entra ID"),
-        (Preset::entra("8a1e6f3c-0000-4000-8000-00000000acd"), "Microsoft Entra ID"),
-        (Preset::entra("8a1e6f3c-0000-4000-8000-00000000acd/"), "Microsoft Entra ID"),
+        (
+            Preset::entra("8a1e6f3c-0000-4000-8000-00000000acd"),
+            "Microsoft Entra ID",
+        ),
+        (
+            Preset::entra("8a1e6f3c-0000-4000-8000-00000000acd/"),
+            "Microsoft Entra ID",
+        ),
         (Preset::asgardeo(""), "Asgardeo"),
         (Preset::asgardeo("acme/../other"), "Asgardeo"),
         (Preset::asgardeo("acme?x"), "Asgardeo"),
@@ -321,7 +481,10 @@ async fn what_is_set_after_a_preset_takes_its_place() {
         .await
         .expect("good settings");
     assert_eq!(auth.core().config.scopes.to_string(), "openid offline_access");
-    assert_eq!(roles(&auth, json!({"groups": "a", "realm_access": {"roles": ["b"]}})), json!(["a"]));
+    assert_eq!(
+        roles(&auth, json!({"groups": "a", "realm_access": {"roles": ["b"]}})),
+        json!(["a"])
+    );
     // The app's own API comes first, wherever it was named.
     assert_eq!(api_base(&auth), Some("https://api.example/"));
     let origins = ["https://api.example", "https://directory.example"];
