@@ -575,7 +575,8 @@ impl AuthBuilder {
     /// where it is among the places; without roles there, the user has none. Userinfo never adds any. A plain OAuth 2.0
     /// provider has no ID token: there the places are looked for in whatever says [who the user is](Self::endpoints).
     ///
-    /// Default: the claim `roles` as it comes. A session that began under another setting keeps its roles until it ends.
+    /// Default: the claim `roles` as it comes. A session that began under another setting keeps its roles until it ends
+    /// ([`Auth::end_all_sessions`] ends it).
     ///
     /// **Whoever can choose a name can choose a role.** Where users make groups and name them themselves, as in GitLab, leave
     /// groups out, or ask gates for a name that nobody else can have.
