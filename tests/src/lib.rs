@@ -35,3 +35,34 @@ pub use stage::{Carrier, Stage, World};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The code of the pages about providers.
+#[cfg(doctest)]
+mod providers {
+    #[doc = include_str!("../../docs/providers/asgardeo.md")]
+    mod asgardeo {}
+    #[doc = include_str!("../../docs/providers/auth0.md")]
+    mod auth0 {}
+    #[doc = include_str!("../../docs/providers/authentik.md")]
+    mod authentik {}
+    #[doc = include_str!("../../docs/providers/cognito.md")]
+    mod cognito {}
+    #[doc = include_str!("../../docs/providers/entra.md")]
+    mod entra {}
+    #[doc = include_str!("../../docs/providers/github.md")]
+    mod github {}
+    #[doc = include_str!("../../docs/providers/gitlab.md")]
+    mod gitlab {}
+    #[doc = include_str!("../../docs/providers/google.md")]
+    mod google {}
+    #[doc = include_str!("../../docs/providers/keycloak.md")]
+    mod keycloak {}
+    #[doc = include_str!("../../docs/providers/okta.md")]
+    mod okta {}
+    #[doc = include_str!("../../docs/providers/thunderid.md")]
+    mod thunderid {}
+    #[doc = include_str!("../../docs/providers/wso2_identity_server.md")]
+    mod wso2_identity_server {}
+    #[doc = include_str!("../../docs/providers/zitadel.md")]
+    mod zitadel {}
+}

@@ -76,3 +76,32 @@ fn links_within_the_readme_lead_to_its_headings() {
         );
     }
 }
+
+/// A page with its code among the documentation tests, and a row in the index, for each constructor of `Preset`.
+#[test]
+fn each_preset_has_a_page_and_a_row_in_the_index() {
+    let source = include_str!("../../crates/auth-core/src/preset.rs");
+    let index = include_str!("../../docs/providers/README.md");
+    let compiled = include_str!("../src/lib.rs");
+    let presets: Vec<&str> = source
+        .lines()
+        .filter(|line| line.ends_with("-> Self {"))
+        .filter_map(|line| line.trim().strip_prefix("pub fn ")?.split('(').next())
+        .collect();
+    assert!(presets.contains(&"keycloak"), "found only {presets:?}");
+    for preset in &presets {
+        assert!(
+            compiled.contains(&format!("/docs/providers/{preset}.md\")]")),
+            "the page of {preset} is not compiled"
+        );
+        assert!(
+            index.contains(&format!("({preset}.md) | `Preset::{preset}` |")),
+            "{preset} is not in the index"
+        );
+    }
+    assert_eq!(
+        index.matches("| `Preset::").count(),
+        presets.len(),
+        "a row for each"
+    );
+}

@@ -18,6 +18,8 @@ use crate::forwarded::TrustedProxies;
 use crate::grants::{FurtherConfig, FurtherProvider};
 use crate::http::{self, ProviderHttp};
 use crate::jose::{Algorithm, SigningKey};
+use crate::preset::Preset;
+use crate::roles::RoleClaims;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
 use crate::session::{Session, SignIn};
@@ -124,6 +126,7 @@ pub(crate) struct EndpointOverrides {
     pub(crate) userinfo: Option<Url>,
     pub(crate) revocation: Option<Url>,
     pub(crate) introspection: Option<Url>,
+    pub(crate) end_session: Option<Url>,
 }
 
 /// The names of the library's cookies.
@@ -183,6 +186,7 @@ pub(crate) struct Config {
     pub(crate) response_mode: ResponseMode,
     pub(crate) userinfo: UserinfoPolicy,
     pub(crate) algorithms: Option<Vec<Algorithm>>,
+    pub(crate) role_claims: RoleClaims,
     pub(crate) keys: SecretKeys,
     pub(crate) session_idle: Duration,
     pub(crate) session_max: Duration,
@@ -198,6 +202,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Where the browser comes back to after the provider's sign-out: a path of this origin.
     pub(crate) post_logout_redirect: String,
+    /// The provider's own name for `post_logout_redirect_uri`.
+    pub(crate) end_session_parameter: Option<String>,
     pub(crate) further: Vec<(String, FurtherConfig)>,
     pub(crate) share_machine_tokens: bool,
 }
@@ -227,6 +233,8 @@ pub mod paths {
     pub const ERRORS: &str = "/auth/errors/";
 }
 
+/// What an error about [`AuthBuilder::provider_api`] is about.
+const PROVIDER_API: &str = "provider_api";
 /// How far apart the clocks of the app and of the provider may be.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// How long a sign-in may take, from the redirect to the provider to the callback.
@@ -264,6 +272,10 @@ pub struct AuthBuilder {
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
     introspection_url: Option<String>,
+    end_session_url: Option<String>,
+    end_session_parameter: Option<String>,
+    provider_api: Option<String>,
+    preset_error: Option<ConfigError>,
     plain_identity: PlainIdentityChoice,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
@@ -275,6 +287,7 @@ pub struct AuthBuilder {
     response_mode: ResponseMode,
     userinfo: UserinfoPolicy,
     algorithms: Option<Vec<Algorithm>>,
+    roles_claims: Vec<String>,
     ca: Option<Vec<u8>>,
     store: StoreChoice,
     keys: Option<SecretKeys>,
@@ -320,6 +333,10 @@ impl Default for AuthBuilder {
             userinfo_url: None,
             revocation_url: None,
             introspection_url: None,
+            end_session_url: None,
+            end_session_parameter: None,
+            provider_api: None,
+            preset_error: None,
             plain_identity: PlainIdentityChoice::Endpoints,
             client_id: None,
             client_secret: None,
@@ -331,6 +348,7 @@ impl Default for AuthBuilder {
             response_mode: ResponseMode::default(),
             userinfo: UserinfoPolicy::default(),
             algorithms: None,
+            roles_claims: Vec::new(),
             ca: None,
             store: StoreChoice::Url("memory:".to_owned()),
             keys: None,
@@ -355,6 +373,26 @@ impl AuthBuilder {
     /// The app's own public origin, `https://app.example`. Required. The redirect URI is `{base_url}/auth/callback`.
     pub fn base_url(mut self, origin: impl Into<String>) -> Self {
         self.base_url = Some(origin.into());
+        self
+    }
+
+    /// The settings that a provider asks for: where it is, which scopes it knows, where it puts roles, how it signs out. What
+    /// is set afterwards takes the place of the preset's.
+    ///
+    /// ```
+    /// use auth_core::{Auth, Preset};
+    ///
+    /// let builder = Auth::builder()
+    ///     .preset(Preset::keycloak("https://id.example", "acme"))
+    ///     .client("my-client", Some("its secret"));
+    /// ```
+    pub fn preset(self, preset: Preset) -> Self {
+        preset.apply(self)
+    }
+
+    /// A preset that was given something it cannot use; [`build`](Self::build) says so.
+    pub(crate) fn preset_error(mut self, error: ConfigError) -> Self {
+        self.preset_error.get_or_insert(error);
         self
     }
 
@@ -446,6 +484,20 @@ impl AuthBuilder {
         self
     }
 
+    /// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0 §2), in the place of discovery's: where a sign-out
+    /// sends the browser.
+    pub fn end_session_url(mut self, url: impl Into<String>) -> Self {
+        self.end_session_url = Some(url.into());
+        self
+    }
+
+    /// For a provider whose sign-out is not RP-Initiated Logout 1.0: the parameter that it calls `post_logout_redirect_uri`
+    /// by, such as `logout_uri`. It is then sent with `client_id` and nothing else, in particular without `id_token_hint`.
+    pub fn end_session_parameter(mut self, name: impl Into<String>) -> Self {
+        self.end_session_parameter = Some(name.into());
+        self
+    }
+
     /// The client's registration at the provider: its id, and its secret if it has one.
     pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.client_id = Some(id.into());
@@ -513,6 +565,31 @@ impl AuthBuilder {
         self
     }
 
+    /// Where the provider puts a user's roles: names of claims (`groups`, `https://app.example/roles`), or JSON pointers (RFC
+    /// 6901) to what stands in one (`/realm_access/roles`), in which a segment `{client_id}` is this client's. All that are
+    /// found there are the user's roles: strings, lists of strings, and objects that say of each role which organisations
+    /// have given it.
+    ///
+    /// They become the claim `roles` as soon as an ID token is verified, at sign-in and at each refresh, so that
+    /// [gates](crate::gate::Gate::role), hooks and `GET /auth/session` see one notion. What stood in `roles` then counts only
+    /// where it is among the places; without roles there, the user has none. Userinfo never adds any. A plain OAuth 2.0
+    /// provider has no ID token: there the places are looked for in whatever says [who the user is](Self::endpoints).
+    ///
+    /// Default: the claim `roles` as it comes. A session that began under another setting keeps its roles until it ends
+    /// ([`Auth::end_all_sessions`] ends it).
+    ///
+    /// **Whoever can choose a name can choose a role.** Where users make groups and name them themselves, as in GitLab, leave
+    /// groups out, or ask gates for a name that nobody else can have.
+    ///
+    /// ```
+    /// let builder = auth_core::Auth::builder()
+    ///     .roles_claims(["/realm_access/roles", "/resource_access/{client_id}/roles"]);
+    /// ```
+    pub fn roles_claims<P: Into<String>>(mut self, places: impl IntoIterator<Item = P>) -> Self {
+        self.roles_claims = places.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
@@ -561,6 +638,13 @@ impl AuthBuilder {
     /// URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other origin ever sees a token.
     pub fn api(mut self, base: impl Into<String>) -> Self {
         self.apis.push(("API_URL", base.into()));
+        self
+    }
+
+    /// The provider's own API, by its base URL, such as SCIM or a user directory: it may be shown the user's access token, and
+    /// is the base of relative URLs as long as no [`api`](Self::api) is.
+    pub fn provider_api(mut self, base: impl Into<String>) -> Self {
+        self.provider_api = Some(base.into());
         self
     }
 
@@ -687,13 +771,18 @@ impl AuthBuilder {
     /// # Panics
     ///
     /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
-    pub async fn build(self) -> Result<Auth, ConfigError> {
+    pub async fn build(mut self) -> Result<Auth, ConfigError> {
+        if let Some(error) = self.preset_error {
+            return Err(error);
+        }
         let provider = self.provider()?;
         let overrides = EndpointOverrides {
             userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
             revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
             introspection: optional_url("AUTH_INTROSPECTION_URL", self.introspection_url.as_deref())?,
+            end_session: optional_url("AUTH_END_SESSION_URL", self.end_session_url.as_deref())?,
         };
+        check_end_session_parameter(self.end_session_parameter.as_deref())?;
         let base_url = self
             .base_url
             .as_deref()
@@ -719,6 +808,7 @@ impl AuthBuilder {
             ));
         }
         check_authorize_params(&self.authorize_params)?;
+        let role_claims = RoleClaims::parse(&self.roles_claims, &client_id)?;
         for resource in &self.resources {
             let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
             if !absolute {
@@ -745,16 +835,22 @@ impl AuthBuilder {
         }
         let mut api_origins = Vec::new();
         let mut api_base = None;
+        let mut provider_api = None;
+        self.apis
+            .extend(self.provider_api.map(|base| (PROVIDER_API, base)));
         for (variable, text) in &self.apis {
             let url = secure_url(text).map_err(|error| ConfigError::new(*variable, error.to_string()))?;
             if url.query().is_some() || url.fragment().is_some() {
                 return Err(ConfigError::new(*variable, "must not have a query or a fragment"));
             }
             api_origins.push(url.origin().ascii_serialization());
-            if *variable == "API_URL" {
-                api_base.get_or_insert(url);
+            match *variable {
+                "API_URL" => drop(api_base.get_or_insert(url)),
+                PROVIDER_API => provider_api = Some(url),
+                _ => {}
             }
         }
+        let api_base = api_base.or(provider_api);
         let (path, kept) = (
             &self.post_logout_redirect,
             ReturnTo::parse(&self.post_logout_redirect),
@@ -807,6 +903,7 @@ impl AuthBuilder {
             response_mode: self.response_mode,
             userinfo: self.userinfo,
             algorithms: self.algorithms,
+            role_claims,
             keys: self.keys.unwrap_or_else(SecretKeys::random),
             session_idle: self.session_idle,
             session_max: self.session_max,
@@ -819,6 +916,7 @@ impl AuthBuilder {
             on_event: self.on_event,
             trusted_proxies,
             post_logout_redirect: self.post_logout_redirect,
+            end_session_parameter: self.end_session_parameter,
             further,
             share_machine_tokens: self.share_machine_tokens,
         };
@@ -997,6 +1095,24 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
         }
     }
     Ok(())
+}
+
+/// A parameter of the provider's own, beside `client_id`.
+fn check_end_session_parameter(name: Option<&str>) -> Result<(), ConfigError> {
+    let is_good = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+            && !matches!(name, "client_id" | "id_token_hint")
+    };
+    if name.is_none_or(is_good) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "AUTH_END_SESSION_PARAM",
+        "must be the name of the parameter that takes the address to come back to, logout_uri for example",
+    ))
 }
 
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {

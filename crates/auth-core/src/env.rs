@@ -53,6 +53,7 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
         "AUTH_USERINFO_URL",
         "AUTH_REVOCATION_URL",
         "AUTH_INTROSPECTION_URL",
+        "AUTH_END_SESSION_URL",
     ] {
         if variable(name)?.is_some() {
             return Err(ConfigError::new(
@@ -95,7 +96,7 @@ impl AuthBuilder {
         Self::from_variables(variable)
     }
 
-    fn from_variables(
+    pub(crate) fn from_variables(
         mut get: impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
     ) -> Result<Self, ConfigError> {
         refuse_unsupported(&mut get)?;
@@ -119,6 +120,15 @@ impl AuthBuilder {
         }
         if let Some(url) = get("AUTH_INTROSPECTION_URL")? {
             builder = builder.introspection_url(url);
+        }
+        if let Some(url) = get("AUTH_END_SESSION_URL")? {
+            builder = builder.end_session_url(url);
+        }
+        if let Some(name) = get("AUTH_END_SESSION_PARAM")? {
+            builder = builder.end_session_parameter(name);
+        }
+        if let Some(list) = get("AUTH_ROLES_CLAIM")? {
+            builder = builder.roles_claims(list.split(',').map(str::trim));
         }
         let secret = get("AUTH_CLIENT_SECRET")?;
         match get("AUTH_CLIENT_ID")? {
@@ -325,6 +335,14 @@ mod tests {
             ("AUTH_CLIENT_KEY", "/nonexistent/key.pem", "AUTH_CLIENT_KEY"),
             ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
             ("AUTH_AUTHORIZE_PARAMS", "state=x", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_ROLES_CLAIM", "groups,", "AUTH_ROLES_CLAIM"),
+            ("AUTH_ROLES_CLAIM", "/realm_access/", "AUTH_ROLES_CLAIM"),
+            (
+                "AUTH_END_SESSION_URL",
+                "http://id.example/logout",
+                "AUTH_END_SESSION_URL",
+            ),
+            ("AUTH_END_SESSION_PARAM", "logout uri", "AUTH_END_SESSION_PARAM"),
             (
                 "AUTH_AUTHORIZE_PARAMS",
                 "audience=x&redirect_uri=y",

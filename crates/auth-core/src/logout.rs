@@ -98,12 +98,16 @@ impl Core {
             tracing::warn!(session = ?session.key, "the provider is slow to revoke tokens; the sign-out goes on without");
         }
         let metadata = self.provider.metadata_at_hand()?;
-        end_session_url(
-            &metadata,
-            &self.config.client_id,
-            session.data.id_token.as_ref(),
-            &self.config.base_url.join(&self.config.post_logout_redirect),
-        )
+        let home = self.config.base_url.join(&self.config.post_logout_redirect);
+        match &self.config.end_session_parameter {
+            None => end_session_url(
+                &metadata,
+                &self.config.client_id,
+                session.data.id_token.as_ref(),
+                &home,
+            ),
+            Some(name) => own_sign_out_url(&metadata, &self.config.client_id, name, &home),
+        }
     }
 
     /// Revokes tokens of a session that has ended, whether or not anyone waits for it.
@@ -534,6 +538,16 @@ fn end_session_url(
         "the ID token is too long for an address; the provider's sign-out goes without"
     );
     Some(url(None))
+}
+
+/// The sign-out of a provider that does not know RP-Initiated Logout. It takes the address to come back to in a parameter
+/// of its own, and might not take one that it does not know.
+fn own_sign_out_url(metadata: &Metadata, client_id: &str, parameter: &str, home: &str) -> Option<Url> {
+    let mut url = metadata.end_session_endpoint.clone()?;
+    url.query_pairs_mut()
+        .append_pair("client_id", client_id)
+        .append_pair(parameter, home);
+    Some(url)
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ impl Provider {
             userinfo_endpoint: self.overrides.userinfo.clone(),
             revocation_endpoint: self.overrides.revocation.clone(),
             introspection_endpoint: self.overrides.introspection.clone(),
-            end_session_endpoint: None,
+            end_session_endpoint: self.overrides.end_session.clone(),
             jwks_uri: None,
             id_token_algorithms: Vec::new(),
             client_assertion_algorithms: Vec::new(),
@@ -375,7 +375,7 @@ pub(crate) fn accept(
             "introspection_endpoint",
         )?,
         end_session_endpoint: optional(
-            None,
+            overrides.end_session,
             additional.end_session_endpoint.as_deref(),
             "end_session_endpoint",
         )?,

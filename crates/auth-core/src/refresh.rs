@@ -774,7 +774,8 @@ impl Core {
         let had_acr = data.acr.clone();
         let old = data.id_token.as_ref();
         let old = old.and_then(|old| jose::claims_of_verified(old.expose()));
-        if claims::apply(data, &old.unwrap_or_default(), claims) {
+        let roles = &self.config.role_claims;
+        if claims::apply(data, old.unwrap_or_default(), claims, roles) {
             // That of an earlier move counts as long as it is looked at.
             let earlier = data
                 .moved_at

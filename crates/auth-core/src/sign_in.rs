@@ -19,6 +19,7 @@ use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
 use crate::reply::AppData;
 use crate::request::RouteRequest;
+use crate::roles::RoleClaims;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
 use crate::store::{Inserted, Record, SessionKey, StoreError};
@@ -84,7 +85,9 @@ impl Core {
             self.identity_of_id_token(&metadata, &tokens, &access_token, &demands)
                 .await?
         } else {
-            self.identity_of_plain_oauth(&metadata, &access_token).await?
+            let mut identity = self.identity_of_plain_oauth(&metadata, &access_token).await?;
+            self.config.role_claims.settle(&mut identity.claims);
+            identity
         };
         // RFC 6749 §5.1: what is not named is what was asked for.
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
@@ -254,7 +257,11 @@ impl Core {
                 None
             }
         };
-        Ok(Identity::of_id_token(verified, userinfo))
+        Ok(Identity::of_id_token(
+            verified,
+            userinfo,
+            &self.config.role_claims,
+        ))
     }
 
     /// Who the user is where there are no ID tokens: what userinfo says, or else introspection, or nobody knows. What
@@ -528,7 +535,11 @@ pub(crate) fn session_expiry(claims: &IdTokenClaims) -> Option<Timestamp> {
 }
 
 impl Identity {
-    fn of_id_token(verified: IdTokenClaims, userinfo: Option<Map<String, Value>>) -> Self {
+    fn of_id_token(
+        verified: IdTokenClaims,
+        userinfo: Option<Map<String, Value>>,
+        roles: &RoleClaims,
+    ) -> Self {
         let (subject, sid) = (verified.subject().to_owned(), verified.sid().map(str::to_owned));
         let (auth_time, acr) = (verified.authenticated_at(), verified.acr().map(str::to_owned));
         let audience = sorted_audience(&verified);
@@ -538,6 +549,8 @@ impl Identity {
         for name in MESSAGE_CLAIMS {
             claims.remove(name);
         }
+        // Before userinfo comes to it, which has no say in roles.
+        roles.settle(&mut claims);
         if let Some(userinfo) = &userinfo {
             userinfo::merge(&mut claims, userinfo.clone());
         }
@@ -560,13 +573,14 @@ impl Identity {
         nonce.as_str().map(str::to_owned)
     }
 
-    /// `sub`, or `id` as providers without OpenID Connect call it; nobody where there is neither.
+    /// `sub`, or `id` as providers without OpenID Connect call it: a string, or a whole number in decimal digits. Nobody where
+    /// there is neither. A number of another kind names nobody, for two that differ may be read as the same.
     pub(crate) fn of_claims(claims: Map<String, Value>, is_userinfo: bool) -> Self {
         let subject = ["sub", "id"]
             .iter()
             .find_map(|name| match claims.get(*name)? {
                 Value::String(text) if !text.is_empty() => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
+                Value::Number(number) if !number.is_f64() => Some(number.to_string()),
                 _ => None,
             })
             .unwrap_or_default();

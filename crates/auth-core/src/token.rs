@@ -152,8 +152,9 @@ impl TokenErrorCode {
     fn of(text: &str) -> Self {
         match text {
             "invalid_request" => Self::InvalidRequest,
-            "invalid_client" => Self::InvalidClient,
-            "invalid_grant" => Self::InvalidGrant,
+            // GitHub has names of its own, and no OAuth 2.0 code for the same beside them.
+            "invalid_client" | "incorrect_client_credentials" => Self::InvalidClient,
+            "invalid_grant" | "bad_verification_code" | "bad_refresh_token" => Self::InvalidGrant,
             "unauthorized_client" => Self::UnauthorizedClient,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
@@ -211,7 +212,14 @@ impl Registration {
                 now,
             )
             .await?;
-        TokenResponse::read(&answer, now)
+        let mut response = TokenResponse::read(&answer, now)?;
+        // GitHub and others that are older than RFC 6749 put commas between scopes.
+        if metadata.jwks_uri.is_none() {
+            response.scope = response
+                .scope
+                .map(|scopes| scopes.iter().flat_map(|scope| scope.split(',')).collect());
+        }
+        Ok(response)
     }
 
     /// Revokes a token (RFC 7009). That the provider cannot do so is no failure: there is nothing to do about it.

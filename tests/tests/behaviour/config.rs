@@ -57,7 +57,12 @@ pub(crate) async fn a_provider_needs_a_client_id(stage: Stage) {
 }
 
 pub(crate) async fn a_client_needs_a_provider(stage: Stage) {
-    for alone in ["AUTH_CLIENT_ID", "AUTH_USERINFO_URL", "AUTH_REVOCATION_URL"] {
+    for alone in [
+        "AUTH_CLIENT_ID",
+        "AUTH_USERINFO_URL",
+        "AUTH_REVOCATION_URL",
+        "AUTH_END_SESSION_URL",
+    ] {
         let settings = stage.bare_environment().set(alone, "http://127.0.0.1:1/x");
         refused(&stage, &["AUTH_ISSUER"], settings).await;
     }
@@ -224,6 +229,9 @@ pub(crate) async fn values_outside_their_list_or_range_are_refused(stage: Stage)
         ("AUTH_RESPONSE_MODE", "fragment"),
         ("AUTH_USERINFO", "sometimes"),
         ("AUTH_ID_TOKEN_ALG", "none"),
+        ("AUTH_ROLES_CLAIM", "/realm_access//roles"),
+        ("AUTH_END_SESSION_URL", "http://id.example/logout"),
+        ("AUTH_END_SESSION_PARAM", "id_token_hint"),
         ("AUTH_ID_TOKEN_ALG", "RS256 HS256"),
         ("AUTH_SESSION_IDLE", "soon"),
         ("AUTH_SESSION_MAX", "-1"),

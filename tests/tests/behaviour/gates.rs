@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use auth_testing::{Endpoint, Fault};
+use auth_tests::stage::CLIENT_ID;
 use auth_tests::{Stage, World};
 use http::Method;
 use serde_json::{Value, json};
@@ -61,6 +62,57 @@ pub(crate) async fn others_get_403_browsers_too(stage: Stage) {
         let page = browser.navigate("/api/admin").await;
         page.assert_status(403).assert_page().assert_no_store();
         browser.assert_signed_in_as("bob").await;
+    }
+}
+
+// OpenID Connect Core §5.3.2, §12.2
+pub(crate) async fn roles_are_found_where_the_settings_say(stage: Stage) {
+    let places = "/realm_access/roles,/resource_access/{client_id}/roles,cognito:groups";
+    let world = stage
+        .world_with(|settings| settings.set("AUTH_ROLES_CLAIM", places))
+        .await;
+    let control = world.provider.control();
+    let zitadel = json!({"admin": {"178204": "acme.example"}});
+    for (said, roles) in [
+        (
+            json!({"realm_access": {"roles": ["user", "admin"]}}),
+            json!(["user", "admin"]),
+        ),
+        (
+            json!({"resource_access": {CLIENT_ID: {"roles": ["admin"]}}}),
+            json!(["admin"]),
+        ),
+        (
+            json!({"resource_access": {"another": {"roles": ["admin"]}}}),
+            Value::Null,
+        ),
+        (json!({"cognito:groups": "admin"}), json!(["admin"])),
+        (json!({"cognito:groups": zitadel}), json!(["admin"])),
+        (json!({"roles": ["admin"], "groups": ["admin"]}), Value::Null),
+    ] {
+        let (claims, userinfo) = (said.as_object().unwrap().clone(), said.clone());
+        control.tamper_id_token(move |_, token| {
+            token.remove("roles");
+            token.extend(claims.clone());
+        });
+        control.next_access_token_lifetime(Duration::ZERO);
+        let browser = world.browser.fresh();
+        world.sign_in_with(&browser, "bob").await;
+        // The same after a refresh, and nothing by userinfo.
+        let refreshes = control.refresh_count();
+        for _ in 0..2 {
+            let status = if roles.is_null() { 403 } else { 200 };
+            browser.fetch("/api/admin").await.assert_status(status);
+        }
+        assert_eq!(control.refresh_count(), refreshes + 1);
+        let user = browser.session().await["user"].clone();
+        assert_eq!(user.get("roles").cloned().unwrap_or_default(), roles, "{said}");
+        control.clear_tampering();
+        control.tamper_userinfo(move |answer| answer.extend(userinfo.as_object().unwrap().clone()));
+        let browser = world.browser.fresh();
+        world.sign_in_with(&browser, "bob").await;
+        browser.fetch("/api/admin").await.assert_status(403);
+        control.clear_tampering();
     }
 }
 

@@ -46,6 +46,25 @@ pub(crate) async fn goes_to_the_provider_with_what_it_needs(stage: Stage) {
     world.browser.assert_signed_out().await;
 }
 
+pub(crate) async fn a_sign_out_of_the_provider_s_own_gets_what_it_knows(stage: Stage) {
+    let own = "https://pool.example/logout?lang=en";
+    let world = stage
+        .world_with(|settings| {
+            settings
+                .set("AUTH_END_SESSION_URL", own)
+                .set("AUTH_END_SESSION_PARAM", "logout_uri")
+        })
+        .await;
+    world.sign_in("alice").await;
+    let answer = world.browser.submit("/auth/logout", &[]).await;
+    answer.assert_status(303).assert_no_store();
+    assert_eq!(
+        answer.location().as_str(),
+        format!("{own}&client_id={CLIENT_ID}&logout_uri=http%3A%2F%2F127.0.0.1%3A3000%2F")
+    );
+    world.browser.assert_signed_out().await;
+}
+
 // RFC 9700 §4.14.2
 pub(crate) async fn revokes_the_tokens(stage: Stage) {
     let world = stage.signed_in("alice").await;

@@ -432,6 +432,7 @@ behaviour! {
         gates {
             administrators_are_let_in,
             others_get_403_browsers_too,
+            roles_are_found_where_the_settings_say,
             a_fresh_sign_in_may_transfer,
             an_old_sign_in_must_be_renewed_first,
             a_provider_that_ignores_max_age_is_caught,
@@ -457,6 +458,7 @@ behaviour! {
         }
         logout {
             goes_to_the_provider_with_what_it_needs,
+            a_sign_out_of_the_provider_s_own_gets_what_it_knows,
             revokes_the_tokens,
             works_while_the_access_token_is_dead,
             does_not_wait_long_for_a_slow_provider,

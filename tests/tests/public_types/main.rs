@@ -90,6 +90,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::Issuer",
             "auth_core::NotAllowed",
             "auth_core::OnRefusal",
+            "auth_core::Preset",
             "auth_core::Refused",
             "auth_core::Scopes",
         ],

@@ -11,7 +11,7 @@ pub(super) const CODES: &[Explanation] = &[
         "Ask whoever grants roles, then sign out and in again so that the new role counts.",
     )
     .administrator("Give the account the role at the provider.")
-    .developer("Roles are the ID token's claim `roles`; have the provider send it to this client."),
+    .developer("Roles are the ID token's claim `roles`, or what stands where `AUTH_ROLES_CLAIM` says; have the provider send it to this client, and name the place."),
     code(
         "access.claim_missing",
         "This is not open to you",

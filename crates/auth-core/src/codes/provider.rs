@@ -63,7 +63,7 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Developer,
         TELL,
     )
-    .developer("Set `AUTH_ISSUER` to exactly the document's `issuer`, down to the last slash.")
+    .developer("Set `AUTH_ISSUER` to exactly the document's `issuer`, down to the last slash. With Microsoft Entra ID that is one tenant's, by its ID.")
     .settings(&[Setting::Issuer]),
     code(
         "provider.keys_malformed",

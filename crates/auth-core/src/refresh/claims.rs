@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::id_token::IdTokenClaims;
+use crate::roles::RoleClaims;
 use crate::session::{Claims, SessionData};
 use crate::sign_in::MESSAGE_CLAIMS;
 
@@ -42,9 +43,16 @@ const ABOUT_ANOTHER: [(&str, &str); 2] = [
 ];
 
 /// Puts what a refreshed ID token says into the session's data. `old` are the claims of the ID token that the session
-/// has had. Says whether the session has another `sid` now.
-pub(super) fn apply(data: &mut SessionData, old: &Map<String, Value>, new: &IdTokenClaims) -> bool {
+/// has had; `roles` is where the roles stand in both. Says whether the session has another `sid` now.
+pub(super) fn apply(
+    data: &mut SessionData,
+    mut old: Map<String, Value>,
+    new: &IdTokenClaims,
+    roles: &RoleClaims,
+) -> bool {
     let mut said = new.all().clone();
+    roles.settle(&mut old);
+    roles.settle(&mut said);
     // One that is of no use counts as missing.
     if new.sid().is_none() {
         said.remove("sid");
@@ -53,7 +61,7 @@ pub(super) fn apply(data: &mut SessionData, old: &Map<String, Value>, new: &IdTo
         said.remove("auth_time");
     }
     let wanted = data.kept_claims.as_deref();
-    (data.claims, data.older_claims) = renewed(&data.claims, old, &data.older_claims, &said, wanted);
+    (data.claims, data.older_claims) = renewed(&data.claims, &old, &data.older_claims, &said, wanted);
     data.auth_time = new.authenticated_at().or(data.auth_time);
     data.acr = new.acr().map(str::to_owned);
     let has_moved = new.sid().is_some_and(|sid| data.sid.as_deref() != Some(sid));

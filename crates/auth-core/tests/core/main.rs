@@ -21,6 +21,7 @@ mod logout;
 mod metrics;
 mod outcomes;
 mod payloads;
+mod presets;
 mod provider_logout;
 mod provider_session;
 mod proxy;
