@@ -5,7 +5,8 @@
 //! | secret | may stand in |
 //! | --- | --- |
 //! | a cookie's value | `Set-Cookie` |
-//! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, and of the request itself |
+//! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, of the request itself and of a pushed one |
+//! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
 //! | the access token | `Authorization: Bearer` to userinfo and the APIs; `token` to revocation and introspection |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
@@ -171,6 +172,11 @@ fn all_secrets(kept: &Kept, requests: &[(Endpoint, RecordedRequest)]) -> Vec<(Ki
             };
             secrets.push((kind, value.clone()));
         }
+        if *endpoint == Endpoint::PushedAuthorization {
+            let bindings = ["state", "nonce", "code_challenge"];
+            let bindings = bindings.iter().filter_map(|name| request.form(name));
+            secrets.extend(bindings.map(|value| (Kind::Binding, value.to_owned())));
+        }
         if *endpoint == Endpoint::Authorize {
             let challenge = request.query("code_challenge");
             secrets.extend(challenge.map(|challenge| (Kind::Binding, challenge)));
@@ -262,6 +268,8 @@ impl Search<'_> {
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
             ]
+        } else if has("request_uri") {
+            &[("request_uri", Kind::Grant)]
         } else if has("post_logout_redirect_uri") {
             &[("id_token_hint", Kind::IdToken)]
         } else {
@@ -304,6 +312,7 @@ impl Search<'_> {
                 ("state", Kind::Binding),
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
+                ("request_uri", Kind::Grant),
             ],
             E::EndSession => &[("id_token_hint", Kind::IdToken)],
             _ => &[],

@@ -19,6 +19,7 @@ use crate::client::AuthenticatedClient;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
+use crate::csrf::CrossSite;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
@@ -393,6 +394,9 @@ impl Auth {
         if request.is_prefetch {
             return Self::not_ahead();
         }
+        if request.is_foreign_subresource {
+            return self.failed(&CrossSite.into(), None, ReturnTo::default(), &request.incoming);
+        }
         let parameters = if request.method == "POST" {
             request.form_parameters()
         } else {
@@ -435,20 +439,17 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the provider demands
-    /// something that this version cannot do.
+    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the request cannot be pushed.
     async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
         let now = self.now();
         let metadata = self.0.provider.metadata(now).await?;
-        if metadata.requires_pushed_requests {
-            return Err(LoginError::Unsupported("pushed authorization requests (RFC 9126)").into());
-        }
         if self.0.provider.is_openid() && self.0.algorithms(&metadata).is_empty() {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
         let begun = login::begin(&self.0.config, &metadata, options, request, now);
-        let mut reply = Reply::redirect(begun.url.as_str());
+        let url = self.0.authorization_url(&metadata, begun.parameters).await?;
+        let mut reply = Reply::redirect(url.as_str());
         for cookie in &begun.cookies {
             reply = reply.with("set-cookie", cookie);
         }

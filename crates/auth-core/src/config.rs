@@ -73,6 +73,18 @@ pub enum ResponseMode {
     FormPost,
 }
 
+/// Whether authorization requests are pushed to the provider before the browser is sent there (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ParPolicy {
+    /// Where the provider's discovery document says that they have to be (`require_pushed_authorization_requests`).
+    #[default]
+    Auto,
+    /// Always. A provider that has no endpoint for it cannot be used.
+    Always,
+    /// Never. A provider that demands it cannot be used.
+    Never,
+}
+
 /// Whether the userinfo endpoint is asked at sign-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserinfoPolicy {
@@ -124,6 +136,7 @@ pub(crate) struct EndpointOverrides {
     pub(crate) userinfo: Option<Url>,
     pub(crate) revocation: Option<Url>,
     pub(crate) introspection: Option<Url>,
+    pub(crate) pushed_authorization_request: Option<Url>,
 }
 
 /// The names of the library's cookies.
@@ -181,6 +194,7 @@ pub(crate) struct Config {
     pub(crate) authorize_params: Vec<(String, String)>,
     pub(crate) resources: Vec<String>,
     pub(crate) response_mode: ResponseMode,
+    pub(crate) par: ParPolicy,
     pub(crate) userinfo: UserinfoPolicy,
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     pub(crate) keys: SecretKeys,
@@ -264,6 +278,7 @@ pub struct AuthBuilder {
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
     introspection_url: Option<String>,
+    pushed_authorization_request_url: Option<String>,
     plain_identity: PlainIdentityChoice,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
@@ -273,6 +288,7 @@ pub struct AuthBuilder {
     authorize_params: Vec<(String, String)>,
     resources: Vec<String>,
     response_mode: ResponseMode,
+    par: ParPolicy,
     userinfo: UserinfoPolicy,
     algorithms: Option<Vec<Algorithm>>,
     ca: Option<Vec<u8>>,
@@ -320,6 +336,7 @@ impl Default for AuthBuilder {
             userinfo_url: None,
             revocation_url: None,
             introspection_url: None,
+            pushed_authorization_request_url: None,
             plain_identity: PlainIdentityChoice::Endpoints,
             client_id: None,
             client_secret: None,
@@ -329,6 +346,7 @@ impl Default for AuthBuilder {
             authorize_params: Vec::new(),
             resources: Vec::new(),
             response_mode: ResponseMode::default(),
+            par: ParPolicy::default(),
             userinfo: UserinfoPolicy::default(),
             algorithms: None,
             ca: None,
@@ -446,6 +464,12 @@ impl AuthBuilder {
         self
     }
 
+    /// The pushed authorization request endpoint (RFC 9126), in the place of discovery's.
+    pub fn pushed_authorization_request_url(mut self, url: impl Into<String>) -> Self {
+        self.pushed_authorization_request_url = Some(url.into());
+        self
+    }
+
     /// The client's registration at the provider: its id, and its secret if it has one.
     pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.client_id = Some(id.into());
@@ -497,6 +521,15 @@ impl AuthBuilder {
     /// How the provider's answer comes back. Default: [`ResponseMode::Query`].
     pub fn response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = mode;
+        self
+    }
+
+    /// Whether authorization requests are pushed to the provider first (RFC 9126): then the browser carries no more than
+    /// the client's id and a name that the provider has given the request. Default: [`ParPolicy::Auto`].
+    ///
+    /// Each `GET /auth/login` then costs a request to the provider, which has to answer before the browser is sent there.
+    pub fn par(mut self, policy: ParPolicy) -> Self {
+        self.par = policy;
         self
     }
 
@@ -689,7 +722,20 @@ impl AuthBuilder {
             userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
             revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
             introspection: optional_url("AUTH_INTROSPECTION_URL", self.introspection_url.as_deref())?,
+            pushed_authorization_request: optional_url(
+                "pushed_authorization_request_url",
+                self.pushed_authorization_request_url.as_deref(),
+            )?,
         };
+        if self.par == ParPolicy::Always
+            && matches!(provider, ProviderConfig::Endpoints { .. })
+            && overrides.pushed_authorization_request.is_none()
+        {
+            return Err(ConfigError::new(
+                "AUTH_PAR",
+                "`always` needs AUTH_ISSUER: a provider's discovery document says where requests are pushed to",
+            ));
+        }
         let base_url = self
             .base_url
             .as_deref()
@@ -801,6 +847,7 @@ impl AuthBuilder {
             authorize_params: self.authorize_params,
             resources: self.resources,
             response_mode: self.response_mode,
+            par: self.par,
             userinfo: self.userinfo,
             algorithms: self.algorithms,
             keys: self.keys.unwrap_or_else(SecretKeys::random),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::Auth;
-use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ResponseMode, UserinfoPolicy};
+use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy};
 use crate::jose::Algorithm;
 use crate::seal::SecretKeys;
 
@@ -161,6 +161,14 @@ impl AuthBuilder {
                 _ => return Err(one_of("AUTH_RESPONSE_MODE", "query or form_post")),
             });
         }
+        if let Some(policy) = get("AUTH_PAR")? {
+            builder = builder.par(match policy.as_str() {
+                "auto" => ParPolicy::Auto,
+                "always" => ParPolicy::Always,
+                "never" => ParPolicy::Never,
+                _ => return Err(one_of("AUTH_PAR", "auto, always or never")),
+            });
+        }
         if let Some(policy) = get("AUTH_USERINFO")? {
             builder = builder.userinfo(match policy.as_str() {
                 "always" => UserinfoPolicy::Always,
@@ -205,8 +213,7 @@ fn refuse_unsupported(
     get: &mut impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
 ) -> Result<(), ConfigError> {
     for (name, fine, others) in [
-        ("AUTH_PAR", &["auto", "never"][..], "auto or never"),
-        ("AUTH_REQUEST_OBJECT", &["none"], "none"),
+        ("AUTH_REQUEST_OBJECT", &["none"][..], "none"),
         ("AUTH_DPOP", &["false"], "false"),
     ] {
         if let Some(value) = get(name)?
@@ -338,7 +345,7 @@ mod tests {
             ("AUTH_ID_TOKEN_ALG", "none", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_ID_TOKEN_ALG", "HS256", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_ID_TOKEN_ALG", ",", "AUTH_ID_TOKEN_ALG"),
-            ("AUTH_PAR", "always", "AUTH_PAR"),
+            ("AUTH_PAR", "sometimes", "AUTH_PAR"),
             ("AUTH_DPOP", "true", "AUTH_DPOP"),
             ("AUTH_REQUEST_OBJECT", "signed", "AUTH_REQUEST_OBJECT"),
             ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),

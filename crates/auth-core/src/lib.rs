@@ -19,6 +19,7 @@
 
 pub mod app_sessions;
 mod auth;
+mod authorization_request;
 pub mod bearer;
 mod cache;
 pub mod client;

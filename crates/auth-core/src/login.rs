@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::bearer::InvalidToken;
 use crate::client_auth::ClientAuthentication;
@@ -59,9 +58,9 @@ pub(crate) struct Attempt {
     pub(crate) demands: Demands,
 }
 
-/// An authorization request that is ready to be sent: where the browser goes, and the cookies that it takes along.
+/// An authorization request, ready to be sent: its parameters, and the cookies that the browser takes along.
 pub(crate) struct AuthorizationRequest {
-    pub(crate) url: Url,
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) cookies: Vec<String>,
 }
 
@@ -94,34 +93,33 @@ pub(crate) fn begin(
         (asked, configured) => asked.or(configured),
     };
 
-    let mut url = metadata.authorization_endpoint.clone();
-    let mut query = url.query_pairs_mut();
-    query
-        .append_pair("response_type", "code")
-        .append_pair("client_id", &config.client_id)
-        .append_pair("redirect_uri", &config.redirect_uri())
-        .append_pair("scope", &scopes.to_string())
-        .append_pair("state", &state)
-        .append_pair("code_challenge", challenge.as_str())
-        .append_pair("code_challenge_method", "S256");
+    let mut parameters = Vec::new();
+    let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
+    add("response_type", "code");
+    add("client_id", &config.client_id);
+    add("redirect_uri", &config.redirect_uri());
+    add("scope", &scopes.to_string());
+    add("state", &state);
+    add("code_challenge", challenge.as_str());
+    add("code_challenge_method", "S256");
     if metadata.jwks_uri.is_some() {
-        query.append_pair("nonce", &nonce);
+        add("nonce", &nonce);
     }
     if config.response_mode == ResponseMode::FormPost {
-        query.append_pair("response_mode", "form_post");
+        add("response_mode", "form_post");
     }
     for resource in &config.resources {
-        query.append_pair("resource", resource);
+        add("resource", resource);
     }
     if let Some(max_age) = max_age {
-        query.append_pair("max_age", &max_age.as_secs().to_string());
+        add("max_age", &max_age.as_secs().to_string());
     }
     let acr_values = &options.demands.acr_values;
     if !acr_values.is_empty() {
-        query.append_pair("acr_values", &acr_values.to_string());
+        add("acr_values", &acr_values.to_string());
     }
     if let Some(hint) = &options.login_hint {
-        query.append_pair("login_hint", hint);
+        add("login_hint", hint);
     }
     for (name, value) in &config.authorize_params {
         let is_set_already = match name.as_str() {
@@ -131,10 +129,9 @@ pub(crate) fn begin(
             _ => false,
         };
         if !is_set_already {
-            query.append_pair(name, value);
+            add(name, value);
         }
     }
-    drop(query);
 
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
@@ -164,7 +161,7 @@ pub(crate) fn begin(
         ATTEMPT_LIFETIME,
         cross_site_post(config),
     ));
-    AuthorizationRequest { url, cookies }
+    AuthorizationRequest { parameters, cookies }
 }
 
 fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
@@ -464,9 +461,18 @@ pub enum LoginError {
     /// A third party asks for a sign-in at an issuer that is not ours (OpenID Connect Core §4).
     #[error("a sign-in was asked for at an issuer that is not configured")]
     UnknownIssuer,
-    /// The provider demands something that this version cannot do.
-    #[error("the provider demands {0}")]
-    Unsupported(&'static str),
+    /// The provider takes pushed authorization requests only, and none is to be pushed (RFC 9126 §5).
+    #[error("the provider demands pushed authorization requests")]
+    PushRequired,
+    /// Every authorization request is to be pushed, and the provider has no endpoint for it (RFC 9126 §5).
+    #[error("the provider has no pushed authorization request endpoint")]
+    PushUnsupported,
+    /// The pushed authorization request got no answer, or one that makes no sense (RFC 9126 §2.2).
+    #[error("the pushed authorization request failed")]
+    Push(#[source] TokenError),
+    /// The provider refused the pushed authorization request (RFC 9126 §2.3).
+    #[error("the provider refused the pushed authorization request: {0}")]
+    PushRefused(AuthorizationErrorCode),
     /// The provider cannot be used.
     #[error(transparent)]
     Provider(ProviderError),
@@ -570,7 +576,7 @@ pub enum AuthorizationErrorCode {
 }
 
 impl AuthorizationErrorCode {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         match text {
             "access_denied" => Self::AccessDenied,
             "server_error" => Self::ServerError,
@@ -587,6 +593,25 @@ impl AuthorizationErrorCode {
             "unsupported_response_type" => Self::UnsupportedResponseType,
             "invalid_target" => Self::InvalidTarget,
             _ => Self::Other,
+        }
+    }
+
+    /// The stable code of a sign-in that failed so.
+    fn of_login(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "login.access_denied",
+            Self::ServerError => "login.provider_error",
+            Self::TemporarilyUnavailable => "login.provider_unavailable",
+            Self::InteractionRequired => "login.interaction_required",
+            Self::UnmetAuthenticationRequirements => "login.authentication_unmet",
+            Self::InvalidScope => "login.scope_refused",
+            Self::UnauthorizedClient => "login.grant_not_allowed",
+            Self::InvalidClient => "login.client_refused",
+            Self::RedirectUri => "login.redirect_uri_refused",
+            Self::InvalidRequest => "login.request_invalid",
+            Self::UnsupportedResponseType => "login.response_type_refused",
+            Self::InvalidTarget => "login.resource_refused",
+            Self::Other => "login.refused",
         }
     }
 }
@@ -639,21 +664,12 @@ impl LoginError {
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
             Self::CodeMissing => "login.code_missing",
-            Self::Refused(AuthorizationErrorCode::AccessDenied) => "login.access_denied",
-            Self::Refused(AuthorizationErrorCode::ServerError) => "login.provider_error",
-            Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable) => "login.provider_unavailable",
-            Self::Refused(AuthorizationErrorCode::InteractionRequired) => "login.interaction_required",
-            Self::Refused(AuthorizationErrorCode::UnmetAuthenticationRequirements) => {
-                "login.authentication_unmet"
-            }
-            Self::Refused(AuthorizationErrorCode::InvalidScope) => "login.scope_refused",
-            Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.grant_not_allowed",
-            Self::Refused(AuthorizationErrorCode::InvalidClient) => "login.client_refused",
-            Self::Refused(AuthorizationErrorCode::RedirectUri) => "login.redirect_uri_refused",
-            Self::Refused(AuthorizationErrorCode::InvalidRequest) => "login.request_invalid",
-            Self::Refused(AuthorizationErrorCode::UnsupportedResponseType) => "login.response_type_refused",
-            Self::Refused(AuthorizationErrorCode::InvalidTarget) => "login.resource_refused",
-            Self::Refused(AuthorizationErrorCode::Other) => "login.refused",
+            Self::PushRefused(AuthorizationErrorCode::Other) => "login.push_refused",
+            Self::Refused(code) | Self::PushRefused(code) => code.of_login(),
+            Self::PushRequired => "login.push_required",
+            Self::PushUnsupported => "login.push_unsupported",
+            Self::Push(TokenError::Malformed(_) | TokenError::Refused(_)) => "login.push_malformed",
+            Self::Push(_) => "login.push_unavailable",
             Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
             ) => "login.token_unavailable",
@@ -689,7 +705,6 @@ impl LoginError {
             Self::ByApp(_) => "login.refused_by_app",
             Self::SignedOut => "login.signed_out",
             Self::UnknownIssuer => "login.unknown_issuer",
-            Self::Unsupported(_) => "login.unsupported",
             Self::Provider(error) => error.code(),
             Self::Store(_) => "store.unavailable",
         }
@@ -716,9 +731,11 @@ impl LoginError {
             )
             | Self::ByApp(_) => 403,
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable)
+            | Self::PushRefused(AuthorizationErrorCode::TemporarilyUnavailable)
             | Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
             )
+            | Self::Push(TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack)
             | Self::Store(_) => 503,
             Self::Refused(AuthorizationErrorCode::ServerError) => 502,
             Self::Refused(_) => 400,
@@ -731,7 +748,10 @@ impl LoginError {
             | Self::Userinfo(_)
             | Self::Inactive
             | Self::AccessToken(_)
-            | Self::Unsupported(_) => 502,
+            | Self::PushRequired
+            | Self::PushUnsupported
+            | Self::Push(_)
+            | Self::PushRefused(_) => 502,
             Self::Provider(error) => error.status(),
         }
     }
@@ -745,13 +765,18 @@ impl LoginError {
             | Self::ByApp(_) => Fault::NotAllowed,
             Self::Refused(
                 AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
+            )
+            | Self::PushRefused(
+                AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
             ) => Fault::Provider,
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => Fault::Request,
-            Self::Refused(_) => Fault::Configuration,
+            Self::Refused(_) | Self::PushRefused(_) => Fault::Configuration,
             Self::Token(TokenError::Refused(code)) if code.is_about_the_registration() => {
                 Fault::Configuration
             }
-            Self::ClientRefused(_) | Self::Clock { .. } | Self::Unsupported(_) => Fault::Configuration,
+            Self::ClientRefused(_) | Self::Clock { .. } | Self::PushRequired | Self::PushUnsupported => {
+                Fault::Configuration
+            }
             Self::Store(_) => Fault::Store,
             error if error.status() >= 500 => Fault::Provider,
             _ => Fault::Request,
@@ -760,7 +785,8 @@ impl LoginError {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Token(TokenError::Unavailable { retry_after, .. }) => *retry_after,
+            Self::Token(TokenError::Unavailable { retry_after, .. })
+            | Self::Push(TokenError::Unavailable { retry_after, .. }) => *retry_after,
             Self::Provider(error) => error.retry_after(),
             _ => None,
         }

@@ -38,7 +38,8 @@ pub(crate) struct Metadata {
     pub(crate) client_assertion_algorithms: Vec<Algorithm>,
     /// Whether every authorization response names its issuer (RFC 9207).
     pub(crate) names_issuer_in_response: bool,
-    /// Whether the authorization request must be pushed first (RFC 9126).
+    /// Where authorization requests are pushed to (RFC 9126 §5), and whether they must be.
+    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
     pub(crate) requires_pushed_requests: bool,
 }
 
@@ -50,6 +51,7 @@ struct Additional {
     introspection_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
     require_pushed_authorization_requests: bool,
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -274,6 +276,7 @@ impl Provider {
             id_token_algorithms: Vec::new(),
             client_assertion_algorithms: Vec::new(),
             names_issuer_in_response: false,
+            pushed_authorization_request_endpoint: self.overrides.pushed_authorization_request.clone(),
             requires_pushed_requests: false,
         }
     }
@@ -380,6 +383,11 @@ pub(crate) fn accept(
             .cloned()
             .unwrap_or_default(),
         names_issuer_in_response: additional.authorization_response_iss_parameter_supported,
+        pushed_authorization_request_endpoint: optional(
+            overrides.pushed_authorization_request,
+            additional.pushed_authorization_request_endpoint.as_deref(),
+            "pushed_authorization_request_endpoint",
+        )?,
         requires_pushed_requests: additional.require_pushed_authorization_requests,
     })
 }

@@ -97,6 +97,12 @@ fn is_prefetch(head: &impl RequestHead) -> bool {
         .any(|name| head.header_is(name, says_so))
 }
 
+/// Whether the request belongs to a page of another site without being a navigation: an image, a script, a `fetch` there.
+fn is_foreign_subresource(head: &impl RequestHead) -> bool {
+    head.header_is("sec-fetch-site", |site| site.eq_ignore_ascii_case("cross-site"))
+        && head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
+}
+
 fn accepts_html(accept: &str) -> bool {
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -217,6 +223,7 @@ pub struct RouteRequest {
     pub(crate) query: String,
     pub(crate) incoming: Incoming,
     pub(crate) is_prefetch: bool,
+    pub(crate) is_foreign_subresource: bool,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
     /// The cookies of sign-ins under way.
@@ -314,6 +321,7 @@ impl RouteRequest {
             agent: agent(head),
             address: address(head, config),
             is_prefetch: is_prefetch(head),
+            is_foreign_subresource: is_foreign_subresource(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media

@@ -255,7 +255,7 @@ impl Registration {
     }
 
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
-    async fn post(
+    pub(crate) async fn post(
         &self,
         metadata: &Metadata,
         (asked, endpoint): (Asked, &Url),
@@ -403,7 +403,7 @@ impl TokenResponse {
 }
 
 /// A number of seconds, also as a decimal string; anything else is unknown.
-fn seconds(value: &Value) -> Option<Duration> {
+pub(crate) fn seconds(value: &Value) -> Option<Duration> {
     const LONGEST: f64 = 10.0 * 366.0 * 24.0 * 3600.0;
     let number = match value {
         Value::Number(number) => number.as_f64()?,

@@ -43,6 +43,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::MissingCookie",
             "auth_core::NotASessionKey",
             "auth_core::NotSignedIn",
+            "auth_core::ParPolicy",
             "auth_core::RequestKind",
             "auth_core::ResponseMode",
             "auth_core::Setting",

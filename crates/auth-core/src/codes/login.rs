@@ -365,13 +365,49 @@ pub(super) const CODES: &[Explanation] = &[
         "Start from the application's own page.",
     )
     .settings(&[Setting::Issuer]),
+    // What the pushed authorization request endpoint said (RFC 9126).
     code(
-        "login.unsupported",
-        "This application and the sign-in service do not fit",
-        "The provider demands something of the sign-in request that this application cannot do.",
+        "login.push_unavailable",
+        "The sign-in service has a problem",
+        "The provider does not take the sign-in request: its endpoint for pushed authorization requests is down, too slow or overloaded.",
+        Turn::Provider,
+        LATER,
+    )
+    .operator("The log has the cause; compare the provider's times with `HTTP_TIMEOUT_SECS`.")
+    .provider("The service has to recover; its own log says why."),
+    code(
+        "login.push_malformed",
+        "The sign-in service's answer makes no sense",
+        "The provider's endpoint for pushed authorization requests answered with something that names no request.",
         Turn::Developer,
         TELL,
     )
-    .developer("Change the client's registration at the provider.")
-    .settings(&[Setting::ClientId]),
+    .developer("Check that the endpoint is the provider's own and that nothing in between changes its answers.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "login.push_refused",
+        "The sign-in service said no",
+        "The provider refused the sign-in request that this application pushed to it, for a reason that is not one of the usual ones.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration; the provider's own log says more.")
+    .settings(&[Setting::RedirectUri, Setting::ClientId, Setting::Scopes]),
+    code(
+        "login.push_required",
+        "This application and the sign-in service do not fit",
+        "The provider takes only sign-in requests that are pushed to it beforehand, and this application is told never to do that.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Remove `AUTH_PAR=never`."),
+    code(
+        "login.push_unsupported",
+        "This application and the sign-in service do not fit",
+        "This application is told to push every sign-in request to the provider beforehand, and the provider does not say where.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Remove `AUTH_PAR=always`, or have the provider name a `pushed_authorization_request_endpoint` in its discovery document.")
+    .settings(&[Setting::Issuer]),
 ];

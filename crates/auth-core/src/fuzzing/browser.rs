@@ -319,9 +319,10 @@ pub fn callback(data: &[u8]) {
             &APP.route_request(&Head::default(), Vec::new(), None),
             NOW,
         );
-        let state = request.url.query_pairs().find(|(name, _)| name == "state");
+        let mut parameters = request.parameters.into_iter();
+        let state = parameters.find(|(name, _)| name == "state");
         Begun {
-            state: state.map(|(_, state)| state.into_owned()).unwrap_or_default(),
+            state: state.map(|(_, state)| state).unwrap_or_default(),
             cookie: request.cookies[0]
                 .split(';')
                 .next()

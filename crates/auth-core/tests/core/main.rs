@@ -20,6 +20,7 @@ mod logout;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod outcomes;
+mod par;
 mod payloads;
 mod provider_logout;
 mod provider_session;

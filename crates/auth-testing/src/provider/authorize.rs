@@ -178,7 +178,7 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
         )
     });
     form.0.push(("client_id".to_owned(), client.id));
-    match provider.authorization_request(form.clone()) {
+    match provider.check_request(&form) {
         Ok(_) => {}
         Err(Refusal::Page(_)) => {
             return OauthError::invalid_request("client or redirect_uri are not registered").into_response();
@@ -199,7 +199,14 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
 impl Provider {
     /// Checks an authorization request in the order that decides whether the client may be told.
     pub(crate) fn authorization_request(&self, params: Params) -> Result<AuthorizationRequest, Refusal> {
-        let params = self.unfold_pushed(params)?;
+        if self.settings().requires_pushed_requests && params.all("request_uri").next().is_none() {
+            return Err(Refusal::Page("This provider takes pushed requests only."));
+        }
+        self.check_request(&self.unfold_pushed(params)?)
+    }
+
+    /// The same of one that is being pushed, or was.
+    fn check_request(&self, params: &Params) -> Result<AuthorizationRequest, Refusal> {
         let page = |why| Refusal::Page(why);
         let client_id = params
             .one("client_id")
@@ -230,7 +237,7 @@ impl Provider {
                 return Err(self.refuse(&target, "invalid_request", "unknown response_mode"));
             }
         }
-        match self.checked(&params, client.id, &target) {
+        match self.checked(params, client.id, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(self.refuse(&target, error, description)),
         }

@@ -38,6 +38,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "introspection_endpoint": at("/introspect"),
         "end_session_endpoint": at("/end-session"),
         "pushed_authorization_request_endpoint": at("/par"),
+        "require_pushed_authorization_requests": provider.settings().requires_pushed_requests,
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],

@@ -332,6 +332,8 @@ pub(crate) struct Settings {
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
+    /// Whether authorization requests have to be pushed (RFC 9126 §5).
+    pub(crate) requires_pushed_requests: bool,
     /// Providers whose tokens this one takes in exchange for its own.
     pub(crate) trusted: Vec<Arc<Provider>>,
 }
@@ -348,6 +350,7 @@ impl Default for Settings {
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
+            requires_pushed_requests: false,
             trusted: Vec::new(),
         }
     }
