@@ -85,7 +85,7 @@ impl Evidence {
             let kind = match &*name {
                 "state" | "nonce" | "code_challenge" => Kind::Binding,
                 "id_token_hint" => Kind::IdToken,
-                "code" => Kind::Grant,
+                "code" | "response" => Kind::Grant,
                 _ => continue,
             };
             if value.len() >= 16 {

@@ -802,6 +802,14 @@ impl Core {
             .unwrap_or(&metadata.id_token_algorithms)
     }
 
+    /// The algorithms that an authorization response may be signed with (JARM).
+    pub(crate) fn response_algorithms<'a>(&'a self, metadata: &'a Metadata) -> &'a [Algorithm] {
+        match &self.config.algorithms {
+            None if !metadata.response_algorithms.is_empty() => &metadata.response_algorithms,
+            _ => self.algorithms(metadata),
+        }
+    }
+
     async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {
         let Some(token) = session.data.tokens.access.clone() else {
             return Ok(());

@@ -71,6 +71,30 @@ pub enum ResponseMode {
     Query,
     /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
     FormPost,
+    /// Signed by the provider, in the query of a redirect (JARM, `query.jwt`).
+    Jwt,
+    /// Signed by the provider, in a form that the browser posts (JARM, `form_post.jwt`).
+    FormPostJwt,
+}
+
+impl ResponseMode {
+    /// The value of `response_mode`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::FormPost => "form_post",
+            Self::Jwt => "query.jwt",
+            Self::FormPostJwt => "form_post.jwt",
+        }
+    }
+
+    pub(crate) const fn is_form_post(self) -> bool {
+        matches!(self, Self::FormPost | Self::FormPostJwt)
+    }
+
+    pub(crate) const fn is_signed(self) -> bool {
+        matches!(self, Self::Jwt | Self::FormPostJwt)
+    }
 }
 
 /// Whether authorization requests are pushed to the provider before the browser is sent there (RFC 9126).
@@ -734,6 +758,12 @@ impl AuthBuilder {
             return Err(ConfigError::new(
                 "AUTH_PAR",
                 "`always` needs AUTH_ISSUER: a provider's discovery document says where requests are pushed to",
+            ));
+        }
+        if self.response_mode.is_signed() && matches!(provider, ProviderConfig::Endpoints { .. }) {
+            return Err(ConfigError::new(
+                "AUTH_RESPONSE_MODE",
+                "`jwt` needs AUTH_ISSUER: a provider's discovery document says where its keys are",
             ));
         }
         let base_url = self

@@ -157,8 +157,8 @@ impl AuthBuilder {
             builder = builder.response_mode(match mode.as_str() {
                 "query" => ResponseMode::Query,
                 "form_post" => ResponseMode::FormPost,
-                "jwt" => return Err(not_yet("AUTH_RESPONSE_MODE", "jwt", "query or form_post")),
-                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query or form_post")),
+                "jwt" => ResponseMode::Jwt,
+                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query, form_post or jwt")),
             });
         }
         if let Some(policy) = get("AUTH_PAR")? {
@@ -340,7 +340,6 @@ mod tests {
             ("AUTH_AUTHORIZE_PARAMS", "max_age=soon", "AUTH_AUTHORIZE_PARAMS"),
             ("AUTH_RESOURCE", "relative", "AUTH_RESOURCE"),
             ("AUTH_RESPONSE_MODE", "fragment", "AUTH_RESPONSE_MODE"),
-            ("AUTH_RESPONSE_MODE", "jwt", "AUTH_RESPONSE_MODE"),
             ("AUTH_USERINFO", "sometimes", "AUTH_USERINFO"),
             ("AUTH_ID_TOKEN_ALG", "none", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_ID_TOKEN_ALG", "HS256", "AUTH_ID_TOKEN_ALG"),
@@ -397,6 +396,25 @@ mod tests {
         let mut variables = GOOD.to_vec();
         variables.push(("AUTH_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1,fd00::/8"));
         start(&variables).await.expect("starts");
+    }
+
+    #[tokio::test]
+    async fn what_needs_discovery_is_refused_without_it() {
+        for (name, value) in [("AUTH_PAR", "always"), ("AUTH_RESPONSE_MODE", "jwt")] {
+            let error = start(&[
+                GOOD[0],
+                GOOD[2],
+                ("AUTH_AUTHORIZATION_URL", "https://id.example/authorize"),
+                ("AUTH_TOKEN_URL", "https://id.example/token"),
+                (name, value),
+            ])
+            .await
+            .expect_err("refused");
+            assert_eq!(error.variable(), name);
+            let mut variables = GOOD.to_vec();
+            variables.push((name, value));
+            start(&variables).await.expect("starts");
+        }
     }
 
     #[tokio::test]

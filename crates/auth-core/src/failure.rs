@@ -262,6 +262,8 @@ pub(crate) fn values(config: &Config, settings: &[Setting]) -> Vec<(&'static str
             let mode = match config.response_mode {
                 ResponseMode::Query => "query",
                 ResponseMode::FormPost => "form_post",
+                ResponseMode::Jwt => "jwt",
+                ResponseMode::FormPostJwt => "form_post.jwt",
             };
             ("AUTH_RESPONSE_MODE", mode.to_owned())
         }

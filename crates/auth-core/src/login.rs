@@ -21,6 +21,7 @@ use crate::config::{
 use crate::cookie;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
+use crate::jarm::{self, ResponseJwtError};
 use crate::metadata::{Metadata, ProviderError};
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
@@ -105,8 +106,8 @@ pub(crate) fn begin(
     if metadata.jwks_uri.is_some() {
         add("nonce", &nonce);
     }
-    if config.response_mode == ResponseMode::FormPost {
-        add("response_mode", "form_post");
+    if config.response_mode != ResponseMode::Query {
+        add("response_mode", config.response_mode.as_str());
     }
     for resource in &config.resources {
         add("resource", resource);
@@ -170,7 +171,7 @@ fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
 
 /// Whether the provider's answer comes as a cross-site form post over https, which brings no Lax cookie along.
 fn cross_site_post(config: &Config) -> bool {
-    config.response_mode == ResponseMode::FormPost && config.base_url.is_https()
+    config.response_mode.is_form_post() && config.base_url.is_https()
 }
 
 /// The cookies of attempts that have to go so that, with one more, there are no more than [`MAX_ATTEMPTS`]: those
@@ -311,10 +312,11 @@ pub(crate) fn receive(
     } else {
         request.query_parameters()
     };
-    if parameters.repeats(&["state"]) {
+    if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
-    let state = parameters.get("state").ok_or(LoginError::StateMissing)?;
+    let state = state_of(config, &parameters).ok_or(LoginError::StateMissing)?;
+    let state = state.as_str();
     let name = cookie_name(config.cookies, state);
     let value = request
         .cookie(&name)
@@ -335,6 +337,14 @@ pub(crate) fn receive(
     })
 }
 
+/// The `state` of a response, also of one that is signed and not verified yet.
+fn state_of(config: &Config, parameters: &Parameters) -> Option<String> {
+    match parameters.get("response") {
+        Some(response) if config.response_mode.is_signed() => jarm::unverified_state(response),
+        _ => parameters.get("state").map(str::to_owned),
+    }
+}
+
 /// Where a response that is good no more would have led, if this browser still knows.
 pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnTo {
     let parameters = if request.method == "POST" {
@@ -342,23 +352,40 @@ pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnT
     } else {
         request.query_parameters()
     };
-    parameters
-        .get("state")
-        .map(|state| cookie_name(config.cookies, state))
+    state_of(config, &parameters)
+        .map(|state| cookie_name(config.cookies, &state))
         .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
         .unwrap_or_default()
 }
 
 impl AuthorizationResponse {
+    /// The token that is to hold the response, where responses are signed (JARM): then nothing else holds a part of it.
+    pub(crate) fn signed(&self, config: &Config) -> Result<Option<&str>, LoginError> {
+        if !config.response_mode.is_signed() {
+            return Ok(None);
+        }
+        let is_plain = ["code", "state", "iss", "error"]
+            .iter()
+            .any(|name| self.parameters.names(name));
+        match self.parameters.get("response") {
+            Some(response) if !is_plain => Ok(Some(response)),
+            _ => Err(LoginError::ResponseUnsigned),
+        }
+    }
+
     /// The authorization code, once the response is known to be the provider's and no error.
-    pub(crate) fn code(&self, metadata: &Metadata) -> Result<AuthorizationCode, LoginError> {
-        if self.parameters.repeats(&["code", "iss", "error"]) {
+    pub(crate) fn code(
+        &self,
+        parameters: &Parameters,
+        metadata: &Metadata,
+    ) -> Result<AuthorizationCode, LoginError> {
+        if parameters.repeats(&["code", "iss", "error"]) {
             return Err(LoginError::ParameterRepeated);
         }
         // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there.
         // A plain OAuth 2.0 provider has no issuer identifier to compare with.
-        match self.parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
+        match parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
             Some(issuer) if issuer == metadata.issuer.as_str() => {}
             Some(_) => return Err(LoginError::IssuerMismatch),
             None if metadata.names_issuer_in_response => return Err(LoginError::IssuerMissing),
@@ -367,10 +394,10 @@ impl AuthorizationResponse {
         if self.attempt.issuer != metadata.issuer {
             return Err(LoginError::IssuerMismatch);
         }
-        if let Some(error) = self.parameters.get("error") {
+        if let Some(error) = parameters.get("error") {
             return Err(LoginError::Refused(AuthorizationErrorCode::of(error)));
         }
-        self.parameters
+        parameters
             .get("code")
             .map(AuthorizationCode::new)
             .ok_or(LoginError::CodeMissing)
@@ -411,6 +438,12 @@ pub enum LoginError {
     /// The response names no issuer, though the provider always does (RFC 9207).
     #[error("the response names no issuer")]
     IssuerMissing,
+    /// Responses have to be signed, and this one is not, or not all of it (JARM).
+    #[error("the response is not signed, or not all of it")]
+    ResponseUnsigned,
+    /// The signed response is not good (JARM §2.4).
+    #[error("the signed response is not good")]
+    ResponseJwt(#[source] ResponseJwtError),
     /// The response has neither a code nor an error.
     #[error("the response has no code")]
     CodeMissing,
@@ -663,6 +696,8 @@ impl LoginError {
             Self::StateReplayed => "login.state_replayed",
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
+            Self::ResponseUnsigned => "login.response_unsigned",
+            Self::ResponseJwt(error) => error.code(),
             Self::CodeMissing => "login.code_missing",
             Self::PushRefused(AuthorizationErrorCode::Other) => "login.push_refused",
             Self::Refused(code) | Self::PushRefused(code) => code.of_login(),
@@ -722,6 +757,8 @@ impl LoginError {
             | Self::StateReplayed
             | Self::IssuerMismatch
             | Self::IssuerMissing
+            | Self::ResponseUnsigned
+            | Self::ResponseJwt(_)
             | Self::CodeMissing
             | Self::SignedOut
             | Self::UnknownIssuer => 400,

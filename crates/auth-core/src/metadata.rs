@@ -34,6 +34,8 @@ pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<Url>,
     /// Algorithms that the provider signs ID tokens with, less `none` and `HS*`.
     pub(crate) id_token_algorithms: Vec<Algorithm>,
+    /// Algorithms that the provider signs authorization responses with (JARM §4), less `none` and `HS*`.
+    pub(crate) response_algorithms: Vec<Algorithm>,
     /// Algorithms for client assertions.
     pub(crate) client_assertion_algorithms: Vec<Algorithm>,
     /// Whether every authorization response names its issuer (RFC 9207).
@@ -51,6 +53,8 @@ struct Additional {
     introspection_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    authorization_signing_alg_values_supported: Vec<String>,
     pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
     require_pushed_authorization_requests: bool,
@@ -274,6 +278,7 @@ impl Provider {
             end_session_endpoint: None,
             jwks_uri: None,
             id_token_algorithms: Vec::new(),
+            response_algorithms: Vec::new(),
             client_assertion_algorithms: Vec::new(),
             names_issuer_in_response: false,
             pushed_authorization_request_endpoint: self.overrides.pushed_authorization_request.clone(),
@@ -378,6 +383,7 @@ pub(crate) fn accept(
         )?,
         jwks_uri: Some(endpoint(document.jwks_uri().as_str(), "jwks_uri")?),
         id_token_algorithms: document.id_token_signing_alg_values_supported().clone(),
+        response_algorithms: known(&additional.authorization_signing_alg_values_supported),
         client_assertion_algorithms: document
             .token_endpoint_auth_signing_alg_values_supported()
             .cloned()
@@ -390,6 +396,11 @@ pub(crate) fn accept(
         )?,
         requires_pushed_requests: additional.require_pushed_authorization_requests,
     })
+}
+
+/// The algorithms of a list that are known here.
+fn known(names: &[String]) -> Vec<Algorithm> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Reads the document. Members that are empty or null count as missing, and one that is not used fails nothing. What is

@@ -400,6 +400,15 @@ impl Parameters {
         Self(url::form_urlencoded::parse(encoded).into_owned().collect())
     }
 
+    /// The claims of a signed response that are text: its parameters (JARM §2.1).
+    pub(crate) fn of_claims(claims: serde_json::Map<String, serde_json::Value>) -> Self {
+        let text = |(name, value)| match value {
+            serde_json::Value::String(text) => Some((name, text)),
+            _ => None,
+        };
+        Self(claims.into_iter().filter_map(text).collect())
+    }
+
     /// The parameter's value. An empty value counts as absent (RFC 6749 §3.1).
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0

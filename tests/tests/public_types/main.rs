@@ -45,6 +45,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::NotSignedIn",
             "auth_core::ParPolicy",
             "auth_core::RequestKind",
+            "auth_core::ResponseJwtError",
             "auth_core::ResponseMode",
             "auth_core::Setting",
             "auth_core::SetupError",

@@ -138,6 +138,60 @@ pub(super) const CODES: &[Explanation] = &[
         AGAIN,
     )
     .developer("If it stays, something between provider and application changes its answers."),
+    // A signed answer (JARM).
+    code(
+        "login.response_unsigned",
+        UNFINISHED,
+        "The answer from the sign-in page is not signed by the provider, or something stands beside what is signed.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("If it stays, the provider does not sign its answers for this client: turn it on there (JARM), or set `AUTH_RESPONSE_MODE=query`.")
+    .settings(&[Setting::ResponseMode, Setting::ClientId]),
+    code(
+        "login.response_malformed",
+        UNFINISHED,
+        "The answer from the sign-in page is no signed token that this application reads.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Turn the encryption of authorization responses off for this client at the provider; if it is off, see that nothing in between changes the parameter `response`.")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_algorithm",
+        UNFINISHED,
+        "The answer from the sign-in page is signed in a way that is not on the list for this provider, with a shared secret, or not at all.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Set the client's `authorization_signed_response_alg` at the provider to an asymmetric one such as RS256 or ES256, and allow it here (`AUTH_ID_TOKEN_ALG`).")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_signature",
+        UNFINISHED,
+        "The signature of the answer from the sign-in page is not the provider's.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("If it stays, check that the issuer's `jwks_uri` publishes the key that authorization responses are signed with.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "login.response_audience",
+        UNFINISHED,
+        "The answer from the sign-in page was signed for another application.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("Check that `AUTH_CLIENT_ID` is the one registered at the provider.")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_expired",
+        UNFINISHED,
+        "The answer from the sign-in page had expired when it arrived, or does not say when it does.",
+        Turn::User,
+        AGAIN,
+    )
+    .operator("If it stays, compare the clocks of this server and of the provider."),
     // What the provider said no to at its own page.
     code(
         "login.access_denied",

@@ -369,7 +369,7 @@ pub fn callback(data: &[u8]) {
 
     let mut metadata = begun.metadata.clone();
     metadata.names_issuer_in_response = bit(case, 4);
-    let code = match response.code(&metadata) {
+    let code = match response.code(&response.parameters, &metadata) {
         Ok(code) => code,
         Err(error) => return check_error(&error),
     };

@@ -14,6 +14,7 @@ mod explainer;
 mod gates;
 mod grants;
 mod hostile;
+mod jarm;
 mod keys;
 mod login;
 mod logout;

@@ -9,13 +9,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::Markup;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Provider;
 use super::discovery::SCOPES;
 use super::error::{OauthError, no_store};
 use super::grants::{BrowserSession, CodeBinding, Grant, SignOn};
+use super::jwt::Signature;
 use super::user::User;
 use crate::pages;
 use crate::params::Params;
@@ -25,6 +26,8 @@ use crate::random;
 const CODE_LIFETIME_SECS: i64 = 60;
 /// A pushed authorization request must be used within this time.
 const PUSHED_LIFETIME_SECS: i64 = 60;
+/// A signed authorization response may be shown for this time (JARM §2.1 recommends ten minutes at most).
+const RESPONSE_LIFETIME_SECS: i64 = 600;
 /// So many sign-in pages may be open; more push out the oldest.
 const TRANSACTIONS: usize = 1000;
 /// `acr` of a sign-in for which no other was asked.
@@ -48,6 +51,7 @@ pub(crate) struct AuthorizationRequest {
 /// Where and how the authorization response goes.
 #[derive(Clone)]
 struct Target {
+    client_id: String,
     redirect_uri: String,
     state: Option<String>,
     mode: ResponseMode,
@@ -57,6 +61,9 @@ struct Target {
 enum ResponseMode {
     Query,
     FormPost,
+    /// Signed, as `query.jwt` and `form_post.jwt` (JARM).
+    QueryJwt,
+    FormPostJwt,
 }
 
 /// Why there is no sign-in.
@@ -226,6 +233,7 @@ impl Provider {
             ));
         }
         let mut target = Target {
+            client_id: client.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
             state: params.all("state").next().map(str::to_owned),
             mode: ResponseMode::Query,
@@ -233,6 +241,8 @@ impl Provider {
         match params.all("response_mode").next() {
             None | Some("query") => {}
             Some("form_post") => target.mode = ResponseMode::FormPost,
+            Some("query.jwt" | "jwt") => target.mode = ResponseMode::QueryJwt,
+            Some("form_post.jwt") => target.mode = ResponseMode::FormPostJwt,
             Some(_) => {
                 return Err(self.refuse(&target, "invalid_request", "unknown response_mode"));
             }
@@ -403,21 +413,39 @@ impl Provider {
         Refusal::Redirect(self.respond(target, error_params(error, description)))
     }
 
-    /// Adds `state` and `iss` (RFC 9207), and lets tests change the result.
+    /// Adds `state` and `iss` (RFC 9207), signs the whole where it is to be signed, and lets tests change the result.
     fn respond(&self, target: &Target, mut params: Vec<(String, String)>) -> AuthorizationResponse {
         if let Some(state) = &target.state {
             params.push(("state".to_owned(), state.clone()));
         }
         params.push(("iss".to_owned(), self.issuer.clone()));
+        if matches!(target.mode, ResponseMode::QueryJwt | ResponseMode::FormPostJwt) {
+            params = vec![("response".to_owned(), self.sign_response(target, params))];
+        }
         let change = self.tampering().callback.clone();
         if let Some(change) = change {
             change(&mut params);
         }
         AuthorizationResponse {
             redirect_uri: target.redirect_uri.clone(),
-            form_post: target.mode == ResponseMode::FormPost,
+            form_post: matches!(target.mode, ResponseMode::FormPost | ResponseMode::FormPostJwt),
             params,
         }
+    }
+
+    /// The response as a JSON Web Token (JARM §2.1).
+    fn sign_response(&self, target: &Target, params: Vec<(String, String)>) -> String {
+        let mut claims: Map<String, Value> = params
+            .into_iter()
+            .map(|(name, value)| (name, json!(value)))
+            .collect();
+        claims.insert("aud".to_owned(), json!(target.client_id));
+        claims.insert("exp".to_owned(), json!(self.now() + RESPONSE_LIFETIME_SECS));
+        let key = self.keys().signing();
+        let signature = Signature::Key(&key);
+        let token = signature.sign(&signature.header("JWT"), &claims);
+        self.issued(&token);
+        token
     }
 
     fn sign_in_page(&self, request: &AuthorizationRequest) -> Markup {

@@ -41,7 +41,8 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "require_pushed_authorization_requests": provider.settings().requires_pushed_requests,
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "form_post.jwt"],
+        "authorization_signing_alg_values_supported": provider.keys().algorithms(),
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",
