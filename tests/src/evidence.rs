@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | a cookie's value | `Set-Cookie` |
 //! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, of the request itself and of a pushed one |
+//! | the same, signed | `request` there |
 //! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
 //! | the access token | `Authorization: Bearer` to userinfo and the APIs; `token` to revocation and introspection |
@@ -267,9 +268,12 @@ impl Search<'_> {
                 ("state", Kind::Binding),
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
+                ("request", Kind::Binding),
             ]
         } else if has("request_uri") {
             &[("request_uri", Kind::Grant)]
+        } else if has("request") {
+            &[("request", Kind::Binding)]
         } else if has("post_logout_redirect_uri") {
             &[("id_token_hint", Kind::IdToken)]
         } else {
@@ -313,6 +317,7 @@ impl Search<'_> {
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
                 ("request_uri", Kind::Grant),
+                ("request", Kind::Binding),
             ],
             E::EndSession => &[("id_token_hint", Kind::IdToken)],
             _ => &[],
@@ -358,6 +363,7 @@ impl Search<'_> {
                 ("state", &[Kind::Binding]),
                 ("nonce", &[Kind::Binding]),
                 ("code_challenge", &[Kind::Binding]),
+                ("request", &[Kind::Binding]),
                 ("client_assertion", &[Kind::Grant]),
                 ("client_secret", &[Kind::Setting, Kind::Grant]),
             ],

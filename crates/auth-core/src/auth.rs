@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app_sessions::AppSessions;
 use crate::client::AuthenticatedClient;
+use crate::client_keys::ClientKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
@@ -87,6 +88,8 @@ const MACHINE_TOKENS: usize = 1_000;
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
 const MAX_LOGIN_HINT: usize = 1024;
+/// How long a provider may keep the client's public keys.
+const KEYS_KEPT: Duration = Duration::from_secs(300);
 /// How often expired sessions are swept out of the store.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's use is written down at most this many times per idle period.
@@ -454,6 +457,22 @@ impl Auth {
             reply = reply.with("set-cookie", cookie);
         }
         Ok(reply)
+    }
+
+    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the provider. `None` without
+    /// [a key](AuthBuilder::client_key_pem).
+    #[must_use]
+    pub fn client_jwks(&self) -> Option<serde_json::Value> {
+        self.0.config.client_keys.as_ref().map(ClientKeys::jwks)
+    }
+
+    /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for
+    /// applications that have such keys.
+    pub fn jwks(&self) -> Reply {
+        match self.client_jwks() {
+            Some(keys) => Reply::public("application/jwk-set+json", keys.to_string(), KEYS_KEPT),
+            None => Reply::empty(404),
+        }
     }
 
     /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody

@@ -1,5 +1,5 @@
 //! How an authorization request gets to the provider: in the query of the redirect, or pushed to it beforehand
-//! (RFC 9126), so that the browser carries no more than a name of it.
+//! (RFC 9126), so that the browser carries no more than a name of it; and, either way, as it is or signed (RFC 9101).
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::config::ParPolicy;
 use crate::http::{Answer, Asked};
 use crate::login::{AuthorizationErrorCode, LoginError};
 use crate::metadata::{Metadata, ProviderError};
+use crate::request_object;
 use crate::token::{Registration, TokenError, seconds};
 
 /// A request's name that is longer, in bytes, is refused: it goes into a redirect, whose length proxies limit.
@@ -25,10 +26,26 @@ impl Core {
         metadata: &Metadata,
         parameters: Vec<(String, String)>,
     ) -> Result<Url, LoginError> {
-        let parameters = match endpoint(self.config.par, metadata)? {
+        let endpoint = endpoint(self.config.par, metadata)?;
+        let now = self.clock.now();
+        let keys = self.config.client_keys.as_ref();
+        let parameters = match keys.filter(|_| self.config.signs_requests) {
+            None => parameters,
+            Some(keys) => {
+                let object = request_object::sign(
+                    keys,
+                    &self.config.client_id,
+                    metadata.issuer.as_str(),
+                    &metadata.request_object_algorithms,
+                    &parameters,
+                    now,
+                );
+                beside(parameters, object, endpoint.is_some())
+            }
+        };
+        let parameters = match endpoint {
             None => parameters,
             Some(endpoint) => {
-                let now = self.clock.now();
                 let name = (self.registration)
                     .push(metadata, endpoint, &parameters, now)
                     .await?;
@@ -43,6 +60,28 @@ impl Core {
         url.query_pairs_mut().extend_pairs(parameters);
         Ok(url)
     }
+}
+
+/// What stands beside a request object. Pushed, that is nothing but what authenticates the client (RFC 9126 §3). In a query
+/// it is the client's id (RFC 9101 §5), and for OpenID Connect what every request has to have there (Core §6.1).
+fn beside(parameters: Vec<(String, String)>, object: String, is_pushed: bool) -> Vec<(String, String)> {
+    let is_openid = |scope: &str| scope.split(' ').any(|scope| scope == "openid");
+    let is_openid = parameters
+        .iter()
+        .any(|(name, value)| name == "scope" && is_openid(value));
+    let mut beside: Vec<_> = parameters
+        .into_iter()
+        .filter(|(name, _)| match name.as_str() {
+            "client_id" => true,
+            "response_type" => is_openid && !is_pushed,
+            _ => false,
+        })
+        .collect();
+    if is_openid && !is_pushed {
+        beside.push(("scope".to_owned(), "openid".to_owned()));
+    }
+    beside.push(("request".to_owned(), object));
+    beside
 }
 
 /// Where the request is to be pushed to, if it is.

@@ -12,12 +12,14 @@ use url::Url;
 use crate::auth::Auth;
 use crate::bearer::{self, GivenKeys, TrustedIssuer};
 use crate::client_auth::ClientAuthentication;
+use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
 use crate::grants::{FurtherConfig, FurtherProvider};
 use crate::http::{self, ProviderHttp};
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{self, Algorithm, SigningKey};
+use crate::request_object;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
 use crate::session::{Session, SignIn};
@@ -58,6 +60,9 @@ pub enum ClientAuthMethod {
     ClientSecretPost,
     /// An assertion signed with the client's private key (RFC 7523).
     PrivateKeyJwt,
+    /// An assertion signed with the secret (RFC 7523, HS256), which has to have 32 bytes at least. The secret itself does not
+    /// travel; a private key is better still, for the provider does not have it.
+    ClientSecretJwt,
     /// Not at all: a public client.
     None,
 }
@@ -214,6 +219,8 @@ pub(crate) struct Config {
     pub(crate) plain_identity: PlainIdentity,
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
+    pub(crate) client_keys: Option<ClientKeys>,
+    pub(crate) signs_requests: bool,
     pub(crate) scopes: Scopes,
     pub(crate) authorize_params: Vec<(String, String)>,
     pub(crate) resources: Vec<String>,
@@ -261,6 +268,8 @@ pub mod paths {
     pub const FRONTCHANNEL_LOGOUT: &str = "/auth/frontchannel-logout";
     /// Tells whether somebody is signed in.
     pub const SESSION: &str = "/auth/session";
+    /// The client's public keys, where it has keys of its own.
+    pub const JWKS: &str = "/auth/jwks";
     /// Explains a failure's code, which follows.
     pub const ERRORS: &str = "/auth/errors/";
 }
@@ -307,7 +316,8 @@ pub struct AuthBuilder {
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
     client_auth: Option<ClientAuthMethod>,
-    client_key: Option<Result<Arc<SigningKey>, ConfigError>>,
+    client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
+    signs_requests: bool,
     scopes: Scopes,
     authorize_params: Vec<(String, String)>,
     resources: Vec<String>,
@@ -365,7 +375,8 @@ impl Default for AuthBuilder {
             client_id: None,
             client_secret: None,
             client_auth: None,
-            client_key: None,
+            client_keys: Ok(Vec::new()),
+            signs_requests: false,
             scopes: Scopes::parse("openid profile email offline_access"),
             authorize_params: Vec::new(),
             resources: Vec::new(),
@@ -507,19 +518,38 @@ impl AuthBuilder {
         self
     }
 
-    /// The private key for `private_key_jwt`: PKCS#8 in PEM form; RSA of 2048 bits or more, P-256 or Ed25519.
+    /// The client's private key, for `private_key_jwt` and for [signed requests](Self::sign_requests): PKCS#8 in PEM form; RSA of
+    /// 2048 bits or more, P-256 or Ed25519.
+    ///
+    /// The public half is at `{base_url}/auth/jwks`, for providers that fetch it (register that as the client's `jwks_uri`), and in
+    /// [`Auth::client_jwks`].
+    ///
+    /// The text may hold several keys, and calling this again adds further ones behind. All are published, the first signs: to
+    /// change keys, put the new one behind the old, and in front of it once every provider has fetched it, ten minutes later
+    /// say. With several, what is signed names its key (`kid`) by the key's thumbprint (RFC 7638), as it stands in the set.
     pub fn client_key_pem(mut self, pem: &str) -> Self {
-        self.client_key = Some(SigningKey::from_pem(pem).map(Arc::new).map_err(|error| {
-            ConfigError::new(
-                "AUTH_CLIENT_KEY",
-                format!("{error}; it takes a PKCS#8 private key in PEM form"),
-            )
-        }));
+        match (&mut self.client_keys, SigningKey::all_from_pem(pem)) {
+            (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
+            (Ok(_), Err(error)) => {
+                self.client_keys = Err(ConfigError::new(
+                    "AUTH_CLIENT_KEY",
+                    format!("{error}; it takes a PKCS#8 private key in PEM form"),
+                ));
+            }
+            (Err(_), _) => {}
+        }
         self
     }
 
     pub(crate) fn client_key_error(mut self, error: ConfigError) -> Self {
-        self.client_key = Some(Err(error));
+        self.client_keys = Err(error);
+        self
+    }
+
+    /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101, JAR), so that nobody can change it
+    /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
+    pub fn sign_requests(mut self) -> Self {
+        self.signs_requests = true;
         self
     }
 
@@ -536,7 +566,39 @@ impl AuthBuilder {
         self
     }
 
-    /// Adds a resource indicator (RFC 8707): the API that the access token is for.
+    /// Asks for single claims (`claims`, OpenID Connect Core §5.5): an object with `id_token`, `userinfo` or both.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// let builder = auth_core::Auth::builder().claims(json!({
+    ///     "id_token": {"acr": {"essential": true, "values": ["urn:example:gold"]}},
+    ///     "userinfo": {"email": null},
+    /// }));
+    /// ```
+    pub fn claims(self, claims: serde_json::Value) -> Self {
+        self.json_param("claims", &claims)
+    }
+
+    /// Asks for an access token that is good for this in detail (`authorization_details`, RFC 9396): an array of objects, each
+    /// with a `type`. What was granted is in [`Session::authorization_details`].
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// let builder = auth_core::Auth::builder().authorization_details(json!([
+    ///     {"type": "account_information", "actions": ["list_accounts"]},
+    /// ]));
+    /// ```
+    pub fn authorization_details(self, details: serde_json::Value) -> Self {
+        self.json_param("authorization_details", &details)
+    }
+
+    fn json_param(mut self, name: &str, value: &serde_json::Value) -> Self {
+        self.authorize_params.retain(|(held, _)| held != name);
+        self.authorize_param(name, value.to_string())
+    }
+
+    /// Adds a resource indicator (RFC 8707): an API that the access token is for. It goes with the authorization request, with
+    /// the code and with each refresh.
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.resources.push(uri.into());
         self
@@ -780,6 +842,10 @@ impl AuthBuilder {
             })?;
         let client_id = self.checked_client_id()?;
         let authentication = self.authentication()?;
+        let client_keys = ClientKeys::new(self.client_keys.clone()?);
+        if self.signs_requests && client_keys.is_none() {
+            return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
+        }
         let mut scopes = self.scopes.clone();
         if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
             scopes = std::iter::once("openid").chain(scopes.iter()).collect();
@@ -791,6 +857,17 @@ impl AuthBuilder {
             ));
         }
         check_authorize_params(&self.authorize_params)?;
+        if self.signs_requests
+            && let Some((name, _)) = self
+                .authorize_params
+                .iter()
+                .find(|(name, _)| request_object::OWN_CLAIMS.contains(&name.as_str()))
+        {
+            return Err(ConfigError::new(
+                "AUTH_AUTHORIZE_PARAMS",
+                format!("`{name}` has a meaning of its own in a signed request; remove it"),
+            ));
+        }
         for resource in &self.resources {
             let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
             if !absolute {
@@ -873,6 +950,8 @@ impl AuthBuilder {
             plain_identity,
             client_id,
             authentication,
+            client_keys,
+            signs_requests: self.signs_requests,
             scopes,
             authorize_params: self.authorize_params,
             resources: self.resources,
@@ -951,9 +1030,7 @@ impl AuthBuilder {
             .client_secret
             .clone()
             .filter(|secret| !secret.expose().is_empty());
-        if let Some(Err(error)) = &self.client_key {
-            return Err(error.clone());
-        }
+        let keys = ClientKeys::new(self.client_keys.clone()?);
         let method = self.client_auth.unwrap_or(if secret.is_some() {
             ClientAuthMethod::ClientSecretBasic
         } else {
@@ -970,19 +1047,29 @@ impl AuthBuilder {
         match method {
             ClientAuthMethod::ClientSecretBasic => secret().map(ClientAuthentication::Basic),
             ClientAuthMethod::ClientSecretPost => secret().map(ClientAuthentication::Post),
-            ClientAuthMethod::PrivateKeyJwt => self
-                .client_key
-                .clone()
-                .unwrap_or_else(|| {
-                    Err(ConfigError::new(
-                        "AUTH_CLIENT_KEY",
-                        "AUTH_CLIENT_AUTH=private_key_jwt needs it: the path of a PKCS#8 private key in PEM form",
-                    ))
-                })
-                .map(ClientAuthentication::PrivateKeyJwt),
+            ClientAuthMethod::PrivateKeyJwt => keys
+                .map(ClientAuthentication::PrivateKeyJwt)
+                .ok_or_else(|| key_missing("AUTH_CLIENT_AUTH=private_key_jwt")),
+            ClientAuthMethod::ClientSecretJwt => {
+                let secret = secret()?;
+                if secret.expose().len() < jose::SHORTEST_SECRET {
+                    return Err(ConfigError::new(
+                        "AUTH_CLIENT_SECRET",
+                        "client_secret_jwt needs a secret of 32 bytes or more (RFC 7518 §3.2)",
+                    ));
+                }
+                Ok(ClientAuthentication::SecretJwt(secret))
+            }
             ClientAuthMethod::None => Ok(ClientAuthentication::None),
         }
     }
+}
+
+fn key_missing(who: &str) -> ConfigError {
+    ConfigError::new(
+        "AUTH_CLIENT_KEY",
+        format!("{who} needs it: the path of a PKCS#8 private key in PEM form"),
+    )
 }
 
 fn plain_identity(
@@ -1062,6 +1149,9 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
                 "must be a query string such as audience=https://api",
             ));
         }
+        if let Some(mend) = wrong_json(name, value) {
+            return Err(ConfigError::new("AUTH_AUTHORIZE_PARAMS", mend));
+        }
         if name == "max_age" && value.parse::<u32>().is_err() {
             return Err(ConfigError::new(
                 "AUTH_AUTHORIZE_PARAMS",
@@ -1070,6 +1160,25 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
         }
     }
     Ok(())
+}
+
+/// What is wrong with a parameter that is JSON.
+fn wrong_json(name: &str, text: &str) -> Option<&'static str> {
+    let json = serde_json::from_str::<serde_json::Value>(text);
+    let is_good = match (name, json) {
+        ("claims", json) => json.is_ok_and(|json| json.is_object()),
+        // RFC 9396 §2
+        ("authorization_details", Ok(serde_json::Value::Array(details))) => {
+            !details.is_empty() && details.iter().all(|detail| detail["type"].is_string())
+        }
+        ("authorization_details", _) => false,
+        _ => true,
+    };
+    match name {
+        _ if is_good => None,
+        "claims" => Some("`claims` must be a JSON object (OpenID Connect Core §5.5)"),
+        _ => Some("`authorization_details` must be a JSON array of objects with a `type` (RFC 9396 §2)"),
+    }
 }
 
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {

@@ -161,6 +161,13 @@ impl AuthBuilder {
                 _ => return Err(one_of("AUTH_RESPONSE_MODE", "query, form_post or jwt")),
             });
         }
+        if let Some(form) = get("AUTH_REQUEST_OBJECT")? {
+            match form.as_str() {
+                "none" => {}
+                "signed" => builder = builder.sign_requests(),
+                _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),
+            }
+        }
         if let Some(policy) = get("AUTH_PAR")? {
             builder = builder.par(match policy.as_str() {
                 "auto" => ParPolicy::Auto,
@@ -212,10 +219,7 @@ impl AuthBuilder {
 fn refuse_unsupported(
     get: &mut impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
 ) -> Result<(), ConfigError> {
-    for (name, fine, others) in [
-        ("AUTH_REQUEST_OBJECT", &["none"][..], "none"),
-        ("AUTH_DPOP", &["false"], "false"),
-    ] {
+    for (name, fine, others) in [("AUTH_DPOP", &["false"][..], "false")] {
         if let Some(value) = get(name)?
             && !fine.contains(&value.as_str())
         {
@@ -338,6 +342,23 @@ mod tests {
                 "AUTH_AUTHORIZE_PARAMS",
             ),
             ("AUTH_AUTHORIZE_PARAMS", "max_age=soon", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_AUTHORIZE_PARAMS", "claims=[]", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_AUTHORIZE_PARAMS", "claims=x", "AUTH_AUTHORIZE_PARAMS"),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details={}",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details=[]",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details=[{}]",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
             ("AUTH_RESOURCE", "relative", "AUTH_RESOURCE"),
             ("AUTH_RESPONSE_MODE", "fragment", "AUTH_RESPONSE_MODE"),
             ("AUTH_USERINFO", "sometimes", "AUTH_USERINFO"),
@@ -346,7 +367,8 @@ mod tests {
             ("AUTH_ID_TOKEN_ALG", ",", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_PAR", "sometimes", "AUTH_PAR"),
             ("AUTH_DPOP", "true", "AUTH_DPOP"),
-            ("AUTH_REQUEST_OBJECT", "signed", "AUTH_REQUEST_OBJECT"),
+            ("AUTH_REQUEST_OBJECT", "signed", "AUTH_CLIENT_KEY"),
+            ("AUTH_REQUEST_OBJECT", "true", "AUTH_REQUEST_OBJECT"),
             ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),
             ("AUTH_TRUSTED_PROXIES", "10.0.0.1,proxy", "AUTH_TRUSTED_PROXIES"),
             ("AUTH_TRUSTED_PROXIES", "10.0.0.0/33", "AUTH_TRUSTED_PROXIES"),

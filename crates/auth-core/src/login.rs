@@ -597,6 +597,15 @@ pub enum AuthorizationErrorCode {
     /// The request lacks something or has too much.
     #[error("invalid_request")]
     InvalidRequest,
+    /// Authorization details are unknown or not allowed (RFC 9396 §5).
+    #[error("invalid_authorization_details")]
+    AuthorizationDetails,
+    /// The signed request is not accepted (RFC 9101 §6).
+    #[error("invalid_request_object or request_not_supported")]
+    RequestObject,
+    /// The name of the pushed request is not good any more (RFC 9126 §4).
+    #[error("invalid_request_uri or request_uri_not_supported")]
+    RequestUri,
     /// The provider does not answer with a code.
     #[error("unsupported_response_type")]
     UnsupportedResponseType,
@@ -623,6 +632,9 @@ impl AuthorizationErrorCode {
             "invalid_client" => Self::InvalidClient,
             "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
             "invalid_request" => Self::InvalidRequest,
+            "invalid_authorization_details" => Self::AuthorizationDetails,
+            "invalid_request_object" | "request_not_supported" => Self::RequestObject,
+            "invalid_request_uri" | "request_uri_not_supported" => Self::RequestUri,
             "unsupported_response_type" => Self::UnsupportedResponseType,
             "invalid_target" => Self::InvalidTarget,
             _ => Self::Other,
@@ -642,6 +654,9 @@ impl AuthorizationErrorCode {
             Self::InvalidClient => "login.client_refused",
             Self::RedirectUri => "login.redirect_uri_refused",
             Self::InvalidRequest => "login.request_invalid",
+            Self::AuthorizationDetails => "login.authorization_details_refused",
+            Self::RequestObject => "login.request_object_refused",
+            Self::RequestUri => "login.request_uri_refused",
             Self::UnsupportedResponseType => "login.response_type_refused",
             Self::InvalidTarget => "login.resource_refused",
             Self::Other => "login.refused",

@@ -36,6 +36,8 @@ pub(crate) struct Metadata {
     pub(crate) id_token_algorithms: Vec<Algorithm>,
     /// Algorithms that the provider signs authorization responses with (JARM §4), less `none` and `HS*`.
     pub(crate) response_algorithms: Vec<Algorithm>,
+    /// Algorithms for request objects (RFC 9101 §10.5).
+    pub(crate) request_object_algorithms: Vec<Algorithm>,
     /// Algorithms for client assertions.
     pub(crate) client_assertion_algorithms: Vec<Algorithm>,
     /// Whether every authorization response names its issuer (RFC 9207).
@@ -279,6 +281,7 @@ impl Provider {
             jwks_uri: None,
             id_token_algorithms: Vec::new(),
             response_algorithms: Vec::new(),
+            request_object_algorithms: Vec::new(),
             client_assertion_algorithms: Vec::new(),
             names_issuer_in_response: false,
             pushed_authorization_request_endpoint: self.overrides.pushed_authorization_request.clone(),
@@ -384,6 +387,10 @@ pub(crate) fn accept(
         jwks_uri: Some(endpoint(document.jwks_uri().as_str(), "jwks_uri")?),
         id_token_algorithms: document.id_token_signing_alg_values_supported().clone(),
         response_algorithms: known(&additional.authorization_signing_alg_values_supported),
+        request_object_algorithms: document
+            .request_object_signing_alg_values_supported()
+            .cloned()
+            .unwrap_or_default(),
         client_assertion_algorithms: document
             .token_endpoint_auth_signing_alg_values_supported()
             .cloned()

@@ -125,6 +125,7 @@ impl Core {
                 refresh: tokens.refresh_token.clone(),
                 refresh_expires_at: tokens.refresh_expires_at(),
                 scopes,
+                authorization_details: tokens.authorization_details().unwrap_or_default(),
             },
             asked: attempt.scopes.clone(),
             demanded: attempt.demands.clone(),

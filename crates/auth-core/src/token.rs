@@ -390,6 +390,11 @@ impl TokenResponse {
         self.access_token.as_ref().filter(|_| is_bearer)
     }
 
+    /// What was granted in detail (RFC 9396 §7), where the response says so.
+    pub(crate) fn authorization_details(&self) -> Option<Vec<Value>> {
+        self.extra.get("authorization_details")?.as_array().cloned()
+    }
+
     /// When the refresh token dies, where the provider says so.
     pub(crate) fn refresh_expires_at(&self) -> Option<Timestamp> {
         self.refresh_expires_in

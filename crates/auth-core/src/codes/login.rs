@@ -288,6 +288,32 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration; the provider's own log says more.")
     .settings(&[Setting::RedirectUri, Setting::ClientId, Setting::Scopes]),
     code(
+        "login.authorization_details_refused",
+        "This application is not set up correctly",
+        "The provider does not know a right that the application asks for in detail, or does not allow it.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare `AuthBuilder::authorization_details` with the types that the provider knows and this client may use (RFC 9396).")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.request_object_refused",
+        "This application is not set up correctly",
+        "The provider does not accept the sign-in request that this application has signed.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Register the public half of `AUTH_CLIENT_KEY` for the client, and its algorithm for request objects; or set `AUTH_REQUEST_OBJECT=none`.")
+    .operator("Compare the clocks of this server and of the provider: what is signed is good for five minutes.")
+    .settings(&[Setting::ClientId, Setting::Issuer]),
+    code(
+        "login.request_uri_refused",
+        UNFINISHED,
+        "The sign-in request that this application has left at the provider was used before, or is too old.",
+        Turn::User,
+        AGAIN,
+    ),
+    code(
         "login.refused",
         "The sign-in service said no",
         "The provider refused the sign-in request, for a reason that is not one of the usual ones.",

@@ -9,11 +9,14 @@ mod bearer;
 #[cfg(feature = "redis")] // rustls comes with it
 mod certificates;
 mod client;
+mod client_keys;
+mod details;
 mod events;
 mod explainer;
 mod gates;
 mod grants;
 mod hostile;
+mod jar;
 mod jarm;
 mod keys;
 mod login;

@@ -184,6 +184,10 @@ async fn the_client_authenticates_as_it_does_at_the_token_endpoint() {
             ClientAuthMethod::PrivateKeyJwt,
             Client::private_key_jwt(CLIENT, public_key(&pem)),
         ),
+        (
+            ClientAuthMethod::ClientSecretJwt,
+            Client::secret_jwt(CLIENT, SECRET),
+        ),
         (ClientAuthMethod::None, Client::public(CLIENT)),
     ] {
         world.control().register(registered(client));

@@ -46,6 +46,7 @@ pub(crate) struct AuthorizationRequest {
     login_hint: Option<String>,
     acr_values: Vec<String>,
     resource: Vec<String>,
+    authorization_details: Vec<Value>,
 }
 
 /// Where and how the authorization response goes.
@@ -64,6 +65,12 @@ enum ResponseMode {
     /// Signed, as `query.jwt` and `form_post.jwt` (JARM).
     QueryJwt,
     FormPostJwt,
+}
+
+/// How a request came.
+enum Way {
+    Front,
+    Pushed,
 }
 
 /// Why there is no sign-in.
@@ -185,6 +192,10 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
         )
     });
     form.0.push(("client_id".to_owned(), client.id));
+    let form = match provider.unfold_request_object(form) {
+        Ok(form) => form,
+        Err(why) => return OauthError::new("invalid_request_object", why).into_response(),
+    };
     match provider.check_request(&form) {
         Ok(_) => {}
         Err(Refusal::Page(_)) => {
@@ -209,7 +220,13 @@ impl Provider {
         if self.settings().requires_pushed_requests && params.all("request_uri").next().is_none() {
             return Err(Refusal::Page("This provider takes pushed requests only."));
         }
-        self.check_request(&self.unfold_pushed(params)?)
+        match self.unfold_pushed(params)? {
+            (params, Way::Pushed) => self.check_request(&params),
+            (params, Way::Front) => match self.unfold_request_object(params) {
+                Ok(params) => self.check_request(&params),
+                Err(why) => Err(Refusal::Page(why)),
+            },
+        }
     }
 
     /// The same of one that is being pushed, or was.
@@ -272,9 +289,6 @@ impl Provider {
         };
         one("state")?;
         one("response_mode")?;
-        if one("request")?.is_some() {
-            return Err(("request_not_supported", "no request objects"));
-        }
         match one("response_type")? {
             Some("code") => {}
             Some(_) => return Err(("unsupported_response_type", "only code")),
@@ -300,6 +314,9 @@ impl Provider {
                 _ => return Err(("invalid_request", "max_age is no number of seconds")),
             },
         };
+        let details = one("authorization_details")?;
+        let authorization_details = details_of(details)
+            .ok_or(("invalid_authorization_details", "no array of objects with a type"))?;
         let withheld = self.settings().withheld_scopes.clone();
         let scope = list("scope")?
             .into_iter()
@@ -316,18 +333,21 @@ impl Provider {
             login_hint: one("login_hint")?.map(str::to_owned),
             acr_values: list("acr_values")?,
             resource: params.all("resource").map(str::to_owned).collect(),
+            authorization_details,
         })
     }
 
     /// Replaces a `request_uri` by what was pushed under it (RFC 9126 §4).
-    fn unfold_pushed(&self, params: Params) -> Result<Params, Refusal> {
+    fn unfold_pushed(&self, params: Params) -> Result<(Params, Way), Refusal> {
         let Ok(Some(uri)) = params.one("request_uri") else {
-            return Ok(params);
+            return Ok((params, Way::Front));
         };
         let now = self.now();
         let pushed = self.grants().take_pushed(uri, now);
         match pushed {
-            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => Ok(pushed),
+            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => {
+                Ok((pushed, Way::Pushed))
+            }
             _ => Err(Refusal::Page(
                 "This pushed request is unknown, expired or was used before.",
             )),
@@ -391,6 +411,7 @@ impl Provider {
             nonce: request.nonce.clone(),
             authentication: session.sign_on.clone(),
             resource: request.resource.clone(),
+            authorization_details: request.authorization_details.clone(),
             organization: None,
         };
         let binding = CodeBinding {
@@ -479,6 +500,18 @@ impl Provider {
             .find(|(name, _)| *name == self.cookie_name)
             .map(|(_, value)| value.to_owned())
     }
+}
+
+/// Authorization details (RFC 9396 §2); none where the parameter is missing.
+fn details_of(text: Option<&str>) -> Option<Vec<Value>> {
+    let Some(text) = text else {
+        return Some(Vec::new());
+    };
+    let details: Vec<Value> = serde_json::from_str(text).ok()?;
+    details
+        .iter()
+        .all(|detail| detail["type"].is_string())
+        .then_some(details)
 }
 
 fn error_params(error: &str, description: &str) -> Vec<(String, String)> {

@@ -25,9 +25,11 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "client_secret_basic",
         "client_secret_post",
         "private_key_jwt",
+        "client_secret_jwt",
         "none"
     ]);
-    let assertion_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA"]);
+    let key_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA"]);
+    let assertion_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA", "HS256"]);
     let document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
@@ -72,7 +74,9 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         ],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": key_algorithms,
+        "require_signed_request_object": provider.settings().requires_signed_requests,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });
