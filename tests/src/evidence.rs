@@ -5,7 +5,9 @@
 //! | secret | may stand in |
 //! | --- | --- |
 //! | a cookie's value | `Set-Cookie` |
-//! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, and of the request itself |
+//! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, of the request itself and of a pushed one |
+//! | the same, signed | `request` there |
+//! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
 //! | the access token | `Authorization: Bearer` to userinfo and the APIs; `token` to revocation and introspection |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
@@ -102,7 +104,7 @@ impl Evidence {
             let kind = match &*name {
                 "state" | "nonce" | "code_challenge" => Kind::Binding,
                 "id_token_hint" => Kind::IdToken,
-                "code" => Kind::Grant,
+                "code" | "response" => Kind::Grant,
                 _ => continue,
             };
             if value.len() >= 16 {
@@ -188,6 +190,11 @@ fn all_secrets(kept: &Kept, requests: &[(Endpoint, RecordedRequest)]) -> Vec<(Ki
                 _ => continue,
             };
             secrets.push((kind, value.clone()));
+        }
+        if *endpoint == Endpoint::PushedAuthorization {
+            let bindings = ["state", "nonce", "code_challenge"];
+            let bindings = bindings.iter().filter_map(|name| request.form(name));
+            secrets.extend(bindings.map(|value| (Kind::Binding, value.to_owned())));
         }
         if *endpoint == Endpoint::Authorize {
             let challenge = request.query("code_challenge");
@@ -279,7 +286,12 @@ impl Search<'_> {
                 ("state", Kind::Binding),
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
+                ("request", Kind::Binding),
             ]
+        } else if has("request_uri") {
+            &[("request_uri", Kind::Grant)]
+        } else if has("request") {
+            &[("request", Kind::Binding)]
         } else if has("post_logout_redirect_uri") {
             &[("id_token_hint", Kind::IdToken)]
         } else {
@@ -322,6 +334,8 @@ impl Search<'_> {
                 ("state", Kind::Binding),
                 ("nonce", Kind::Binding),
                 ("code_challenge", Kind::Binding),
+                ("request_uri", Kind::Grant),
+                ("request", Kind::Binding),
             ],
             E::EndSession => &[("id_token_hint", Kind::IdToken)],
             _ => &[],
@@ -367,6 +381,7 @@ impl Search<'_> {
                 ("state", &[Kind::Binding]),
                 ("nonce", &[Kind::Binding]),
                 ("code_challenge", &[Kind::Binding]),
+                ("request", &[Kind::Binding]),
                 ("client_assertion", &[Kind::Grant]),
                 ("client_secret", &[Kind::Setting, Kind::Grant]),
             ],

@@ -20,8 +20,8 @@ use crate::session::{self, AuthContext};
 /// What actix-web applications get from an [`Auth`].
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, for
-    /// [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
+    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys
+    /// of its own, `/auth/jwks`; for [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
     ///
     /// They belong on the `App` itself: in a scope they would lie below its path, where the provider does not send
     /// browsers to.
@@ -80,7 +80,8 @@ pub trait AuthExt {
 
 impl AuthExt for Auth {
     fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
-        |config| {
+        let has_keys = self.client_jwks().is_some();
+        move |config| {
             let errors = format!("{}{{code}}", paths::ERRORS);
             // The core answers every method that is none of theirs with 405.
             config
@@ -108,6 +109,13 @@ impl AuthExt for Auth {
                         .route(web::get().to(explain_error))
                         .route(web::head().to(explain_error)),
                 );
+            if has_keys {
+                config.service(
+                    web::resource(paths::JWKS)
+                        .route(web::get().to(jwks))
+                        .route(web::head().to(jwks)),
+                );
+            }
         }
     }
 
@@ -154,6 +162,10 @@ async fn frontchannel_logout(request: HttpRequest, body: web::Payload) -> Result
         auth.frontchannel_logout(request).await
     })
     .await
+}
+
+async fn jwks(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, _| auth.jwks()).await
 }
 
 async fn session_status(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {

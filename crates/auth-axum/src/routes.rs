@@ -24,8 +24,8 @@ use crate::session::{self, AuthContext};
 /// What axum applications get from an [`Auth`].
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, to be
-    /// merged into the app's router, inside of [`layer`](Self::layer).
+    /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys
+    /// of its own, `/auth/jwks`; to be merged into the app's router, inside of [`layer`](Self::layer).
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
 
     /// Routes below `prefix` that forward to an upstream with the signed-in user's access token, for pages' own scripts:
@@ -73,7 +73,7 @@ pub trait AuthExt {
 impl AuthExt for Auth {
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let errors = format!("{}{{code}}", paths::ERRORS);
-        Router::new()
+        let router = Router::new()
             // The core answers every method that is none of theirs with 405.
             .route(paths::LOGIN, any(login))
             .route(paths::CALLBACK, any(callback))
@@ -82,7 +82,12 @@ impl AuthExt for Auth {
             .route(paths::FRONTCHANNEL_LOGOUT, get(frontchannel_logout))
             .route(paths::SESSION, get(session_status))
             .route(paths::ERRORS, get(explain_errors))
-            .route(&errors, get(explain_error))
+            .route(&errors, get(explain_error));
+        if self.client_jwks().is_some() {
+            router.route(paths::JWKS, get(jwks))
+        } else {
+            router
+        }
     }
 
     fn proxy<S: Clone + Send + Sync + 'static>(&self, prefix: &str, proxy: Proxy) -> Router<S> {
@@ -134,6 +139,10 @@ async fn frontchannel_logout(request: Request) -> Response {
 
 async fn session_status(request: Request) -> Response {
     run(request, async |auth, request| auth.session_status(request).await).await
+}
+
+async fn jwks(request: Request) -> Response {
+    run(request, async |auth, _| auth.jwks()).await
 }
 
 async fn explain_error(code: Result<Path<String>, PathRejection>, request: Request) -> Response {

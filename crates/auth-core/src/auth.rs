@@ -16,9 +16,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::app_sessions::AppSessions;
 use crate::client::AuthenticatedClient;
+use crate::client_keys::ClientKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
+use crate::csrf::CrossSite;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
@@ -87,6 +89,8 @@ const MACHINE_TOKENS: usize = 1_000;
 
 /// A `login_hint` that is longer, in bytes, is left out: it goes into a redirect, whose length proxies limit.
 const MAX_LOGIN_HINT: usize = 1024;
+/// How long a provider may keep the client's public keys.
+const KEYS_KEPT: Duration = Duration::from_secs(300);
 /// How often expired sessions are swept out of the store.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// A session's use is written down at most this many times per idle period.
@@ -395,6 +399,9 @@ impl Auth {
         if request.is_prefetch {
             return Self::not_ahead();
         }
+        if request.is_foreign_subresource {
+            return self.failed(&CrossSite.into(), None, ReturnTo::default(), &request.incoming);
+        }
         let parameters = if request.method == "POST" {
             request.form_parameters()
         } else {
@@ -437,24 +444,37 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the provider demands
-    /// something that this version cannot do.
+    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the request cannot be pushed.
     async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
         let now = self.now();
         let metadata = self.0.provider.metadata(now).await?;
-        if metadata.requires_pushed_requests {
-            return Err(LoginError::Unsupported("pushed authorization requests (RFC 9126)").into());
-        }
         if self.0.provider.is_openid() && self.0.algorithms(&metadata).is_empty() {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
         let begun = login::begin(&self.0.config, &metadata, options, request, now);
-        let mut reply = Reply::redirect(begun.url.as_str());
+        let url = self.0.authorization_url(&metadata, begun.parameters).await?;
+        let mut reply = Reply::redirect(url.as_str());
         for cookie in &begun.cookies {
             reply = reply.with("set-cookie", cookie);
         }
         Ok(reply)
+    }
+
+    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the provider. `None` without
+    /// [a key](AuthBuilder::client_key_pem).
+    #[must_use]
+    pub fn client_jwks(&self) -> Option<serde_json::Value> {
+        self.0.config.client_keys.as_ref().map(ClientKeys::jwks)
+    }
+
+    /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for
+    /// applications that have such keys.
+    pub fn jwks(&self) -> Reply {
+        match self.client_jwks() {
+            Some(keys) => Reply::public("application/jwk-set+json", keys.to_string(), KEYS_KEPT),
+            None => Reply::empty(404),
+        }
     }
 
     /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody
@@ -814,6 +834,14 @@ impl Core {
             .algorithms
             .as_deref()
             .unwrap_or(&metadata.id_token_algorithms)
+    }
+
+    /// The algorithms that an authorization response may be signed with (JARM).
+    pub(crate) fn response_algorithms<'a>(&'a self, metadata: &'a Metadata) -> &'a [Algorithm] {
+        match &self.config.algorithms {
+            None if !metadata.response_algorithms.is_empty() => &metadata.response_algorithms,
+            _ => self.algorithms(metadata),
+        }
     }
 
     async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {

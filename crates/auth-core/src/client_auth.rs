@@ -1,17 +1,17 @@
 //! Client authentication at the provider (RFC 6749 §2.3, OpenID Connect Core §9, RFC 7523).
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
+use crate::client_keys::ClientKeys;
 use crate::clock::Timestamp;
 use crate::config::ClientAuthMethod;
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{self, Algorithm};
 use crate::secret::{ClientSecret, random_text};
 
 /// How the client shows the provider who it is, with what it takes. One policy for every endpoint.
@@ -19,7 +19,8 @@ use crate::secret::{ClientSecret, random_text};
 pub(crate) enum ClientAuthentication {
     Basic(ClientSecret),
     Post(ClientSecret),
-    PrivateKeyJwt(Arc<SigningKey>),
+    PrivateKeyJwt(ClientKeys),
+    SecretJwt(ClientSecret),
     None,
 }
 
@@ -29,6 +30,7 @@ impl fmt::Debug for ClientAuthentication {
             Self::Basic(_) => "client_secret_basic",
             Self::Post(_) => "client_secret_post",
             Self::PrivateKeyJwt(_) => "private_key_jwt",
+            Self::SecretJwt(_) => "client_secret_jwt",
             Self::None => "none",
         })
     }
@@ -44,12 +46,22 @@ pub(crate) struct Credentials {
     pub(crate) form: Vec<(&'static str, String)>,
 }
 
+impl Credentials {
+    fn assert(&mut self, client_id: &str, assertion: String) {
+        const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        self.form.push(("client_id", client_id.to_owned()));
+        self.form.push(("client_assertion_type", JWT_BEARER.to_owned()));
+        self.form.push(("client_assertion", assertion));
+    }
+}
+
 impl ClientAuthentication {
     pub(crate) fn method(&self) -> ClientAuthMethod {
         match self {
             Self::Basic(_) => ClientAuthMethod::ClientSecretBasic,
             Self::Post(_) => ClientAuthMethod::ClientSecretPost,
             Self::PrivateKeyJwt(_) => ClientAuthMethod::PrivateKeyJwt,
+            Self::SecretJwt(_) => ClientAuthMethod::ClientSecretJwt,
             Self::None => ClientAuthMethod::None,
         }
     }
@@ -73,16 +85,13 @@ impl ClientAuthentication {
                     .form
                     .push(("client_secret", secret.expose().to_owned()));
             }
-            Self::PrivateKeyJwt(key) => {
-                credentials.form.push(("client_id", client_id.to_owned()));
-                credentials.form.push((
-                    "client_assertion_type",
-                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned(),
-                ));
-                credentials.form.push((
-                    "client_assertion",
-                    assertion(key, client_id, audience, advertised, now),
-                ));
+            Self::PrivateKeyJwt(keys) => {
+                let claims = assertion(client_id, audience, now);
+                credentials.assert(client_id, keys.sign("JWT", advertised, &claims));
+            }
+            Self::SecretJwt(secret) => {
+                let claims = assertion(client_id, audience, now);
+                credentials.assert(client_id, jose::hs256(secret.expose().as_bytes(), &claims));
             }
             Self::None => credentials.form.push(("client_id", client_id.to_owned())),
         }
@@ -100,37 +109,20 @@ fn basic(client_id: &str, secret: &ClientSecret) -> HeaderValue {
     value
 }
 
-/// RFC 7523 §3. The audience is the issuer as a plain string.
-fn assertion(
-    key: &SigningKey,
-    client_id: &str,
-    audience: &str,
-    advertised: &[Algorithm],
-    now: Timestamp,
-) -> String {
-    let fitting = key.algorithms();
-    // The first of the key's algorithms that the provider names; RS256 for an RSA key where it names none.
-    let algorithm = fitting
-        .iter()
-        .find(|algorithm| advertised.contains(algorithm))
-        .or_else(|| fitting.iter().find(|algorithm| **algorithm == Algorithm::RS256))
-        .or_else(|| fitting.first())
-        .copied()
-        .expect("every kind of key has an algorithm");
-    let mut header = Map::new();
-    header.insert("typ".to_owned(), json!("JWT"));
-    // No `kid`: a provider compares it with whatever name the key was registered under, which is not known here, and
-    // finds the client's one key without it.
-    let claims = json!({
-        "iss": client_id,
-        "sub": client_id,
-        "aud": audience,
-        "iat": now.as_secs(),
-        "exp": now.plus(ASSERTION_LIFETIME).as_secs(),
-        "jti": random_text(),
-    });
-    key.sign(algorithm, header, &claims)
-        .expect("a key that was read signs with its own algorithms")
+/// The claims of an assertion (RFC 7523 §3). The audience is the issuer as a plain string.
+fn assertion(client_id: &str, audience: &str, now: Timestamp) -> Map<String, Value> {
+    let claims = [
+        ("iss", json!(client_id)),
+        ("sub", json!(client_id)),
+        ("aud", json!(audience)),
+        ("iat", json!(now.as_secs())),
+        ("exp", json!(now.plus(ASSERTION_LIFETIME).as_secs())),
+        ("jti", json!(random_text())),
+    ];
+    claims
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]

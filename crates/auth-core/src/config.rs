@@ -12,13 +12,15 @@ use url::Url;
 use crate::auth::Auth;
 use crate::bearer::{self, GivenKeys, TrustedIssuer};
 use crate::client_auth::ClientAuthentication;
+use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
 use crate::grants::{FurtherConfig, FurtherProvider};
 use crate::http::{self, ProviderHttp};
-use crate::jose::{Algorithm, SigningKey};
+use crate::jose::{self, Algorithm, SigningKey};
 use crate::preset::Preset;
+use crate::request_object;
 use crate::roles::RoleClaims;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
@@ -60,6 +62,9 @@ pub enum ClientAuthMethod {
     ClientSecretPost,
     /// An assertion signed with the client's private key (RFC 7523).
     PrivateKeyJwt,
+    /// An assertion signed with the secret (RFC 7523, HS256), which has to have 32 bytes at least. The secret itself does not
+    /// travel; a private key is better still, for the provider does not have it.
+    ClientSecretJwt,
     /// Not at all: a public client.
     None,
 }
@@ -73,6 +78,42 @@ pub enum ResponseMode {
     Query,
     /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
     FormPost,
+    /// Signed by the provider, in the query of a redirect (JARM, `query.jwt`).
+    Jwt,
+    /// Signed by the provider, in a form that the browser posts (JARM, `form_post.jwt`).
+    FormPostJwt,
+}
+
+impl ResponseMode {
+    /// The value of `response_mode`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::FormPost => "form_post",
+            Self::Jwt => "query.jwt",
+            Self::FormPostJwt => "form_post.jwt",
+        }
+    }
+
+    pub(crate) const fn is_form_post(self) -> bool {
+        matches!(self, Self::FormPost | Self::FormPostJwt)
+    }
+
+    pub(crate) const fn is_signed(self) -> bool {
+        matches!(self, Self::Jwt | Self::FormPostJwt)
+    }
+}
+
+/// Whether authorization requests are pushed to the provider before the browser is sent there (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ParPolicy {
+    /// Where the provider's discovery document says that they have to be (`require_pushed_authorization_requests`).
+    #[default]
+    Auto,
+    /// Always. A provider that has no endpoint for it cannot be used.
+    Always,
+    /// Never. A provider that demands it cannot be used.
+    Never,
 }
 
 /// Whether the userinfo endpoint is asked at sign-in.
@@ -127,6 +168,7 @@ pub(crate) struct EndpointOverrides {
     pub(crate) revocation: Option<Url>,
     pub(crate) introspection: Option<Url>,
     pub(crate) end_session: Option<Url>,
+    pub(crate) pushed_authorization_request: Option<Url>,
 }
 
 /// The names of the library's cookies.
@@ -180,10 +222,13 @@ pub(crate) struct Config {
     pub(crate) plain_identity: PlainIdentity,
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
+    pub(crate) client_keys: Option<ClientKeys>,
+    pub(crate) signs_requests: bool,
     pub(crate) scopes: Scopes,
     pub(crate) authorize_params: Vec<(String, String)>,
     pub(crate) resources: Vec<String>,
     pub(crate) response_mode: ResponseMode,
+    pub(crate) par: ParPolicy,
     pub(crate) userinfo: UserinfoPolicy,
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     pub(crate) role_claims: RoleClaims,
@@ -229,6 +274,8 @@ pub mod paths {
     pub const FRONTCHANNEL_LOGOUT: &str = "/auth/frontchannel-logout";
     /// Tells whether somebody is signed in.
     pub const SESSION: &str = "/auth/session";
+    /// The client's public keys, where it has keys of its own.
+    pub const JWKS: &str = "/auth/jwks";
     /// Explains a failure's code, which follows.
     pub const ERRORS: &str = "/auth/errors/";
 }
@@ -276,15 +323,18 @@ pub struct AuthBuilder {
     end_session_parameter: Option<String>,
     provider_api: Option<String>,
     preset_error: Option<ConfigError>,
+    pushed_authorization_request_url: Option<String>,
     plain_identity: PlainIdentityChoice,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
     client_auth: Option<ClientAuthMethod>,
-    client_key: Option<Result<Arc<SigningKey>, ConfigError>>,
+    client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
+    signs_requests: bool,
     scopes: Scopes,
     authorize_params: Vec<(String, String)>,
     resources: Vec<String>,
     response_mode: ResponseMode,
+    par: ParPolicy,
     userinfo: UserinfoPolicy,
     algorithms: Option<Vec<Algorithm>>,
     roles_claims: Vec<String>,
@@ -337,15 +387,18 @@ impl Default for AuthBuilder {
             end_session_parameter: None,
             provider_api: None,
             preset_error: None,
+            pushed_authorization_request_url: None,
             plain_identity: PlainIdentityChoice::Endpoints,
             client_id: None,
             client_secret: None,
             client_auth: None,
-            client_key: None,
+            client_keys: Ok(Vec::new()),
+            signs_requests: false,
             scopes: Scopes::parse("openid profile email offline_access"),
             authorize_params: Vec::new(),
             resources: Vec::new(),
             response_mode: ResponseMode::default(),
+            par: ParPolicy::default(),
             userinfo: UserinfoPolicy::default(),
             algorithms: None,
             roles_claims: Vec::new(),
@@ -498,6 +551,12 @@ impl AuthBuilder {
         self
     }
 
+    /// The pushed authorization request endpoint (RFC 9126), in the place of discovery's.
+    pub fn pushed_authorization_request_url(mut self, url: impl Into<String>) -> Self {
+        self.pushed_authorization_request_url = Some(url.into());
+        self
+    }
+
     /// The client's registration at the provider: its id, and its secret if it has one.
     pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.client_id = Some(id.into());
@@ -511,19 +570,38 @@ impl AuthBuilder {
         self
     }
 
-    /// The private key for `private_key_jwt`: PKCS#8 in PEM form; RSA of 2048 bits or more, P-256 or Ed25519.
+    /// The client's private key, for `private_key_jwt` and for [signed requests](Self::sign_requests): PKCS#8 in PEM form; RSA of
+    /// 2048 bits or more, P-256 or Ed25519.
+    ///
+    /// The public half is at `{base_url}/auth/jwks`, for providers that fetch it (register that as the client's `jwks_uri`), and in
+    /// [`Auth::client_jwks`].
+    ///
+    /// The text may hold several keys, and calling this again adds further ones behind. All are published, the first signs: to
+    /// change keys, put the new one behind the old, and in front of it once every provider has fetched it, ten minutes later
+    /// say. With several, what is signed names its key (`kid`) by the key's thumbprint (RFC 7638), as it stands in the set.
     pub fn client_key_pem(mut self, pem: &str) -> Self {
-        self.client_key = Some(SigningKey::from_pem(pem).map(Arc::new).map_err(|error| {
-            ConfigError::new(
-                "AUTH_CLIENT_KEY",
-                format!("{error}; it takes a PKCS#8 private key in PEM form"),
-            )
-        }));
+        match (&mut self.client_keys, SigningKey::all_from_pem(pem)) {
+            (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
+            (Ok(_), Err(error)) => {
+                self.client_keys = Err(ConfigError::new(
+                    "AUTH_CLIENT_KEY",
+                    format!("{error}; it takes a PKCS#8 private key in PEM form"),
+                ));
+            }
+            (Err(_), _) => {}
+        }
         self
     }
 
     pub(crate) fn client_key_error(mut self, error: ConfigError) -> Self {
-        self.client_key = Some(Err(error));
+        self.client_keys = Err(error);
+        self
+    }
+
+    /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101, JAR), so that nobody can change it
+    /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
+    pub fn sign_requests(mut self) -> Self {
+        self.signs_requests = true;
         self
     }
 
@@ -540,7 +618,39 @@ impl AuthBuilder {
         self
     }
 
-    /// Adds a resource indicator (RFC 8707): the API that the access token is for.
+    /// Asks for single claims (`claims`, OpenID Connect Core §5.5): an object with `id_token`, `userinfo` or both.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// let builder = auth_core::Auth::builder().claims(json!({
+    ///     "id_token": {"acr": {"essential": true, "values": ["urn:example:gold"]}},
+    ///     "userinfo": {"email": null},
+    /// }));
+    /// ```
+    pub fn claims(self, claims: serde_json::Value) -> Self {
+        self.json_param("claims", &claims)
+    }
+
+    /// Asks for an access token that is good for this in detail (`authorization_details`, RFC 9396): an array of objects, each
+    /// with a `type`. What was granted is in [`Session::authorization_details`].
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// let builder = auth_core::Auth::builder().authorization_details(json!([
+    ///     {"type": "account_information", "actions": ["list_accounts"]},
+    /// ]));
+    /// ```
+    pub fn authorization_details(self, details: serde_json::Value) -> Self {
+        self.json_param("authorization_details", &details)
+    }
+
+    fn json_param(mut self, name: &str, value: &serde_json::Value) -> Self {
+        self.authorize_params.retain(|(held, _)| held != name);
+        self.authorize_param(name, value.to_string())
+    }
+
+    /// Adds a resource indicator (RFC 8707): an API that the access token is for. It goes with the authorization request, with
+    /// the code and with each refresh.
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.resources.push(uri.into());
         self
@@ -549,6 +659,15 @@ impl AuthBuilder {
     /// How the provider's answer comes back. Default: [`ResponseMode::Query`].
     pub fn response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = mode;
+        self
+    }
+
+    /// Whether authorization requests are pushed to the provider first (RFC 9126): then the browser carries no more than
+    /// the client's id and a name that the provider has given the request. Default: [`ParPolicy::Auto`].
+    ///
+    /// Each `GET /auth/login` then costs a request to the provider, which has to answer before the browser is sent there.
+    pub fn par(mut self, policy: ParPolicy) -> Self {
+        self.par = policy;
         self
     }
 
@@ -781,8 +900,27 @@ impl AuthBuilder {
             revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
             introspection: optional_url("AUTH_INTROSPECTION_URL", self.introspection_url.as_deref())?,
             end_session: optional_url("AUTH_END_SESSION_URL", self.end_session_url.as_deref())?,
+            pushed_authorization_request: optional_url(
+                "pushed_authorization_request_url",
+                self.pushed_authorization_request_url.as_deref(),
+            )?,
         };
         check_end_session_parameter(self.end_session_parameter.as_deref())?;
+        if self.par == ParPolicy::Always
+            && matches!(provider, ProviderConfig::Endpoints { .. })
+            && overrides.pushed_authorization_request.is_none()
+        {
+            return Err(ConfigError::new(
+                "AUTH_PAR",
+                "`always` needs AUTH_ISSUER: a provider's discovery document says where requests are pushed to",
+            ));
+        }
+        if self.response_mode.is_signed() && matches!(provider, ProviderConfig::Endpoints { .. }) {
+            return Err(ConfigError::new(
+                "AUTH_RESPONSE_MODE",
+                "`jwt` needs AUTH_ISSUER: a provider's discovery document says where its keys are",
+            ));
+        }
         let base_url = self
             .base_url
             .as_deref()
@@ -797,6 +935,10 @@ impl AuthBuilder {
             })?;
         let client_id = self.checked_client_id()?;
         let authentication = self.authentication()?;
+        let client_keys = ClientKeys::new(self.client_keys.clone()?);
+        if self.signs_requests && client_keys.is_none() {
+            return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
+        }
         let mut scopes = self.scopes.clone();
         if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
             scopes = std::iter::once("openid").chain(scopes.iter()).collect();
@@ -809,6 +951,17 @@ impl AuthBuilder {
         }
         check_authorize_params(&self.authorize_params)?;
         let role_claims = RoleClaims::parse(&self.roles_claims, &client_id)?;
+        if self.signs_requests
+            && let Some((name, _)) = self
+                .authorize_params
+                .iter()
+                .find(|(name, _)| request_object::OWN_CLAIMS.contains(&name.as_str()))
+        {
+            return Err(ConfigError::new(
+                "AUTH_AUTHORIZE_PARAMS",
+                format!("`{name}` has a meaning of its own in a signed request; remove it"),
+            ));
+        }
         for resource in &self.resources {
             let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
             if !absolute {
@@ -897,10 +1050,13 @@ impl AuthBuilder {
             plain_identity,
             client_id,
             authentication,
+            client_keys,
+            signs_requests: self.signs_requests,
             scopes,
             authorize_params: self.authorize_params,
             resources: self.resources,
             response_mode: self.response_mode,
+            par: self.par,
             userinfo: self.userinfo,
             algorithms: self.algorithms,
             role_claims,
@@ -976,9 +1132,7 @@ impl AuthBuilder {
             .client_secret
             .clone()
             .filter(|secret| !secret.expose().is_empty());
-        if let Some(Err(error)) = &self.client_key {
-            return Err(error.clone());
-        }
+        let keys = ClientKeys::new(self.client_keys.clone()?);
         let method = self.client_auth.unwrap_or(if secret.is_some() {
             ClientAuthMethod::ClientSecretBasic
         } else {
@@ -995,19 +1149,29 @@ impl AuthBuilder {
         match method {
             ClientAuthMethod::ClientSecretBasic => secret().map(ClientAuthentication::Basic),
             ClientAuthMethod::ClientSecretPost => secret().map(ClientAuthentication::Post),
-            ClientAuthMethod::PrivateKeyJwt => self
-                .client_key
-                .clone()
-                .unwrap_or_else(|| {
-                    Err(ConfigError::new(
-                        "AUTH_CLIENT_KEY",
-                        "AUTH_CLIENT_AUTH=private_key_jwt needs it: the path of a PKCS#8 private key in PEM form",
-                    ))
-                })
-                .map(ClientAuthentication::PrivateKeyJwt),
+            ClientAuthMethod::PrivateKeyJwt => keys
+                .map(ClientAuthentication::PrivateKeyJwt)
+                .ok_or_else(|| key_missing("AUTH_CLIENT_AUTH=private_key_jwt")),
+            ClientAuthMethod::ClientSecretJwt => {
+                let secret = secret()?;
+                if secret.expose().len() < jose::SHORTEST_SECRET {
+                    return Err(ConfigError::new(
+                        "AUTH_CLIENT_SECRET",
+                        "client_secret_jwt needs a secret of 32 bytes or more (RFC 7518 §3.2)",
+                    ));
+                }
+                Ok(ClientAuthentication::SecretJwt(secret))
+            }
             ClientAuthMethod::None => Ok(ClientAuthentication::None),
         }
     }
+}
+
+fn key_missing(who: &str) -> ConfigError {
+    ConfigError::new(
+        "AUTH_CLIENT_KEY",
+        format!("{who} needs it: the path of a PKCS#8 private key in PEM form"),
+    )
 }
 
 fn plain_identity(
@@ -1087,6 +1251,9 @@ fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigE
                 "must be a query string such as audience=https://api",
             ));
         }
+        if let Some(mend) = wrong_json(name, value) {
+            return Err(ConfigError::new("AUTH_AUTHORIZE_PARAMS", mend));
+        }
         if name == "max_age" && value.parse::<u32>().is_err() {
             return Err(ConfigError::new(
                 "AUTH_AUTHORIZE_PARAMS",
@@ -1113,6 +1280,25 @@ fn check_end_session_parameter(name: Option<&str>) -> Result<(), ConfigError> {
         "AUTH_END_SESSION_PARAM",
         "must be the name of the parameter that takes the address to come back to, logout_uri for example",
     ))
+}
+
+/// What is wrong with a parameter that is JSON.
+fn wrong_json(name: &str, text: &str) -> Option<&'static str> {
+    let json = serde_json::from_str::<serde_json::Value>(text);
+    let is_good = match (name, json) {
+        ("claims", json) => json.is_ok_and(|json| json.is_object()),
+        // RFC 9396 §2
+        ("authorization_details", Ok(serde_json::Value::Array(details))) => {
+            !details.is_empty() && details.iter().all(|detail| detail["type"].is_string())
+        }
+        ("authorization_details", _) => false,
+        _ => true,
+    };
+    match name {
+        _ if is_good => None,
+        "claims" => Some("`claims` must be a JSON object (OpenID Connect Core §5.5)"),
+        _ => Some("`authorization_details` must be a JSON array of objects with a `type` (RFC 9396 §2)"),
+    }
 }
 
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {

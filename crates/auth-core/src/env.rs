@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::Auth;
-use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ResponseMode, UserinfoPolicy};
+use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy};
 use crate::jose::Algorithm;
 use crate::seal::SecretKeys;
 
@@ -167,8 +167,23 @@ impl AuthBuilder {
             builder = builder.response_mode(match mode.as_str() {
                 "query" => ResponseMode::Query,
                 "form_post" => ResponseMode::FormPost,
-                "jwt" => return Err(not_yet("AUTH_RESPONSE_MODE", "jwt", "query or form_post")),
-                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query or form_post")),
+                "jwt" => ResponseMode::Jwt,
+                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query, form_post or jwt")),
+            });
+        }
+        if let Some(form) = get("AUTH_REQUEST_OBJECT")? {
+            match form.as_str() {
+                "none" => {}
+                "signed" => builder = builder.sign_requests(),
+                _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),
+            }
+        }
+        if let Some(policy) = get("AUTH_PAR")? {
+            builder = builder.par(match policy.as_str() {
+                "auto" => ParPolicy::Auto,
+                "always" => ParPolicy::Always,
+                "never" => ParPolicy::Never,
+                _ => return Err(one_of("AUTH_PAR", "auto, always or never")),
             });
         }
         if let Some(policy) = get("AUTH_USERINFO")? {
@@ -214,11 +229,7 @@ impl AuthBuilder {
 fn refuse_unsupported(
     get: &mut impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
 ) -> Result<(), ConfigError> {
-    for (name, fine, others) in [
-        ("AUTH_PAR", &["auto", "never"][..], "auto or never"),
-        ("AUTH_REQUEST_OBJECT", &["none"], "none"),
-        ("AUTH_DPOP", &["false"], "false"),
-    ] {
+    for (name, fine, others) in [("AUTH_DPOP", &["false"][..], "false")] {
         if let Some(value) = get(name)?
             && !fine.contains(&value.as_str())
         {
@@ -349,18 +360,35 @@ mod tests {
                 "AUTH_AUTHORIZE_PARAMS",
             ),
             ("AUTH_AUTHORIZE_PARAMS", "max_age=soon", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_AUTHORIZE_PARAMS", "claims=[]", "AUTH_AUTHORIZE_PARAMS"),
+            ("AUTH_AUTHORIZE_PARAMS", "claims=x", "AUTH_AUTHORIZE_PARAMS"),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details={}",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details=[]",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
+            (
+                "AUTH_AUTHORIZE_PARAMS",
+                "authorization_details=[{}]",
+                "AUTH_AUTHORIZE_PARAMS",
+            ),
             ("AUTH_RESOURCE", "relative", "AUTH_RESOURCE"),
             ("AUTH_RESPONSE_MODE", "fragment", "AUTH_RESPONSE_MODE"),
-            ("AUTH_RESPONSE_MODE", "jwt", "AUTH_RESPONSE_MODE"),
             ("AUTH_USERINFO", "sometimes", "AUTH_USERINFO"),
             ("AUTH_ID_TOKEN_ALG", "none", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_ID_TOKEN_ALG", "HS256", "AUTH_ID_TOKEN_ALG"),
             ("AUTH_ID_TOKEN_ALG", ",", "AUTH_ID_TOKEN_ALG"),
-            ("AUTH_PAR", "always", "AUTH_PAR"),
+            ("AUTH_PAR", "sometimes", "AUTH_PAR"),
             ("AUTH_DPOP", "true", "AUTH_DPOP"),
             ("AUTH_DPOP", "TRUE", "AUTH_DPOP"),
             ("AUTH_DPOP", "1", "AUTH_DPOP"),
-            ("AUTH_REQUEST_OBJECT", "signed", "AUTH_REQUEST_OBJECT"),
+            ("AUTH_REQUEST_OBJECT", "signed", "AUTH_CLIENT_KEY"),
+            ("AUTH_REQUEST_OBJECT", "true", "AUTH_REQUEST_OBJECT"),
             ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),
             ("AUTH_PROVIDERS", "a", "AUTH_PROVIDERS"),
             ("AUTH_TRUSTED_PROXIES", "10.0.0.1,proxy", "AUTH_TRUSTED_PROXIES"),
@@ -411,6 +439,25 @@ mod tests {
         let mut variables = GOOD.to_vec();
         variables.push(("AUTH_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8,::1,fd00::/8"));
         start(&variables).await.expect("starts");
+    }
+
+    #[tokio::test]
+    async fn what_needs_discovery_is_refused_without_it() {
+        for (name, value) in [("AUTH_PAR", "always"), ("AUTH_RESPONSE_MODE", "jwt")] {
+            let error = start(&[
+                GOOD[0],
+                GOOD[2],
+                ("AUTH_AUTHORIZATION_URL", "https://id.example/authorize"),
+                ("AUTH_TOKEN_URL", "https://id.example/token"),
+                (name, value),
+            ])
+            .await
+            .expect_err("refused");
+            assert_eq!(error.variable(), name);
+            let mut variables = GOOD.to_vec();
+            variables.push((name, value));
+            start(&variables).await.expect("starts");
+        }
     }
 
     #[tokio::test]

@@ -227,11 +227,14 @@ fn detail(error: &Error) -> Option<String> {
         Error::Provider(error) => provider(error),
         Error::Login(error) => match error.as_ref() {
             LoginError::Provider(error) => provider(error),
-            LoginError::Token(TokenError::Malformed(what)) => Some(format!("What is wrong: {what}.")),
+            LoginError::Token(TokenError::Malformed(what))
+            | LoginError::Push(TokenError::Malformed(what)) => Some(format!("What is wrong: {what}.")),
             LoginError::Token(TokenError::Refused(code)) => Some(format!("The error's code is {code}.")),
-            LoginError::Refused(AuthorizationErrorCode::Other) => None,
-            LoginError::Refused(code) => Some(format!("The error's code is {code}.")),
-            LoginError::Unsupported(what) => Some(format!("What it demands: {what}.")),
+            LoginError::Refused(AuthorizationErrorCode::Other)
+            | LoginError::PushRefused(AuthorizationErrorCode::Other) => None,
+            LoginError::Refused(code) | LoginError::PushRefused(code) => {
+                Some(format!("The error's code is {code}."))
+            }
             LoginError::Clock {
                 skew: ClockSkew::Behind(by) | ClockSkew::Ahead(by),
                 ..
@@ -259,6 +262,8 @@ pub(crate) fn values(config: &Config, settings: &[Setting]) -> Vec<(&'static str
             let mode = match config.response_mode {
                 ResponseMode::Query => "query",
                 ResponseMode::FormPost => "form_post",
+                ResponseMode::Jwt => "jwt",
+                ResponseMode::FormPostJwt => "form_post.jwt",
             };
             ("AUTH_RESPONSE_MODE", mode.to_owned())
         }

@@ -50,6 +50,7 @@ impl fmt::Debug for ProviderHttp {
 pub(crate) enum Asked {
     Discovery,
     Keys,
+    PushedAuthorization,
     Token,
     Userinfo,
     Revocation,

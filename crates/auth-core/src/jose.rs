@@ -5,12 +5,13 @@
 //! verified before and kept (`claims_of_verified`), and for an API that has to find the issuer first
 //! (`Jws::unverified_payload`); what the claims must say is each caller's own affair.
 //!
-//! Only asymmetric algorithms exist here, so a token that asks for `none` or for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
+//! Only asymmetric algorithms exist for what comes in, so a token that asks for `none` or for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
 
 mod algorithm;
 mod claims;
 mod jwk;
 mod jws;
+mod mac;
 mod self_signed;
 mod signing_key;
 
@@ -27,6 +28,7 @@ pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub use jws::JwsError;
 pub(crate) use jws::{Jws, claims_of_verified};
+pub(crate) use mac::{SHORTEST_SECRET, hs256};
 pub(crate) use self_signed::{SelfSigned, SelfSignedError};
 pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
 

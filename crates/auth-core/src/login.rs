@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{PkceCodeChallenge, PkceCodeVerifier};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use crate::bearer::InvalidToken;
 use crate::client_auth::ClientAuthentication;
@@ -22,6 +21,7 @@ use crate::config::{
 use crate::cookie;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
+use crate::jarm::{self, ResponseJwtError};
 use crate::metadata::{Metadata, ProviderError};
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
@@ -59,9 +59,9 @@ pub(crate) struct Attempt {
     pub(crate) demands: Demands,
 }
 
-/// An authorization request that is ready to be sent: where the browser goes, and the cookies that it takes along.
+/// An authorization request, ready to be sent: its parameters, and the cookies that the browser takes along.
 pub(crate) struct AuthorizationRequest {
-    pub(crate) url: Url,
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) cookies: Vec<String>,
 }
 
@@ -94,34 +94,33 @@ pub(crate) fn begin(
         (asked, configured) => asked.or(configured),
     };
 
-    let mut url = metadata.authorization_endpoint.clone();
-    let mut query = url.query_pairs_mut();
-    query
-        .append_pair("response_type", "code")
-        .append_pair("client_id", &config.client_id)
-        .append_pair("redirect_uri", &config.redirect_uri())
-        .append_pair("scope", &scopes.to_string())
-        .append_pair("state", &state)
-        .append_pair("code_challenge", challenge.as_str())
-        .append_pair("code_challenge_method", "S256");
+    let mut parameters = Vec::new();
+    let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
+    add("response_type", "code");
+    add("client_id", &config.client_id);
+    add("redirect_uri", &config.redirect_uri());
+    add("scope", &scopes.to_string());
+    add("state", &state);
+    add("code_challenge", challenge.as_str());
+    add("code_challenge_method", "S256");
     if metadata.jwks_uri.is_some() {
-        query.append_pair("nonce", &nonce);
+        add("nonce", &nonce);
     }
-    if config.response_mode == ResponseMode::FormPost {
-        query.append_pair("response_mode", "form_post");
+    if config.response_mode != ResponseMode::Query {
+        add("response_mode", config.response_mode.as_str());
     }
     for resource in &config.resources {
-        query.append_pair("resource", resource);
+        add("resource", resource);
     }
     if let Some(max_age) = max_age {
-        query.append_pair("max_age", &max_age.as_secs().to_string());
+        add("max_age", &max_age.as_secs().to_string());
     }
     let acr_values = &options.demands.acr_values;
     if !acr_values.is_empty() {
-        query.append_pair("acr_values", &acr_values.to_string());
+        add("acr_values", &acr_values.to_string());
     }
     if let Some(hint) = &options.login_hint {
-        query.append_pair("login_hint", hint);
+        add("login_hint", hint);
     }
     for (name, value) in &config.authorize_params {
         let is_set_already = match name.as_str() {
@@ -131,10 +130,9 @@ pub(crate) fn begin(
             _ => false,
         };
         if !is_set_already {
-            query.append_pair(name, value);
+            add(name, value);
         }
     }
-    drop(query);
 
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
@@ -164,7 +162,7 @@ pub(crate) fn begin(
         ATTEMPT_LIFETIME,
         cross_site_post(config),
     ));
-    AuthorizationRequest { url, cookies }
+    AuthorizationRequest { parameters, cookies }
 }
 
 fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
@@ -173,7 +171,7 @@ fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
 
 /// Whether the provider's answer comes as a cross-site form post over https, which brings no Lax cookie along.
 fn cross_site_post(config: &Config) -> bool {
-    config.response_mode == ResponseMode::FormPost && config.base_url.is_https()
+    config.response_mode.is_form_post() && config.base_url.is_https()
 }
 
 /// The cookies of attempts that have to go so that, with one more, there are no more than [`MAX_ATTEMPTS`]: those
@@ -314,10 +312,11 @@ pub(crate) fn receive(
     } else {
         request.query_parameters()
     };
-    if parameters.repeats(&["state"]) {
+    if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
-    let state = parameters.get("state").ok_or(LoginError::StateMissing)?;
+    let state = state_of(config, &parameters).ok_or(LoginError::StateMissing)?;
+    let state = state.as_str();
     let name = cookie_name(config.cookies, state);
     let value = request
         .cookie(&name)
@@ -338,6 +337,14 @@ pub(crate) fn receive(
     })
 }
 
+/// The `state` of a response, also of one that is signed and not verified yet.
+fn state_of(config: &Config, parameters: &Parameters) -> Option<String> {
+    match parameters.get("response") {
+        Some(response) if config.response_mode.is_signed() => jarm::unverified_state(response),
+        _ => parameters.get("state").map(str::to_owned),
+    }
+}
+
 /// Where a response that is good no more would have led, if this browser still knows.
 pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnTo {
     let parameters = if request.method == "POST" {
@@ -345,23 +352,40 @@ pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnT
     } else {
         request.query_parameters()
     };
-    parameters
-        .get("state")
-        .map(|state| cookie_name(config.cookies, state))
+    state_of(config, &parameters)
+        .map(|state| cookie_name(config.cookies, &state))
         .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
         .unwrap_or_default()
 }
 
 impl AuthorizationResponse {
+    /// The token that is to hold the response, where responses are signed (JARM): then nothing else holds a part of it.
+    pub(crate) fn signed(&self, config: &Config) -> Result<Option<&str>, LoginError> {
+        if !config.response_mode.is_signed() {
+            return Ok(None);
+        }
+        let is_plain = ["code", "state", "iss", "error"]
+            .iter()
+            .any(|name| self.parameters.names(name));
+        match self.parameters.get("response") {
+            Some(response) if !is_plain => Ok(Some(response)),
+            _ => Err(LoginError::ResponseUnsigned),
+        }
+    }
+
     /// The authorization code, once the response is known to be the provider's and no error.
-    pub(crate) fn code(&self, metadata: &Metadata) -> Result<AuthorizationCode, LoginError> {
-        if self.parameters.repeats(&["code", "iss", "error"]) {
+    pub(crate) fn code(
+        &self,
+        parameters: &Parameters,
+        metadata: &Metadata,
+    ) -> Result<AuthorizationCode, LoginError> {
+        if parameters.repeats(&["code", "iss", "error"]) {
             return Err(LoginError::ParameterRepeated);
         }
         // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there.
         // A plain OAuth 2.0 provider has no issuer identifier to compare with.
-        match self.parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
+        match parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
             Some(issuer) if issuer == metadata.issuer.as_str() => {}
             Some(_) => return Err(LoginError::IssuerMismatch),
             None if metadata.names_issuer_in_response => return Err(LoginError::IssuerMissing),
@@ -370,10 +394,10 @@ impl AuthorizationResponse {
         if self.attempt.issuer != metadata.issuer {
             return Err(LoginError::IssuerMismatch);
         }
-        if let Some(error) = self.parameters.get("error") {
+        if let Some(error) = parameters.get("error") {
             return Err(LoginError::Refused(AuthorizationErrorCode::of(error)));
         }
-        self.parameters
+        parameters
             .get("code")
             .map(AuthorizationCode::new)
             .ok_or(LoginError::CodeMissing)
@@ -414,6 +438,12 @@ pub enum LoginError {
     /// The response names no issuer, though the provider always does (RFC 9207).
     #[error("the response names no issuer")]
     IssuerMissing,
+    /// Responses have to be signed, and this one is not, or not all of it (JARM).
+    #[error("the response is not signed, or not all of it")]
+    ResponseUnsigned,
+    /// The signed response is not good (JARM §2.4).
+    #[error("the signed response is not good")]
+    ResponseJwt(#[source] ResponseJwtError),
     /// The response has neither a code nor an error.
     #[error("the response has no code")]
     CodeMissing,
@@ -464,9 +494,18 @@ pub enum LoginError {
     /// A third party asks for a sign-in at an issuer that is not ours (OpenID Connect Core §4).
     #[error("a sign-in was asked for at an issuer that is not configured")]
     UnknownIssuer,
-    /// The provider demands something that this version cannot do.
-    #[error("the provider demands {0}")]
-    Unsupported(&'static str),
+    /// The provider takes pushed authorization requests only, and none is to be pushed (RFC 9126 §5).
+    #[error("the provider demands pushed authorization requests")]
+    PushRequired,
+    /// Every authorization request is to be pushed, and the provider has no endpoint for it (RFC 9126 §5).
+    #[error("the provider has no pushed authorization request endpoint")]
+    PushUnsupported,
+    /// The pushed authorization request got no answer, or one that makes no sense (RFC 9126 §2.2).
+    #[error("the pushed authorization request failed")]
+    Push(#[source] TokenError),
+    /// The provider refused the pushed authorization request (RFC 9126 §2.3).
+    #[error("the provider refused the pushed authorization request: {0}")]
+    PushRefused(AuthorizationErrorCode),
     /// The provider cannot be used.
     #[error(transparent)]
     Provider(ProviderError),
@@ -558,6 +597,15 @@ pub enum AuthorizationErrorCode {
     /// The request lacks something or has too much.
     #[error("invalid_request")]
     InvalidRequest,
+    /// Authorization details are unknown or not allowed (RFC 9396 §5).
+    #[error("invalid_authorization_details")]
+    AuthorizationDetails,
+    /// The signed request is not accepted (RFC 9101 §6).
+    #[error("invalid_request_object or request_not_supported")]
+    RequestObject,
+    /// The name of the pushed request is not good any more (RFC 9126 §4).
+    #[error("invalid_request_uri or request_uri_not_supported")]
+    RequestUri,
     /// The provider does not answer with a code.
     #[error("unsupported_response_type")]
     UnsupportedResponseType,
@@ -570,7 +618,7 @@ pub enum AuthorizationErrorCode {
 }
 
 impl AuthorizationErrorCode {
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         match text {
             "access_denied" => Self::AccessDenied,
             "server_error" => Self::ServerError,
@@ -584,9 +632,34 @@ impl AuthorizationErrorCode {
             "invalid_client" => Self::InvalidClient,
             "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
             "invalid_request" => Self::InvalidRequest,
+            "invalid_authorization_details" => Self::AuthorizationDetails,
+            "invalid_request_object" | "request_not_supported" => Self::RequestObject,
+            "invalid_request_uri" | "request_uri_not_supported" => Self::RequestUri,
             "unsupported_response_type" => Self::UnsupportedResponseType,
             "invalid_target" => Self::InvalidTarget,
             _ => Self::Other,
+        }
+    }
+
+    /// The stable code of a sign-in that failed so.
+    fn of_login(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "login.access_denied",
+            Self::ServerError => "login.provider_error",
+            Self::TemporarilyUnavailable => "login.provider_unavailable",
+            Self::InteractionRequired => "login.interaction_required",
+            Self::UnmetAuthenticationRequirements => "login.authentication_unmet",
+            Self::InvalidScope => "login.scope_refused",
+            Self::UnauthorizedClient => "login.grant_not_allowed",
+            Self::InvalidClient => "login.client_refused",
+            Self::RedirectUri => "login.redirect_uri_refused",
+            Self::InvalidRequest => "login.request_invalid",
+            Self::AuthorizationDetails => "login.authorization_details_refused",
+            Self::RequestObject => "login.request_object_refused",
+            Self::RequestUri => "login.request_uri_refused",
+            Self::UnsupportedResponseType => "login.response_type_refused",
+            Self::InvalidTarget => "login.resource_refused",
+            Self::Other => "login.refused",
         }
     }
 }
@@ -638,22 +711,15 @@ impl LoginError {
             Self::StateReplayed => "login.state_replayed",
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
+            Self::ResponseUnsigned => "login.response_unsigned",
+            Self::ResponseJwt(error) => error.code(),
             Self::CodeMissing => "login.code_missing",
-            Self::Refused(AuthorizationErrorCode::AccessDenied) => "login.access_denied",
-            Self::Refused(AuthorizationErrorCode::ServerError) => "login.provider_error",
-            Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable) => "login.provider_unavailable",
-            Self::Refused(AuthorizationErrorCode::InteractionRequired) => "login.interaction_required",
-            Self::Refused(AuthorizationErrorCode::UnmetAuthenticationRequirements) => {
-                "login.authentication_unmet"
-            }
-            Self::Refused(AuthorizationErrorCode::InvalidScope) => "login.scope_refused",
-            Self::Refused(AuthorizationErrorCode::UnauthorizedClient) => "login.grant_not_allowed",
-            Self::Refused(AuthorizationErrorCode::InvalidClient) => "login.client_refused",
-            Self::Refused(AuthorizationErrorCode::RedirectUri) => "login.redirect_uri_refused",
-            Self::Refused(AuthorizationErrorCode::InvalidRequest) => "login.request_invalid",
-            Self::Refused(AuthorizationErrorCode::UnsupportedResponseType) => "login.response_type_refused",
-            Self::Refused(AuthorizationErrorCode::InvalidTarget) => "login.resource_refused",
-            Self::Refused(AuthorizationErrorCode::Other) => "login.refused",
+            Self::PushRefused(AuthorizationErrorCode::Other) => "login.push_refused",
+            Self::Refused(code) | Self::PushRefused(code) => code.of_login(),
+            Self::PushRequired => "login.push_required",
+            Self::PushUnsupported => "login.push_unsupported",
+            Self::Push(TokenError::Malformed(_) | TokenError::Refused(_)) => "login.push_malformed",
+            Self::Push(_) => "login.push_unavailable",
             Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
             ) => "login.token_unavailable",
@@ -689,7 +755,6 @@ impl LoginError {
             Self::ByApp(_) => "login.refused_by_app",
             Self::SignedOut => "login.signed_out",
             Self::UnknownIssuer => "login.unknown_issuer",
-            Self::Unsupported(_) => "login.unsupported",
             Self::Provider(error) => error.code(),
             Self::Store(_) => "store.unavailable",
         }
@@ -707,6 +772,8 @@ impl LoginError {
             | Self::StateReplayed
             | Self::IssuerMismatch
             | Self::IssuerMissing
+            | Self::ResponseUnsigned
+            | Self::ResponseJwt(_)
             | Self::CodeMissing
             | Self::SignedOut
             | Self::UnknownIssuer => 400,
@@ -716,9 +783,11 @@ impl LoginError {
             )
             | Self::ByApp(_) => 403,
             Self::Refused(AuthorizationErrorCode::TemporarilyUnavailable)
+            | Self::PushRefused(AuthorizationErrorCode::TemporarilyUnavailable)
             | Self::Token(
                 TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack,
             )
+            | Self::Push(TokenError::Unavailable { .. } | TokenError::Unanswered(_) | TokenError::HeldBack)
             | Self::Store(_) => 503,
             Self::Refused(AuthorizationErrorCode::ServerError) => 502,
             Self::Refused(_) => 400,
@@ -731,7 +800,10 @@ impl LoginError {
             | Self::Userinfo(_)
             | Self::Inactive
             | Self::AccessToken(_)
-            | Self::Unsupported(_) => 502,
+            | Self::PushRequired
+            | Self::PushUnsupported
+            | Self::Push(_)
+            | Self::PushRefused(_) => 502,
             Self::Provider(error) => error.status(),
         }
     }
@@ -745,13 +817,18 @@ impl LoginError {
             | Self::ByApp(_) => Fault::NotAllowed,
             Self::Refused(
                 AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
+            )
+            | Self::PushRefused(
+                AuthorizationErrorCode::ServerError | AuthorizationErrorCode::TemporarilyUnavailable,
             ) => Fault::Provider,
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => Fault::Request,
-            Self::Refused(_) => Fault::Configuration,
+            Self::Refused(_) | Self::PushRefused(_) => Fault::Configuration,
             Self::Token(TokenError::Refused(code)) if code.is_about_the_registration() => {
                 Fault::Configuration
             }
-            Self::ClientRefused(_) | Self::Clock { .. } | Self::Unsupported(_) => Fault::Configuration,
+            Self::ClientRefused(_) | Self::Clock { .. } | Self::PushRequired | Self::PushUnsupported => {
+                Fault::Configuration
+            }
             Self::Store(_) => Fault::Store,
             error if error.status() >= 500 => Fault::Provider,
             _ => Fault::Request,
@@ -760,7 +837,8 @@ impl LoginError {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Token(TokenError::Unavailable { retry_after, .. }) => *retry_after,
+            Self::Token(TokenError::Unavailable { retry_after, .. })
+            | Self::Push(TokenError::Unavailable { retry_after, .. }) => *retry_after,
             Self::Provider(error) => error.retry_after(),
             _ => None,
         }

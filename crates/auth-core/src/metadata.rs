@@ -35,11 +35,16 @@ pub(crate) struct Metadata {
     pub(crate) jwks_uri: Option<Url>,
     /// Algorithms that the provider signs ID tokens with, less `none` and `HS*`.
     pub(crate) id_token_algorithms: Vec<Algorithm>,
+    /// Algorithms that the provider signs authorization responses with (JARM §4), less `none` and `HS*`.
+    pub(crate) response_algorithms: Vec<Algorithm>,
+    /// Algorithms for request objects (RFC 9101 §10.5).
+    pub(crate) request_object_algorithms: Vec<Algorithm>,
     /// Algorithms for client assertions.
     pub(crate) client_assertion_algorithms: Vec<Algorithm>,
     /// Whether every authorization response names its issuer (RFC 9207).
     pub(crate) names_issuer_in_response: bool,
-    /// Whether the authorization request must be pushed first (RFC 9126).
+    /// Where authorization requests are pushed to (RFC 9126 §5), and whether they must be.
+    pub(crate) pushed_authorization_request_endpoint: Option<Url>,
     pub(crate) requires_pushed_requests: bool,
 }
 
@@ -51,6 +56,9 @@ struct Additional {
     introspection_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    authorization_signing_alg_values_supported: Vec<String>,
+    pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
     require_pushed_authorization_requests: bool,
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -278,8 +286,11 @@ impl Provider {
             end_session_endpoint: self.overrides.end_session.clone(),
             jwks_uri: None,
             id_token_algorithms: Vec::new(),
+            response_algorithms: Vec::new(),
+            request_object_algorithms: Vec::new(),
             client_assertion_algorithms: Vec::new(),
             names_issuer_in_response: false,
+            pushed_authorization_request_endpoint: self.overrides.pushed_authorization_request.clone(),
             requires_pushed_requests: false,
         }
     }
@@ -381,13 +392,28 @@ pub(crate) fn accept(
         )?,
         jwks_uri: Some(endpoint(document.jwks_uri().as_str(), "jwks_uri")?),
         id_token_algorithms: document.id_token_signing_alg_values_supported().clone(),
+        response_algorithms: known(&additional.authorization_signing_alg_values_supported),
+        request_object_algorithms: document
+            .request_object_signing_alg_values_supported()
+            .cloned()
+            .unwrap_or_default(),
         client_assertion_algorithms: document
             .token_endpoint_auth_signing_alg_values_supported()
             .cloned()
             .unwrap_or_default(),
         names_issuer_in_response: additional.authorization_response_iss_parameter_supported,
+        pushed_authorization_request_endpoint: optional(
+            overrides.pushed_authorization_request,
+            additional.pushed_authorization_request_endpoint.as_deref(),
+            "pushed_authorization_request_endpoint",
+        )?,
         requires_pushed_requests: additional.require_pushed_authorization_requests,
     })
+}
+
+/// The algorithms of a list that are known here.
+fn known(names: &[String]) -> Vec<Algorithm> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Reads the document. Members that are empty or null count as missing, and one that is not used fails nothing. What is

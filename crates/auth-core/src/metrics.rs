@@ -56,6 +56,7 @@ impl Timing {
         let endpoint = match asked {
             Asked::Discovery => "discovery",
             Asked::Keys => "jwks",
+            Asked::PushedAuthorization => "pushed_authorization",
             Asked::Token => "token",
             Asked::Userinfo => "userinfo",
             Asked::Revocation => "revocation",

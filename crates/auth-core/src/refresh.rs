@@ -909,6 +909,9 @@ impl Core {
                 (_, expires_at) => expires_at,
             },
             scopes: response.scope.clone().unwrap_or_else(|| old.scopes.clone()),
+            authorization_details: response
+                .authorization_details()
+                .unwrap_or_else(|| old.authorization_details.clone()),
         };
         data.demanded.lose_scopes(&old.scopes, &data.tokens.scopes);
         if let (Checked::Good(claims), Some(token)) = (&came.checked, &response.id_token) {

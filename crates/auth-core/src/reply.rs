@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::secret::SessionId;
@@ -117,6 +118,18 @@ impl Reply {
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
         Self::new(status, "application/json", value.to_string())
+    }
+
+    /// What is the same for everybody and may be kept for so long.
+    pub(crate) fn public(content_type: &'static str, body: String, max_age: Duration) -> Self {
+        let mut reply = Self::new(200, content_type, body);
+        let keep = format!("public, max-age={}", max_age.as_secs());
+        for (name, value) in &mut reply.headers {
+            if *name == NO_STORE.0 {
+                value.clone_from(&keep);
+            }
+        }
+        reply
     }
 
     pub(crate) fn problem(status: u16, body: String) -> Self {

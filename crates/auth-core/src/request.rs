@@ -108,6 +108,12 @@ fn is_prefetch(head: &impl RequestHead) -> bool {
         .any(|name| head.header_is(name, says_so))
 }
 
+/// Whether the request belongs to a page of another site without being a navigation: an image, a script, a `fetch` there.
+fn is_foreign_subresource(head: &impl RequestHead) -> bool {
+    head.header_is("sec-fetch-site", |site| site.eq_ignore_ascii_case("cross-site"))
+        && head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
+}
+
 fn accepts_html(accept: &str) -> bool {
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -228,6 +234,7 @@ pub struct RouteRequest {
     pub(crate) query: String,
     pub(crate) incoming: Incoming,
     pub(crate) is_prefetch: bool,
+    pub(crate) is_foreign_subresource: bool,
     pub(crate) is_form: bool,
     pub(crate) body: Vec<u8>,
     /// The cookies of sign-ins under way.
@@ -325,6 +332,7 @@ impl RouteRequest {
             agent: agent(head),
             address: address(head, config),
             is_prefetch: is_prefetch(head),
+            is_foreign_subresource: is_foreign_subresource(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
                     media
@@ -401,6 +409,15 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     fn parse(encoded: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The claims of a signed response that are text: its parameters (JARM §2.1).
+    pub(crate) fn of_claims(claims: serde_json::Map<String, serde_json::Value>) -> Self {
+        let text = |(name, value)| match value {
+            serde_json::Value::String(text) => Some((name, text)),
+            _ => None,
+        };
+        Self(claims.into_iter().filter_map(text).collect())
     }
 
     /// The parameter's value. An empty value counts as absent (RFC 6749 §3.1).

@@ -73,6 +73,9 @@ pub(crate) struct Tokens {
     /// When the refresh token dies, where the provider says so (`refresh_expires_in`).
     pub(crate) refresh_expires_at: Option<Timestamp>,
     pub(crate) scopes: Scopes,
+    /// `authorization_details` as granted (RFC 9396 §7).
+    #[serde(default)]
+    pub(crate) authorization_details: Vec<Value>,
 }
 
 impl SessionData {
@@ -216,6 +219,13 @@ impl Session {
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.data.tokens.scopes
+    }
+
+    /// What the access token is good for in detail, as the provider has granted it (`authorization_details`, RFC 9396 §7): an
+    /// object each, with a `type`. Empty where nothing was granted so. A refresh may bring others.
+    #[must_use]
+    pub fn authorization_details(&self) -> &[Value] {
+        &self.data.tokens.authorization_details
     }
 
     /// When the access token dies; `None` where the provider does not say or it was revoked.

@@ -14,11 +14,12 @@ use crate::config::{CLOCK_TOLERANCE, PlainIdentity, UserinfoPolicy};
 use crate::events::{EndReason, EventKind};
 use crate::http::{Answer, Asked};
 use crate::id_token::{self, IdTokenClaims, IdTokenError};
+use crate::jarm::{self, ResponseJwtError};
 use crate::jose::{self, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
 use crate::reply::AppData;
-use crate::request::RouteRequest;
+use crate::request::{Parameters, RouteRequest};
 use crate::roles::RoleClaims;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
@@ -38,7 +39,15 @@ impl Core {
         callback: &RouteRequest,
     ) -> Result<(SessionId, AppData), FailedSignIn> {
         let metadata = self.provider.metadata(self.clock.now()).await?;
-        let code = response.code(&metadata)?;
+        let verified;
+        let parameters = match response.signed(&self.config)? {
+            None => &response.parameters,
+            Some(token) => {
+                verified = self.verify_response(&metadata, token).await?;
+                &verified
+            }
+        };
+        let code = response.code(parameters, &metadata)?;
         let redirect_uri = self.config.redirect_uri();
         let attempt = &response.attempt;
         let mut parameters = vec![
@@ -119,6 +128,7 @@ impl Core {
                 refresh: tokens.refresh_token.clone(),
                 refresh_expires_at: tokens.refresh_expires_at(),
                 scopes,
+                authorization_details: tokens.authorization_details().unwrap_or_default(),
             },
             asked: attempt.scopes.clone(),
             demanded: attempt.demands.clone(),
@@ -134,6 +144,27 @@ impl Core {
         self.replace(data, callback, attempt.began_at, now)
             .await
             .map_err(|error| FailedSignIn::of(&subject, error))
+    }
+
+    /// The parameters of a signed authorization response (JARM).
+    async fn verify_response(&self, metadata: &Metadata, token: &str) -> Result<Parameters, LoginError> {
+        let verify = |keys: &KeySet| {
+            let expected = jarm::Expected {
+                issuer: metadata.issuer.as_str(),
+                client_id: &self.config.client_id,
+                algorithms: self.response_algorithms(metadata),
+                tolerance: CLOCK_TOLERANCE,
+            };
+            jarm::verify(token, keys, &expected, self.clock.now())
+        };
+        let keys = self.provider.keys(metadata, self.clock.now()).await?;
+        let mut verified = verify(&keys);
+        if matches!(verified, Err(ResponseJwtError::UnknownKey))
+            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
+        {
+            verified = verify(&*again?);
+        }
+        verified.map_err(LoginError::ResponseJwt)
     }
 
     /// Puts the new session in and takes the one that was there out.

@@ -263,7 +263,7 @@ impl Registration {
     }
 
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
-    async fn post(
+    pub(crate) async fn post(
         &self,
         metadata: &Metadata,
         (asked, endpoint): (Asked, &Url),
@@ -398,6 +398,11 @@ impl TokenResponse {
         self.access_token.as_ref().filter(|_| is_bearer)
     }
 
+    /// What was granted in detail (RFC 9396 §7), where the response says so.
+    pub(crate) fn authorization_details(&self) -> Option<Vec<Value>> {
+        self.extra.get("authorization_details")?.as_array().cloned()
+    }
+
     /// When the refresh token dies, where the provider says so.
     pub(crate) fn refresh_expires_at(&self) -> Option<Timestamp> {
         self.refresh_expires_in
@@ -411,7 +416,7 @@ impl TokenResponse {
 }
 
 /// A number of seconds, also as a decimal string; anything else is unknown.
-fn seconds(value: &Value) -> Option<Duration> {
+pub(crate) fn seconds(value: &Value) -> Option<Duration> {
     const LONGEST: f64 = 10.0 * 366.0 * 24.0 * 3600.0;
     let number = match value {
         Value::Number(number) => number.as_f64()?,

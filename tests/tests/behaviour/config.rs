@@ -227,6 +227,7 @@ pub(crate) async fn values_outside_their_list_or_range_are_refused(stage: Stage)
         ("APP_ADDR", "localhost"),
         ("APP_ADDR", "127.0.0.1:99999"),
         ("AUTH_RESPONSE_MODE", "fragment"),
+        ("AUTH_PAR", "sometimes"),
         ("AUTH_USERINFO", "sometimes"),
         ("AUTH_ID_TOKEN_ALG", "none"),
         ("AUTH_ROLES_CLAIM", "/realm_access//roles"),

@@ -27,6 +27,7 @@ mod logout;
 mod metrics;
 mod modes;
 mod note;
+mod par;
 mod process;
 mod protection;
 mod provider_logout;
@@ -169,6 +170,13 @@ behaviour! {
             client_secret_post_sends_the_secret_in_the_body_only,
             a_public_client_sends_its_id,
             private_key_jwt_signs_a_new_short_assertion_each_time,
+        }
+        par {
+            the_browser_carries_client_id_and_request_uri_only,
+            auto_pushes_where_discovery_requires_it,
+            step_up_and_further_consent_are_pushed_too,
+            a_push_that_fails_is_a_page_of_the_login_route,
+            neither_a_prefetch_nor_another_site_s_image_pushes_anything,
         }
         bearer {
             a_good_token_is_answered_with_its_claims,

@@ -16,6 +16,7 @@ use super::keys::{GivenKeys, Keys, TrustedIssuer};
 use super::{ALL_ALGORITHMS, Inner, ResourceServer};
 use crate::auth::Auth;
 use crate::client_auth::ClientAuthentication;
+use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::config::{CLOCK_TOLERANCE, ConfigError, EndpointOverrides, PlainIdentity, ProviderConfig, paths};
 use crate::http::ProviderHttp;
@@ -122,9 +123,10 @@ impl IntrospectionClient {
     /// [`SigningKeyError`] where the text is no such key.
     pub fn private_key_jwt(id: impl Into<String>, pem: &str) -> Result<Self, SigningKeyError> {
         let key = Arc::new(SigningKey::from_pem(pem)?);
+        let keys = ClientKeys::new(vec![key]).expect("there is one key");
         Ok(Self {
             id: id.into(),
-            authentication: ClientAuthentication::PrivateKeyJwt(key),
+            authentication: ClientAuthentication::PrivateKeyJwt(keys),
         })
     }
 }

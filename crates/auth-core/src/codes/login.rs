@@ -138,6 +138,60 @@ pub(super) const CODES: &[Explanation] = &[
         AGAIN,
     )
     .developer("If it stays, something between provider and application changes its answers."),
+    // A signed answer (JARM).
+    code(
+        "login.response_unsigned",
+        UNFINISHED,
+        "The answer from the sign-in page is not signed by the provider, or something stands beside what is signed.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("If it stays, the provider does not sign its answers for this client: turn it on there (JARM), or set `AUTH_RESPONSE_MODE=query`.")
+    .settings(&[Setting::ResponseMode, Setting::ClientId]),
+    code(
+        "login.response_malformed",
+        UNFINISHED,
+        "The answer from the sign-in page is no signed token that this application reads.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Turn the encryption of authorization responses off for this client at the provider; if it is off, see that nothing in between changes the parameter `response`.")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_algorithm",
+        UNFINISHED,
+        "The answer from the sign-in page is signed in a way that is not on the list for this provider, with a shared secret, or not at all.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Set the client's `authorization_signed_response_alg` at the provider to an asymmetric one such as RS256 or ES256, and allow it here (`AUTH_ID_TOKEN_ALG`).")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_signature",
+        UNFINISHED,
+        "The signature of the answer from the sign-in page is not the provider's.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("If it stays, check that the issuer's `jwks_uri` publishes the key that authorization responses are signed with.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "login.response_audience",
+        UNFINISHED,
+        "The answer from the sign-in page was signed for another application.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("Check that `AUTH_CLIENT_ID` is the one registered at the provider.")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.response_expired",
+        UNFINISHED,
+        "The answer from the sign-in page had expired when it arrived, or does not say when it does.",
+        Turn::User,
+        AGAIN,
+    )
+    .operator("If it stays, compare the clocks of this server and of the provider."),
     // What the provider said no to at its own page.
     code(
         "login.access_denied",
@@ -233,6 +287,32 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration; the provider's own log says more.")
     .settings(&[Setting::RedirectUri, Setting::ClientId, Setting::Scopes]),
+    code(
+        "login.authorization_details_refused",
+        "This application is not set up correctly",
+        "The provider does not know a right that the application asks for in detail, or does not allow it.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare `AuthBuilder::authorization_details` with the types that the provider knows and this client may use (RFC 9396).")
+    .settings(&[Setting::ClientId]),
+    code(
+        "login.request_object_refused",
+        "This application is not set up correctly",
+        "The provider does not accept the sign-in request that this application has signed.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Register the public half of `AUTH_CLIENT_KEY` for the client, and its algorithm for request objects; or set `AUTH_REQUEST_OBJECT=none`.")
+    .operator("Compare the clocks of this server and of the provider: what is signed is good for five minutes.")
+    .settings(&[Setting::ClientId, Setting::Issuer]),
+    code(
+        "login.request_uri_refused",
+        UNFINISHED,
+        "The sign-in request that this application has left at the provider was used before, or is too old.",
+        Turn::User,
+        AGAIN,
+    ),
     code(
         "login.refused",
         "The sign-in service said no",
@@ -365,13 +445,49 @@ pub(super) const CODES: &[Explanation] = &[
         "Start from the application's own page.",
     )
     .settings(&[Setting::Issuer]),
+    // What the pushed authorization request endpoint said (RFC 9126).
     code(
-        "login.unsupported",
-        "This application and the sign-in service do not fit",
-        "The provider demands something of the sign-in request that this application cannot do.",
+        "login.push_unavailable",
+        "The sign-in service has a problem",
+        "The provider does not take the sign-in request: its endpoint for pushed authorization requests is down, too slow or overloaded.",
+        Turn::Provider,
+        LATER,
+    )
+    .operator("The log has the cause; compare the provider's times with `HTTP_TIMEOUT_SECS`.")
+    .provider("The service has to recover; its own log says why."),
+    code(
+        "login.push_malformed",
+        "The sign-in service's answer makes no sense",
+        "The provider's endpoint for pushed authorization requests answered with something that names no request.",
         Turn::Developer,
         TELL,
     )
-    .developer("Change the client's registration at the provider.")
-    .settings(&[Setting::ClientId]),
+    .developer("Check that the endpoint is the provider's own and that nothing in between changes its answers.")
+    .settings(&[Setting::Issuer]),
+    code(
+        "login.push_refused",
+        "The sign-in service said no",
+        "The provider refused the sign-in request that this application pushed to it, for a reason that is not one of the usual ones.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration; the provider's own log says more.")
+    .settings(&[Setting::RedirectUri, Setting::ClientId, Setting::Scopes]),
+    code(
+        "login.push_required",
+        "This application and the sign-in service do not fit",
+        "The provider takes only sign-in requests that are pushed to it beforehand, and this application is told never to do that.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Remove `AUTH_PAR=never`."),
+    code(
+        "login.push_unsupported",
+        "This application and the sign-in service do not fit",
+        "This application is told to push every sign-in request to the provider beforehand, and the provider does not say where.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Remove `AUTH_PAR=always`, or have the provider name a `pushed_authorization_request_endpoint` in its discovery document.")
+    .settings(&[Setting::Issuer]),
 ];

@@ -319,9 +319,10 @@ pub fn callback(data: &[u8]) {
             &APP.route_request(&Head::default(), Vec::new(), None),
             NOW,
         );
-        let state = request.url.query_pairs().find(|(name, _)| name == "state");
+        let mut parameters = request.parameters.into_iter();
+        let state = parameters.find(|(name, _)| name == "state");
         Begun {
-            state: state.map(|(_, state)| state.into_owned()).unwrap_or_default(),
+            state: state.map(|(_, state)| state).unwrap_or_default(),
             cookie: request.cookies[0]
                 .split(';')
                 .next()
@@ -368,7 +369,7 @@ pub fn callback(data: &[u8]) {
 
     let mut metadata = begun.metadata.clone();
     metadata.names_issuer_in_response = bit(case, 4);
-    let code = match response.code(&metadata) {
+    let code = match response.code(&response.parameters, &metadata) {
         Ok(code) => code,
         Err(error) => return check_error(&error),
     };

@@ -180,7 +180,9 @@ impl CustomGrant {
 fn secret_of(authentication: &ClientAuthentication) -> Option<&str> {
     match authentication {
         ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => Some(secret.expose()),
-        ClientAuthentication::PrivateKeyJwt(_) | ClientAuthentication::None => None,
+        ClientAuthentication::PrivateKeyJwt(_)
+        | ClientAuthentication::SecretJwt(_)
+        | ClientAuthentication::None => None,
     }
 }
 

@@ -228,6 +228,7 @@ impl Core {
             refresh: response.refresh_token.clone(),
             refresh_expires_at: response.refresh_expires_at(),
             scopes,
+            authorization_details: response.authorization_details().unwrap_or_default(),
         };
         Ok(data)
     }

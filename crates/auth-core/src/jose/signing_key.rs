@@ -33,24 +33,34 @@ enum KeyPair {
 
 impl SigningKey {
     /// Reads a private key from PEM text with a `PRIVATE KEY` section (PKCS#8, RFC 5208), unencrypted. Other sections,
-    /// such as certificates, may stand beside it; of several private keys the first is taken.
+    /// such as certificates, may stand beside it; of several private keys, all of them sound, the first is taken.
     ///
     /// # Errors
     ///
     /// [`SigningKeyError`] says what the text is instead; it never holds a part of the text.
     pub fn from_pem(pem: &str) -> Result<Self, SigningKeyError> {
+        Self::all_from_pem(pem).map(|mut keys| keys.swap_remove(0))
+    }
+
+    /// Reads all private keys of such a text, in their order. There is one at least.
+    pub(crate) fn all_from_pem(pem: &str) -> Result<Vec<Self>, SigningKeyError> {
+        let mut keys = Vec::new();
         let mut other_private_key = false;
         for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()) {
             let (kind, der) = section.map_err(|_| SigningKeyError::NotPem)?;
             let der = Zeroizing::new(der);
             match kind {
-                SectionKind::PrivateKey => return Self::from_pkcs8(&der),
+                SectionKind::PrivateKey => keys.push(Self::from_pkcs8(&der)?),
                 SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => other_private_key = true,
                 _ => {}
             }
         }
         // The PEM reader passes over sections it has no name for, the encrypted ones among them.
-        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED") {
+        if !keys.is_empty() {
+            Ok(keys)
+        } else if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            || pem.contains("Proc-Type: 4,ENCRYPTED")
+        {
             Err(SigningKeyError::Encrypted)
         } else if other_private_key {
             Err(SigningKeyError::NotPkcs8)

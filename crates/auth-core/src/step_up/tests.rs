@@ -66,6 +66,7 @@ impl SignedIn {
                 refresh: None,
                 refresh_expires_at: None,
                 scopes: Scopes::parse(self.granted),
+                authorization_details: Vec::new(),
             },
             asked: Scopes::parse("openid email"),
             demanded: self.demanded.clone(),

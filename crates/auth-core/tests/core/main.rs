@@ -9,17 +9,22 @@ mod bearer;
 #[cfg(feature = "redis")] // rustls comes with it
 mod certificates;
 mod client;
+mod client_keys;
+mod details;
 mod events;
 mod explainer;
 mod gates;
 mod grants;
 mod hostile;
+mod jar;
+mod jarm;
 mod keys;
 mod login;
 mod logout;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod outcomes;
+mod par;
 mod payloads;
 mod presets;
 mod provider_logout;

@@ -9,13 +9,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::Markup;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Provider;
 use super::discovery::SCOPES;
 use super::error::{OauthError, no_store};
 use super::grants::{BrowserSession, CodeBinding, Grant, SignOn};
+use super::jwt::Signature;
 use super::user::User;
 use crate::pages;
 use crate::params::Params;
@@ -25,6 +26,8 @@ use crate::random;
 const CODE_LIFETIME_SECS: i64 = 60;
 /// A pushed authorization request must be used within this time.
 const PUSHED_LIFETIME_SECS: i64 = 60;
+/// A signed authorization response may be shown for this time (JARM §2.1 recommends ten minutes at most).
+const RESPONSE_LIFETIME_SECS: i64 = 600;
 /// So many sign-in pages may be open; more push out the oldest.
 const TRANSACTIONS: usize = 1000;
 /// `acr` of a sign-in for which no other was asked.
@@ -43,11 +46,13 @@ pub(crate) struct AuthorizationRequest {
     login_hint: Option<String>,
     acr_values: Vec<String>,
     resource: Vec<String>,
+    authorization_details: Vec<Value>,
 }
 
 /// Where and how the authorization response goes.
 #[derive(Clone)]
 struct Target {
+    client_id: String,
     redirect_uri: String,
     state: Option<String>,
     mode: ResponseMode,
@@ -57,6 +62,15 @@ struct Target {
 enum ResponseMode {
     Query,
     FormPost,
+    /// Signed, as `query.jwt` and `form_post.jwt` (JARM).
+    QueryJwt,
+    FormPostJwt,
+}
+
+/// How a request came.
+enum Way {
+    Front,
+    Pushed,
 }
 
 /// Why there is no sign-in.
@@ -178,7 +192,11 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
         )
     });
     form.0.push(("client_id".to_owned(), client.id));
-    match provider.authorization_request(form.clone()) {
+    let form = match provider.unfold_request_object(form) {
+        Ok(form) => form,
+        Err(why) => return OauthError::new("invalid_request_object", why).into_response(),
+    };
+    match provider.check_request(&form) {
         Ok(_) => {}
         Err(Refusal::Page(_)) => {
             return OauthError::invalid_request("client or redirect_uri are not registered").into_response();
@@ -199,7 +217,20 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
 impl Provider {
     /// Checks an authorization request in the order that decides whether the client may be told.
     pub(crate) fn authorization_request(&self, params: Params) -> Result<AuthorizationRequest, Refusal> {
-        let params = self.unfold_pushed(params)?;
+        if self.settings().requires_pushed_requests && params.all("request_uri").next().is_none() {
+            return Err(Refusal::Page("This provider takes pushed requests only."));
+        }
+        match self.unfold_pushed(params)? {
+            (params, Way::Pushed) => self.check_request(&params),
+            (params, Way::Front) => match self.unfold_request_object(params) {
+                Ok(params) => self.check_request(&params),
+                Err(why) => Err(Refusal::Page(why)),
+            },
+        }
+    }
+
+    /// The same of one that is being pushed, or was.
+    fn check_request(&self, params: &Params) -> Result<AuthorizationRequest, Refusal> {
         let page = |why| Refusal::Page(why);
         let client_id = params
             .one("client_id")
@@ -219,6 +250,7 @@ impl Provider {
             ));
         }
         let mut target = Target {
+            client_id: client.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
             state: params.all("state").next().map(str::to_owned),
             mode: ResponseMode::Query,
@@ -226,11 +258,13 @@ impl Provider {
         match params.all("response_mode").next() {
             None | Some("query") => {}
             Some("form_post") => target.mode = ResponseMode::FormPost,
+            Some("query.jwt" | "jwt") => target.mode = ResponseMode::QueryJwt,
+            Some("form_post.jwt") => target.mode = ResponseMode::FormPostJwt,
             Some(_) => {
                 return Err(self.refuse(&target, "invalid_request", "unknown response_mode"));
             }
         }
-        match self.checked(&params, client.id, &target) {
+        match self.checked(params, client.id, &target) {
             Ok(request) => Ok(request),
             Err((error, description)) => Err(self.refuse(&target, error, description)),
         }
@@ -255,9 +289,6 @@ impl Provider {
         };
         one("state")?;
         one("response_mode")?;
-        if one("request")?.is_some() {
-            return Err(("request_not_supported", "no request objects"));
-        }
         match one("response_type")? {
             Some("code") => {}
             Some(_) => return Err(("unsupported_response_type", "only code")),
@@ -283,6 +314,9 @@ impl Provider {
                 _ => return Err(("invalid_request", "max_age is no number of seconds")),
             },
         };
+        let details = one("authorization_details")?;
+        let authorization_details = details_of(details)
+            .ok_or(("invalid_authorization_details", "no array of objects with a type"))?;
         let withheld = self.settings().withheld_scopes.clone();
         let scope = list("scope")?
             .into_iter()
@@ -299,18 +333,21 @@ impl Provider {
             login_hint: one("login_hint")?.map(str::to_owned),
             acr_values: list("acr_values")?,
             resource: params.all("resource").map(str::to_owned).collect(),
+            authorization_details,
         })
     }
 
     /// Replaces a `request_uri` by what was pushed under it (RFC 9126 §4).
-    fn unfold_pushed(&self, params: Params) -> Result<Params, Refusal> {
+    fn unfold_pushed(&self, params: Params) -> Result<(Params, Way), Refusal> {
         let Ok(Some(uri)) = params.one("request_uri") else {
-            return Ok(params);
+            return Ok((params, Way::Front));
         };
         let now = self.now();
         let pushed = self.grants().take_pushed(uri, now);
         match pushed {
-            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => Ok(pushed),
+            Some(pushed) if pushed.one("client_id").ok() == params.one("client_id").ok() => {
+                Ok((pushed, Way::Pushed))
+            }
             _ => Err(Refusal::Page(
                 "This pushed request is unknown, expired or was used before.",
             )),
@@ -374,6 +411,7 @@ impl Provider {
             nonce: request.nonce.clone(),
             authentication: session.sign_on.clone(),
             resource: request.resource.clone(),
+            authorization_details: request.authorization_details.clone(),
             organization: None,
         };
         let binding = CodeBinding {
@@ -396,21 +434,39 @@ impl Provider {
         Refusal::Redirect(self.respond(target, error_params(error, description)))
     }
 
-    /// Adds `state` and `iss` (RFC 9207), and lets tests change the result.
+    /// Adds `state` and `iss` (RFC 9207), signs the whole where it is to be signed, and lets tests change the result.
     fn respond(&self, target: &Target, mut params: Vec<(String, String)>) -> AuthorizationResponse {
         if let Some(state) = &target.state {
             params.push(("state".to_owned(), state.clone()));
         }
         params.push(("iss".to_owned(), self.issuer.clone()));
+        if matches!(target.mode, ResponseMode::QueryJwt | ResponseMode::FormPostJwt) {
+            params = vec![("response".to_owned(), self.sign_response(target, params))];
+        }
         let change = self.tampering().callback.clone();
         if let Some(change) = change {
             change(&mut params);
         }
         AuthorizationResponse {
             redirect_uri: target.redirect_uri.clone(),
-            form_post: target.mode == ResponseMode::FormPost,
+            form_post: matches!(target.mode, ResponseMode::FormPost | ResponseMode::FormPostJwt),
             params,
         }
+    }
+
+    /// The response as a JSON Web Token (JARM §2.1).
+    fn sign_response(&self, target: &Target, params: Vec<(String, String)>) -> String {
+        let mut claims: Map<String, Value> = params
+            .into_iter()
+            .map(|(name, value)| (name, json!(value)))
+            .collect();
+        claims.insert("aud".to_owned(), json!(target.client_id));
+        claims.insert("exp".to_owned(), json!(self.now() + RESPONSE_LIFETIME_SECS));
+        let key = self.keys().signing();
+        let signature = Signature::Key(&key);
+        let token = signature.sign(&signature.header("JWT"), &claims);
+        self.issued(&token);
+        token
     }
 
     fn sign_in_page(&self, request: &AuthorizationRequest) -> Markup {
@@ -444,6 +500,18 @@ impl Provider {
             .find(|(name, _)| *name == self.cookie_name)
             .map(|(_, value)| value.to_owned())
     }
+}
+
+/// Authorization details (RFC 9396 §2); none where the parameter is missing.
+fn details_of(text: Option<&str>) -> Option<Vec<Value>> {
+    let Some(text) = text else {
+        return Some(Vec::new());
+    };
+    let details: Vec<Value> = serde_json::from_str(text).ok()?;
+    details
+        .iter()
+        .all(|detail| detail["type"].is_string())
+        .then_some(details)
 }
 
 fn error_params(error: &str, description: &str) -> Vec<(String, String)> {

@@ -19,6 +19,7 @@ use crate::params::Params;
 pub struct Client {
     pub(crate) id: String,
     pub(crate) authentication: Authentication,
+    pub(crate) request_object_key: Option<PublicKey>,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) post_logout_redirect_uris: Vec<String>,
 }
@@ -30,6 +31,7 @@ pub(crate) enum Authentication {
     SecretBasic(String),
     SecretPost(String),
     PrivateKeyJwt(PublicKey),
+    SecretJwt(String),
 }
 
 impl Client {
@@ -57,13 +59,27 @@ impl Client {
         Self::new(id.into(), Authentication::PrivateKeyJwt(key))
     }
 
+    /// A client that authenticates with assertions signed with its secret (`client_secret_jwt`, HS256).
+    #[must_use]
+    pub fn secret_jwt(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Authentication::SecretJwt(secret.into()))
+    }
+
     fn new(id: String, authentication: Authentication) -> Self {
         Self {
             id,
             authentication,
+            request_object_key: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
         }
+    }
+
+    /// Registers the key that signs request objects (RFC 9101), for a client that does not authenticate with it.
+    #[must_use]
+    pub fn request_object_key(mut self, key: PublicKey) -> Self {
+        self.request_object_key = Some(key);
+        self
     }
 
     /// Registers a redirect URI; requests must name it to the letter.
@@ -82,8 +98,18 @@ impl Client {
 
     pub(crate) fn secret(&self) -> Option<&str> {
         match &self.authentication {
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => Some(secret),
+            Authentication::SecretBasic(secret)
+            | Authentication::SecretPost(secret)
+            | Authentication::SecretJwt(secret) => Some(secret),
             Authentication::None | Authentication::PrivateKeyJwt(_) => None,
+        }
+    }
+
+    /// The key that signs its request objects.
+    pub(crate) fn signs_requests_with(&self) -> Option<&PublicKey> {
+        match (&self.request_object_key, &self.authentication) {
+            (Some(key), _) | (None, Authentication::PrivateKeyJwt(key)) => Some(key),
+            _ => None,
         }
     }
 
@@ -93,6 +119,7 @@ impl Client {
             Authentication::SecretBasic(_) => "client_secret_basic",
             Authentication::SecretPost(_) => "client_secret_post",
             Authentication::PrivateKeyJwt(_) => "private_key_jwt",
+            Authentication::SecretJwt(_) => "client_secret_jwt",
         }
     }
 }
@@ -191,10 +218,12 @@ impl Provider {
         let Some(client) = self.client(&id) else {
             return refuse("unknown client");
         };
-        let Authentication::PrivateKeyJwt(key) = &client.authentication else {
-            return refuse("not the client authentication method of the registration");
+        let verified = match &client.authentication {
+            Authentication::PrivateKeyJwt(key) => token.verified_by_client(key),
+            Authentication::SecretJwt(secret) => token.verified_by_secret(secret),
+            _ => return refuse("not the client authentication method of the registration"),
         };
-        let Some(claims) = token.verified_by_client(key) else {
+        let Some(claims) = verified else {
             return refuse("wrong signature of the client assertion");
         };
         let now = self.now();

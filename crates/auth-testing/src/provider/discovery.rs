@@ -26,9 +26,11 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "client_secret_basic",
         "client_secret_post",
         "private_key_jwt",
+        "client_secret_jwt",
         "none"
     ]);
-    let assertion_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA"]);
+    let key_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA"]);
+    let assertion_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA", "HS256"]);
     let document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
@@ -39,9 +41,11 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "introspection_endpoint": at("/introspect"),
         "end_session_endpoint": at("/end-session"),
         "pushed_authorization_request_endpoint": at("/par"),
+        "require_pushed_authorization_requests": provider.settings().requires_pushed_requests,
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "form_post.jwt"],
+        "authorization_signing_alg_values_supported": provider.keys().algorithms(),
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",
@@ -71,7 +75,9 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         ],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": key_algorithms,
+        "require_signed_request_object": provider.settings().requires_signed_requests,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });

@@ -13,6 +13,8 @@ pub(crate) struct Grant {
     pub(crate) nonce: Option<String>,
     pub(crate) authentication: SignOn,
     pub(crate) resource: Vec<String>,
+    /// What was asked for in detail, and granted (RFC 9396).
+    pub(crate) authorization_details: Vec<serde_json::Value>,
     /// The organization that the user has switched to.
     pub(crate) organization: Option<String>,
 }
@@ -88,6 +90,7 @@ pub(crate) struct Grants {
     access: HashMap<String, Access>,
     sessions: HashMap<String, BrowserSession>,
     assertions: HashMap<String, i64>,
+    request_objects: HashMap<String, i64>,
     pushed: HashMap<String, (crate::params::Params, i64)>,
     reuse_count: u64,
 }
@@ -296,6 +299,12 @@ impl Grants {
     pub(crate) fn remember_assertion(&mut self, jti: &str, expires_at: i64, now: i64) -> bool {
         self.assertions.retain(|_, until| *until + 120 > now);
         self.assertions.insert(jti.to_owned(), expires_at).is_none()
+    }
+
+    /// Whether a request object's `jti` is new.
+    pub(crate) fn remember_request_object(&mut self, jti: &str, expires_at: i64, now: i64) -> bool {
+        self.request_objects.retain(|_, until| *until > now);
+        self.request_objects.insert(jti.to_owned(), expires_at).is_none()
     }
 
     pub(crate) fn push_request(&mut self, params: crate::params::Params, expires_at: i64) -> String {

@@ -45,6 +45,14 @@ impl Unverified {
             .is_some_and(|alg| key.verifies(alg, &self.message, &self.signature));
         good.then_some(self.claims)
     }
+
+    /// The claims, where the client's secret made the signature (HS256).
+    pub(crate) fn verified_by_secret(self, secret: &str) -> Option<Map<String, Value>> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let good =
+            self.header("alg") == Some("HS256") && hmac::verify(&key, &self.message, &self.signature).is_ok();
+        good.then_some(self.claims)
+    }
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {

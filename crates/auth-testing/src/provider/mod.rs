@@ -12,6 +12,7 @@ mod extension;
 pub(crate) mod grants;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+mod request_object;
 mod revocation;
 mod token;
 pub(crate) mod user;
@@ -332,6 +333,10 @@ pub(crate) struct Settings {
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
+    /// Whether authorization requests have to be pushed (RFC 9126 §5).
+    pub(crate) requires_pushed_requests: bool,
+    /// Whether authorization requests have to be signed (RFC 9101 §10.5).
+    pub(crate) requires_signed_requests: bool,
     /// Providers whose tokens this one takes in exchange for its own.
     pub(crate) trusted: Vec<Arc<Provider>>,
 }
@@ -348,6 +353,8 @@ impl Default for Settings {
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
+            requires_pushed_requests: false,
+            requires_signed_requests: false,
             trusted: Vec::new(),
         }
     }

@@ -50,6 +50,22 @@ pub(crate) async fn token(
     }
 }
 
+/// The grant for those of its resources that are asked for (RFC 8707 §2.2); for all of them where none is.
+fn narrowed(grant: &Grant, form: &Params) -> Result<Grant, OauthError> {
+    let mut grant = grant.clone();
+    let asked: Vec<String> = form.all("resource").map(str::to_owned).collect();
+    if asked.iter().any(|resource| !grant.resource.contains(resource)) {
+        return Err(OauthError::new(
+            "invalid_target",
+            "a resource that was not granted",
+        ));
+    }
+    if !asked.is_empty() {
+        grant.resource = asked;
+    }
+    Ok(grant)
+}
+
 /// An access token to be issued.
 pub(super) struct AccessTokenRequest<'a> {
     pub(super) client_id: &'a str,
@@ -104,11 +120,12 @@ impl Provider {
         {
             return Err(OauthError::invalid_grant("wrong code_verifier"));
         }
+        let narrowed = narrowed(&grant, form)?;
         let id = self.grants().open(code, grant.clone());
         let offline = grant.scope.iter().any(|scope| scope == "offline_access");
         let refresh_token = offline.then(|| self.grants().issue_refresh_token(id));
         let nonce = grant.nonce.clone();
-        Ok(self.tokens(&grant, id, &grant.scope, refresh_token, Some(nonce)))
+        Ok(self.tokens(&narrowed, id, &grant.scope, refresh_token, Some(nonce)))
     }
 
     /// RFC 6749 §6.
@@ -125,6 +142,7 @@ impl Provider {
         let (id, grant, scope, next) = {
             let mut grants = self.grants();
             let (id, grant) = grants.refresh_grant(token, &client.id)?;
+            let grant = narrowed(&grant, form)?;
             if asked.iter().any(|scope| !grant.scope.contains(scope)) {
                 return Err(OauthError::new("invalid_scope", "more than was granted"));
             }
@@ -249,6 +267,9 @@ impl Provider {
             _ => None,
         };
         let mut answer = self.answer(access_token, expires_in, scope);
+        if !grant.authorization_details.is_empty() {
+            answer["authorization_details"] = json!(grant.authorization_details);
+        }
         if let Some(token) = refresh_token {
             self.issued(&token);
             answer["refresh_token"] = json!(token);

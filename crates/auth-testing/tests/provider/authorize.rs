@@ -299,3 +299,17 @@ async fn pushed_request_serves_once() {
     assert_eq!(harness.redeem(&code).await.status, 200);
     assert!(harness.provider.approve(start.as_str(), "alice").await.is_err());
 }
+
+#[tokio::test] // RFC 9126 §5
+async fn requests_that_are_not_pushed_can_be_refused() {
+    let harness = Harness::start().await;
+    let url = harness.authorization_url(&[]);
+    harness.provider.control().require_pushed_requests(true);
+    assert!(harness.provider.approve(&url, "alice").await.is_err());
+    let discovery = harness
+        .get(&harness.url("/.well-known/openid-configuration"))
+        .await;
+    assert_eq!(discovery.json()["require_pushed_authorization_requests"], true);
+    harness.provider.control().require_pushed_requests(false);
+    assert!(harness.provider.approve(&url, "alice").await.is_ok());
+}
