@@ -155,8 +155,7 @@ pub(crate) async fn asgardeo_s_next_js_sdk(stage: Stage) {
 pub(crate) async fn thunderid_s_node_sdk(stage: Stage) {
     let world = stage.world().await;
     let (browser, control) = (&world.browser, world.provider.control());
-    // `requireAuth`
-    browser.fetch("/api/me").await.assert_problem(401);
+    // Prerequisites: the user is signed in.
     let request = sent_to_sign_in(&world, browser, "/profile").await;
     // There, `state` is a constant, and there is no nonce.
     let again = sent_to_sign_in(&world, browser, "/profile").await;
@@ -172,7 +171,8 @@ pub(crate) async fn thunderid_s_node_sdk(stage: Stage) {
     );
     profile(&world).await;
     assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
-    // `Failed to load profile.`
+    // `requireAuth`; `Failed to load profile.`
+    browser.fresh().fetch("/api/me").await.assert_problem(401);
     control.fail_next(ME, 1, Fault::status(503));
     browser.navigate("/profile").await.assert_failure(502..=502);
     // `Promise.all`

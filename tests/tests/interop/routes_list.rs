@@ -45,6 +45,19 @@ fn the_list_has_every_route_that_the_applications_have_of_their_own() {
 }
 
 #[test]
+fn the_list_has_every_route_of_the_library() {
+    let source = include_str!("../../../crates/auth-core/src/config.rs");
+    let (_, rest) = source.split_once("pub mod paths {").unwrap();
+    let found = paths(rest.split_once("\n}").unwrap().0);
+    let listed: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|(_, route)| *route)
+        .filter(|route| route.starts_with("/auth/") && !route.ends_with('}'))
+        .collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
 fn a_route_is_reached_by_its_method_and_with_success_only() {
     let visit = |method, path: &str, status| Visit {
         method,

@@ -5,8 +5,9 @@
 //! | --- | --- | --- |
 //! | 0 Passport with Asgardeo | strategy with the scope `internal_login`; `verify`; `serializeUser`, `deserializeUser` | `passport_with_asgardeo`, steps 1 to 3 |
 //! | | `ensureLoggedIn` and the call of `/scim2/Me` in `routes/users.js` | step 4 |
-//! | 1 Auth.js with Asgardeo | callbacks `jwt` and `session` | `auth_js_with_asgardeo`, step 1 |
-//! | | `authorization.params.scope`, signing in again | step 2 |
+//! | 1 Auth.js with Asgardeo | `.env.local` with the endpoint `/scim2/Me` (guide 2 as well) | the API's address in `World`, `me_endpoint` of `guides_app` |
+//! | | callbacks `jwt` and `session` | `auth_js_with_asgardeo`, step 1 |
+//! | | `authorization.params.scope` | step 2; signing in again for it: `tests/behaviour/guides.rs` |
 //! | | `server-profile/page.tsx` | step 3 |
 //! | | `client-profile/page.tsx`, `withProtectedRoute` | step 4 |
 //! | | `SignOutButton` | step 5 |
@@ -266,12 +267,7 @@ async fn auth_js_with_asgardeo() {
         let nobody = browser.open("/server-profile").await;
         assert_eq!((nobody.status, nobody.body.as_str()), (200, ""));
 
-        // 2. The scope of the authorize request; then `re-login`.
         let request = authorization_request(&mut browser, "/auth/login?return_to=/server-profile").await;
-        assert_eq!(
-            parameter(&request, "scope"),
-            "openid profile email internal_login"
-        );
         let answer = approve(&world, &mut browser, &request).await;
         assert_eq!(answer.header("location"), "/server-profile");
 
@@ -283,13 +279,19 @@ async fn auth_js_with_asgardeo() {
                 "username": "ada", "email": "ada@example.com", "given_name": "Ada", "family_name": "Archer"
             })
         );
+        assert_no_token(&world, &shown);
+
+        // 2. The scope of the authorize request, and that this sign-in has it.
+        assert_eq!(
+            parameter(&request, "scope"),
+            "openid profile email internal_login"
+        );
         assert!(
             shown.json()["scopes"]
                 .as_array()
                 .unwrap()
                 .contains(&json!("internal_login"))
         );
-        assert_no_token(&world, &shown);
 
         // 3. From the server side.
         let page = browser.open("/server-profile").await;
@@ -419,21 +421,19 @@ async fn thunderid_s_node_sdk() {
         let control = world.provider.control();
         let mut browser = world.browser();
 
-        // 2. A route that requires authentication.
-        assert_eq!(browser.script("/profile").await.status, 401);
+        // Prerequisites: the user is signed in. There, `state` is a constant, and there is no nonce.
         let request = sent_to_sign_in(&mut browser, "/profile").await;
-        // There, `state` is a constant, and there is no nonce.
         assert!(parameter(&request, "state").len() >= 32 && !parameter(&request, "nonce").is_empty());
-        assert_eq!(
-            approve(&world, &mut browser, &request).await.header("location"),
-            "/profile"
-        );
+        let answer = approve(&world, &mut browser, &request).await;
+        assert_eq!(answer.header("location"), "/profile");
 
         // 1. `fetchUserProfile(sessionId)`.
         assert_eq!(browser.script("/profile").await.json()["id"], "ada");
         let asked = control.requests(Endpoint::Api("/users/me")).pop().unwrap();
         assert_eq!(asked.header("content-type"), Some("application/json"));
-        // `Failed to load profile.`
+
+        // 2. A route that requires authentication; `Failed to load profile.`
+        assert_eq!(world.browser().script("/profile").await.status, 401);
         control.fail_next(Endpoint::Api("/users/me"), 1, Fault::status(503));
         assert_eq!(browser.open("/profile").await.status, 502);
 
@@ -527,10 +527,6 @@ async fn plain_oauth_with_auth0() {
         let control = world.provider.control();
         let mut browser = world.browser();
 
-        // 5. `requiresLogin` sends home whoever is not signed in, without a way back.
-        let away = browser.open("/appointments").await;
-        assert_eq!((away.status, away.header("location")), (303, "/"));
-
         // 3. The strategy's two URLs. There, it sends neither `state` nor a challenge.
         let request = authorization_request(&mut browser, "/auth/login?return_to=/appointments").await;
         assert_eq!(parameter(&request, "code_challenge_method"), "S256");
@@ -544,6 +540,10 @@ async fn plain_oauth_with_auth0() {
         assert_eq!((answer.status, answer.header("location")), (303, "/appointments"));
         // `skipUserProfile: true`
         assert_eq!(control.count(Endpoint::Userinfo), 0);
+
+        // 5. `requiresLogin` sends home whoever is not signed in, without a way back.
+        let away = world.browser().open("/appointments").await;
+        assert_eq!((away.status, away.header("location")), (303, "/"));
 
         // 6. The access token goes along, and `appointments` is rendered with `user.id`.
         let page = browser.open("/appointments").await;
