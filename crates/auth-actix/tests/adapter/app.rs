@@ -69,7 +69,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     run(server)
 }
 
-fn run(server: actix_web::dev::Server) -> Server {
+pub(crate) fn run(server: actix_web::dev::Server) -> Server {
     let handle = server.handle();
     tokio::spawn(server);
     Server(handle)

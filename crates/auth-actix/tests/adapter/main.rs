@@ -1,8 +1,7 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world`, `cases`, `paths` and `sockets` know nothing of actix-web: the axum adapter's tests include them, and bring an `app` of their
-//! `world`, `cases`, `paths` and `proxies` know nothing of actix-web: the axum adapter's tests include them, and bring an `app` of their
-//! own. What follows here is about actix-web alone.
+//! `world`, `cases`, `guides`, `paths`, `proxies` and `sockets` know nothing of actix-web: the axum adapter's tests include them, and
+//! bring an `app` and a `guides_app` of their own. What follows here is about actix-web alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use actix_web::middleware::from_fn;
@@ -15,6 +14,8 @@ mod app;
 mod bearer;
 mod bearer_app;
 mod cases;
+mod guides;
+mod guides_app;
 mod paths;
 mod proxies;
 mod sockets;

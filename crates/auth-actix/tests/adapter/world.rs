@@ -14,7 +14,7 @@ use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notices, OnceKey, Record, ScanCursor,
     Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
-use auth_core::{Auth, Failure, SecretKeys};
+use auth_core::{Auth, AuthBuilder, Failure, SecretKeys};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -84,6 +84,18 @@ impl World {
     }
 
     pub(crate) async fn start_with(carrier: Carrier, mode: ResponseMode) -> Self {
+        Self::start_as(
+            |auth, provider| auth.issuer(provider.issuer()).response_mode(mode),
+            |listener, auth, _| app::serve(listener, auth, carrier),
+        )
+        .await
+    }
+
+    /// A world with settings and an application of a test's own, which is told where the API is.
+    pub(crate) async fn start_as(
+        settings: impl FnOnce(AuthBuilder, &DevProvider) -> AuthBuilder,
+        serve: impl FnOnce(TcpListener, &Auth, &str) -> app::Server,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -92,7 +104,11 @@ impl World {
         let client = Client::confidential(CLIENT, SECRET)
             .redirect_uri(format!("{origin}/auth/callback"))
             .post_logout_redirect_uri(format!("{origin}/"));
-        let ada = User::new("ada").roles(["admin"]).claim("department", "engines");
+        let ada = User::new("ada")
+            .name("Ada", "Archer")
+            .email("ada@example.com")
+            .roles(["admin"])
+            .claim("department", "engines");
         let provider = DevProvider::builder()
             .clock(clock.clock())
             .client(client)
@@ -101,20 +117,16 @@ impl World {
             .start()
             .await
             .unwrap();
-        let auth = Auth::builder()
+        let builder = Auth::builder()
             .base_url(&origin)
-            .issuer(provider.issuer())
             .client(CLIENT, Some(SECRET))
-            .response_mode(mode)
             .store(store.clone())
             .secret(SecretKeys::random())
             .api(provider.api_url())
-            .clock(clock.clock())
-            .build()
-            .await
-            .unwrap();
+            .clock(clock.clock());
+        let auth = settings(builder, &provider).build().await.unwrap();
         Self {
-            _server: app::serve(listener, &auth, carrier),
+            _server: serve(listener, &auth, provider.api_url()),
             provider,
             clock,
             store,

@@ -49,7 +49,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
     run(listener, router)
 }
 
-fn run(listener: TcpListener, router: Router) -> Server {
+pub(crate) fn run(listener: TcpListener, router: Router) -> Server {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     Server(tokio::spawn(async move {
         axum::serve(listener, router).await.unwrap();

@@ -1,6 +1,6 @@
 //! The adapter over real HTTP, against the development provider.
 //!
-//! `world`, `cases`, `paths`, `proxies` and `sockets` are the actix-web adapter's: they know nothing of either framework.
+//! `world`, `cases`, `guides`, `paths`, `proxies` and `sockets` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use auth_axum::{AuthExt, Gate, RequireAuth, require};
@@ -16,6 +16,9 @@ mod bearer;
 mod bearer_app;
 #[path = "../../../auth-actix/tests/adapter/cases.rs"]
 mod cases;
+#[path = "../../../auth-actix/tests/adapter/guides.rs"]
+mod guides;
+mod guides_app;
 #[path = "../../../auth-actix/tests/adapter/paths.rs"]
 mod paths;
 #[path = "../../../auth-actix/tests/adapter/proxies.rs"]
