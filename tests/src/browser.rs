@@ -432,6 +432,10 @@ impl Ask {
             .body(self.body.clone())
             .send()
             .await?;
+        if address.is_some() {
+            let status = response.status().as_u16();
+            self.browser.evidence.visit(&self.method, self.url.path(), status);
+        }
         Ok((response, address.is_some()))
     }
 }

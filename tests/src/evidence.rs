@@ -19,12 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use auth_testing::{Control, Endpoint, RecordedRequest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
 use http::header::{LOCATION, SET_COOKIE};
 use url::Url;
 
 use crate::answer::Answer;
 use crate::app::Output;
 use crate::leaks::{Kind, Searcher};
+use crate::routes::Visit;
 
 /// Everything there is to search. Clones are the same evidence.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +38,7 @@ struct Kept {
     outputs: Vec<Arc<Mutex<Output>>>,
     controls: Vec<Control>,
     answers: Vec<Answer>,
+    visits: Vec<Visit>,
 }
 
 /// Texts that only a program that has lost its way prints.
@@ -76,6 +79,21 @@ impl Evidence {
             self.url(&location);
         }
         self.kept().answers.push(answer.clone());
+    }
+
+    /// Adds a request of an application: the browser's own, or one that somebody else is known to have made.
+    pub fn visit(&self, method: &Method, path: &str, status: u16) {
+        self.kept().visits.push(Visit {
+            method: method.clone(),
+            path: path.to_owned(),
+            status,
+        });
+    }
+
+    /// What the applications were asked, in order.
+    #[must_use]
+    pub fn visits(&self) -> Vec<Visit> {
+        self.kept().visits.clone()
     }
 
     /// Adds the secrets in a URL that a browser asks for or is sent to.

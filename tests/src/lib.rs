@@ -21,6 +21,7 @@ pub mod leaks;
 pub mod live;
 pub mod named_tests;
 pub mod raw;
+pub mod routes;
 pub mod stage;
 pub mod upstream;
 pub mod wait;

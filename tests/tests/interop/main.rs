@@ -1,15 +1,19 @@
 //! Interoperability: both applications sign in at `oidc-provider`, a certified OpenID provider from npm, with its own forms, and are
-//! told by it who has signed out there (Back-Channel Logout 1.0; it has no front-channel logout).
+//! told by it who has signed out there (Back-Channel Logout 1.0; it has no front-channel logout, so that `provider.mjs` has the
+//! frames). `every_route` visits each route of the applications.
 //!
 //! Needs node and the packages of `tests/interop`; `./tests/run` sees to both.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod every_route;
+mod routes_list;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use auth_tests::jar::unix_now;
-use auth_tests::stage::{BASE, Environment};
+use auth_tests::stage::{BASE, CLIENT_SECRET, Environment};
 use auth_tests::{Answer, App, Browser, Carrier, Framework, Stage, html, wait};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -29,7 +33,8 @@ struct Provider {
 }
 
 impl Provider {
-    async fn start() -> Self {
+    /// Starts it; access tokens live for so many seconds.
+    async fn start(access_token_lifetime: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
         assert!(
@@ -38,7 +43,7 @@ impl Provider {
         );
         let settings = json!({
             "base_url": BASE,
-            "access_token_lifetime": ACCESS_TOKEN_LIFETIME,
+            "access_token_lifetime": access_token_lifetime,
             "key_directory": folder.path(),
         });
         let mut process = Command::new("node")
@@ -79,6 +84,7 @@ impl Provider {
             // OpenID Connect Core §11: offline access is only granted with consent.
             .set("AUTH_AUTHORIZE_PARAMS", "prompt=consent")
             .set("API_URL", format!("{}/api", self.issuer))
+            .set("API2_URL", format!("{}/api2", self.issuer))
             .set("RUST_LOG", "trace")
     }
 
@@ -105,7 +111,7 @@ type Settings = fn(Environment, &Provider) -> Environment;
 fn a_secret(environment: Environment, _: &Provider) -> Environment {
     environment
         .set("AUTH_CLIENT_ID", "secret-client")
-        .set("AUTH_CLIENT_SECRET", "s&cret+1:%25 /=~not-for-the-logs")
+        .set("AUTH_CLIENT_SECRET", CLIENT_SECRET)
 }
 
 /// And ES256.
@@ -122,23 +128,35 @@ async fn sign_in(browser: &Browser, user: &str) -> Answer {
         .follow(browser.navigate("/auth/login?return_to=/profile").await)
         .await;
     for prompt in ["login", "consent"] {
-        let forms = html::forms(&page.body);
-        let asked = ("prompt".to_owned(), prompt.to_owned());
-        let form = forms
-            .iter()
-            .find(|form| form.inputs.contains(&asked))
+        page = answer_prompt(browser, &page, prompt, user)
+            .await
             .unwrap_or_else(|| panic!("no {prompt} form: {}", page.describe()));
-        let fields: Vec<_> = form
-            .inputs
-            .iter()
-            .map(|(name, value)| match name.as_str() {
-                "login" | "password" => (name.clone(), user.to_owned()),
-                _ => (name.clone(), value.clone()),
-            })
-            .collect();
-        page = browser.follow(browser.press(&page, form, &fields).await).await;
     }
     page
+}
+
+/// Answers whatever the provider asks, until it asks nothing more.
+async fn approve(browser: &Browser, mut page: Answer, user: &str) -> Answer {
+    for prompt in ["login", "consent"] {
+        page = answer_prompt(browser, &page, prompt, user).await.unwrap_or(page);
+    }
+    page
+}
+
+/// Fills in a form of the provider's, where the page has it.
+async fn answer_prompt(browser: &Browser, page: &Answer, prompt: &str, user: &str) -> Option<Answer> {
+    let asked = ("prompt".to_owned(), prompt.to_owned());
+    let forms = html::forms(&page.body);
+    let form = forms.iter().find(|form| form.inputs.contains(&asked))?;
+    let fields: Vec<_> = form
+        .inputs
+        .iter()
+        .map(|(name, value)| match name.as_str() {
+            "login" | "password" => (name.clone(), user.to_owned()),
+            _ => (name.clone(), value.clone()),
+        })
+        .collect();
+    Some(browser.follow(browser.press(page, form, &fields).await).await)
 }
 
 /// Signs out here and there.
@@ -168,7 +186,7 @@ async fn confirm(browser: &Browser, page: &Answer) -> Answer {
 }
 
 async fn whole_visit(stage: Stage, settings: Settings) {
-    let provider = Provider::start().await;
+    let provider = Provider::start(ACCESS_TOKEN_LIFETIME).await;
     let (_app, browser) = provider.app(&stage, settings).await;
 
     let profile = sign_in(&browser, "ada").await;
@@ -281,7 +299,7 @@ async fn the_access_token_dies(browser: &Browser) {
 }
 
 async fn one_session_ends(stage: Stage) {
-    let provider = Provider::start().await;
+    let provider = Provider::start(ACCESS_TOKEN_LIFETIME).await;
     let (_app, browser) = provider.app(&stage, a_secret).await;
     let [first, second, grace] = three(&provider, &browser).await;
     let sid = first.session().await["user"]["sid"].clone();
@@ -317,7 +335,7 @@ async fn one_session_ends(stage: Stage) {
 }
 
 async fn all_sessions_of_the_user_end(stage: Stage) {
-    let provider = Provider::start().await;
+    let provider = Provider::start(ACCESS_TOKEN_LIFETIME).await;
     let (_app, browser) = provider.app(&stage, signed_assertions).await;
     let [first, second, grace] = three(&provider, &browser).await;
 
@@ -338,7 +356,7 @@ async fn all_sessions_of_the_user_end(stage: Stage) {
 }
 
 async fn a_refresh_under_way_revives_nothing(stage: Stage) {
-    let provider = Provider::start().await;
+    let provider = Provider::start(ACCESS_TOKEN_LIFETIME).await;
     let (_app, browser) = provider.app(&stage, a_secret).await;
     sign_in(&browser, "ada").await.assert_status(200);
     the_access_token_dies(&browser).await;
@@ -377,6 +395,7 @@ macro_rules! both {
 }
 
 both! {
+    every_route_works: every_route::works;
     signs_in_refreshes_and_signs_out_with_a_secret: |stage| whole_visit(stage, a_secret);
     signs_in_refreshes_and_signs_out_with_signed_assertions: |stage| whole_visit(stage, signed_assertions);
     a_sign_out_at_the_provider_ends_the_session_that_it_names: one_session_ends;
