@@ -44,11 +44,11 @@ fn signed(world: &World, typ: &str, changes: Value) -> String {
     world.provider.control().sign_jwt(typ, &claims(world, changes))
 }
 
-fn good(world: &World) -> String {
+pub(crate) fn good(world: &World) -> String {
     signed(world, "at+jwt", json!({}))
 }
 
-async fn call(world: &World, token: &str) -> Answer {
+pub(crate) async fn call(world: &World, token: &str) -> Answer {
     let authorization = format!("Bearer {token}");
     world
         .browser

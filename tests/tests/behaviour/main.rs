@@ -17,6 +17,7 @@ mod evidence;
 mod explainer;
 mod gates;
 mod grants;
+mod guides;
 mod headers;
 mod hostile;
 mod id_token;
@@ -298,6 +299,13 @@ behaviour! {
         }
     }
     per_carrier {
+        guides {
+            passport_with_asgardeo,
+            auth_js_with_asgardeo,
+            asgardeo_s_next_js_sdk,
+            thunderid_s_node_sdk,
+            plain_oauth_with_auth0,
+        }
         devices {
             the_list_shows_the_user_s_own_sessions,
             one_session_is_ended_and_its_tokens_revoked,
@@ -499,6 +507,7 @@ behaviour! {
             a_store_that_fails_is_503_and_signs_nobody_out,
         }
         routes {
+            every_route_of_the_list_works,
             the_home_page_shows_who_is_signed_in_and_how_to_sign_out,
             hostile_claims_are_shown_as_text,
             health_depends_on_nothing_and_readiness_on_the_store,

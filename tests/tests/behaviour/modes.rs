@@ -25,7 +25,11 @@ pub(crate) async fn https_world(stage: &Stage, settings: impl FnOnce(Environment
 }
 
 /// The form that the provider's page sends by itself.
-async fn form_response(world: &World, browser: &Browser, user: &str) -> (Url, Vec<(String, String)>) {
+pub(crate) async fn form_response(
+    world: &World,
+    browser: &Browser,
+    user: &str,
+) -> (Url, Vec<(String, String)>) {
     let request = world.begin(browser, "/auth/login?return_to=/profile").await;
     assert_eq!(parameters(&request)["response_mode"], "form_post");
     let approval = world.provider.approve(request.as_str(), user).await.unwrap();
@@ -35,7 +39,7 @@ async fn form_response(world: &World, browser: &Browser, user: &str) -> (Url, Ve
     )
 }
 
-async fn post(browser: &Browser, url: &Url, form: &[(String, String)], site: Site) -> Answer {
+pub(crate) async fn post(browser: &Browser, url: &Url, form: &[(String, String)], site: Site) -> Answer {
     let fields: Vec<_> = form
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))

@@ -1,7 +1,126 @@
 //! Routes of their own kind: the home page, health, what failures mean.
 
-use auth_tests::{Stage, html};
+use auth_tests::routes::{PROXY_METHODS, not_reached};
+use auth_tests::{Site, Stage, World, html};
 use http::Method;
+use serde_json::json;
+
+use crate::{bearer, modes, provider_logout, step_up};
+
+/// The same list that `oidc-provider` is visited by (`tests/interop`): what is new on it has to be visited here and there.
+pub(crate) async fn every_route_of_the_list_works(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    routes_that_show(&world).await;
+    routes_that_change(&world).await;
+    for method in PROXY_METHODS {
+        let ask = world.browser.script(method, "/proxy/api/echo/a/b");
+        ask.header("x-csrf", "1").await.assert_status(200);
+    }
+    let token = bearer::good(&world);
+    bearer::call(&world, &token).await.assert_status(200);
+    // OpenID Connect Core §4
+    let fields = [("iss", world.provider.issuer()), ("target_link_uri", "/profile")];
+    let by_others = world
+        .browser
+        .request(Method::POST, "/auth/login")
+        .navigation(Site::CrossSite);
+    by_others.form(&fields).await.assert_redirect();
+    sign_outs(&world).await;
+    let by_form = stage
+        .world_with(|settings| settings.set("AUTH_RESPONSE_MODE", "form_post"))
+        .await;
+    let (url, form) = modes::form_response(&by_form, &by_form.browser, "alice").await;
+    let answer = modes::post(&by_form.browser, &url, &form, Site::SameSite).await;
+    answer.assert_redirect();
+    by_form.browser.assert_signed_in_as("alice").await;
+    assert_eq!(not_reached(&stage.evidence().visits()), Vec::<String>::new());
+}
+
+async fn routes_that_show(world: &World) {
+    for path in [
+        "/",
+        "/auth/session",
+        "/auth/errors/",
+        "/auth/errors/login.state_unknown",
+        "/profile",
+        "/dashboard",
+        "/sessions",
+        "/api/ping",
+        "/api/me",
+        "/api/dashboard",
+        "/api/exchange",
+        "/api/machine",
+        "/api/admin",
+        "/api/transfer",
+        "/api/step-up",
+        "/api/sessions",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+    ] {
+        world.browser.fetch(path).await.assert_status(200);
+    }
+    let mut stream = world.browser.fetch("/api/events").open().await;
+    stream.goes_on(1).await;
+    step_up::sent(world, "/api/mail").await;
+    world.browser.fetch("/api/mail").await.assert_status(200);
+}
+
+async fn routes_that_change(world: &World) {
+    let browser = &world.browser;
+    browser
+        .submit("/note", &[("text", "Buy eleven oranges")])
+        .await
+        .assert_redirect();
+    for path in ["/api/sessions", "/sessions", "/api/sessions/"] {
+        let other = browser.fresh();
+        world.sign_in_with(&other, "alice").await;
+        let sessions = other.fetch("/api/sessions").await.json();
+        let own = sessions
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|session| session["current"] == true);
+        let id = own.unwrap()["id"].as_str().unwrap();
+        let answer = match path {
+            "/sessions" => browser.submit(path, &[("end", id)]).await,
+            "/api/sessions" => browser.script(Method::DELETE, path).await,
+            _ => browser.script(Method::DELETE, &format!("{path}{id}")).await,
+        };
+        assert!(matches!(answer.status, 204 | 303), "{}", answer.describe());
+        other.assert_signed_out().await;
+    }
+    browser
+        .script(Method::POST, "/api/revoke")
+        .await
+        .assert_status(204);
+    browser.assert_signed_in_as("alice").await;
+}
+
+async fn sign_outs(world: &World) {
+    for route in ["logout", "backchannel-logout", "frontchannel-logout"] {
+        let browser = world.browser.fresh();
+        world.sign_in_with(&browser, "alice").await;
+        let sid = provider_logout::sid(&browser).await;
+        let answer = match route {
+            "logout" => browser.submit("/auth/logout", &[]).await,
+            "backchannel-logout" => {
+                let token = provider_logout::token(world, "logout+jwt", &json!({ "sid": sid }));
+                provider_logout::send(&browser, &token).await
+            }
+            _ => {
+                let mut frame = browser.base().clone();
+                frame.set_path("/auth/frontchannel-logout");
+                frame
+                    .query_pairs_mut()
+                    .extend_pairs([("iss", world.provider.issuer()), ("sid", &sid)]);
+                browser.navigate(frame.as_str()).site(Site::CrossSite).await
+            }
+        };
+        assert!(matches!(answer.status, 200 | 303), "{}", answer.describe());
+        browser.assert_signed_out().await;
+    }
+}
 
 pub(crate) async fn the_home_page_shows_who_is_signed_in_and_how_to_sign_out(stage: Stage) {
     let world = stage.world().await;

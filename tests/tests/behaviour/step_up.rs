@@ -102,7 +102,7 @@ async fn demanding(stage: &Stage, status: u16, challenges: &[&str]) -> (World, A
 }
 
 /// Signs in because the page sends there, and comes back to it: the authorization request.
-async fn sent(world: &World, page: &str) -> std::collections::BTreeMap<String, String> {
+pub(crate) async fn sent(world: &World, page: &str) -> std::collections::BTreeMap<String, String> {
     let login = world.browser.navigate(page).await.location();
     let request = world.begin(&world.browser, login.as_str()).await;
     let landing = world.finish(&world.browser, &request, "alice").await.location();
