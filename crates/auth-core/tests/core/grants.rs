@@ -485,6 +485,23 @@ async fn a_sign_out_ends_exchanged_tokens_and_wins_over_an_exchange_under_way() 
         "{error:?}"
     );
 
+    // A refresh that is refused ends it, whoever still holds its token.
+    let session = world.signed_in().await;
+    world.auth.exchange(&session, &world.exchange()).await.unwrap();
+    world.control().kill_refresh_tokens();
+    world.control().reject_next(1);
+    let api = world.auth.client(&session);
+    api.get("/users/me").send().await.unwrap_err();
+    let error = world
+        .auth
+        .exchange(&session, &world.exchange())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::NotSignedIn(NotSignedIn::Ended)),
+        "{error:?}"
+    );
+
     let session = world.signed_in().await;
     let hold = world.control().hold_answer(Endpoint::Token);
     let (auth, exchange, of) = (world.auth.clone(), world.exchange(), session.clone());
@@ -1115,6 +1132,18 @@ async fn instances_that_share_the_store_may_share_the_applications_own_token() {
         .await;
     late.machine_token(&scoped).await.unwrap();
     assert_eq!(world.requests_of("client_credentials").len(), 5);
+    // A token is one client's.
+    world.control().register(Client::confidential("second", SECRET));
+    let second = world
+        .instance_with(|builder| {
+            builder
+                .share_machine_tokens()
+                .store_url(&store)
+                .client("second", Some(SECRET))
+        })
+        .await;
+    second.machine_token(&plain).await.unwrap();
+    assert_eq!(world.requests_of("client_credentials").len(), 6);
     // Another secret opens nothing.
     let stranger = world
         .instance_with(|builder| {
@@ -1125,7 +1154,50 @@ async fn instances_that_share_the_store_may_share_the_applications_own_token() {
         })
         .await;
     stranger.machine_token(&plain).await.unwrap();
-    assert_eq!(world.requests_of("client_credentials").len(), 6);
+    assert_eq!(world.requests_of("client_credentials").len(), 7);
+    // One that is about to die is not taken over.
+    world.clock.advance(LIFE - secs(30));
+    let last = world
+        .instance_with(|builder| builder.share_machine_tokens().store_url(&store))
+        .await;
+    last.machine_token(&scoped).await.unwrap();
+    assert_eq!(world.requests_of("client_credentials").len(), 8);
+}
+
+/// In the background the provider is asked once in two seconds, however many need the token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_that_fails_is_not_tried_again_at_once() {
+    let world = World::start().await;
+    let plain = ClientCredentials::new();
+    let kept = world.auth.machine_token(&plain).await.unwrap();
+    world.clock.advance(LIFE - secs(30));
+    world.control().fail(Endpoint::Token, Fault::status(503));
+    let count = || world.requests_of("client_credentials").len();
+    for _ in 0..3 {
+        let served = world.auth.machine_token(&plain).await.unwrap();
+        assert_eq!(served.token(), kept.token());
+        world.settle().await;
+        assert_eq!(count(), 2);
+    }
+    world.clock.advance(secs(2));
+    world.auth.machine_token(&plain).await.unwrap();
+    world.settle().await;
+    assert_eq!(count(), 3);
+}
+
+// RFC 6749 §7.1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_the_applications_own_that_is_no_bearer_token_is_not_used() {
+    let world = World::start().await;
+    world
+        .control()
+        .tamper_token_response(|answer| drop(answer.insert("token_type".to_owned(), json!("N_A"))));
+    let error = world
+        .auth
+        .machine_token(&ClientCredentials::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "grant.unusable");
 }
 
 // RFC 6749 §4.4

@@ -549,6 +549,30 @@ async fn a_switch_and_a_refresh_of_one_session_do_not_meet() {
     world.session(new_id(&switched).0).await;
 }
 
+/// The other way round: a switch waits for whoever refreshes, and presents what came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_waits_for_a_refresh_under_way() {
+    let world = World::start().await;
+    let (_, session) = signed_in(&world).await;
+    let old = world.token(&session).await;
+    let hold = world.control().hold(Endpoint::Token);
+    world.control().reject_next(1);
+    let other = world.instance().await.client(&session);
+    let call = tokio::spawn(async move { other.get("/users/me").send().await });
+    hold.waiting(1).await.unwrap();
+    let (auth, of) = (world.auth.clone(), session.clone());
+    let switch = tokio::spawn(async move { auth.switch(&of, &organization("one")).await });
+    eventually("the attempt to switch", || world.store.count(Op::Acquire) > 1).await;
+    hold.release();
+    let switched = switch.await.unwrap().unwrap();
+    let _ = call.await.unwrap();
+    world.session(new_id(&switched).0).await;
+    let presented = last_request(&world.provider);
+    assert_eq!(presented.form("grant_type"), Some("organization_switch"));
+    assert_ne!(presented.form("token"), Some(old.as_str()));
+    assert_eq!(world.control().refresh_count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_out_during_a_switch_wins() {
     let world = World::start().await;
@@ -755,17 +779,28 @@ async fn user_info_is_about_the_same_user_or_an_error() {
         Some("ada")
     );
     world.control().set_signed_userinfo(false);
-    // A token that the endpoint refuses is refreshed, once.
+    // A dead token is not shown to it, and one that it refuses is refreshed, once.
+    world.clock.advance(LIFE);
+    let asked = world.control().count(Endpoint::Userinfo);
+    world.auth.user_info(&session).await.unwrap();
+    assert_eq!(
+        (
+            world.control().count(Endpoint::Userinfo),
+            world.control().refresh_count()
+        ),
+        (asked + 1, 1)
+    );
+    let session = world.session(&id).await;
     world
         .control()
         .fail_next(Endpoint::Userinfo, 1, Fault::status(401));
     world.auth.user_info(&session).await.unwrap();
-    assert_eq!(world.control().refresh_count(), 1);
+    assert_eq!(world.control().refresh_count(), 2);
     let session = world.session(&id).await;
     world.control().fail(Endpoint::Userinfo, Fault::status(401));
     let error = world.auth.user_info(&session).await.unwrap_err();
     assert_eq!((error.status(), error.code()), (502, "userinfo.refused"));
-    assert_eq!(world.control().refresh_count(), 2);
+    assert_eq!(world.control().refresh_count(), 3);
     world.session(&id).await;
 }
 
@@ -800,6 +835,19 @@ async fn a_plain_oauth_session_has_no_id_token_and_its_userinfo_names_the_same_u
         .tamper_userinfo(|claims| drop(claims.insert("sub".to_owned(), json!("bob"))));
     let error = auth.user_info(&session).await.unwrap_err();
     assert_eq!(error.code(), "userinfo.subject_mismatch");
+    world
+        .control()
+        .tamper_userinfo(|claims| drop(claims.remove("sub")));
+    let error = auth.user_info(&session).await.unwrap_err();
+    assert_eq!(error.code(), "userinfo.subject_missing");
+    // What an error says of a user nobody believes.
+    world.control().fail_next(
+        Endpoint::Userinfo,
+        1,
+        Fault::body(403, "application/json", r#"{"sub": "ada"}"#),
+    );
+    let error = auth.user_info(&session).await.unwrap_err();
+    assert_eq!(error.code(), "userinfo.refused");
     let error = auth
         .switch(&session, &account("bob").changes_user())
         .await
