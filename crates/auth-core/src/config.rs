@@ -430,7 +430,7 @@ impl AuthBuilder {
     }
 
     /// The settings that a provider asks for: where it is, which scopes it knows, where it puts roles, how it signs out. What
-    /// is set afterwards takes the place of the preset's.
+    /// is set afterwards takes the place of the preset's; what was set before, by the environment as well, gives way to it.
     ///
     /// ```
     /// use auth_core::{Auth, Preset};
