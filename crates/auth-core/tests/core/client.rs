@@ -15,7 +15,7 @@ use url::Url;
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::world::{Browser, LIFE, World, assert_page, header, location};
+use crate::world::{Browser, LIFE, WAIT, World, assert_page, header, location};
 
 const ECHO: Endpoint = Endpoint::Api("/echo");
 
@@ -618,7 +618,8 @@ async fn a_request_made_elsewhere_is_sent_by_the_same_rules() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_calls_on_a_dead_token_make_one_refresh() {
-    let world = World::start().await;
+    // So many at once take a busy machine long.
+    let world = World::with(|builder| builder.http_timeout(6 * WAIT)).await;
     let session = world.session(&world.sign_in().await).await;
     world.clock.advance(LIFE);
     let clients: Vec<_> = (0..10).map(|_| world.auth.client(&session)).collect();

@@ -8,13 +8,13 @@ use auth_core::grants::{
 };
 use auth_core::secret::SecurityToken;
 use auth_core::session::Session;
-use auth_core::{Auth, Error, Fault as Whose};
+use auth_core::{Auth, AuthBuilder, Error, Fault as Whose};
 use auth_testing::{Client, DevProvider, Endpoint, Fault, RecordedRequest, User};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::provider_logout;
-use crate::world::{CLIENT, LIFE, SECRET, World, eventually, secs};
+use crate::world::{CLIENT, LIFE, SECRET, WAIT, World, eventually, secs};
 
 pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -55,10 +55,21 @@ pub(crate) fn requests_of(provider: &DevProvider, grant_type: &str) -> Vec<Recor
 
 /// A world whose instances may call the second API.
 async fn world() -> World {
+    world_with(|builder| builder).await
+}
+
+async fn world_with(set: impl FnOnce(AuthBuilder) -> AuthBuilder) -> World {
     let mut world = World::start().await;
     let second = world.audience();
-    world.auth = world.instance_with(|builder| builder.other_api(second)).await;
+    world.auth = world
+        .instance_with(|builder| set(builder.other_api(second)))
+        .await;
     world
+}
+
+/// A thousand calls at once take a busy machine long.
+fn patient(builder: AuthBuilder) -> AuthBuilder {
+    builder.http_timeout(6 * WAIT)
 }
 
 async fn whoami(api: &AuthenticatedClient) -> Result<Value, ApiError> {
@@ -161,7 +172,7 @@ async fn every_parameter_of_an_exchange_is_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_calls_at_once_make_one_exchange() {
-    let world = world().await;
+    let world = world_with(patient).await;
     let session = world.signed_in().await;
     let hold = world.control().hold(Endpoint::Token);
     // Each with a client of its own, as requests have them.
@@ -191,7 +202,7 @@ async fn a_thousand_calls_at_once_make_one_exchange() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_calls_on_a_dead_token_make_one_refresh_and_one_exchange() {
-    let world = world().await;
+    let world = world_with(patient).await;
     let id = world.expired().await;
     let calls = (0..1000).map(|_| async {
         let session = world.auth.peek(Some(&id)).await.unwrap();
@@ -732,7 +743,7 @@ async fn a_further_provider_is_checked_like_the_main_one() {
 // RFC 6749 §4.4
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_calls_at_once_share_one_token_of_the_applications_own() {
-    let world = World::start().await;
+    let world = World::with(patient).await;
     let hold = world.control().hold(Endpoint::Token);
     let calls: Vec<_> = (0..1000)
         .map(|_| {
