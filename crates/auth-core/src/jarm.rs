@@ -183,7 +183,7 @@ mod tests {
         check_at(&signed(r#"{"alg":"ES256","kid":"k"}"#, claims), NOW).err()
     }
 
-    #[test]
+    #[test] // JARM §2.4
     fn a_good_response_gives_its_parameters() {
         for header in [
             r#"{"alg":"ES256","kid":"k"}"#,
@@ -199,7 +199,7 @@ mod tests {
         assert!(refused(&with("aud", json!(["other", "app"]))).is_none());
     }
 
-    #[test]
+    #[test] // JARM §2.4
     fn issuer_and_audience_are_ours_and_it_has_not_expired() {
         for (claims, error) in [
             (without("iss"), ResponseJwtError::IssuerMismatch),
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(check_at(&good, late).err(), Some(ResponseJwtError::Expired));
     }
 
-    #[test]
+    #[test] // JARM §2.4
     fn the_signature_is_the_provider_s_by_an_allowed_algorithm() {
         let good = signed(r#"{"alg":"ES256","kid":"k"}"#, &claims());
         let (_, signature) = good.rsplit_once('.').expect("three parts");
@@ -279,7 +279,7 @@ mod tests {
         }
     }
 
-    #[test]
+    #[test] // JARM §2.4
     fn the_state_is_found_in_whatever_has_one() {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let unsigned = format!("{}.{}.", part(r#"{"alg":"none"}"#), part(&claims().to_string()));

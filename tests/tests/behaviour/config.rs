@@ -222,12 +222,14 @@ pub(crate) async fn parameters_of_the_library_are_refused_as_extra_ones(stage: S
     }
 }
 
+// RFC 8707 §2; OpenID Connect Core §3.1.2.1
 pub(crate) async fn values_outside_their_list_or_range_are_refused(stage: Stage) {
     for (name, value) in [
         ("APP_ADDR", "localhost"),
         ("APP_ADDR", "127.0.0.1:99999"),
         ("AUTH_RESPONSE_MODE", "fragment"),
         ("AUTH_PAR", "sometimes"),
+        ("AUTH_REQUEST_OBJECT", "true"),
         ("AUTH_USERINFO", "sometimes"),
         ("AUTH_ID_TOKEN_ALG", "none"),
         ("AUTH_ROLES_CLAIM", "/realm_access//roles"),

@@ -36,6 +36,7 @@ mod redirects;
 mod refresh;
 mod routes;
 mod session;
+mod signed;
 mod specifications;
 mod step_up;
 mod store;
@@ -177,6 +178,14 @@ behaviour! {
             step_up_and_further_consent_are_pushed_too,
             a_push_that_fails_is_a_page_of_the_login_route,
             neither_a_prefetch_nor_another_site_s_image_pushes_anything,
+        }
+        signed {
+            a_signed_request_stands_in_the_url_with_what_has_to_be_beside_it,
+            a_signed_request_is_pushed_alone,
+            the_public_keys_of_a_client_that_has_some_are_published,
+            a_response_is_one_signed_token,
+            a_signed_error_is_a_page,
+            a_response_that_is_not_wholly_signed_is_refused,
         }
         bearer {
             a_good_token_is_answered_with_its_claims,

@@ -316,7 +316,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// A new key: the private one as PKCS#8 PEM, the public one as SPKI PEM.
-fn key_pair(kind: &str) -> (String, String) {
+pub(crate) fn key_pair(kind: &str) -> (String, String) {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
     let (private, public) = match kind {
         "RSA" => {

@@ -133,6 +133,7 @@ pub(crate) async fn a_push_that_fails_is_a_page_of_the_login_route(stage: Stage)
     world.sign_in("alice").await;
 }
 
+// RFC 9126 §7.3
 pub(crate) async fn neither_a_prefetch_nor_another_site_s_image_pushes_anything(stage: Stage) {
     let world = pushing(&stage).await;
     for purpose in ["prefetch", "prefetch;prerender"] {

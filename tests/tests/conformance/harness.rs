@@ -10,6 +10,8 @@ use std::time::Duration;
 use auth_testing::{Client, Control, DevProviderBuilder, Endpoint};
 use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, HTTPS_BASE};
 use auth_tests::{Answer, Browser, Carrier, Framework, Site, Stage, World};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -73,6 +75,16 @@ impl Suite {
         self.start_with(|provider| provider, settings).await
     }
 
+    /// The relying party that pushes its requests and has the responses signed (JARM), as FAPI 2.0 Message Signing has it.
+    pub(crate) async fn start_jarm(&self) -> Rp {
+        self.start_set(|settings| {
+            settings
+                .set("AUTH_PAR", "always")
+                .set("AUTH_RESPONSE_MODE", "jwt")
+        })
+        .await
+    }
+
     /// The relying party with another provider and other settings.
     pub(crate) async fn start_with(
         &self,
@@ -117,6 +129,27 @@ impl Rp {
     pub(crate) fn id_token_claim(&self, name: &'static str, value: Value) {
         self.control()
             .tamper_id_token(move |_: &mut Map<_, _>, claims: &mut Map<_, _>| set(claims, name, &value));
+    }
+
+    /// Sets a claim of all coming signed authorization responses, and signs them again; `null` removes it.
+    pub(crate) fn response_claim(&self, name: &'static str, value: Value) {
+        let control = self.control().clone();
+        self.forge_response(move |good| {
+            let payload = URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap();
+            let mut claims: Map<String, Value> = serde_json::from_slice(&payload).unwrap();
+            set(&mut claims, name, &value);
+            control.sign_jwt("JWT", &claims)
+        });
+    }
+
+    /// Puts another token in the place of all coming signed authorization responses.
+    pub(crate) fn forge_response(&self, forge: impl Fn(&str) -> String + Send + Sync + 'static) {
+        self.control()
+            .tamper_callback(move |parameters: &mut Vec<(String, String)>| {
+                let (name, response) = &mut parameters[0];
+                assert_eq!(name, "response");
+                *response = forge(response);
+            });
     }
 
     /// Sets a member of the discovery document. The application keeps the document, so this comes before its first request.

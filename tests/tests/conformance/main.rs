@@ -13,10 +13,19 @@
 //! | Back-Channel Logout, Front-Channel Logout | the provider tells of a sign-out |
 //! | 3rd party initiated login | a sign-in that another site begins |
 //! | Refresh | refreshed ID tokens; no part of the certification programme. Two modules that no plan names are beside it |
+//! | FAPI 2.0 Message Signing | signed authorization responses |
 //! | comprehensive | what remains of the plan with everything; no part of the certification programme |
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod documents;
+mod fapi2_security_profile_final_client_test_ensure_jarm_signature_is_not_none;
+mod fapi2_security_profile_final_client_test_ensure_jarm_with_expired_exp_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_aud_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_iss_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_sig_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_without_aud_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_without_exp_fails;
+mod fapi2_security_profile_final_client_test_ensure_jarm_without_iss_fails;
 mod harness;
 mod oidcc_client_test;
 mod oidcc_client_test_3rd_party_init_login;
@@ -162,6 +171,16 @@ conformance! {
     "no plan" refresh_beside_the_plan(Query) {
         oidcc_client_test_refresh_token_invalid_aud,
         oidcc_client_test_refresh_token_invalid_azp,
+    }
+    "fapi2-message-signing-final-client-test-plan" fapi2_message_signing(Query) {
+        fapi2_security_profile_final_client_test_ensure_jarm_without_iss_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_iss_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_without_aud_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_aud_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_without_exp_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_with_expired_exp_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_sig_fails,
+        fapi2_security_profile_final_client_test_ensure_jarm_signature_is_not_none,
     }
     "oidcc-client-test-plan" comprehensive(Query) {
         oidcc_client_test_ignores_unparseable_key_in_jwks,

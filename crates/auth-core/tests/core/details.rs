@@ -66,7 +66,7 @@ async fn claims_and_details_are_json_in_every_kind_of_request() {
     );
 }
 
-#[tokio::test]
+#[tokio::test] // OpenID Connect Core §5.5; RFC 9396 §2
 async fn what_is_not_of_its_form_is_refused_at_the_start() {
     let builder = || {
         Auth::builder()

@@ -41,7 +41,7 @@ async fn answer(browser: &mut Browser<'_>, query: &str) -> Reply {
     browser.callback(&format!("/auth/callback?{query}")).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.3
 async fn a_signed_response_signs_in() {
     let world = world().await;
     let mut browser = world.browser();
@@ -63,7 +63,7 @@ async fn a_signed_response_signs_in() {
     assert_eq!(location(&browser.callback(&target).await), "/");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.3
 async fn a_signed_response_may_be_a_form() {
     let world = World::with(|builder| always(builder).response_mode(ResponseMode::FormPostJwt)).await;
     let mut browser = world.browser();
@@ -85,7 +85,7 @@ async fn a_signed_response_may_be_a_form() {
     assert!(browser.session().is_some());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.1
 async fn an_error_comes_signed_too() {
     let world = world().await;
     let mut browser = world.browser();
@@ -97,7 +97,7 @@ async fn an_error_comes_signed_too() {
     assert!(browser.cookies.is_empty(), "the attempt is used up");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.1
 async fn nothing_of_a_response_stands_outside_of_what_is_signed() {
     let world = world().await;
     for plain in ["", "code", "state", "iss", "error"] {
@@ -138,7 +138,7 @@ async fn nothing_of_a_response_stands_outside_of_what_is_signed() {
     assert_page(&reply, 400, "login.state_missing");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.4
 async fn a_response_that_does_not_verify_is_refused() {
     let world = world().await;
     let sign = |claims: &Map<String, Value>| world.control().sign_jwt("JWT", claims);
@@ -221,7 +221,7 @@ async fn a_response_is_good_until_it_expires() {
     assert_page(&reply, 400, "login.response_expired");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.4
 async fn keys_that_have_changed_are_found() {
     let world = world().await;
     world.sign_in().await;
@@ -232,7 +232,7 @@ async fn keys_that_have_changed_are_found() {
     assert_eq!(world.control().count(Endpoint::Jwks), asked + 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // JARM §2.4
 async fn the_algorithm_is_one_that_is_allowed() {
     let world = world().await;
     let sign_in = async |set: &[Algorithm]| {

@@ -297,7 +297,7 @@ async fn a_push_ends_within_the_limit_for_one_call() {
     browser.sign_in("/").await;
 }
 
-/// Each push costs the provider a request, so nobody's page, image or prefetch is to cause one.
+// RFC 9126 §7.3: each push costs the provider a request, so nobody's page, image or prefetch is to cause one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_begins_no_sign_in_pushes_nothing() {
     let world = World::with(always).await;
