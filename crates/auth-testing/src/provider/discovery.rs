@@ -40,7 +40,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "introspection_endpoint": at("/introspect"),
         "end_session_endpoint": at("/end-session"),
         "pushed_authorization_request_endpoint": at("/par"),
-        "require_pushed_authorization_requests": provider.settings().requires_pushed_requests,
+        "require_pushed_authorization_requests": provider.settings().demands.pushed,
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "form_post.jwt"],
@@ -76,7 +76,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "claims_parameter_supported": false,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": key_algorithms,
-        "require_signed_request_object": provider.settings().requires_signed_requests,
+        "require_signed_request_object": provider.settings().demands.signed,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });

@@ -333,12 +333,18 @@ pub(crate) struct Settings {
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
-    /// Whether authorization requests have to be pushed (RFC 9126 §5).
-    pub(crate) requires_pushed_requests: bool,
-    /// Whether authorization requests have to be signed (RFC 9101 §10.5).
-    pub(crate) requires_signed_requests: bool,
+    pub(crate) demands: RequestDemands,
     /// Providers whose tokens this one takes in exchange for its own.
     pub(crate) trusted: Vec<Arc<Provider>>,
+}
+
+/// What an authorization request has to be.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RequestDemands {
+    /// Pushed (RFC 9126 §5).
+    pub(crate) pushed: bool,
+    /// Signed (RFC 9101 §10.5).
+    pub(crate) signed: bool,
 }
 
 impl Default for Settings {
@@ -353,8 +359,7 @@ impl Default for Settings {
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
-            requires_pushed_requests: false,
-            requires_signed_requests: false,
+            demands: RequestDemands::default(),
             trusted: Vec::new(),
         }
     }
