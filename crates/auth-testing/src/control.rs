@@ -432,12 +432,12 @@ impl Control {
 
     /// Whether authorization requests have to be pushed, and discovery says so (RFC 9126 §5). Default false.
     pub fn require_pushed_requests(&self, on: bool) {
-        self.provider.settings().requests.pushed = on;
+        self.provider.settings().demands.pushed = on;
     }
 
     /// Whether authorization requests have to be signed, and discovery says so (RFC 9101 §10.5). Default false.
     pub fn require_signed_requests(&self, on: bool) {
-        self.provider.settings().requests.signed = on;
+        self.provider.settings().demands.signed = on;
     }
 
     /// Registers a client, in place of the one with the same id.

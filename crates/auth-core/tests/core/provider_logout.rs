@@ -509,7 +509,8 @@ async fn what_the_front_channel_cannot_end_is_not_written_down() {
     let sid = sid(&world, &id).await;
     let reply = show(&world.auth, &format!("?iss={issuer}&sid={sid}")).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(world.store.count(Op::ProlongClaim), 1);
+    let written = world.store.count(Op::ProlongClaim);
+    assert_eq!(written, 2, "the sign-out, and that it came by the front channel");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

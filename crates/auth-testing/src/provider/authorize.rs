@@ -217,7 +217,7 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
 impl Provider {
     /// Checks an authorization request in the order that decides whether the client may be told.
     pub(crate) fn authorization_request(&self, params: Params) -> Result<AuthorizationRequest, Refusal> {
-        if self.settings().requests.pushed && params.all("request_uri").next().is_none() {
+        if self.settings().demands.pushed && params.all("request_uri").next().is_none() {
             return Err(Refusal::Page("This provider takes pushed requests only."));
         }
         match self.unfold_pushed(params)? {

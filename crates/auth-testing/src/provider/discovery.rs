@@ -9,13 +9,12 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 
 /// The scopes the provider knows; it ignores others.
-pub(crate) const SCOPES: [&str; 7] = [
+pub(crate) const SCOPES: [&str; 6] = [
     "openid",
     "profile",
     "email",
     "offline_access",
     "mail.read",
-    "internal_login",
     "machine",
 ];
 
@@ -41,7 +40,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "introspection_endpoint": at("/introspect"),
         "end_session_endpoint": at("/end-session"),
         "pushed_authorization_request_endpoint": at("/par"),
-        "require_pushed_authorization_requests": provider.settings().requests.pushed,
+        "require_pushed_authorization_requests": provider.settings().demands.pushed,
         "scopes_supported": SCOPES,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post", "jwt", "query.jwt", "form_post.jwt"],
@@ -77,7 +76,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "claims_parameter_supported": false,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": key_algorithms,
-        "require_signed_request_object": provider.settings().requests.signed,
+        "require_signed_request_object": provider.settings().demands.signed,
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });

@@ -333,17 +333,17 @@ pub(crate) struct Settings {
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
-    pub(crate) requests: RequiredOfRequests,
+    pub(crate) demands: RequestDemands,
     /// Providers whose tokens this one takes in exchange for its own.
     pub(crate) trusted: Vec<Arc<Provider>>,
 }
 
 /// What an authorization request has to be.
-#[derive(Default)]
-pub(crate) struct RequiredOfRequests {
-    /// RFC 9126 §5
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RequestDemands {
+    /// Pushed (RFC 9126 §5).
     pub(crate) pushed: bool,
-    /// RFC 9101 §10.5
+    /// Signed (RFC 9101 §10.5).
     pub(crate) signed: bool,
 }
 
@@ -359,7 +359,7 @@ impl Default for Settings {
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
-            requests: RequiredOfRequests::default(),
+            demands: RequestDemands::default(),
             trusted: Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ impl Provider {
     pub(crate) fn unfold_request_object(&self, params: Params) -> Result<Params, &'static str> {
         let object = match params.one("request") {
             Ok(Some(object)) => object,
-            Ok(None) if self.settings().requests.signed => {
+            Ok(None) if self.settings().demands.signed => {
                 return Err("a request object is missing");
             }
             Ok(None) => return Ok(params),
