@@ -285,7 +285,7 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Developer,
         TELL,
     )
-    .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration; the provider's own log says more.")
+    .developer("Compare redirect URI, scopes and `AUTH_AUTHORIZE_PARAMS` with the client's registration. Where it demands pushed or signed requests, set `AUTH_PAR=always` or `AUTH_REQUEST_OBJECT=signed`. The provider's own log says more.")
     .settings(&[Setting::RedirectUri, Setting::ClientId, Setting::Scopes]),
     code(
         "login.authorization_details_refused",

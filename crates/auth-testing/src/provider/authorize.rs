@@ -194,7 +194,7 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
     form.0.push(("client_id".to_owned(), client.id));
     let form = match provider.unfold_request_object(form) {
         Ok(form) => form,
-        Err(why) => return OauthError::new("invalid_request_object", why).into_response(),
+        Err((error, why)) => return OauthError::new(error, why).into_response(),
     };
     match provider.check_request(&form) {
         Ok(_) => {}
@@ -222,9 +222,14 @@ impl Provider {
         }
         match self.unfold_pushed(params)? {
             (params, Way::Pushed) => self.check_request(&params),
-            (params, Way::Front) => match self.unfold_request_object(params) {
+            (rest, Way::Front) => match self.unfold_request_object(rest.clone()) {
                 Ok(params) => self.check_request(&params),
-                Err(why) => Err(Refusal::Page(why)),
+                Err((error, why)) => {
+                    // Where the rest says where the client is, it is told.
+                    let mut rest = rest;
+                    rest.0.retain(|(name, _)| name != "request");
+                    Err(self.refuse(&self.check_request(&rest)?.target, error, why))
+                }
             },
         }
     }

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use auth_testing::{ApproveError, Client, Endpoint};
+use auth_core::jose::{Algorithm, SigningKey};
+use auth_testing::{ApproveError, Client, Endpoint, PublicKey};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
-use crate::harness::{CALLBACK, Harness, VERIFIER, answer, is_form, param, parts};
+use crate::harness::{CALLBACK, CLIENT, Harness, SECRET, VERIFIER, answer, is_form, param, parts};
 
 #[tokio::test]
 async fn code_flow_gives_all_tokens() {
@@ -312,4 +317,116 @@ async fn requests_that_are_not_pushed_can_be_refused() {
     assert_eq!(discovery.json()["require_pushed_authorization_requests"], true);
     harness.provider.control().require_pushed_requests(false);
     assert!(harness.provider.approve(&url, "alice").await.is_ok());
+}
+
+/// A request object with these claims, and this header.
+fn request_object(key: &SigningKey, typ: &str, claims: &Value) -> String {
+    let header = serde_json::Map::from_iter([("typ".to_owned(), json!(typ))]);
+    key.sign(Algorithm::EdDSA, header, claims).unwrap()
+}
+
+#[tokio::test] // RFC 9101 §4, §6
+async fn request_objects_are_checked_in_every_respect() {
+    const TYPE: &str = "oauth-authz-req+jwt";
+    let key = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+    let body = STANDARD.encode(key.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    let key = SigningKey::from_pem(&pem).unwrap();
+    let client = Client::confidential(CLIENT, SECRET)
+        .redirect_uri(CALLBACK)
+        .request_object_key(PublicKey::from_jwk(&key.public_jwk()).unwrap());
+    let harness = Harness::start_client(client, |builder| builder).await;
+    let now = harness.clock.clock().now().as_secs();
+    let mut good = json!({
+        "iss": CLIENT, "aud": harness.provider.issuer(), "nbf": now, "exp": now + 300, "max_age": 600,
+        "resource": ["https://a.example", "https://b.example"],
+    });
+    for (name, value) in url::Url::parse(&harness.authorization_url(&[]))
+        .unwrap()
+        .query_pairs()
+    {
+        good[&*name] = json!(value);
+    }
+    let push = async |object: String| {
+        let basic = crate::harness::basic(CLIENT, SECRET);
+        let request = harness
+            .http
+            .post(harness.url("/par"))
+            .header("authorization", basic);
+        answer(request.form(&[("request", object)])).await
+    };
+    let mut number = 0;
+    let mut with = |name: &str, value: Value| {
+        number += 1;
+        let mut claims = good.clone();
+        claims["jti"] = json!(number.to_string());
+        if !name.is_empty() {
+            claims[name] = value;
+        }
+        claims
+    };
+    let object = request_object(&key, TYPE, &with("", Value::Null));
+    let pushed = push(object.clone()).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.body);
+    assert_eq!(
+        push(object).await.text("error"),
+        "invalid_request_object",
+        "used before"
+    );
+    for (name, value) in [
+        ("iss", json!("somebody-else")),
+        ("client_id", json!("somebody-else")),
+        ("aud", json!("https://elsewhere.example")),
+        ("nbf", json!(now + 60)),
+        ("nbf", json!(now - 60)),
+        ("nbf", Value::Null),
+        ("exp", json!(now)),
+        ("exp", Value::Null),
+        ("jti", Value::Null),
+        ("sub", json!(CLIENT)),
+        ("request_uri", json!("urn:x")),
+    ] {
+        let refused = push(request_object(&key, TYPE, &with(name, value.clone()))).await;
+        assert_eq!(refused.text("error"), "invalid_request_object", "{name} {value}");
+    }
+    let refused = push(request_object(&key, "JWT", &with("", Value::Null))).await;
+    assert_eq!(refused.text("error"), "invalid_request_object");
+    let (message, signature) = {
+        let object = request_object(&key, TYPE, &with("", Value::Null));
+        let (message, signature) = object.rsplit_once('.').unwrap();
+        (message.to_owned(), signature.to_owned())
+    };
+    let reversed: String = signature.chars().rev().collect();
+    let refused = push(format!("{message}.{reversed}")).await;
+    assert_eq!(refused.text("error"), "invalid_request_object");
+    harness.provider.control().require_signed_requests(true);
+    let unsigned = harness.get(&harness.authorization_url(&[])).await;
+    let error = param(unsigned.header("location"), "error");
+    assert_eq!(error.as_deref(), Some("invalid_request_object"));
+}
+
+#[tokio::test] // JARM §2.1, §2.3
+async fn a_response_can_be_signed() {
+    let harness = Harness::start().await;
+    for (mode, is_form) in [("jwt", false), ("query.jwt", false), ("form_post.jwt", true)] {
+        let url = harness.authorization_url(&[("response_mode", mode)]);
+        let approval = harness.provider.approve(&url, "alice").await.unwrap();
+        let form = approval.form.unwrap_or_default();
+        let response = if is_form {
+            assert_eq!((form.len(), form[0].0.as_str()), (1, "response"));
+            form[0].1.clone()
+        } else {
+            assert_eq!(param(&approval.callback_url, "code"), None);
+            param(&approval.callback_url, "response").unwrap()
+        };
+        let (_, claims) = parts(&response);
+        assert_eq!(claims["iss"], harness.provider.issuer());
+        assert_eq!(
+            (&claims["aud"], &claims["state"]),
+            (&json!(CLIENT), &json!("the-state"))
+        );
+        assert!(claims["exp"].is_number());
+        let code = claims["code"].as_str().unwrap().to_owned();
+        assert_eq!(harness.redeem(&code).await.status, 200, "{mode}");
+    }
 }
