@@ -286,11 +286,10 @@ async fn auth_js_with_asgardeo() {
             parameter(&request, "scope"),
             "openid profile email internal_login"
         );
+        let granted = shown.json()["scopes"].clone();
         assert!(
-            shown.json()["scopes"]
-                .as_array()
-                .unwrap()
-                .contains(&json!("internal_login"))
+            granted.as_array().unwrap().contains(&json!("internal_login")),
+            "{granted}"
         );
 
         // 3. From the server side.

@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 
 /// The scopes the provider knows; it ignores others.
-pub(crate) const SCOPES: [&str; 6] = [
+pub(crate) const SCOPES: [&str; 7] = [
     "openid",
     "profile",
     "email",
     "offline_access",
     "mail.read",
+    "internal_login",
     "machine",
 ];
 
