@@ -106,7 +106,8 @@ impl Gate {
         self
     }
 
-    /// Asks for this role: claim `roles`, an array of strings or one string, compared whole.
+    /// Asks for this role: claim `roles`, an array of strings or one string, compared whole. Where the provider puts roles
+    /// elsewhere, [`roles_claims`](crate::AuthBuilder::roles_claims) makes that claim of them.
     pub fn role(self, role: impl Into<String>) -> Self {
         self.and(Rule::AnyRole(vec![role.into()]))
     }

@@ -489,7 +489,8 @@ impl SignIn {
         &self.claims
     }
 
-    /// The ID token's own claims; `None` with a plain OAuth 2.0 provider.
+    /// The ID token's own claims, with roles where [the provider puts them](crate::AuthBuilder::roles_claims); `None` with a
+    /// plain OAuth 2.0 provider.
     #[must_use]
     pub fn id_token_claims(&self) -> Option<&Claims> {
         self.id_token_claims.as_ref()

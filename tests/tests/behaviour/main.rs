@@ -166,6 +166,7 @@ behaviour! {
             plain_oauth_needs_no_discovery_and_no_id_token,
             plain_oauth_takes_the_user_from_userinfo,
             plain_oauth_takes_the_user_from_introspection,
+            plain_oauth_reads_scopes_with_commas_and_users_with_numbers,
             plain_oauth_refreshes,
             client_secret_basic_encodes_id_and_secret,
             client_secret_post_sends_the_secret_in_the_body_only,

@@ -216,6 +216,34 @@ pub(crate) async fn plain_oauth_takes_the_user_from_introspection(stage: Stage) 
     assert!(world.provider.control().count(Endpoint::Introspect) >= 1);
 }
 
+// RFC 6749 §3.3
+pub(crate) async fn plain_oauth_reads_scopes_with_commas_and_users_with_numbers(stage: Stage) {
+    let world = plain(&stage, |settings, metadata| {
+        settings
+            .set("AUTH_SCOPES", "openid offline_access mail.read")
+            .set(
+                "AUTH_USERINFO_URL",
+                metadata["userinfo_endpoint"].as_str().unwrap(),
+            )
+    })
+    .await;
+    let control = world.provider.control();
+    control
+        .tamper_token_response(|response| drop(response.insert("scope".into(), json!("profile,mail.read"))));
+    control.tamper_userinfo(|claims| {
+        claims.clear();
+        claims.insert("id".into(), json!(583_231));
+        claims.insert("email".into(), Value::Null);
+    });
+    world.sign_in("alice").await;
+    world.browser.fetch("/api/mail").await.assert_status(200);
+    let session = world.browser.session().await;
+    assert_eq!(session["scopes"], json!(["profile", "mail.read"]));
+    assert_eq!(session["user"], json!({"id": 583_231, "email": null}));
+    let logout = world.browser.submit("/auth/logout", &[]).await;
+    assert_eq!(logout.assert_status(303).location().as_str(), format!("{BASE}/"));
+}
+
 pub(crate) async fn plain_oauth_refreshes(stage: Stage) {
     let world = plain(&stage, |settings, _| settings).await;
     world
