@@ -149,7 +149,7 @@ mod enabled {
         labels: [
             (
                 "endpoint",
-                "`discovery`, `jwks`, `token`, `userinfo`, `revocation`, `introspection`",
+                "`discovery`, `jwks`, `pushed_authorization`, `token`, `userinfo`, `revocation`, `introspection`",
             ),
             (
                 "outcome",

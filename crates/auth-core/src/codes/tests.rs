@@ -52,6 +52,7 @@ fn the_codes_of_the_sources_and_the_explained_ones_are_the_same() {
         include_str!("../failure.rs"),
         include_str!("../grants.rs"),
         include_str!("../id_token.rs"),
+        include_str!("../jarm.rs"),
         include_str!("../login.rs"),
         include_str!("../logout.rs"),
         include_str!("../metadata.rs"),
