@@ -15,6 +15,7 @@ use url::{Host, Url};
 use super::{CLIENT, ISSUER, NOW, bit, case};
 use crate::config::EndpointOverrides;
 use crate::http::Answer;
+use crate::jarm;
 use crate::jose::{ALGORITHMS, Algorithm, Jws, KeySet, SigningKey, parse_key_set};
 use crate::metadata::{self, Metadata};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
@@ -172,6 +173,7 @@ pub fn logout_token(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let (header, payload) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let token = sign(header, payload);
+    as_response(&token, payload);
     let expected = logout::Expected {
         issuer: ISSUER,
         client_id: CLIENT,
@@ -211,6 +213,28 @@ pub fn logout_token(data: &[u8]) {
     assert!(accepted.subject.is_some() || accepted.sid.is_some());
     // It never passes for an ID token.
     assert!(validation::verify(&token, &KEYS, &self::expected(0), NOW).is_err());
+}
+
+/// The same token as a signed authorization response (JARM): what passes is this issuer's, for this client, in time, and its
+/// `state` is the one that the attempt was looked for by.
+fn as_response(token: &str, payload: &[u8]) {
+    let state = jarm::unverified_state(token);
+    let expected = jarm::Expected {
+        issuer: ISSUER,
+        client_id: CLIENT,
+        algorithms: &ALGORITHMS,
+        tolerance: Duration::from_secs(60),
+    };
+    let Ok(parameters) = jarm::verify(token, &KEYS, &expected, NOW) else {
+        return;
+    };
+    let claims: Value = serde_json::from_slice(payload).expect("accepted claims are JSON");
+    assert_eq!(parameters.get("iss"), Some(ISSUER));
+    let exp = claims["exp"].as_f64().expect("a number");
+    assert!(exp + 60.0 > NOW.as_secs() as f64, "{claims}");
+    let audience = claims["aud"].as_array();
+    assert!(claims["aud"] == CLIENT || audience.is_some_and(|aud| aud.contains(&CLIENT.into())));
+    assert_eq!(state.as_deref(), claims["state"].as_str());
 }
 
 /// A key set: what comes out is strong enough, an odd key does not spoil the others, and no key verifies nonsense.
