@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> Result<(TcpListener, Setup, AppSessionLayer), ConfigError> {
-    let listener = example_common::listen("127.0.0.1:3001")?;
+    let listener = example_common::listen("127.0.0.1:3001").await?;
     let setup = example_common::setup(&listener).await?;
     let sessions = example_common::own_sessions(setup.auth.app_session_layer())?;
     Ok((listener, setup, sessions))

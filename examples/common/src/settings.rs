@@ -61,30 +61,29 @@ pub struct DevInfo {
     pub users: Vec<(String, String)>,
 }
 
-/// Listens on `APP_ADDR`, or on `default`.
+/// Listens on `APP_ADDR`, or on `default`. By tokio's listener, before which a thousand connections may wait; before the
+/// standard library's it is 128, and a burst of more costs browsers a second.
 ///
 /// # Errors
 ///
 /// [`ConfigError`] where that is no address or cannot be listened on.
-pub fn listen(default: &str) -> Result<TcpListener, ConfigError> {
+pub async fn listen(default: &str) -> Result<TcpListener, ConfigError> {
     let text = env::variable("APP_ADDR")?.unwrap_or_else(|| default.to_owned());
     let address: SocketAddr = text
         .parse()
         .map_err(|_| ConfigError::new("APP_ADDR", "must be an address and a port, 127.0.0.1:3000"))?;
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|error: std::io::Error| {
-        ConfigError::new(
-            "APP_ADDR",
-            format!(
-                "cannot listen on {address}: {}; choose another port",
-                error.kind()
-            ),
-        )
-    })
+    let listener = tokio::net::TcpListener::bind(address).await;
+    listener
+        .and_then(|listener| listener.into_std())
+        .map_err(|error| {
+            ConfigError::new(
+                "APP_ADDR",
+                format!(
+                    "cannot listen on {address}: {}; choose another port",
+                    error.kind()
+                ),
+            )
+        })
 }
 
 /// Reads the settings, starts the development provider where they name no other, and makes the [`Auth`].

@@ -15,7 +15,7 @@ pub(crate) fn below<'a>(prefix: &str, target: &'a str) -> Option<&'a str> {
 ///
 /// Nothing is decoded, normalised or encoded on the way, so whatever could leave the base path at the other end is
 /// refused: `..` as a segment, however often percent-encoded, with whatever separator a server may know (`/`, `\`, their
-/// encodings), and with parameters or what may end a text behind it (`..;x`, `..%00`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
+/// encodings), and with parameters or what may end a path behind it (`..;x`, `..%00`, `..%3f`). So is what is no path and query at all (RFC 3986 §3.3, §3.4): spaces,
 /// control characters, bytes that are not ASCII, a fragment, and in the path a `\` (in a query, browsers send it as it is) and a `%` without two digits, which servers
 /// read in ways of their own (`%u002e`). A `.` as a segment, `//`, `;` and an empty query lead nowhere and pass.
 pub(crate) fn check(target: &str) -> Result<(), Refused> {
@@ -23,9 +23,14 @@ pub(crate) fn check(target: &str) -> Result<(), Refused> {
     let is_sound = target.starts_with('/')
         && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
         && !path.contains('\\')
-        && decoded(path.as_bytes()).is_some()
+        && path.split('%').skip(1).all(begins_with_two_digits)
         && !climbs(path);
     if is_sound { Ok(()) } else { Err(Refused) }
+}
+
+fn begins_with_two_digits(text: &str) -> bool {
+    let digits = text.bytes().take(2).filter(u8::is_ascii_hexdigit);
+    digits.count() == 2
 }
 
 /// Whether a segment of the path is `..`, to whoever decodes it once or more often. (The URL standard knows no tabs and line
@@ -37,38 +42,25 @@ fn climbs(path: &str) -> bool {
             let mut name = segment
                 .iter()
                 .filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r'))
-                .take_while(|byte| **byte > b' ' && **byte != b';');
+                .take_while(|byte| **byte > b' ' && !matches!(**byte, b';' | b'?' | b'#'));
             (name.next(), name.next(), name.next()) == (Some(&b'.'), Some(&b'.'), None)
         });
         if is_climb {
             return true;
         }
-        match decoded(&seen) {
-            // Each round is shorter than the one before.
-            Some(next) if next.len() < seen.len() => seen = Cow::Owned(next),
-            _ => return false,
+        let next = decoded(&seen);
+        // Each round but the last is shorter than the one before.
+        if next.len() == seen.len() {
+            return false;
         }
+        seen = Cow::Owned(next);
     }
 }
 
-/// The bytes with their percent-encoding undone, once. `None` where a `%` is not followed by two hexadecimal digits.
-fn decoded(bytes: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter();
-    while let Some(&byte) = rest.next() {
-        if byte == b'%' {
-            let (high, low) = (digit(*rest.next()?)?, digit(*rest.next()?)?);
-            plain.push(high << 4 | low);
-        } else {
-            plain.push(byte);
-        }
-    }
-    Some(plain)
+/// The bytes with their percent-encoding undone, once. A `%` without two digits, which comes up only after the first time,
+/// stays: it keeps nobody from undoing the rest.
+fn decoded(bytes: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(bytes).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +91,7 @@ mod tests {
             "/@evil.example",
             "/:80/",
             "/%2525",
+            "/%25/%25zz/%25252",
         ] {
             assert_eq!(check(target), Ok(()), "{target}");
         }
@@ -129,12 +122,17 @@ mod tests {
             "/a\\..\\b",
             "/a\\b",
             "/..%00",
+            "/..%3fx",
+            "/a/%2e%2e%23/b",
+            "/..%253f",
             "/..%20/x",
             "/.%09./x",
             "/%0a..%0d",
             "/%252e%252e/x",
             "/..%252fx",
             "/%25252e%25252e",
+            "/%252e%252e/%25",
+            "/%25252e%25252e/%25zz/%25",
             "/a#b",
             "/a?b#c",
             "/a b",
