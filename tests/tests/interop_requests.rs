@@ -122,7 +122,7 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
     let found = format!("{}/control/app?origin=http://{}", provider.issuer, app.address());
     browser.fetch(&found).await.assert_status(200);
 
-    let request = browser.navigate("/auth/login?return_to=/api/ping").await;
+    let request = browser.navigate("/auth/login?return_to=/").await;
     let location = request.assert_redirect().location();
     let mut names: Vec<_> = location
         .query_pairs()
@@ -136,7 +136,7 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
     }
     let page = sign_in(&browser, request).await;
     page.assert_status(200);
-    assert_eq!(page.url.path(), "/api/ping", "{}", page.describe());
+    assert_eq!(page.url.path(), "/", "{}", page.describe());
     browser.assert_signed_in_as("ada").await;
     let session = browser.session().await;
     assert_eq!(

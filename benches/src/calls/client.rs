@@ -27,7 +27,10 @@ enum Caller {
         url: Arc<str>,
         token: Arc<str>,
     },
-    Ours(AuthenticatedClient),
+    Ours {
+        api: AuthenticatedClient,
+        url: Arc<str>,
+    },
 }
 
 impl Caller {
@@ -40,7 +43,7 @@ impl Caller {
                     .header("authorization", format!("Bearer {token}"));
                 request.send().await?.error_for_status()?.bytes().await?
             }
-            Self::Ours(api) => api.get("/short").send().await?.bytes().await?,
+            Self::Ours { api, url } => api.get(&**url).send().await?.bytes().await?,
         };
         if body == upstream::SHORT {
             Ok(())
@@ -59,19 +62,23 @@ pub(crate) fn measure() -> Result<Table, Failure> {
 async fn compare(address: SocketAddr) -> Result<Table, Failure> {
     let provider = world::provider().start().await?;
     let auth = world::auth(&provider)
-        .api(format!("http://{address}"))
+        .other_api(format!("http://{address}"))
         .secret(SecretKeys::random())
         .build()
         .await?;
     let id = world::sign_in(&auth, &provider).await?;
     let session: Session = auth.authenticate(Some(&id)).await?;
-    let ours = Caller::Ours(auth.client(&session));
+    let url: Arc<str> = format!("http://{address}/short").into();
+    let ours = Caller::Ours {
+        api: auth.client(&session),
+        url: Arc::clone(&url),
+    };
     let plain = Caller::Plain {
         // The same limit as the other client has.
         http: reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()?,
-        url: format!("http://{address}/short").into(),
+        url,
         token: auth.access_token(&session).await?.expose().into(),
     };
     let mut table = Table::new(

@@ -362,10 +362,13 @@ impl Auth {
         let (core, session) = (Arc::clone(&self.0), session.clone());
         // To its end, whether or not anyone waits for it: what is removed is revoked.
         let ended = self.0.spawn(async move {
-            let Removed { session, .. } = core.remove(session, EndReason::EndedByApp, None).await?;
-            let tokens = session.data.tokens.clone();
-            drop(core.revoke_in_background(session.key, tokens.refresh, tokens.access));
-            tracing::info!(session = ?session.key, "the session was ended");
+            let Removed { session, was_there } = core.remove(session, EndReason::EndedByApp, None).await?;
+            // One that is gone was ended by somebody else, who revokes, or goes on under another name with other tokens.
+            if was_there {
+                let tokens = session.data.tokens.clone();
+                drop(core.revoke_in_background(session.key, tokens.refresh, tokens.access));
+                tracing::info!(session = ?session.key, "the session was ended");
+            }
             Ok(())
         });
         ended.await.unwrap_or(Err(RefreshError::Interrupted.into()))
@@ -398,9 +401,6 @@ impl Auth {
         }
         if request.is_prefetch {
             return Self::not_ahead();
-        }
-        if request.is_foreign_subresource {
-            return self.failed(&CrossSite.into(), None, ReturnTo::default(), &request.incoming);
         }
         let parameters = if request.method == "POST" {
             request.form_parameters()
@@ -444,13 +444,18 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the request cannot be pushed.
+    /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the request cannot be pushed;
+    /// [`Error::CrossSite`] where it would be, for a subresource of another site's page.
     async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
         let now = self.now();
         let metadata = self.0.provider.metadata(now).await?;
         if self.0.provider.is_openid() && self.0.algorithms(&metadata).is_empty() {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
+        }
+        // Each costs the provider a request of ours, and leads the image or script of another site nowhere.
+        if request.is_foreign_subresource && self.0.pushes(&metadata)? {
+            return Err(CrossSite.into());
         }
         let begun = login::begin(&self.0.config, &metadata, options, request, now);
         let url = self.0.authorization_url(&metadata, begun.parameters).await?;

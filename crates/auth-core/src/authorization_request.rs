@@ -20,6 +20,11 @@ use crate::token::{Registration, TokenError, seconds};
 const MAX_REQUEST_URI: usize = 2048;
 
 impl Core {
+    /// Whether authorization requests are pushed.
+    pub(crate) fn pushes(&self, metadata: &Metadata) -> Result<bool, LoginError> {
+        Ok(endpoint(self.config.par, metadata)?.is_some())
+    }
+
     /// Where the browser is sent with this authorization request. Where it is to be pushed, it has been.
     pub(crate) async fn authorization_url(
         &self,

@@ -44,6 +44,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::{Attempt, Policy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
@@ -416,14 +417,20 @@ impl Calls {
         }
     }
 
-    /// Runs the request on the core's runtime: a connection that is born on a worker of a framework stalls whoever
-    /// shares it while that worker is busy. Dropping the call ends it.
+    /// Runs the request on the core's runtime: a connection that is born on a worker of a framework with runtimes of their
+    /// own stalls whoever shares it while that worker is busy. Whoever is on that runtime already is spared the way there and
+    /// back. Dropping the call ends it.
     async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
-        let call = self.core.runtime.spawn(self.core.api_http.execute(request));
-        AbortOnDropHandle::new(call)
-            .await
-            .map_err(|_| ApiError::ShuttingDown)?
-            .map_err(ApiError::of_call)
+        let runtime = &self.core.runtime;
+        let call = self.core.api_http.execute(request);
+        let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
+            call.await
+        } else {
+            AbortOnDropHandle::new(runtime.spawn(call))
+                .await
+                .map_err(|_| ApiError::ShuttingDown)?
+        };
+        answer.map_err(ApiError::of_call)
     }
 }
 

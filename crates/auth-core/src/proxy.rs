@@ -29,8 +29,10 @@
 //! # Time
 //!
 //! The upstream has to take the request and answer within [`Proxy::first_byte_timeout`] of the last byte that went up, and a
-//! body may not stand still for longer than [`Proxy::idle_timeout`]. There is no limit for the whole. A WebSocket may be
-//! silent for as long as it likes.
+//! body may not stand still for longer than [`Proxy::idle_timeout`]. There is no other limit for the whole, and a WebSocket
+//! may be silent for as long as it likes; but neither outlives the session (below), and what flows through them is no use of
+//! the session: it ends after [`AuthBuilder::session_idle`](crate::AuthBuilder::session_idle) without a request. Without a
+//! refresh token, a session ends with its access token.
 //!
 //! # A refused token
 //!
@@ -43,7 +45,8 @@
 //! An answer or a WebSocket that is still under way ends with its session, within two seconds, however and on whichever
 //! instance the session ends ([`Auth::until_ended`]). A body then breaks off as if the upstream had broken off: the connection
 //! ends before the length or the last chunk that it has announced, so that nothing takes half a file for a whole one. A
-//! request that is still going up is not cut off: it was allowed when it came, and the upstream may have acted on it.
+//! request that is still going up is not cut off as long as no answer has begun: it was allowed when it came, and the upstream
+//! may have acted on it. An answer whose reader has stopped reading breaks off when it reads on.
 
 mod answer;
 mod headers;

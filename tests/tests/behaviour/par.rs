@@ -105,7 +105,7 @@ pub(crate) async fn step_up_and_further_consent_are_pushed_too(stage: Stage) {
 // RFC 9126 §2.3
 pub(crate) async fn a_push_that_fails_is_a_page_of_the_login_route(stage: Stage) {
     let world = stage
-        .world_with(|settings| settings.set("AUTH_PAR", "always").set("HTTP_TIMEOUT_SECS", 1))
+        .world_with(|settings| settings.set("AUTH_PAR", "always").set("HTTP_TIMEOUT_SECS", 3))
         .await;
     let control = world.provider.control();
     let json = "application/json";
@@ -113,7 +113,7 @@ pub(crate) async fn a_push_that_fails_is_a_page_of_the_login_route(stage: Stage)
         (Fault::status(500), 503),
         (Fault::status(429), 503),
         (Fault::Reset, 503),
-        (Fault::Delay(Duration::from_secs(3)), 503),
+        (Fault::Delay(Duration::from_secs(6)), 503),
         (Fault::oauth(401, "invalid_client"), 502),
         (Fault::oauth(400, "invalid_request"), 502),
         (Fault::oauth(400, "words of the provider"), 502),

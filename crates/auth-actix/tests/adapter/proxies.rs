@@ -21,7 +21,7 @@ use crate::sockets::are_waiting;
 use crate::world::{Browser, Carrier, World};
 
 /// How long the end of a session may take to reach what is under way.
-const WITHIN: Duration = Duration::from_secs(2);
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers each connection once, and tells the request lines.
 async fn upstream(answer: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {

@@ -206,6 +206,10 @@ impl Auth {
     /// brought: it is kept until it dies, the token it was exchanged for changes, or the session ends. Calls at the same
     /// time share one exchange. It is kept in memory, 32 of a session and 10,000 in all at most: each instance has its own.
     ///
+    /// Whoever holds on to a session, a job in the background say, gets tokens without a look at the store, as from
+    /// [`access_token`](Self::access_token): on an instance where nothing has told of the session's end, until they die.
+    /// [`until_ended`](Self::until_ended) tells of it.
+    ///
     /// # Errors
     ///
     /// [`Error::Grant`] where the provider refuses or is down, or the request makes no sense; and as

@@ -138,13 +138,15 @@ impl Core {
             .config
             .share_machine_tokens
             .then(|| self.shared_key(credentials));
+        let mut about_to_die = None;
         if let Some(key) = &shared {
             match self.load_shared(key).await {
-                Ok(Some(token))
-                    if token.freshness(self.clock.now()) == Freshness::Good
-                        && Some(token.token()) != refused =>
-                {
-                    return Ok(token);
+                Ok(Some(token)) if Some(token.token()) != refused => {
+                    match token.freshness(self.clock.now()) {
+                        Freshness::Good => return Ok(token),
+                        Freshness::Soft => about_to_die = Some(token),
+                        Freshness::Dead => {}
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(
@@ -153,7 +155,18 @@ impl Core {
                 ),
             }
         }
-        let token = self.request_machine_token(credentials).await?;
+        let token = match (self.request_machine_token(credentials).await, about_to_die) {
+            (Ok(token), _) => token,
+            // As each instance serves its own to the end.
+            (Err(error), Some(token)) => {
+                tracing::warn!(
+                    cause = crate::error::chain(&error),
+                    "the shared token of the application's own is not renewed; it is served to its end"
+                );
+                return Ok(token);
+            }
+            (Err(error), None) => return Err(error),
+        };
         tracing::debug!("a token of the application's own was issued");
         if let Some(key) = &shared
             && let Err(error) = self.save_shared(key, &token).await

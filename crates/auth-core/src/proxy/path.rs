@@ -33,11 +33,15 @@ fn begins_with_two_digits(text: &str) -> bool {
     digits.count() == 2
 }
 
-/// Whether a segment of the path is `..`, to whoever decodes it once or more often. (The URL standard knows no tabs and line
+/// How often a path that goes on may be percent-encoded. Nobody writes this; without an end, undoing `%252525…` would take a
+/// time that grows with the square of its length.
+const MOST_ENCODINGS: usize = 8;
+
+/// Whether a segment of the path is `..`, to whoever decodes it once or more often; or nobody can tell. (The URL standard knows no tabs and line
 /// breaks, and no control characters at the end.)
 fn climbs(path: &str) -> bool {
     let mut seen = Cow::Borrowed(path.as_bytes());
-    loop {
+    for _ in 0..MOST_ENCODINGS {
         let is_climb = seen.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
             let mut name = segment
                 .iter()
@@ -55,6 +59,7 @@ fn climbs(path: &str) -> bool {
         }
         seen = Cow::Owned(next);
     }
+    true
 }
 
 /// The bytes with their percent-encoding undone, once. A `%` without two digits, which comes up only after the first time,
@@ -151,6 +156,15 @@ mod tests {
             "/%+2",
         ] {
             assert_eq!(check(target), Err(Refused), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_again_and_again_is_refused() {
+        let encoded = |times: usize| format!("/%{}41", "25".repeat(times));
+        assert_eq!(check(&encoded(6)), Ok(()));
+        for times in [8, 30_000] {
+            assert_eq!(check(&encoded(times)), Err(Refused), "{times}");
         }
     }
 

@@ -1173,6 +1173,17 @@ async fn instances_that_share_the_store_may_share_the_applications_own_token() {
         .await;
     last.machine_token(&scoped).await.unwrap();
     assert_eq!(world.requests_of("client_credentials").len(), 8);
+    // But while there is no other, it is served to its end.
+    world.clock.advance(LIFE - secs(30));
+    world.control().fail(Endpoint::Token, Fault::status(503));
+    let shared = last.machine_token(&scoped).await.unwrap();
+    let new = world
+        .instance_with(|builder| builder.share_machine_tokens().store_url(&store))
+        .await;
+    let served = new.machine_token(&scoped).await.unwrap();
+    assert_eq!(served.token(), shared.token());
+    world.clock.advance(secs(31));
+    new.machine_token(&scoped).await.unwrap_err();
 }
 
 /// In the background the provider is asked once in two seconds, however many need the token.
