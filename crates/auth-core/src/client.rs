@@ -449,6 +449,7 @@ impl Caller {
     }
 
     /// Whether the URL's origin may be shown a token.
+    #[cfg(feature = "reqwest-middleware")]
     pub(crate) fn allows(&self, url: &Url) -> bool {
         self.calls().allows(url).is_ok()
     }
