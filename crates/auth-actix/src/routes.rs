@@ -164,8 +164,9 @@ async fn frontchannel_logout(request: HttpRequest, body: web::Payload) -> Result
     .await
 }
 
-async fn jwks(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
-    answer(request, body, async |auth, _| auth.jwks()).await
+/// The keys are everybody's: whose session the request brings is not asked, so that the answer may be kept.
+async fn jwks(request: HttpRequest) -> Result<HttpResponse, AuthError> {
+    Ok(response(context(&request)?.auth().jwks()))
 }
 
 async fn session_status(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
@@ -187,14 +188,18 @@ async fn explain_errors(request: HttpRequest, body: web::Payload) -> Result<Http
     answer(request, body, async |auth, _| auth.explain_errors()).await
 }
 
+fn context(request: &HttpRequest) -> Result<AuthContext, AuthError> {
+    let context = request.extensions().get().cloned();
+    context.ok_or_else(AuthError::layer_missing)
+}
+
 /// Reads the request, lets the core answer it, and carries out what becomes of the session identifier.
 async fn answer(
     request: HttpRequest,
     body: web::Payload,
     route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply,
 ) -> Result<HttpResponse, AuthError> {
-    let context = request.extensions().get::<AuthContext>().cloned();
-    let context = context.ok_or_else(AuthError::layer_missing)?;
+    let context = context(&request)?;
     let auth = context.auth();
     let id = context.id()?.cloned();
     let Ok(Ok(body)) = body.to_bytes_limited(RouteRequest::MAX_BODY).await else {

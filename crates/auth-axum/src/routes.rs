@@ -141,8 +141,12 @@ async fn session_status(request: Request) -> Response {
     run(request, async |auth, request| auth.session_status(request).await).await
 }
 
+/// The keys are everybody's: whose session the request brings is not asked, so that the answer may be kept.
 async fn jwks(request: Request) -> Response {
-    run(request, async |auth, _| auth.jwks()).await
+    match context(&request) {
+        Ok(context) => response(context.auth().jwks()),
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn explain_error(code: Result<Path<String>, PathRejection>, request: Request) -> Response {
@@ -161,16 +165,17 @@ async fn run(request: Request, route: impl AsyncFnOnce(Auth, RouteRequest) -> Re
         .unwrap_or_else(IntoResponse::into_response)
 }
 
+fn context(request: &Request) -> Result<AuthContext, AuthError> {
+    let context = request.extensions().get().cloned();
+    context.ok_or_else(AuthError::layer_missing)
+}
+
 /// Reads the request, lets the core answer it, and carries out what becomes of the session identifier.
 async fn answer(
     mut request: Request,
     route: impl AsyncFnOnce(Auth, RouteRequest) -> Reply,
 ) -> Result<Response, AuthError> {
-    let context: AuthContext = request
-        .extensions()
-        .get()
-        .cloned()
-        .ok_or_else(AuthError::layer_missing)?;
+    let context = context(&request)?;
     let auth = context.auth().clone();
     let id = context.id().await?.cloned();
     let body = std::mem::take(request.body_mut());

@@ -131,6 +131,15 @@ pub(crate) async fn the_public_keys_of_a_client_that_has_some_are_published(stag
         .request_object_key(PublicKey::from_jwk(&keys[0]).unwrap());
     world.provider.control().register(client);
     world.sign_in("alice").await;
+    // Whoever asks, also with a session: the provider may keep them for a while.
+    let again = world.browser.fetch("/auth/jwks").await;
+    for answer in [answer, again] {
+        assert_eq!(
+            answer.header("cache-control").as_deref(),
+            Some("public, max-age=300")
+        );
+        assert_eq!(answer.header("set-cookie"), None);
+    }
     drop(folder);
 
     let without = stage.world().await;

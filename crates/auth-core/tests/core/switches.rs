@@ -627,6 +627,9 @@ async fn a_session_that_has_gone_on_under_another_name_was_not_ended() {
     let (was_ended, switched) = tokio::join!(end, switched);
     assert!(!was_ended.unwrap(), "the session lives on");
     world.session(new_id(&switched).0).await;
+    // Nor by a job that holds on to the session as it was.
+    world.auth.end_session(&session).await.unwrap();
+    world.session(new_id(&switched).0).await;
     world.settle().await;
     assert!(
         world.revoked().is_empty(),
