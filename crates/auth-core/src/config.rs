@@ -612,9 +612,14 @@ impl AuthBuilder {
         self
     }
 
-    /// Adds a parameter to every authorization request, `audience` for example.
+    /// Adds a parameter to every authorization request, `audience` for example, in the place of one of that name: a request
+    /// has each once (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
     pub fn authorize_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.authorize_params.push((name.into(), value.into()));
+        let name = name.into();
+        if name != "resource" {
+            self.authorize_params.retain(|(held, _)| *held != name);
+        }
+        self.authorize_params.push((name, value.into()));
         self
     }
 
@@ -644,8 +649,7 @@ impl AuthBuilder {
         self.json_param("authorization_details", &details)
     }
 
-    fn json_param(mut self, name: &str, value: &serde_json::Value) -> Self {
-        self.authorize_params.retain(|(held, _)| held != name);
+    fn json_param(self, name: &str, value: &serde_json::Value) -> Self {
         self.authorize_param(name, value.to_string())
     }
 
@@ -919,6 +923,12 @@ impl AuthBuilder {
             return Err(ConfigError::new(
                 "AUTH_RESPONSE_MODE",
                 "`jwt` needs AUTH_ISSUER: a provider's discovery document says where its keys are",
+            ));
+        }
+        if self.signs_requests && matches!(provider, ProviderConfig::Endpoints { .. }) {
+            return Err(ConfigError::new(
+                "AUTH_REQUEST_OBJECT",
+                "`signed` needs AUTH_ISSUER: a signed request is made out to the provider's issuer",
             ));
         }
         let base_url = self

@@ -458,6 +458,16 @@ mod tests {
             variables.push((name, value));
             start(&variables).await.expect("starts");
         }
+        // A request is made out to an issuer, and signed with a key; the former is missed first.
+        let error = start(&[
+            GOOD[0],
+            GOOD[2],
+            ("AUTH_AUTHORIZATION_URL", "https://id.example/authorize"),
+            ("AUTH_TOKEN_URL", "https://id.example/token"),
+            ("AUTH_REQUEST_OBJECT", "signed"),
+        ]);
+        let error = error.await.expect_err("refused");
+        assert_eq!(error.variable(), "AUTH_REQUEST_OBJECT");
     }
 
     #[tokio::test]

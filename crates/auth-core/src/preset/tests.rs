@@ -489,4 +489,16 @@ async fn what_is_set_after_a_preset_takes_its_place() {
     assert_eq!(api_base(&auth), Some("https://api.example/"));
     let origins = ["https://api.example", "https://directory.example"];
     assert_eq!(auth.core().config.api_origins, origins);
+
+    let auth = Auth::builder()
+        .preset(Preset::google())
+        .authorize_param("prompt", "select_account")
+        .base_url("https://app.example")
+        .client("my-app", Some("secret"))
+        .build()
+        .await
+        .expect("good settings");
+    let parameters = [("access_type", "offline"), ("prompt", "select_account")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(auth.core().config.authorize_params, parameters);
 }
