@@ -217,11 +217,11 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
 impl Provider {
     /// Checks an authorization request in the order that decides whether the client may be told.
     pub(crate) fn authorization_request(&self, params: Params) -> Result<AuthorizationRequest, Refusal> {
-        if self.settings().demands.pushed && params.all("request_uri").next().is_none() {
-            return Err(Refusal::Page("This provider takes pushed requests only."));
-        }
         match self.unfold_pushed(params)? {
             (params, Way::Pushed) => self.check_request(&params),
+            (_, Way::Front) if self.settings().demands.pushed => {
+                Err(Refusal::Page("This provider takes pushed requests only."))
+            }
             (rest, Way::Front) => match self.unfold_request_object(rest.clone()) {
                 Ok(params) => self.check_request(&params),
                 Err((error, why)) => {
@@ -344,8 +344,10 @@ impl Provider {
 
     /// Replaces a `request_uri` by what was pushed under it (RFC 9126 §4).
     fn unfold_pushed(&self, params: Params) -> Result<(Params, Way), Refusal> {
-        let Ok(Some(uri)) = params.one("request_uri") else {
-            return Ok((params, Way::Front));
+        let uri = match params.one("request_uri") {
+            Ok(Some(uri)) => uri,
+            Ok(None) => return Ok((params, Way::Front)),
+            Err(_) => return Err(Refusal::Page("The request names two pushed requests.")),
         };
         let now = self.now();
         let pushed = self.grants().take_pushed(uri, now);

@@ -310,13 +310,26 @@ async fn requests_that_are_not_pushed_can_be_refused() {
     let harness = Harness::start().await;
     let url = harness.authorization_url(&[]);
     harness.provider.control().require_pushed_requests(true);
-    assert!(harness.provider.approve(&url, "alice").await.is_err());
+    // Also not beside a name that names nothing, or beside two of them.
+    for beside in ["", "&request_uri=", "&request_uri=urn:a&request_uri=urn:b"] {
+        let approval = harness.provider.approve(&format!("{url}{beside}"), "alice").await;
+        assert!(approval.is_err(), "{beside}");
+    }
     let discovery = harness
         .get(&harness.url("/.well-known/openid-configuration"))
         .await;
     assert_eq!(discovery.json()["require_pushed_authorization_requests"], true);
     harness.provider.control().require_pushed_requests(false);
     assert!(harness.provider.approve(&url, "alice").await.is_ok());
+}
+
+fn signing_key() -> SigningKey {
+    let key = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+    let body = STANDARD.encode(key.as_ref());
+    SigningKey::from_pem(&format!(
+        "-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+    ))
+    .unwrap()
 }
 
 /// A request object with these claims, and this header.
@@ -328,10 +341,7 @@ fn request_object(key: &SigningKey, typ: &str, claims: &Value) -> String {
 #[tokio::test] // RFC 9101 §4, §6
 async fn request_objects_are_checked_in_every_respect() {
     const TYPE: &str = "oauth-authz-req+jwt";
-    let key = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
-    let body = STANDARD.encode(key.as_ref());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-    let key = SigningKey::from_pem(&pem).unwrap();
+    let key = signing_key();
     let client = Client::confidential(CLIENT, SECRET)
         .redirect_uri(CALLBACK)
         .request_object_key(PublicKey::from_jwk(&key.public_jwk()).unwrap());
@@ -391,13 +401,15 @@ async fn request_objects_are_checked_in_every_respect() {
     }
     let refused = push(request_object(&key, "JWT", &with("", Value::Null))).await;
     assert_eq!(refused.text("error"), "invalid_request_object");
-    let (message, signature) = {
-        let object = request_object(&key, TYPE, &with("", Value::Null));
-        let (message, signature) = object.rsplit_once('.').unwrap();
-        (message.to_owned(), signature.to_owned())
-    };
-    let reversed: String = signature.chars().rev().collect();
-    let refused = push(format!("{message}.{reversed}")).await;
+    // A good signature, of another key; and of the right key, over other claims.
+    let other = signing_key();
+    let refused = push(request_object(&other, TYPE, &with("", Value::Null))).await;
+    assert_eq!(refused.text("error"), "invalid_request_object");
+    let one = request_object(&key, TYPE, &with("", Value::Null));
+    let another = request_object(&key, TYPE, &with("max_age", json!(0)));
+    let (message, _) = one.rsplit_once('.').unwrap();
+    let (_, signature) = another.rsplit_once('.').unwrap();
+    let refused = push(format!("{message}.{signature}")).await;
     assert_eq!(refused.text("error"), "invalid_request_object");
     harness.provider.control().require_signed_requests(true);
     let unsigned = harness.get(&harness.authorization_url(&[])).await;
