@@ -7,13 +7,16 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use auth_testing::{Client, Control, DevProviderBuilder, Endpoint};
+use auth_core::jose::SigningKey;
+use auth_testing::{Client, Control, DevProviderBuilder, Endpoint, Fault, PublicKey, SigningAlgorithm, Wire};
 use auth_tests::stage::{BASE, CLIENT_ID, CLIENT_SECRET, Environment, HTTPS_BASE};
 use auth_tests::{Answer, Browser, Carrier, Framework, Site, Stage, World};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Method;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 use url::Url;
 
 /// Who signs in.
@@ -53,6 +56,8 @@ pub(crate) struct Rp {
     /// Provider, application and browser.
     pub(crate) world: World,
     mode: ResponseMode,
+    /// Where the client's key lies.
+    key: Option<TempDir>,
 }
 
 impl Suite {
@@ -85,9 +90,46 @@ impl Suite {
         .await
     }
 
+    /// The relying party as the FAPI 2.0 Security Profile has it, with a key of its own.
+    pub(crate) async fn start_fapi2(&self) -> Rp {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.pem");
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let pem = STANDARD.encode(key.to_pkcs8v1().unwrap().as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
+        std::fs::write(&path, &pem).unwrap();
+        let key = SigningKey::from_pem(&pem).unwrap().public_jwk();
+        let client = Client::private_key_jwt(CLIENT_ID, PublicKey::from_jwk(&key).unwrap());
+        let mut rp = self
+            .start_of(
+                client,
+                |provider| provider.signing_algorithm(SigningAlgorithm::Es256),
+                |settings| {
+                    settings
+                        .unset("AUTH_CLIENT_SECRET")
+                        .set("AUTH_PROFILE", "fapi2_security")
+                        .set("AUTH_CLIENT_KEY", path.display())
+                },
+            )
+            .await;
+        rp.control().require_pushed_requests(true);
+        rp.key = Some(folder);
+        rp
+    }
+
     /// The relying party with another provider and other settings.
     pub(crate) async fn start_with(
         &self,
+        provider: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder,
+        settings: impl FnOnce(Environment) -> Environment,
+    ) -> Rp {
+        self.start_of(Client::confidential(CLIENT_ID, CLIENT_SECRET), provider, settings)
+            .await
+    }
+
+    async fn start_of(
+        &self,
+        client: Client,
         provider: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder,
         settings: impl FnOnce(Environment) -> Environment,
     ) -> Rp {
@@ -96,7 +138,6 @@ impl Suite {
             ResponseMode::Query => BASE,
             ResponseMode::FormPost => HTTPS_BASE,
         };
-        let client = Client::confidential(CLIENT_ID, CLIENT_SECRET);
         let builder = provider(self.stage.provider_for(client, base));
         let world = self
             .stage
@@ -111,6 +152,7 @@ impl Suite {
         Rp {
             world,
             mode: self.mode,
+            key: None,
         }
     }
 }
@@ -152,6 +194,15 @@ impl Rp {
             });
     }
 
+    /// Sets a parameter of all coming authorization responses; `None` removes it.
+    pub(crate) fn response_parameter(&self, name: &'static str, value: Option<&'static str>) {
+        self.control()
+            .tamper_callback(move |parameters: &mut Vec<(String, String)>| {
+                parameters.retain(|(held, _)| held != name);
+                parameters.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+            });
+    }
+
     /// Sets a member of the discovery document. The application keeps the document, so this comes before its first request.
     pub(crate) fn discovery_member(&self, name: &'static str, value: Value) {
         self.control()
@@ -162,6 +213,28 @@ impl Rp {
     pub(crate) fn userinfo_claim(&self, name: &'static str, value: Value) {
         self.control()
             .tamper_userinfo(move |claims: &mut Map<_, _>| set(claims, name, &value));
+    }
+}
+
+/// What the modules of FAPI 2.0 look at.
+pub(crate) struct Fapi;
+
+impl Fapi {
+    /// Header and claims of a JWT that the relying party has made.
+    pub(crate) fn parts(token: &str) -> (Value, Value) {
+        let mut parts = token
+            .split('.')
+            .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap_or_default());
+        let mut part = || serde_json::from_slice(&parts.next().unwrap()).unwrap_or_default();
+        (part(), part())
+    }
+
+    /// An API's demand for a proof with this nonce (RFC 9449 §9), its scheme spelt so.
+    pub(crate) fn nonce_challenge(scheme: &str, nonce: &str) -> Fault {
+        Fault::Wire(Wire::close_after(format!(
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {scheme} error=\"use_dpop_nonce\"\r\nDPoP-Nonce: {nonce}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )))
     }
 }
 

@@ -13,11 +13,15 @@
 //! | Back-Channel Logout, Front-Channel Logout | the provider tells of a sign-out |
 //! | 3rd party initiated login | a sign-in that another site begins |
 //! | Refresh | refreshed ID tokens; no part of the certification programme. Two modules that no plan names are beside it |
+//! | FAPI 2.0 Security Profile | pushed requests, client assertions, sender-constrained tokens |
 //! | FAPI 2.0 Message Signing | signed authorization responses |
 //! | comprehensive | what remains of the plan with everything; no part of the certification programme |
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod documents;
+mod fapi2_security_profile_final_client_test_discovery_issuer_mismatch;
+mod fapi2_security_profile_final_client_test_ensure_authorization_response_with_invalid_missing_state_fails;
+mod fapi2_security_profile_final_client_test_ensure_authorization_response_with_invalid_state_fails;
 mod fapi2_security_profile_final_client_test_ensure_jarm_signature_is_not_none;
 mod fapi2_security_profile_final_client_test_ensure_jarm_with_expired_exp_fails;
 mod fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_aud_fails;
@@ -26,6 +30,25 @@ mod fapi2_security_profile_final_client_test_ensure_jarm_with_invalid_sig_fails;
 mod fapi2_security_profile_final_client_test_ensure_jarm_without_aud_fails;
 mod fapi2_security_profile_final_client_test_ensure_jarm_without_exp_fails;
 mod fapi2_security_profile_final_client_test_ensure_jarm_without_iss_fails;
+mod fapi2_security_profile_final_client_test_happy_path;
+mod fapi2_security_profile_final_client_test_happy_path_no_dpop_nonce;
+mod fapi2_security_profile_final_client_test_invalid_alternate_alg;
+mod fapi2_security_profile_final_client_test_invalid_aud;
+mod fapi2_security_profile_final_client_test_invalid_authorization_response_iss;
+mod fapi2_security_profile_final_client_test_invalid_expired_exp;
+mod fapi2_security_profile_final_client_test_invalid_iss;
+mod fapi2_security_profile_final_client_test_invalid_missing_aud;
+mod fapi2_security_profile_final_client_test_invalid_missing_exp;
+mod fapi2_security_profile_final_client_test_invalid_missing_iss;
+mod fapi2_security_profile_final_client_test_invalid_missing_nonce;
+mod fapi2_security_profile_final_client_test_invalid_nonce;
+mod fapi2_security_profile_final_client_test_invalid_null_alg;
+mod fapi2_security_profile_final_client_test_invalid_secondary_aud;
+mod fapi2_security_profile_final_client_test_remove_authorization_response_iss;
+mod fapi2_security_profile_final_client_test_rs_dpop_auth_scheme_case_insensitivity;
+mod fapi2_security_profile_final_client_test_token_endpoint_response_without_expires_in;
+mod fapi2_security_profile_final_client_test_token_type_case_insensitivity;
+mod fapi2_security_profile_final_client_test_valid_aud_as_array;
 mod harness;
 mod oidcc_client_test;
 mod oidcc_client_test_3rd_party_init_login;
@@ -171,6 +194,30 @@ conformance! {
     "no plan" refresh_beside_the_plan(Query) {
         oidcc_client_test_refresh_token_invalid_aud,
         oidcc_client_test_refresh_token_invalid_azp,
+    }
+    "fapi2-security-profile-final-client-test-plan" fapi2_security_profile(Query) {
+        fapi2_security_profile_final_client_test_happy_path,
+        fapi2_security_profile_final_client_test_discovery_issuer_mismatch,
+        fapi2_security_profile_final_client_test_invalid_iss,
+        fapi2_security_profile_final_client_test_invalid_aud,
+        fapi2_security_profile_final_client_test_invalid_secondary_aud,
+        fapi2_security_profile_final_client_test_invalid_null_alg,
+        fapi2_security_profile_final_client_test_invalid_alternate_alg,
+        fapi2_security_profile_final_client_test_invalid_expired_exp,
+        fapi2_security_profile_final_client_test_invalid_missing_exp,
+        fapi2_security_profile_final_client_test_invalid_missing_aud,
+        fapi2_security_profile_final_client_test_invalid_missing_iss,
+        fapi2_security_profile_final_client_test_valid_aud_as_array,
+        fapi2_security_profile_final_client_test_invalid_nonce,
+        fapi2_security_profile_final_client_test_invalid_missing_nonce,
+        fapi2_security_profile_final_client_test_invalid_authorization_response_iss,
+        fapi2_security_profile_final_client_test_remove_authorization_response_iss,
+        fapi2_security_profile_final_client_test_ensure_authorization_response_with_invalid_state_fails,
+        fapi2_security_profile_final_client_test_ensure_authorization_response_with_invalid_missing_state_fails,
+        fapi2_security_profile_final_client_test_token_endpoint_response_without_expires_in,
+        fapi2_security_profile_final_client_test_token_type_case_insensitivity,
+        fapi2_security_profile_final_client_test_rs_dpop_auth_scheme_case_insensitivity,
+        fapi2_security_profile_final_client_test_happy_path_no_dpop_nonce,
     }
     "fapi2-message-signing-final-client-test-plan" fapi2_message_signing(Query) {
         fapi2_security_profile_final_client_test_ensure_jarm_without_iss_fails,
