@@ -24,14 +24,13 @@ use crate::csrf::CrossSite;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
-use crate::grants::{Further, GrantBreaker, TokenCache};
-use crate::http::ProviderHttp;
-use crate::jose::Algorithm;
+use crate::grants::TokenCache;
 use crate::login::{self, LoginError, LoginOptions};
 use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
-use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::metadata::ProviderError;
 use crate::metrics;
+use crate::party::Party;
 use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
 use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
@@ -44,7 +43,7 @@ use crate::session::{Session, SessionData};
 use crate::sign_in::FailedSignIn;
 use crate::step_up::Ask;
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
-use crate::token::{Registration, TokenError};
+use crate::token::TokenError;
 use crate::types::{Issuer, ReturnTo};
 use crate::watch::Watch;
 
@@ -59,8 +58,6 @@ pub struct Auth(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn SessionStore>,
-    pub(crate) provider: Provider,
-    pub(crate) registration: Registration,
     pub(crate) api_http: reqwest::Client,
     /// The connections of the proxies.
     pub(crate) proxy: Transport,
@@ -76,11 +73,10 @@ pub(crate) struct Core {
     /// Who waits for the end of which session.
     pub(crate) watch: Watch,
     /// The providers that nobody signs in with, by name.
-    pub(crate) further: HashMap<String, Further>,
+    pub(crate) further: HashMap<String, Arc<Party>>,
     /// Tokens that the sessions' were exchanged for, and those of the application's own.
     pub(crate) exchanged: TokenCache,
     pub(crate) machine: TokenCache,
-    pub(crate) grant_breaker: GrantBreaker,
 }
 
 /// How many exchanged tokens are kept of one session, and of all; how many of the application's own.
@@ -100,7 +96,7 @@ impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth")
             .field("issuer", &self.issuer())
-            .field("client_id", &self.0.config.client_id)
+            .field("client_id", &self.0.config.parties.first().registration.client_id)
             .field("base_url", &self.0.config.base_url.origin())
             .finish_non_exhaustive()
     }
@@ -122,8 +118,8 @@ impl Auth {
 
     pub(crate) fn new(
         config: Config,
+        further: HashMap<String, Arc<Party>>,
         store: Arc<dyn SessionStore>,
-        provider_http: ProviderHttp,
         api_http: reqwest::Client,
         clock: Clock,
         runtime: Handle,
@@ -134,25 +130,9 @@ impl Auth {
             Arc::new(crate::store::metered::Metered(store))
         };
         let core = Arc::new(Core {
-            provider: Provider::new(
-                config.provider.clone(),
-                config.overrides.clone(),
-                provider_http.clone(),
-                runtime.clone(),
-            ),
-            further: config
-                .further
-                .iter()
-                .map(|(name, config)| (name.clone(), Further::new(config, &provider_http, &runtime)))
-                .collect(),
+            further,
             exchanged: TokenCache::new(EXCHANGED_TOKENS.0, EXCHANGED_TOKENS.1),
             machine: TokenCache::new(MACHINE_TOKENS, MACHINE_TOKENS),
-            grant_breaker: GrantBreaker::default(),
-            registration: Registration {
-                client_id: config.client_id.clone(),
-                authentication: config.authentication.clone(),
-                http: provider_http,
-            },
             config,
             store,
             api_http,
@@ -171,7 +151,7 @@ impl Auth {
     /// The provider. For a plain OAuth 2.0 provider this is its token endpoint.
     #[must_use]
     pub fn issuer(&self) -> Issuer {
-        self.0.provider.issuer()
+        self.0.config.parties.first().provider.issuer()
     }
 
     /// The app's own public origin, `https://app.example`.
@@ -366,7 +346,8 @@ impl Auth {
             // One that is gone was ended by somebody else, who revokes, or goes on under another name with other tokens.
             if was_there {
                 let tokens = session.data.tokens.clone();
-                drop(core.revoke_in_background(session.key, tokens.refresh, tokens.access));
+                let provider = session.data.provider.clone();
+                drop(core.revoke_in_background(session.key, provider, tokens.refresh, tokens.access));
                 tracing::info!(session = ?session.key, "the session was ended");
             }
             Ok(())
@@ -448,17 +429,20 @@ impl Auth {
     /// [`Error::CrossSite`] where it would be, for a subresource of another site's page.
     async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
         let now = self.now();
-        let metadata = self.0.provider.metadata(now).await?;
-        if self.0.provider.is_openid() && self.0.algorithms(&metadata).is_empty() {
+        let party = self.0.config.parties.first();
+        let metadata = party.provider.metadata(now).await?;
+        if party.provider.is_openid() && party.algorithms(&metadata).is_empty() {
             // `none` and HS* are never taken, and the provider names nothing else.
             return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
         }
         // Each costs the provider a request of ours, and leads the image or script of another site nowhere.
-        if request.is_foreign_subresource && self.0.pushes(&metadata)? {
+        if request.is_foreign_subresource && party.pushes(&metadata)? {
             return Err(CrossSite.into());
         }
-        let begun = login::begin(&self.0.config, &metadata, options, request, now);
-        let url = self.0.authorization_url(&metadata, begun.parameters).await?;
+        let begun = login::begin(&self.0.config, party, &metadata, options, request, now);
+        let url = party
+            .authorization_url(&metadata, begun.parameters, self.now())
+            .await?;
         let mut reply = Reply::redirect(url.as_str());
         for cookie in &begun.cookies {
             reply = reply.with("set-cookie", cookie);
@@ -470,7 +454,8 @@ impl Auth {
     /// [a key](AuthBuilder::client_key_pem).
     #[must_use]
     pub fn client_jwks(&self) -> Option<serde_json::Value> {
-        self.0.config.client_keys.as_ref().map(ClientKeys::jwks)
+        let keys = &self.0.config.parties.first().config.client_keys;
+        keys.as_ref().map(ClientKeys::jwks)
     }
 
     /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for
@@ -510,7 +495,8 @@ impl Auth {
 
     async fn finish_login(&self, request: RouteRequest) -> Reply {
         let now = self.now();
-        let response = match login::receive(&self.0.config, &request, now) {
+        let party = self.0.config.parties.first();
+        let response = match login::receive(&self.0.config, party, &request, now) {
             Ok(response) => response,
             Err(error) => return self.stale_or_wrong(error, &request).await,
         };
@@ -531,7 +517,7 @@ impl Auth {
             }
         }
         let return_to = response.attempt.return_to.clone();
-        let reply = match self.0.sign_in(&response, &request).await {
+        let reply = match self.0.sign_in(party, &response, &request).await {
             Ok((id, app_data)) => {
                 let mut reply = Reply::redirect(return_to.as_str());
                 reply.session = SessionChange::Set { id, app_data };
@@ -547,7 +533,7 @@ impl Auth {
     /// A response that belongs to no sign-in under way: a browser that is signed in goes on to the app; another
     /// gets a page that says what happened.
     async fn stale_or_wrong(&self, error: LoginError, request: &RouteRequest) -> Reply {
-        let return_to = login::return_path_of(&self.0.config, request);
+        let return_to = login::return_path_of(&self.0.config, self.0.config.parties.first(), request);
         if error.is_stale() {
             match self.peek(request.session.as_ref()).await {
                 Ok(_) => return Reply::redirect(return_to.as_str()),
@@ -833,20 +819,9 @@ impl Core {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The algorithms that an ID token may be signed with.
-    pub(crate) fn algorithms<'a>(&'a self, metadata: &'a Metadata) -> &'a [Algorithm] {
-        self.config
-            .algorithms
-            .as_deref()
-            .unwrap_or(&metadata.id_token_algorithms)
-    }
-
-    /// The algorithms that an authorization response may be signed with (JARM).
-    pub(crate) fn response_algorithms<'a>(&'a self, metadata: &'a Metadata) -> &'a [Algorithm] {
-        match &self.config.algorithms {
-            None if !metadata.response_algorithms.is_empty() => &metadata.response_algorithms,
-            _ => self.algorithms(metadata),
-        }
+    /// The provider that a session's user signed in with.
+    pub(crate) async fn party_of(&self, session: &Session) -> Result<Arc<Party>, ProviderError> {
+        self.config.parties.of(session.data.provider.as_deref()).await
     }
 
     async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {
@@ -854,8 +829,9 @@ impl Core {
             return Ok(());
         };
         let now = self.clock.now();
-        let metadata = self.provider.metadata(now).await?;
-        match self
+        let party = self.party_of(&session).await?;
+        let metadata = party.provider.metadata(now).await?;
+        match party
             .registration
             .revoke(&metadata, token.expose(), "access_token", now)
             .await

@@ -6,20 +6,20 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::auth::Core;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::config::ParPolicy;
 use crate::http::{Answer, Asked};
 use crate::login::{AuthorizationErrorCode, LoginError};
 use crate::metadata::{Metadata, ProviderError};
+use crate::party::Party;
 use crate::request_object;
 use crate::token::{Registration, TokenError, seconds};
 
 /// A request's name that is longer, in bytes, is refused: it goes into a redirect, whose length proxies limit.
 const MAX_REQUEST_URI: usize = 2048;
 
-impl Core {
+impl Party {
     /// Whether authorization requests are pushed.
     pub(crate) fn pushes(&self, metadata: &Metadata) -> Result<bool, LoginError> {
         Ok(endpoint(self.config.par, metadata)?.is_some())
@@ -30,16 +30,16 @@ impl Core {
         &self,
         metadata: &Metadata,
         parameters: Vec<(String, String)>,
+        now: Timestamp,
     ) -> Result<Url, LoginError> {
         let endpoint = endpoint(self.config.par, metadata)?;
-        let now = self.clock.now();
         let keys = self.config.client_keys.as_ref();
         let parameters = match keys.filter(|_| self.config.signs_requests) {
             None => parameters,
             Some(keys) => {
                 let object = request_object::sign(
                     keys,
-                    &self.config.client_id,
+                    &self.registration.client_id,
                     metadata.issuer.as_str(),
                     &metadata.request_object_algorithms,
                     &parameters,
@@ -56,7 +56,7 @@ impl Core {
                     .await?;
                 // RFC 9126 §4: nothing else, for who changes the redirect must change nothing of the request.
                 vec![
-                    ("client_id".to_owned(), self.config.client_id.clone()),
+                    ("client_id".to_owned(), self.registration.client_id.clone()),
                     ("request_uri".to_owned(), name),
                 ]
             }

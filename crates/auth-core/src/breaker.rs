@@ -4,9 +4,9 @@
 //! wait for a while: requests get the last failure at once, and one of them at a time finds out whether the provider is
 //! back. One that fails again and again, while others succeed, pauses for itself only.
 //!
-//! Refreshes have one, in which each session is a key; the other grants have one for each provider, in which a key is what
-//! is asked for and for whom. They are apart: an exchange that a provider cannot carry out keeps nobody's session from being
-//! refreshed.
+//! Each provider has two: one for refreshes, in which each session is a key, and one for the other grants, in which a key is
+//! what is asked for and for whom. They are apart: an exchange that a provider cannot carry out keeps nobody's session from
+//! being refreshed.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;

@@ -1,6 +1,7 @@
 //! Every setting, parsed and checked once.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,23 +11,19 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use crate::auth::Auth;
-use crate::bearer::{self, GivenKeys, TrustedIssuer};
-use crate::client_auth::ClientAuthentication;
-use crate::client_keys::ClientKeys;
+use crate::bearer::TrustedIssuer;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
-use crate::grants::{FurtherConfig, FurtherProvider};
+use crate::grants::FurtherProvider;
 use crate::http::{self, ProviderHttp};
-use crate::jose::{self, Algorithm, SigningKey};
+use crate::jose::Algorithm;
+use crate::party::{self, Parties, Party, SignInProvider};
 use crate::preset::Preset;
-use crate::request_object;
-use crate::roles::RoleClaims;
 use crate::seal::SecretKeys;
-use crate::secret::ClientSecret;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
-use crate::types::{BaseUrl, Issuer, ReturnTo, Scopes, secure_url};
+use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,18 +146,6 @@ pub(crate) enum PlainIdentity {
     Unverified,
 }
 
-/// The same as it was set.
-#[derive(Clone)]
-enum PlainIdentityChoice {
-    Endpoints,
-    AccessToken {
-        issuer: String,
-        jwks_url: String,
-        audience: String,
-    },
-    Unverified,
-}
-
 /// Endpoints given by hand; with discovery they take the place of the document's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndpointOverrides {
@@ -217,21 +202,8 @@ impl Refused {
 pub(crate) struct Config {
     pub(crate) base_url: BaseUrl,
     pub(crate) cookies: CookieNames,
-    pub(crate) provider: ProviderConfig,
-    pub(crate) overrides: EndpointOverrides,
-    pub(crate) plain_identity: PlainIdentity,
-    pub(crate) client_id: String,
-    pub(crate) authentication: ClientAuthentication,
-    pub(crate) client_keys: Option<ClientKeys>,
-    pub(crate) signs_requests: bool,
-    pub(crate) scopes: Scopes,
-    pub(crate) authorize_params: Vec<(String, String)>,
-    pub(crate) resources: Vec<String>,
-    pub(crate) response_mode: ResponseMode,
-    pub(crate) par: ParPolicy,
-    pub(crate) userinfo: UserinfoPolicy,
-    pub(crate) algorithms: Option<Vec<Algorithm>>,
-    pub(crate) role_claims: RoleClaims,
+    /// The providers that users sign in with.
+    pub(crate) parties: Parties,
     pub(crate) keys: SecretKeys,
     pub(crate) session_idle: Duration,
     pub(crate) session_max: Duration,
@@ -247,17 +219,7 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: TrustedProxies,
     /// Where the browser comes back to after the provider's sign-out: a path of this origin.
     pub(crate) post_logout_redirect: String,
-    /// The provider's own name for `post_logout_redirect_uri`.
-    pub(crate) end_session_parameter: Option<String>,
-    pub(crate) further: Vec<(String, FurtherConfig)>,
     pub(crate) share_machine_tokens: bool,
-}
-
-impl Config {
-    /// Where the provider sends the browser back to.
-    pub(crate) fn redirect_uri(&self) -> String {
-        self.base_url.join(paths::CALLBACK)
-    }
 }
 
 /// The paths of the library's routes.
@@ -280,8 +242,6 @@ pub mod paths {
     pub const ERRORS: &str = "/auth/errors/";
 }
 
-/// What an error about [`AuthBuilder::provider_api`] is about.
-const PROVIDER_API: &str = "provider_api";
 /// How far apart the clocks of the app and of the provider may be.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// How long a sign-in may take, from the redirect to the provider to the callback.
@@ -313,31 +273,7 @@ pub(crate) const MAX_ATTEMPTS: usize = 5;
 #[must_use]
 pub struct AuthBuilder {
     base_url: Option<String>,
-    issuer: Option<String>,
-    authorization_url: Option<String>,
-    token_url: Option<String>,
-    userinfo_url: Option<String>,
-    revocation_url: Option<String>,
-    introspection_url: Option<String>,
-    end_session_url: Option<String>,
-    end_session_parameter: Option<String>,
-    provider_api: Option<String>,
-    preset_error: Option<ConfigError>,
-    pushed_authorization_request_url: Option<String>,
-    plain_identity: PlainIdentityChoice,
-    client_id: Option<String>,
-    client_secret: Option<ClientSecret>,
-    client_auth: Option<ClientAuthMethod>,
-    client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
-    signs_requests: bool,
-    scopes: Scopes,
-    authorize_params: Vec<(String, String)>,
-    resources: Vec<String>,
-    response_mode: ResponseMode,
-    par: ParPolicy,
-    userinfo: UserinfoPolicy,
-    algorithms: Option<Vec<Algorithm>>,
-    roles_claims: Vec<String>,
+    provider: SignInProvider,
     ca: Option<Vec<u8>>,
     store: StoreChoice,
     keys: Option<SecretKeys>,
@@ -366,9 +302,7 @@ impl fmt::Debug for AuthBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthBuilder")
             .field("base_url", &self.base_url)
-            .field("issuer", &self.issuer)
-            .field("client_id", &self.client_id)
-            .field("scopes", &self.scopes)
+            .field("provider", &self.provider)
             .finish_non_exhaustive()
     }
 }
@@ -377,31 +311,7 @@ impl Default for AuthBuilder {
     fn default() -> Self {
         Self {
             base_url: None,
-            issuer: None,
-            authorization_url: None,
-            token_url: None,
-            userinfo_url: None,
-            revocation_url: None,
-            introspection_url: None,
-            end_session_url: None,
-            end_session_parameter: None,
-            provider_api: None,
-            preset_error: None,
-            pushed_authorization_request_url: None,
-            plain_identity: PlainIdentityChoice::Endpoints,
-            client_id: None,
-            client_secret: None,
-            client_auth: None,
-            client_keys: Ok(Vec::new()),
-            signs_requests: false,
-            scopes: Scopes::parse("openid profile email offline_access"),
-            authorize_params: Vec::new(),
-            resources: Vec::new(),
-            response_mode: ResponseMode::default(),
-            par: ParPolicy::default(),
-            userinfo: UserinfoPolicy::default(),
-            algorithms: None,
-            roles_claims: Vec::new(),
+            provider: SignInProvider::default(),
             ca: None,
             store: StoreChoice::Url("memory:".to_owned()),
             keys: None,
@@ -423,6 +333,12 @@ impl Default for AuthBuilder {
 }
 
 impl AuthBuilder {
+    /// Changes the settings of the provider that has no name.
+    pub(crate) fn of_provider(mut self, set: impl FnOnce(SignInProvider) -> SignInProvider) -> Self {
+        self.provider = set(self.provider);
+        self
+    }
+
     /// The app's own public origin, `https://app.example`. Required. The redirect URI is `{base_url}/auth/callback`.
     pub fn base_url(mut self, origin: impl Into<String>) -> Self {
         self.base_url = Some(origin.into());
@@ -440,29 +356,20 @@ impl AuthBuilder {
     ///     .client("my-client", Some("its secret"));
     /// ```
     pub fn preset(self, preset: Preset) -> Self {
-        preset.apply(self)
-    }
-
-    /// A preset that was given something it cannot use; [`build`](Self::build) says so.
-    pub(crate) fn preset_error(mut self, error: ConfigError) -> Self {
-        self.preset_error.get_or_insert(error);
-        self
+        self.of_provider(|provider| provider.preset(preset))
     }
 
     /// The OpenID Connect issuer. Its endpoints come from its discovery document, fetched when first needed and
     /// kept for an hour.
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.issuer = Some(issuer.into());
-        self
+    pub fn issuer(self, issuer: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.issuer(issuer))
     }
 
     /// A plain OAuth 2.0 provider without discovery and ID tokens, instead of [`issuer`](Self::issuer). Who the
     /// user is comes from the userinfo endpoint, or else from introspection; or, with
     /// [`user_from_access_token`](Self::user_from_access_token), from the access token.
-    pub fn endpoints(mut self, authorization: impl Into<String>, token: impl Into<String>) -> Self {
-        self.authorization_url = Some(authorization.into());
-        self.token_url = Some(token.into());
-        self
+    pub fn endpoints(self, authorization: impl Into<String>, token: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.endpoints(authorization, token))
     }
 
     /// Takes the user of a plain OAuth 2.0 provider from the access token, a JWT, instead of userinfo and introspection. The
@@ -484,17 +391,12 @@ impl AuthBuilder {
     ///     );
     /// ```
     pub fn user_from_access_token(
-        mut self,
+        self,
         issuer: impl Into<String>,
         jwks_url: impl Into<String>,
         audience: impl Into<String>,
     ) -> Self {
-        self.plain_identity = PlainIdentityChoice::AccessToken {
-            issuer: issuer.into(),
-            jwks_url: jwks_url.into(),
-            audience: audience.into(),
-        };
-        self
+        self.of_provider(|provider| provider.user_from_access_token(issuer, jwks_url, audience))
     }
 
     /// **Believes whatever the access token says, without any check of its signature, issuer, audience or expiry**, and
@@ -504,70 +406,50 @@ impl AuthBuilder {
     /// client for another purpose names a user just as well. All that stands between a forged user and this application is
     /// then the connection to the token endpoint. Use [`user_from_access_token`](Self::user_from_access_token) wherever the
     /// provider publishes keys. A token that is no JWT fails the sign-in.
-    pub fn dangerous_user_from_unverified_access_token(mut self) -> Self {
-        self.plain_identity = PlainIdentityChoice::Unverified;
-        self
-    }
-
-    pub(crate) fn authorization_url(mut self, url: Option<String>) -> Self {
-        self.authorization_url = url;
-        self
-    }
-
-    pub(crate) fn token_url(mut self, url: Option<String>) -> Self {
-        self.token_url = url;
-        self
+    pub fn dangerous_user_from_unverified_access_token(self) -> Self {
+        self.of_provider(|provider| provider.dangerous_user_from_unverified_access_token())
     }
 
     /// The userinfo endpoint (OpenID Connect Core §5.3), in the place of discovery's.
-    pub fn userinfo_url(mut self, url: impl Into<String>) -> Self {
-        self.userinfo_url = Some(url.into());
-        self
+    pub fn userinfo_url(self, url: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.userinfo_url(url))
     }
 
     /// The revocation endpoint (RFC 7009), in the place of discovery's.
-    pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
-        self.revocation_url = Some(url.into());
-        self
+    pub fn revocation_url(self, url: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.revocation_url(url))
     }
 
     /// The introspection endpoint (RFC 7662), in the place of discovery's.
-    pub fn introspection_url(mut self, url: impl Into<String>) -> Self {
-        self.introspection_url = Some(url.into());
-        self
+    pub fn introspection_url(self, url: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.introspection_url(url))
     }
 
     /// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0 §2), in the place of discovery's: where a sign-out
     /// sends the browser.
-    pub fn end_session_url(mut self, url: impl Into<String>) -> Self {
-        self.end_session_url = Some(url.into());
-        self
+    pub fn end_session_url(self, url: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.end_session_url(url))
     }
 
     /// For a provider whose sign-out is not RP-Initiated Logout 1.0: the parameter that it calls `post_logout_redirect_uri`
     /// by, such as `logout_uri`. It is then sent with `client_id` and nothing else, in particular without `id_token_hint`.
-    pub fn end_session_parameter(mut self, name: impl Into<String>) -> Self {
-        self.end_session_parameter = Some(name.into());
-        self
+    pub fn end_session_parameter(self, name: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.end_session_parameter(name))
     }
 
     /// The pushed authorization request endpoint (RFC 9126), in the place of discovery's.
-    pub fn pushed_authorization_request_url(mut self, url: impl Into<String>) -> Self {
-        self.pushed_authorization_request_url = Some(url.into());
-        self
+    pub fn pushed_authorization_request_url(self, url: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.pushed_authorization_request_url(url))
     }
 
     /// The client's registration at the provider: its id, and its secret if it has one.
-    pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
-        self.client_id = Some(id.into());
-        self.client_secret = secret.map(ClientSecret::new);
-        self
+    pub fn client(self, id: impl Into<String>, secret: Option<&str>) -> Self {
+        self.of_provider(|provider| provider.client(id, secret))
     }
 
     /// How the client authenticates. Default: `client_secret_basic`, or `none` without a secret.
-    pub fn client_auth(mut self, method: ClientAuthMethod) -> Self {
-        self.client_auth = Some(method);
-        self
+    pub fn client_auth(self, method: ClientAuthMethod) -> Self {
+        self.of_provider(|provider| provider.client_auth(method))
     }
 
     /// The client's private key, for `private_key_jwt` and for [signed requests](Self::sign_requests): PKCS#8 in PEM form; RSA of
@@ -579,48 +461,26 @@ impl AuthBuilder {
     /// The text may hold several keys, and calling this again adds further ones behind. All are published, the first signs: to
     /// change keys, put the new one behind the old, and in front of it once every provider has fetched it, ten minutes later
     /// say. With several, what is signed names its key (`kid`) by the key's thumbprint (RFC 7638), as it stands in the set.
-    pub fn client_key_pem(mut self, pem: &str) -> Self {
-        match (&mut self.client_keys, SigningKey::all_from_pem(pem)) {
-            (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
-            (Ok(_), Err(error)) => {
-                self.client_keys = Err(ConfigError::new(
-                    "AUTH_CLIENT_KEY",
-                    format!("{error}; it takes a PKCS#8 private key in PEM form"),
-                ));
-            }
-            (Err(_), _) => {}
-        }
-        self
-    }
-
-    pub(crate) fn client_key_error(mut self, error: ConfigError) -> Self {
-        self.client_keys = Err(error);
-        self
+    pub fn client_key_pem(self, pem: &str) -> Self {
+        self.of_provider(|provider| provider.client_key_pem(pem))
     }
 
     /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101, JAR), so that nobody can change it
     /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
-    pub fn sign_requests(mut self) -> Self {
-        self.signs_requests = true;
-        self
+    pub fn sign_requests(self) -> Self {
+        self.of_provider(|provider| provider.sign_requests())
     }
 
     /// The scopes to ask for, separated by spaces. Default: `openid profile email offline_access`. With an
     /// [`issuer`](Self::issuer), `openid` is always among them.
-    pub fn scopes(mut self, scopes: &str) -> Self {
-        self.scopes = Scopes::parse(scopes);
-        self
+    pub fn scopes(self, scopes: &str) -> Self {
+        self.of_provider(|provider| provider.scopes(scopes))
     }
 
     /// Adds a parameter to every authorization request, `audience` for example, in the place of one of that name: a request
     /// has each once (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
-    pub fn authorize_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let name = name.into();
-        if name != "resource" {
-            self.authorize_params.retain(|(held, _)| *held != name);
-        }
-        self.authorize_params.push((name, value.into()));
-        self
+    pub fn authorize_param(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.authorize_param(name, value))
     }
 
     /// Asks for single claims (`claims`, OpenID Connect Core §5.5): an object with `id_token`, `userinfo` or both.
@@ -633,7 +493,7 @@ impl AuthBuilder {
     /// }));
     /// ```
     pub fn claims(self, claims: serde_json::Value) -> Self {
-        self.json_param("claims", &claims)
+        self.of_provider(|provider| provider.claims(claims))
     }
 
     /// Asks for an access token that is good for this in detail (`authorization_details`, RFC 9396): an array of objects, each
@@ -646,46 +506,37 @@ impl AuthBuilder {
     /// ]));
     /// ```
     pub fn authorization_details(self, details: serde_json::Value) -> Self {
-        self.json_param("authorization_details", &details)
-    }
-
-    fn json_param(self, name: &str, value: &serde_json::Value) -> Self {
-        self.authorize_param(name, value.to_string())
+        self.of_provider(|provider| provider.authorization_details(details))
     }
 
     /// Adds a resource indicator (RFC 8707): an API that the access token is for. It goes with the authorization request, with
     /// the code and with each refresh.
-    pub fn resource(mut self, uri: impl Into<String>) -> Self {
-        self.resources.push(uri.into());
-        self
+    pub fn resource(self, uri: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.resource(uri))
     }
 
     /// How the provider's answer comes back. Default: [`ResponseMode::Query`].
-    pub fn response_mode(mut self, mode: ResponseMode) -> Self {
-        self.response_mode = mode;
-        self
+    pub fn response_mode(self, mode: ResponseMode) -> Self {
+        self.of_provider(|provider| provider.response_mode(mode))
     }
 
     /// Whether authorization requests are pushed to the provider first (RFC 9126): then the browser carries no more than
     /// the client's id and a name that the provider has given the request. Default: [`ParPolicy::Auto`].
     ///
     /// Each `GET /auth/login` then costs a request to the provider, which has to answer before the browser is sent there.
-    pub fn par(mut self, policy: ParPolicy) -> Self {
-        self.par = policy;
-        self
+    pub fn par(self, policy: ParPolicy) -> Self {
+        self.of_provider(|provider| provider.par(policy))
     }
 
     /// Whether userinfo is asked at sign-in. Default: [`UserinfoPolicy::Always`].
-    pub fn userinfo(mut self, policy: UserinfoPolicy) -> Self {
-        self.userinfo = policy;
-        self
+    pub fn userinfo(self, policy: UserinfoPolicy) -> Self {
+        self.of_provider(|provider| provider.userinfo(policy))
     }
 
     /// The signature algorithms that an ID token may have. Default: those that the provider advertises, less
     /// `none` and `HS*`.
-    pub fn id_token_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = Some(algorithms.into_iter().collect());
-        self
+    pub fn id_token_algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.of_provider(|provider| provider.id_token_algorithms(algorithms))
     }
 
     /// Where the provider puts a user's roles: names of claims (`groups`, `https://app.example/roles`), or JSON pointers (RFC
@@ -708,9 +559,8 @@ impl AuthBuilder {
     /// let builder = auth_core::Auth::builder()
     ///     .roles_claims(["/realm_access/roles", "/resource_access/{client_id}/roles"]);
     /// ```
-    pub fn roles_claims<P: Into<String>>(mut self, places: impl IntoIterator<Item = P>) -> Self {
-        self.roles_claims = places.into_iter().map(Into::into).collect();
-        self
+    pub fn roles_claims<P: Into<String>>(self, places: impl IntoIterator<Item = P>) -> Self {
+        self.of_provider(|provider| provider.roles_claims(places))
     }
 
     /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used.
@@ -766,9 +616,8 @@ impl AuthBuilder {
 
     /// The provider's own API, by its base URL, such as SCIM or a user directory: it may be shown the user's access token, and
     /// is the base of relative URLs as long as no [`api`](Self::api) is.
-    pub fn provider_api(mut self, base: impl Into<String>) -> Self {
-        self.provider_api = Some(base.into());
-        self
+    pub fn provider_api(self, base: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.provider_api(base))
     }
 
     /// A further API that may be shown the user's access token, by its base URL. It is never the base of relative URLs.
@@ -894,43 +743,8 @@ impl AuthBuilder {
     /// # Panics
     ///
     /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
-    pub async fn build(mut self) -> Result<Auth, ConfigError> {
-        if let Some(error) = self.preset_error {
-            return Err(error);
-        }
-        let provider = self.provider()?;
-        let overrides = EndpointOverrides {
-            userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
-            revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
-            introspection: optional_url("AUTH_INTROSPECTION_URL", self.introspection_url.as_deref())?,
-            end_session: optional_url("AUTH_END_SESSION_URL", self.end_session_url.as_deref())?,
-            pushed_authorization_request: optional_url(
-                "pushed_authorization_request_url",
-                self.pushed_authorization_request_url.as_deref(),
-            )?,
-        };
-        check_end_session_parameter(self.end_session_parameter.as_deref())?;
-        if self.par == ParPolicy::Always
-            && matches!(provider, ProviderConfig::Endpoints { .. })
-            && overrides.pushed_authorization_request.is_none()
-        {
-            return Err(ConfigError::new(
-                "AUTH_PAR",
-                "`always` needs AUTH_ISSUER: a provider's discovery document says where requests are pushed to",
-            ));
-        }
-        if self.response_mode.is_signed() && matches!(provider, ProviderConfig::Endpoints { .. }) {
-            return Err(ConfigError::new(
-                "AUTH_RESPONSE_MODE",
-                "`jwt` needs AUTH_ISSUER: a provider's discovery document says where its keys are",
-            ));
-        }
-        if self.signs_requests && matches!(provider, ProviderConfig::Endpoints { .. }) {
-            return Err(ConfigError::new(
-                "AUTH_REQUEST_OBJECT",
-                "`signed` needs AUTH_ISSUER: a signed request is made out to the provider's issuer",
-            ));
-        }
+    pub async fn build(self) -> Result<Auth, ConfigError> {
+        let checked = self.provider.check()?;
         let base_url = self
             .base_url
             .as_deref()
@@ -943,50 +757,6 @@ impl AuthBuilder {
             .and_then(|text| {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
-        let client_id = self.checked_client_id()?;
-        let authentication = self.authentication()?;
-        let client_keys = ClientKeys::new(self.client_keys.clone()?);
-        if self.signs_requests && client_keys.is_none() {
-            return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
-        }
-        let mut scopes = self.scopes.clone();
-        if matches!(provider, ProviderConfig::Discovery(_)) && !scopes.contains("openid") {
-            scopes = std::iter::once("openid").chain(scopes.iter()).collect();
-        }
-        if !scopes.is_valid() {
-            return Err(ConfigError::new(
-                "AUTH_SCOPES",
-                "a scope is printable ASCII without quotes and backslashes",
-            ));
-        }
-        check_authorize_params(&self.authorize_params)?;
-        let role_claims = RoleClaims::parse(&self.roles_claims, &client_id)?;
-        if self.signs_requests
-            && let Some((name, _)) = self
-                .authorize_params
-                .iter()
-                .find(|(name, _)| request_object::OWN_CLAIMS.contains(&name.as_str()))
-        {
-            return Err(ConfigError::new(
-                "AUTH_AUTHORIZE_PARAMS",
-                format!("`{name}` has a meaning of its own in a signed request; remove it"),
-            ));
-        }
-        for resource in &self.resources {
-            let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
-            if !absolute {
-                return Err(ConfigError::new(
-                    "AUTH_RESOURCE",
-                    "each must be an absolute URI without a fragment",
-                ));
-            }
-        }
-        if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
-            return Err(ConfigError::new(
-                "AUTH_ID_TOKEN_ALG",
-                "name at least one algorithm, RS256 for example",
-            ));
-        }
         for (variable, length) in [
             ("AUTH_SESSION_IDLE", self.session_idle),
             ("AUTH_SESSION_MAX", self.session_max),
@@ -998,21 +768,15 @@ impl AuthBuilder {
         }
         let mut api_origins = Vec::new();
         let mut api_base = None;
-        let mut provider_api = None;
-        self.apis
-            .extend(self.provider_api.map(|base| (PROVIDER_API, base)));
         for (variable, text) in &self.apis {
-            let url = secure_url(text).map_err(|error| ConfigError::new(*variable, error.to_string()))?;
-            if url.query().is_some() || url.fragment().is_some() {
-                return Err(ConfigError::new(*variable, "must not have a query or a fragment"));
-            }
+            let url = party::api_url(variable, text)?;
             api_origins.push(url.origin().ascii_serialization());
-            match *variable {
-                "API_URL" => drop(api_base.get_or_insert(url)),
-                PROVIDER_API => provider_api = Some(url),
-                _ => {}
+            if *variable == "API_URL" {
+                api_base.get_or_insert(url);
             }
         }
+        let provider_api = checked.config.api.clone();
+        api_origins.extend(provider_api.iter().map(|url| url.origin().ascii_serialization()));
         let api_base = api_base.or(provider_api);
         let (path, kept) = (
             &self.post_logout_redirect,
@@ -1032,13 +796,17 @@ impl AuthBuilder {
                 .timeout(self.http_timeout)
                 .redirect(crate::client::same_origin_redirects())
         })?;
+        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
+        let redirect_uri = base_url.join(paths::CALLBACK);
+        let party = Party::new(None, checked, redirect_uri, &provider_http, &runtime)?;
         let further = self
             .further
             .into_iter()
-            .map(|(name, provider)| provider.check(&name).map(|config| (name, config)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
-        let plain_identity = plain_identity(self.plain_identity, &provider, &provider_http, &runtime)?;
+            .map(|(name, provider)| {
+                let party = provider.check(&name, &provider_http, &runtime)?;
+                Ok((name, Arc::new(party)))
+            })
+            .collect::<Result<HashMap<_, _>, ConfigError>>()?;
         let keys_given = self.keys.is_some();
         let store = match self.store {
             StoreChoice::Given(store) => store,
@@ -1055,21 +823,7 @@ impl AuthBuilder {
                 https: base_url.is_https(),
             },
             base_url,
-            provider,
-            overrides,
-            plain_identity,
-            client_id,
-            authentication,
-            client_keys,
-            signs_requests: self.signs_requests,
-            scopes,
-            authorize_params: self.authorize_params,
-            resources: self.resources,
-            response_mode: self.response_mode,
-            par: self.par,
-            userinfo: self.userinfo,
-            algorithms: self.algorithms,
-            role_claims,
+            parties: Parties::new(party),
             keys: self.keys.unwrap_or_else(SecretKeys::random),
             session_idle: self.session_idle,
             session_max: self.session_max,
@@ -1082,11 +836,9 @@ impl AuthBuilder {
             on_event: self.on_event,
             trusted_proxies,
             post_logout_redirect: self.post_logout_redirect,
-            end_session_parameter: self.end_session_parameter,
-            further,
             share_machine_tokens: self.share_machine_tokens,
         };
-        let auth = Auth::new(config, store, provider_http, api_http, self.clock, runtime);
+        let auth = Auth::new(config, further, store, api_http, self.clock, runtime);
         if !keys_given {
             tracing::warn!(
                 "AUTH_SECRET is not set: sessions are sealed with a random key and end with this process; \
@@ -1094,220 +846,6 @@ impl AuthBuilder {
             );
         }
         Ok(auth)
-    }
-
-    pub(crate) fn checked_client_id(&self) -> Result<String, ConfigError> {
-        self.client_id.clone().filter(|id| !id.is_empty()).ok_or_else(|| {
-            ConfigError::new(
-                "AUTH_CLIENT_ID",
-                "set it to the client id registered at the provider",
-            )
-        })
-    }
-
-    pub(crate) fn provider(&self) -> Result<ProviderConfig, ConfigError> {
-        match (&self.issuer, &self.authorization_url, &self.token_url) {
-            (Some(_), Some(_), _) => Err(ConfigError::new(
-                "AUTH_AUTHORIZATION_URL",
-                "comes from discovery when AUTH_ISSUER is set; set one of the two",
-            )),
-            (Some(_), _, Some(_)) => Err(ConfigError::new(
-                "AUTH_TOKEN_URL",
-                "comes from discovery when AUTH_ISSUER is set; set one of the two",
-            )),
-            (Some(issuer), None, None) => Issuer::new(issuer.as_str())
-                .map(ProviderConfig::Discovery)
-                .map_err(|error| ConfigError::new("AUTH_ISSUER", error.to_string())),
-            (None, Some(authorization), Some(token)) => Ok(ProviderConfig::Endpoints {
-                authorization: endpoint_url("AUTH_AUTHORIZATION_URL", authorization)?,
-                token: endpoint_url("AUTH_TOKEN_URL", token)?,
-            }),
-            (None, Some(_), None) => Err(ConfigError::new(
-                "AUTH_TOKEN_URL",
-                "must be set together with AUTH_AUTHORIZATION_URL",
-            )),
-            (None, None, Some(_)) => Err(ConfigError::new(
-                "AUTH_AUTHORIZATION_URL",
-                "must be set together with AUTH_TOKEN_URL",
-            )),
-            (None, None, None) => Err(ConfigError::new(
-                "AUTH_ISSUER",
-                "set it to the provider's issuer, https://id.example",
-            )),
-        }
-    }
-
-    pub(crate) fn authentication(&self) -> Result<ClientAuthentication, ConfigError> {
-        let secret = self
-            .client_secret
-            .clone()
-            .filter(|secret| !secret.expose().is_empty());
-        let keys = ClientKeys::new(self.client_keys.clone()?);
-        let method = self.client_auth.unwrap_or(if secret.is_some() {
-            ClientAuthMethod::ClientSecretBasic
-        } else {
-            ClientAuthMethod::None
-        });
-        let secret = || {
-            secret.clone().ok_or_else(|| {
-                ConfigError::new(
-                    "AUTH_CLIENT_SECRET",
-                    "AUTH_CLIENT_AUTH asks for a secret; set it, or AUTH_CLIENT_AUTH=none",
-                )
-            })
-        };
-        match method {
-            ClientAuthMethod::ClientSecretBasic => secret().map(ClientAuthentication::Basic),
-            ClientAuthMethod::ClientSecretPost => secret().map(ClientAuthentication::Post),
-            ClientAuthMethod::PrivateKeyJwt => keys
-                .map(ClientAuthentication::PrivateKeyJwt)
-                .ok_or_else(|| key_missing("AUTH_CLIENT_AUTH=private_key_jwt")),
-            ClientAuthMethod::ClientSecretJwt => {
-                let secret = secret()?;
-                if secret.expose().len() < jose::SHORTEST_SECRET {
-                    return Err(ConfigError::new(
-                        "AUTH_CLIENT_SECRET",
-                        "client_secret_jwt needs a secret of 32 bytes or more (RFC 7518 §3.2)",
-                    ));
-                }
-                Ok(ClientAuthentication::SecretJwt(secret))
-            }
-            ClientAuthMethod::None => Ok(ClientAuthentication::None),
-        }
-    }
-}
-
-fn key_missing(who: &str) -> ConfigError {
-    ConfigError::new(
-        "AUTH_CLIENT_KEY",
-        format!("{who} needs it: the path of a PKCS#8 private key in PEM form"),
-    )
-}
-
-fn plain_identity(
-    choice: PlainIdentityChoice,
-    provider: &ProviderConfig,
-    http: &ProviderHttp,
-    runtime: &tokio::runtime::Handle,
-) -> Result<PlainIdentity, ConfigError> {
-    let plain = matches!(provider, ProviderConfig::Endpoints { .. });
-    match choice {
-        PlainIdentityChoice::Endpoints => Ok(PlainIdentity::Endpoints),
-        _ if !plain => Err(ConfigError::new(
-            "AUTH_ISSUER",
-            "an OpenID Connect provider says in the ID token who the user is; take the user from nothing else",
-        )),
-        PlainIdentityChoice::Unverified => Ok(PlainIdentity::Unverified),
-        PlainIdentityChoice::AccessToken {
-            issuer,
-            jwks_url,
-            audience,
-        } => {
-            const NAME: &str = "user_from_access_token";
-            if audience.is_empty() {
-                return Err(ConfigError::new(
-                    NAME,
-                    "the audience is the API that the token is for",
-                ));
-            }
-            let keys = GivenKeys::new(bearer::url_of(NAME, &jwks_url)?, http.clone(), runtime.clone());
-            let issuer = Arc::new(TrustedIssuer::given(bearer::issuer_of(NAME, &issuer)?, keys));
-            Ok(PlainIdentity::AccessToken { issuer, audience })
-        }
-    }
-}
-
-fn endpoint_url(variable: &'static str, text: &str) -> Result<Url, ConfigError> {
-    let url = secure_url(text).map_err(|error| ConfigError::new(variable, error.to_string()))?;
-    if url.fragment().is_some() {
-        return Err(ConfigError::new(variable, "must not have a fragment"));
-    }
-    Ok(url)
-}
-
-fn optional_url(variable: &'static str, text: Option<&str>) -> Result<Option<Url>, ConfigError> {
-    text.map(|text| endpoint_url(variable, text)).transpose()
-}
-
-/// Parameters that the library sets itself, each for a reason that a setting must not undo.
-const OWNED_PARAMETERS: [&str; 14] = [
-    "response_type",
-    "client_id",
-    "redirect_uri",
-    "scope",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "response_mode",
-    "request",
-    "request_uri",
-    "resource",
-    "dpop_jkt",
-    "iss",
-];
-
-fn check_authorize_params(parameters: &[(String, String)]) -> Result<(), ConfigError> {
-    for (name, value) in parameters {
-        if OWNED_PARAMETERS.contains(&name.as_str()) {
-            return Err(ConfigError::new(
-                "AUTH_AUTHORIZE_PARAMS",
-                format!("`{name}` is set by the library; remove it"),
-            ));
-        }
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic()) {
-            return Err(ConfigError::new(
-                "AUTH_AUTHORIZE_PARAMS",
-                "must be a query string such as audience=https://api",
-            ));
-        }
-        if let Some(mend) = wrong_json(name, value) {
-            return Err(ConfigError::new("AUTH_AUTHORIZE_PARAMS", mend));
-        }
-        if name == "max_age" && value.parse::<u32>().is_err() {
-            return Err(ConfigError::new(
-                "AUTH_AUTHORIZE_PARAMS",
-                "`max_age` must be a number of seconds",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A parameter of the provider's own, beside `client_id`.
-fn check_end_session_parameter(name: Option<&str>) -> Result<(), ConfigError> {
-    let is_good = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-            && !matches!(name, "client_id" | "id_token_hint")
-    };
-    if name.is_none_or(is_good) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "AUTH_END_SESSION_PARAM",
-        "must be the name of the parameter that takes the address to come back to, logout_uri for example",
-    ))
-}
-
-/// What is wrong with a parameter that is JSON.
-fn wrong_json(name: &str, text: &str) -> Option<&'static str> {
-    let json = serde_json::from_str::<serde_json::Value>(text);
-    let is_good = match (name, json) {
-        ("claims", json) => json.is_ok_and(|json| json.is_object()),
-        // RFC 9396 §2
-        ("authorization_details", Ok(serde_json::Value::Array(details))) => {
-            !details.is_empty() && details.iter().all(|detail| detail["type"].is_string())
-        }
-        ("authorization_details", _) => false,
-        _ => true,
-    };
-    match name {
-        _ if is_good => None,
-        "claims" => Some("`claims` must be a JSON object (OpenID Connect Core §5.5)"),
-        _ => Some("`authorization_details` must be a JSON array of objects with a `type` (RFC 9396 §2)"),
     }
 }
 

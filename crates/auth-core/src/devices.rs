@@ -10,8 +10,9 @@ use crate::auth::{Auth, Core, Removed};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::events::EndReason;
+use crate::logout::Leftover;
 use crate::refresh::{Freshness, RefreshError};
-use crate::session::{Session, Tokens, index_key};
+use crate::session::{Session, index_key};
 use crate::store::{IndexKey, Record, SessionKey, StoreError};
 use crate::types::Issuer;
 
@@ -255,7 +256,7 @@ impl Core {
         &self,
         issuer: Option<&Issuer>,
         ended: &mut usize,
-        tokens: &mut Vec<(SessionKey, Tokens)>,
+        tokens: &mut Vec<Leftover>,
     ) -> Result<(), Error> {
         let mut from = None;
         loop {
@@ -308,12 +309,16 @@ impl Core {
         key: &SessionKey,
         record: Arc<Record>,
         reason: EndReason,
-    ) -> Result<(bool, Option<(SessionKey, Tokens)>), StoreError> {
+    ) -> Result<(bool, Option<Leftover>), StoreError> {
         let (was_there, tokens) = match self.view(key, Arc::clone(&record)) {
             Some(session) => {
                 let Removed { session, was_there } = self.remove(session, reason, None).await?;
                 // One that has gone on under another name has other tokens, and these are none of this one's business.
-                let tokens = was_there.then(|| (*key, session.data.tokens.clone()));
+                let tokens = was_there.then(|| Leftover {
+                    session: *key,
+                    provider: session.data.provider.clone(),
+                    tokens: session.data.tokens.clone(),
+                });
                 (was_there, tokens)
             }
             // Sealed with a key that is not here: its tokens cannot be seen.
@@ -335,7 +340,7 @@ struct Ended {
     /// How many were there still.
     count: usize,
     /// The tokens that they had.
-    tokens: Vec<(SessionKey, Tokens)>,
+    tokens: Vec<Leftover>,
     /// The failure, if there was one.
     done: Result<(), StoreError>,
 }

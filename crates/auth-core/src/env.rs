@@ -100,9 +100,9 @@ impl AuthBuilder {
         mut get: impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
     ) -> Result<Self, ConfigError> {
         refuse_unsupported(&mut get)?;
+        let (authorization, token) = (get("AUTH_AUTHORIZATION_URL")?, get("AUTH_TOKEN_URL")?);
         let mut builder = Self::default()
-            .authorization_url(get("AUTH_AUTHORIZATION_URL")?)
-            .token_url(get("AUTH_TOKEN_URL")?);
+            .of_provider(|provider| provider.authorization_url(authorization).token_url(token));
         if let Some(url) = get("AUTH_BASE_URL")? {
             builder = builder.base_url(url);
         }
@@ -147,7 +147,10 @@ impl AuthBuilder {
         if let Some(path) = get("AUTH_CLIENT_KEY")? {
             builder = match std::fs::read_to_string(&path) {
                 Ok(pem) => builder.client_key_pem(&pem),
-                Err(error) => builder.client_key_error(unreadable("AUTH_CLIENT_KEY", &error)),
+                Err(error) => {
+                    let error = unreadable("AUTH_CLIENT_KEY", &error);
+                    builder.of_provider(|provider| provider.client_key_error(error))
+                }
             };
         }
         if let Some(scopes) = get("AUTH_SCOPES")? {

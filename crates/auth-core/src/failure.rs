@@ -247,19 +247,20 @@ fn detail(error: &Error) -> Option<String> {
 
 /// The present values of settings.
 pub(crate) fn values(config: &Config, settings: &[Setting]) -> Vec<(&'static str, String)> {
+    let party = config.parties.first();
     let value = |setting: &Setting| match setting {
         Setting::BaseUrl => ("AUTH_BASE_URL", config.base_url.origin().to_owned()),
-        Setting::RedirectUri => ("Redirect URI", config.redirect_uri()),
-        Setting::Issuer => match &config.provider {
+        Setting::RedirectUri => ("Redirect URI", party.redirect_uri.clone()),
+        Setting::Issuer => match &party.provider.config {
             ProviderConfig::Discovery(issuer) => ("AUTH_ISSUER", issuer.as_str().to_owned()),
             ProviderConfig::Endpoints { authorization, .. } => {
                 ("AUTH_AUTHORIZATION_URL", authorization.to_string())
             }
         },
-        Setting::ClientId => ("AUTH_CLIENT_ID", config.client_id.clone()),
-        Setting::Scopes => ("AUTH_SCOPES", config.scopes.to_string()),
+        Setting::ClientId => ("AUTH_CLIENT_ID", party.registration.client_id.clone()),
+        Setting::Scopes => ("AUTH_SCOPES", party.config.scopes.to_string()),
         Setting::ResponseMode => {
-            let mode = match config.response_mode {
+            let mode = match party.config.response_mode {
                 ResponseMode::Query => "query",
                 ResponseMode::FormPost => "form_post",
                 ResponseMode::Jwt => "jwt",

@@ -30,7 +30,6 @@ pub(crate) use cache::TokenCache;
 pub use custom::{CustomGrant, TokenAnswer};
 pub use exchange::{Presented, TokenExchange};
 pub use further::FurtherProvider;
-pub(crate) use further::{Further, FurtherConfig};
 pub use machine::ClientCredentials;
 pub use switch::Switched;
 
@@ -39,10 +38,12 @@ use crate::breaker::{Breaker, Failure};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Fault;
 use crate::http::SendGuard;
-use crate::metadata::{Metadata, Outage, Provider};
+use crate::metadata::{Metadata, Outage};
+use crate::party::Party;
 use crate::refresh::{Freshness, LEEWAY};
 use crate::secret::{self, AccessToken, SecurityToken, sha256};
-use crate::token::{Registration, TokenError, TokenRequest, TokenResponse};
+use crate::session::Session;
+use crate::token::{TokenError, TokenRequest, TokenResponse};
 use crate::types::Scopes;
 
 /// How long a token is kept whose lifetime the provider does not say.
@@ -309,41 +310,24 @@ impl Failure for GrantError {
 /// whom.
 pub(crate) type GrantBreaker = Mutex<Breaker<[u8; 32], GrantError>>;
 
-/// Where a request goes: the application's own provider, or a further one.
-struct Place<'a> {
-    provider: &'a Provider,
-    registration: &'a Registration,
-    breaker: &'a GrantBreaker,
-}
-
 impl Core {
-    fn place(&self, name: Option<&str>) -> Result<Place<'_>, GrantError> {
+    /// Where a request for a session goes: to its provider, or to the further provider of this name.
+    async fn place(&self, name: Option<&str>, session: &Session) -> Result<Arc<Party>, crate::Error> {
         match name {
-            None => Ok(Place {
-                provider: &self.provider,
-                registration: &self.registration,
-                breaker: &self.grant_breaker,
-            }),
-            Some(name) => self
-                .further
-                .get(name)
-                .map(|further| Place {
-                    provider: &further.provider,
-                    registration: &further.registration,
-                    breaker: &further.breaker,
-                })
-                .ok_or_else(|| {
-                    GrantError::misuse(format!("there is no further provider of the name `{name}`"))
-                }),
+            None => Ok(self.party_of(session).await?),
+            Some(name) => Ok(self.further(name)?),
         }
     }
+
+    fn further(&self, name: &str) -> Result<Arc<Party>, GrantError> {
+        self.further
+            .get(name)
+            .cloned()
+            .ok_or_else(|| GrantError::misuse(format!("there is no further provider of the name `{name}`")))
+    }
 }
 
-impl Place<'_> {
-    async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, crate::Error> {
-        Ok(self.provider.metadata(now).await?)
-    }
-
+impl Party {
     /// Makes a request for tokens, once, unless the provider has just failed others. `key` names what is asked for, and for
     /// whom.
     async fn tokens(
@@ -355,7 +339,7 @@ impl Place<'_> {
         guard: Option<&SendGuard>,
         clock: &Clock,
     ) -> Result<TokenResponse, GrantError> {
-        let breaker = || self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let breaker = || self.grant_breaker.lock().unwrap_or_else(PoisonError::into_inner);
         breaker().admit(key, clock.now())?;
         let response = self
             .registration

@@ -54,6 +54,7 @@ mod metrics;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod page;
+mod party;
 mod preset;
 mod provider_logout;
 pub mod proxy;
@@ -85,6 +86,7 @@ pub use failure::Failure;
 pub use http::HttpError;
 pub use jarm::ResponseJwtError;
 pub use metadata::{Outage, ProviderError};
+pub use party::SignInProvider;
 pub use preset::Preset;
 pub use seal::SecretKeys;
 pub use token::{TokenError, TokenErrorCode};

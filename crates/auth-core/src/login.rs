@@ -23,6 +23,7 @@ use crate::error::Fault;
 use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
 use crate::metadata::{Metadata, ProviderError};
+use crate::party::Party;
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
 use crate::secret::{self, AuthorizationCode, CodeVerifier, random_text, sha256};
@@ -73,6 +74,7 @@ const MAX_REMOVALS: usize = 10;
 /// Makes the authorization request.
 pub(crate) fn begin(
     config: &Config,
+    party: &Party,
     metadata: &Metadata,
     options: LoginOptions,
     request: &RouteRequest,
@@ -81,9 +83,10 @@ pub(crate) fn begin(
     let state = Beginning::of(request.arrival, now).state(&config.keys);
     let nonce = random_text();
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let mut scopes = config.scopes.clone();
+    let mut scopes = party.config.scopes.clone();
     scopes.insert(&options.scopes.to_string());
-    let configured_max_age = config
+    let configured_max_age = party
+        .config
         .authorize_params
         .iter()
         .find(|(name, _)| name == "max_age")
@@ -97,8 +100,8 @@ pub(crate) fn begin(
     let mut parameters = Vec::new();
     let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
     add("response_type", "code");
-    add("client_id", &config.client_id);
-    add("redirect_uri", &config.redirect_uri());
+    add("client_id", &party.registration.client_id);
+    add("redirect_uri", &party.redirect_uri);
     add("scope", &scopes.to_string());
     add("state", &state);
     add("code_challenge", challenge.as_str());
@@ -106,10 +109,10 @@ pub(crate) fn begin(
     if metadata.jwks_uri.is_some() {
         add("nonce", &nonce);
     }
-    if config.response_mode != ResponseMode::Query {
-        add("response_mode", config.response_mode.as_str());
+    if party.config.response_mode != ResponseMode::Query {
+        add("response_mode", party.config.response_mode.as_str());
     }
-    for resource in &config.resources {
+    for resource in &party.config.resources {
         add("resource", resource);
     }
     if let Some(max_age) = max_age {
@@ -122,7 +125,7 @@ pub(crate) fn begin(
     if let Some(hint) = &options.login_hint {
         add("login_hint", hint);
     }
-    for (name, value) in &config.authorize_params {
+    for (name, value) in &party.config.authorize_params {
         let is_set_already = match name.as_str() {
             "max_age" => true,
             "acr_values" => !acr_values.is_empty(),
@@ -153,14 +156,14 @@ pub(crate) fn begin(
     }
     let mut cookies = crowded_out(config, &request.cookies, now)
         .iter()
-        .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config)))
+        .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config, party)))
         .collect::<Vec<_>>();
     cookies.push(cookie::set(
         &name,
         &value,
         config.base_url.is_https(),
         ATTEMPT_LIFETIME,
-        cross_site_post(config),
+        cross_site_post(config, party),
     ));
     AuthorizationRequest { parameters, cookies }
 }
@@ -170,8 +173,8 @@ fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
 }
 
 /// Whether the provider's answer comes as a cross-site form post over https, which brings no Lax cookie along.
-fn cross_site_post(config: &Config) -> bool {
-    config.response_mode.is_form_post() && config.base_url.is_https()
+fn cross_site_post(config: &Config, party: &Party) -> bool {
+    party.config.response_mode.is_form_post() && config.base_url.is_https()
 }
 
 /// The cookies of attempts that have to go so that, with one more, there are no more than [`MAX_ATTEMPTS`]: those
@@ -258,7 +261,13 @@ impl Beginning {
 }
 
 /// Why an answer's cookie is not there, as far as that can be known.
-fn without_cookie(config: &Config, request: &RouteRequest, state: &str, now: Timestamp) -> LoginError {
+fn without_cookie(
+    config: &Config,
+    party: &Party,
+    request: &RouteRequest,
+    state: &str,
+    now: Timestamp,
+) -> LoginError {
     let beginning = match Beginning::read(&config.keys, state) {
         Ok(beginning) => beginning,
         Err(OpenError::UnknownKey) => return LoginError::AttemptUnreadable,
@@ -268,7 +277,7 @@ fn without_cookie(config: &Config, request: &RouteRequest, state: &str, now: Tim
         return LoginError::AttemptExpired;
     }
     let arrival = request.arrival;
-    let kept_back = arrival.cookies == OtherCookies::KeptBack && !cross_site_post(config);
+    let kept_back = arrival.cookies == OtherCookies::KeptBack && !cross_site_post(config, party);
     LoginError::StateCookieMissing(if kept_back {
         MissingCookie::SameSite
     } else if beginning.at_other_address && !arrival.at_other_address {
@@ -303,6 +312,7 @@ pub(crate) struct AuthorizationResponse {
 /// Finds the attempt that a response belongs to.
 pub(crate) fn receive(
     config: &Config,
+    party: &Party,
     request: &RouteRequest,
     now: Timestamp,
 ) -> Result<AuthorizationResponse, LoginError> {
@@ -315,12 +325,12 @@ pub(crate) fn receive(
     if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
-    let state = state_of(config, &parameters).ok_or(LoginError::StateMissing)?;
+    let state = state_of(party, &parameters).ok_or(LoginError::StateMissing)?;
     let state = state.as_str();
     let name = cookie_name(config.cookies, state);
     let value = request
         .cookie(&name)
-        .ok_or_else(|| without_cookie(config, request, state, now))?;
+        .ok_or_else(|| without_cookie(config, party, request, state, now))?;
     let attempt = Attempt::open(&config.keys, &name, value).map_err(|error| match error {
         OpenError::UnknownKey => LoginError::AttemptUnreadable,
         OpenError::Changed => LoginError::AttemptTampered,
@@ -331,28 +341,28 @@ pub(crate) fn receive(
     Ok(AuthorizationResponse {
         once: OnceKey::from_bytes(sha256(&[b"used state\0", state.as_bytes()])),
         once_until: attempt.began_at.plus(ATTEMPT_LIFETIME),
-        cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config)),
+        cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config, party)),
         attempt,
         parameters,
     })
 }
 
 /// The `state` of a response, also of one that is signed and not verified yet.
-fn state_of(config: &Config, parameters: &Parameters) -> Option<String> {
+fn state_of(party: &Party, parameters: &Parameters) -> Option<String> {
     match parameters.get("response") {
-        Some(response) if config.response_mode.is_signed() => jarm::unverified_state(response),
+        Some(response) if party.config.response_mode.is_signed() => jarm::unverified_state(response),
         _ => parameters.get("state").map(str::to_owned),
     }
 }
 
 /// Where a response that is good no more would have led, if this browser still knows.
-pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnTo {
+pub(crate) fn return_path_of(config: &Config, party: &Party, request: &RouteRequest) -> ReturnTo {
     let parameters = if request.method == "POST" {
         request.form_parameters()
     } else {
         request.query_parameters()
     };
-    state_of(config, &parameters)
+    state_of(party, &parameters)
         .map(|state| cookie_name(config.cookies, &state))
         .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
@@ -361,8 +371,8 @@ pub(crate) fn return_path_of(config: &Config, request: &RouteRequest) -> ReturnT
 
 impl AuthorizationResponse {
     /// The token that is to hold the response, where responses are signed (JARM): then nothing else holds a part of it.
-    pub(crate) fn signed(&self, config: &Config) -> Result<Option<&str>, LoginError> {
-        if !config.response_mode.is_signed() {
+    pub(crate) fn signed(&self, party: &Party) -> Result<Option<&str>, LoginError> {
+        if !party.config.response_mode.is_signed() {
             return Ok(None);
         }
         let is_plain = ["code", "state", "iss", "error"]

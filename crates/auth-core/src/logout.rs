@@ -63,6 +63,15 @@ pub(crate) struct SignedOut {
     wait_until: Instant,
 }
 
+/// The tokens of a session that has ended.
+#[derive(Clone)]
+pub(crate) struct Leftover {
+    pub(crate) session: SessionKey,
+    /// The name of the provider that they are from.
+    pub(crate) provider: Option<String>,
+    pub(crate) tokens: Tokens,
+}
+
 impl Core {
     /// Ends the session of this identifier and begins to revoke its tokens.
     pub(crate) async fn sign_out(
@@ -79,6 +88,7 @@ impl Core {
         Ok(SignedOut {
             revocation: self.revoke_in_background(
                 session.key,
+                session.data.provider.clone(),
                 session.data.tokens.refresh.clone(),
                 session.data.tokens.access.clone(),
             ),
@@ -97,42 +107,43 @@ impl Core {
         if timeout_at(wait_until, revocation).await.is_err() {
             tracing::warn!(session = ?session.key, "the provider is slow to revoke tokens; the sign-out goes on without");
         }
-        let metadata = self.provider.metadata_at_hand()?;
+        let party = self.party_of(&session).await.ok()?;
+        let metadata = party.provider.metadata_at_hand()?;
         let home = self.config.base_url.join(&self.config.post_logout_redirect);
-        match &self.config.end_session_parameter {
-            None => end_session_url(
-                &metadata,
-                &self.config.client_id,
-                session.data.id_token.as_ref(),
-                &home,
-            ),
-            Some(name) => own_sign_out_url(&metadata, &self.config.client_id, name, &home),
+        let client_id = &party.registration.client_id;
+        match &party.config.end_session_parameter {
+            None => end_session_url(&metadata, client_id, session.data.id_token.as_ref(), &home),
+            Some(name) => own_sign_out_url(&metadata, client_id, name, &home),
         }
     }
 
-    /// Revokes tokens of a session that has ended, whether or not anyone waits for it.
+    /// Revokes tokens of a session that has ended, at the provider of this name, whether or not anyone waits for it.
     pub(crate) fn revoke_in_background(
         self: &Arc<Self>,
         session: SessionKey,
+        provider: Option<String>,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
     ) -> JoinHandle<()> {
         let core = Arc::clone(self);
         self.spawn(async move {
             // Also where there is no token left: a sign-out goes on to the endpoint that is named there.
-            let _ = core.provider.metadata(core.clock.now()).await;
-            core.revoke(session, refresh, access).await;
+            if let Ok(party) = core.config.parties.of(provider.as_deref()).await {
+                let _ = party.provider.metadata(core.clock.now()).await;
+            }
+            core.revoke(session, provider, refresh, access).await;
         })
     }
 
     /// Revokes the tokens of several sessions, one after the other: the provider is not to be asked for all at once.
-    pub(crate) fn revoke_all_in_background(self: &Arc<Self>, all: Vec<(SessionKey, Tokens)>) {
+    pub(crate) fn revoke_all_in_background(self: &Arc<Self>, all: Vec<Leftover>) {
         let core = Arc::clone(self);
         drop(self.spawn(async move {
             let mut left = VecDeque::from(all);
             let revocations = async {
-                while let Some((session, tokens)) = left.front().cloned() {
-                    core.revoke(session, tokens.refresh, tokens.access).await;
+                while let Some(next) = left.front().cloned() {
+                    let Tokens { refresh, access, .. } = next.tokens;
+                    core.revoke(next.session, next.provider, refresh, access).await;
                     left.pop_front();
                 }
             };
@@ -141,13 +152,18 @@ impl Core {
                 () = revocations => {}
                 () = core.unrevoked.too_late() => {}
             }
-            for (session, tokens) in left {
-                core.give_up_all(session, tokens);
+            for leftover in left {
+                core.give_up_all(leftover);
             }
         }));
     }
 
-    fn give_up_all(&self, session: SessionKey, tokens: Tokens) {
+    fn give_up_all(&self, leftover: Leftover) {
+        let Leftover {
+            session,
+            provider,
+            tokens,
+        } = leftover;
         let tokens = [
             tokens.refresh.map(Token::Refresh),
             tokens.access.map(Token::Access),
@@ -155,6 +171,7 @@ impl Core {
         for token in tokens.into_iter().flatten() {
             let tried = Tried {
                 session,
+                provider: provider.clone(),
                 token,
                 since: self.clock.now(),
                 tries: 0,
@@ -167,6 +184,7 @@ impl Core {
     async fn revoke(
         self: &Arc<Self>,
         session: SessionKey,
+        provider: Option<String>,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
     ) {
@@ -174,21 +192,23 @@ impl Core {
         for token in tokens.into_iter().flatten() {
             let tried = Tried {
                 session,
+                provider: provider.clone(),
                 token,
                 since: self.clock.now(),
                 tries: 1,
             };
-            if let Err(failure) = self.try_to_revoke(&tried.token).await {
+            if let Err(failure) = self.try_to_revoke(tried.provider.as_deref(), &tried.token).await {
                 self.revoke_later(tried, failure);
             }
         }
     }
 
-    async fn try_to_revoke(&self, token: &Token) -> Result<(), Failure> {
+    async fn try_to_revoke(&self, provider: Option<&str>, token: &Token) -> Result<(), Failure> {
         let now = self.clock.now();
-        let metadata = self.provider.metadata(now).await?;
+        let party = self.config.parties.of(provider).await?;
+        let metadata = party.provider.metadata(now).await?;
         let (hint, text) = (token.hint(), token.expose());
-        let answer = self.registration.revoke(&metadata, text, hint, now).await?;
+        let answer = party.registration.revoke(&metadata, text, hint, now).await?;
         if answer == Revoked::Unsupported {
             tracing::info!(token = hint, "the provider does not revoke tokens of this type");
         }
@@ -253,17 +273,11 @@ impl Core {
                 let _ = self.unrevoked.stopping.run_until_cancelled(pause).await;
                 continue;
             }
-            let Some(token) = self
-                .unrevoked
-                .lock()
-                .queue
-                .front()
-                .map(|tried| tried.token.clone())
-            else {
+            let Some((provider, token)) = self.unrevoked.next() else {
                 continue;
             };
             tokio::select! {
-                result = self.try_to_revoke(&token) => self.tried_again(result),
+                result = self.try_to_revoke(provider.as_deref(), &token) => self.tried_again(result),
                 () = self.unrevoked.too_late() => return,
             }
         }
@@ -318,14 +332,10 @@ impl Core {
     async fn try_a_last_time(self: &Arc<Self>) {
         let last_tries = async {
             loop {
-                let token = self
-                    .unrevoked
-                    .lock()
-                    .queue
-                    .front()
-                    .map(|tried| tried.token.clone());
-                let Some(token) = token else { return };
-                match self.try_to_revoke(&token).await {
+                let Some((provider, token)) = self.unrevoked.next() else {
+                    return;
+                };
+                match self.try_to_revoke(provider.as_deref(), &token).await {
                     // The others would not fare better.
                     Err(failure) if failure.may_pass => return,
                     result => self.tried_again(result),
@@ -405,6 +415,13 @@ impl Unrevoked {
         sleep(LAST_TRIES).await;
     }
 
+    /// The token that is to be tried next, and the provider that it is from.
+    fn next(&self) -> Option<(Option<String>, Token)> {
+        let waiting = self.lock();
+        let tried = waiting.queue.front()?;
+        Some((tried.provider.clone(), tried.token.clone()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -413,6 +430,8 @@ impl Unrevoked {
 /// A token that could not be revoked so far.
 struct Tried {
     session: SessionKey,
+    /// The name of the provider that it is from.
+    provider: Option<String>,
     token: Token,
     since: Timestamp,
     tries: u32,
@@ -602,6 +621,7 @@ mod tests {
         for n in 0..=MAX_WAITING {
             let tried = Tried {
                 session: SessionKey::from_bytes([0; 32]),
+                provider: None,
                 token: Token::Access(AccessToken::new(n.to_string())),
                 since: auth.now(),
                 tries: 1,

@@ -172,7 +172,7 @@ pub(crate) const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 /// The provider's metadata and keys, fetched when first needed and kept.
 #[derive(Debug)]
 pub(crate) struct Provider {
-    config: ProviderConfig,
+    pub(crate) config: ProviderConfig,
     overrides: EndpointOverrides,
     http: ProviderHttp,
     runtime: tokio::runtime::Handle,

@@ -1,10 +1,13 @@
-//! What each provider asks for that others do not. A preset calls methods of [`AuthBuilder`] and nothing else.
+//! What each provider asks for that others do not. A preset calls methods of [`SignInProvider`] and nothing else.
 //!
 //! `docs/providers` has a page for each: what to register there, and what to expect.
 
 use std::fmt;
 
-use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, UserinfoPolicy};
+#[cfg(doc)]
+use crate::config::AuthBuilder;
+use crate::config::{ClientAuthMethod, ConfigError, UserinfoPolicy};
+use crate::party::SignInProvider;
 
 /// The settings that a provider asks for, for [`AuthBuilder::preset`].
 ///
@@ -30,7 +33,7 @@ use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, UserinfoPolicy};
 #[must_use]
 pub struct Preset {
     name: &'static str,
-    set: Box<dyn FnOnce(AuthBuilder) -> AuthBuilder + Send + Sync>,
+    set: Box<dyn FnOnce(SignInProvider) -> SignInProvider + Send + Sync>,
 }
 
 impl fmt::Debug for Preset {
@@ -40,15 +43,18 @@ impl fmt::Debug for Preset {
 }
 
 impl Preset {
-    fn new(name: &'static str, set: impl FnOnce(AuthBuilder) -> AuthBuilder + Send + Sync + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        set: impl FnOnce(SignInProvider) -> SignInProvider + Send + Sync + 'static,
+    ) -> Self {
         Self {
             name,
             set: Box::new(set),
         }
     }
 
-    pub(crate) fn apply(self, builder: AuthBuilder) -> AuthBuilder {
-        (self.set)(builder)
+    pub(crate) fn apply(self, provider: SignInProvider) -> SignInProvider {
+        (self.set)(provider)
     }
 
     /// Asgardeo: the name of the organisation; or its address, `https://api.asgardeo.io/t/acme`, with or without the

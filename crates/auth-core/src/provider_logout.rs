@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::events::EndReason;
 use crate::logout_token::{self, Expected, LogoutToken, LogoutTokenError, OLDEST};
 use crate::metadata::ProviderError;
+use crate::party::Party;
 use crate::request::RouteRequest;
 use crate::secret::sha256;
 use crate::session::{Session, index_key};
@@ -91,16 +92,17 @@ impl Core {
     /// Ends the sessions that the logout token of the request names.
     pub(crate) async fn backchannel_logout(&self, request: &RouteRequest) -> Result<(), Refusal> {
         let parameters = request.form_parameters();
-        if !self.provider.is_openid() || parameters.repeats(&["logout_token"]) {
+        let party = self.config.parties.first();
+        if !party.provider.is_openid() || parameters.repeats(&["logout_token"]) {
             return Err(LogoutTokenError::Malformed.into());
         }
         let token = parameters
             .get("logout_token")
             .ok_or(LogoutTokenError::Malformed)?;
-        let token = self.verify_logout_token(token).await?;
+        let token = self.verify_logout_token(party, token).await?;
 
         let now = self.clock.now();
-        let issuer = self.provider.issuer();
+        let issuer = party.provider.issuer();
         let id = once(b"logout token\0", &index_key(b"jti", &issuer, &token.id));
         if self.store.claimed_until(&id, now).await?.is_some() {
             return Err(LogoutTokenError::Replayed.into());
@@ -128,18 +130,18 @@ impl Core {
         }
     }
 
-    async fn verify_logout_token(&self, token: &str) -> Result<LogoutToken, Refusal> {
+    async fn verify_logout_token(&self, party: &Party, token: &str) -> Result<LogoutToken, Refusal> {
         let now = self.clock.now();
-        let metadata = self.provider.metadata(now).await?;
+        let metadata = party.provider.metadata(now).await?;
         let expected = Expected {
             issuer: metadata.issuer.as_str(),
-            client_id: &self.config.client_id,
-            algorithms: self.algorithms(&metadata),
+            client_id: &party.registration.client_id,
+            algorithms: party.algorithms(&metadata),
             tolerance: CLOCK_TOLERANCE,
         };
-        let keys = self.provider.keys(&metadata, now).await?;
+        let keys = party.provider.keys(&metadata, now).await?;
         match logout_token::verify(token, &keys, &expected, now) {
-            Err(LogoutTokenError::UnknownKey) => match self.provider.keys_again(&metadata, now).await {
+            Err(LogoutTokenError::UnknownKey) => match party.provider.keys_again(&metadata, now).await {
                 Some(keys) => Ok(logout_token::verify(token, &*keys?, &expected, now)?),
                 // Fetched less than 30 seconds ago, and no such key. It may have been published since then, but a provider
                 // publishes a key before it uses it, and names that are made up come by the thousand: 400, as for any
@@ -153,8 +155,9 @@ impl Core {
     /// Ends the sessions that `iss` and `sid` of the request name. `None` where they are not there, or not ours.
     pub(crate) async fn frontchannel_logout(&self, request: &RouteRequest) -> Option<Result<(), StoreError>> {
         let parameters = request.query_parameters();
-        let issuer = self.provider.issuer();
-        let is_ours = self.provider.is_openid() && parameters.get("iss") == Some(issuer.as_str());
+        let party = self.config.parties.first();
+        let issuer = party.provider.issuer();
+        let is_ours = party.provider.is_openid() && parameters.get("iss") == Some(issuer.as_str());
         if !is_ours || parameters.repeats(&["iss", "sid"]) {
             return None;
         }

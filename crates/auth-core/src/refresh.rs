@@ -33,7 +33,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::auth::Core;
-use crate::breaker::{Breaker, Failure};
+use crate::breaker::Failure;
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::error::{Fault, NotSignedIn};
@@ -42,6 +42,7 @@ use crate::http::SendGuard;
 use crate::id_token::{self, Expected, IdTokenClaims, IdTokenError};
 use crate::jose::{self, KeySet};
 use crate::metadata::{Metadata, ProviderError};
+use crate::party::Party;
 use crate::provider_logout::REMEMBERED;
 use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
@@ -68,7 +69,6 @@ const SAVE_FOR: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Flights {
     under_way: HashMap<SessionKey, Flight>,
-    breaker: Breaker<SessionKey, RefreshError>,
     /// The sessions whose use is being written down.
     pub(crate) touches: HashSet<SessionKey>,
 }
@@ -246,21 +246,24 @@ impl Core {
     /// The session with an access token that is alive: as it is, or refreshed. A token that is about to die is
     /// refreshed in the background.
     pub(crate) async fn fresh(self: &Arc<Self>, session: Session) -> Result<Session, RefreshError> {
-        let tokens = &session.data.tokens;
-        match (session.data.freshness(self.clock.now()), tokens.refresh.is_some()) {
+        let is_refreshable = session.data.tokens.refresh.is_some();
+        match (session.data.freshness(self.clock.now()), is_refreshable) {
             (Freshness::Good, _) | (Freshness::Soft, false) => Ok(session),
             (Freshness::Soft, true) => {
-                let failed_lately = self
-                    .lock_flights()
-                    .breaker
+                let party = self.party_of(&session).await?;
+                let failed_lately = party
+                    .refresh_breaker()
                     .failed_lately(&session.key, self.clock.now());
                 if !failed_lately {
                     // Not awaited: it runs on its own, and says in the log how it ended.
-                    drop(self.refresh(&session, Wanted::Expiring));
+                    drop(self.refresh(&session, party, Wanted::Expiring));
                 }
                 Ok(session)
             }
-            (Freshness::Dead, true) => self.refresh(&session, Wanted::Expiring).flight.await,
+            (Freshness::Dead, true) => {
+                let party = self.party_of(&session).await?;
+                self.refresh(&session, party, Wanted::Expiring).flight.await
+            }
             (Freshness::Dead, false) => Err(RefreshError::Ended(NotSignedIn::TokenExpired)),
         }
     }
@@ -274,18 +277,19 @@ impl Core {
         if session.data.tokens.refresh.is_none() {
             return Err(RefreshError::Ended(NotSignedIn::TokenExpired));
         }
+        let party = self.party_of(session).await?;
         let wanted = Wanted::Instead(refused.clone());
-        let joined = self.refresh(session, wanted.clone());
+        let joined = self.refresh(session, Arc::clone(&party), wanted.clone());
         let refreshed = joined.flight.await?;
         if joined.is_new || wanted.is_met_by(&refreshed.data, self.clock.now()) {
             return Ok(refreshed);
         }
         // The flight was under way already, for another reason, and has brought nothing new; now there is room.
-        self.refresh(session, wanted).flight.await
+        self.refresh(session, party, wanted).flight.await
     }
 
     /// Joins the flight that refreshes this session, or starts it.
-    fn refresh(self: &Arc<Self>, session: &Session, wanted: Wanted) -> Joined {
+    fn refresh(self: &Arc<Self>, session: &Session, party: Arc<Party>, wanted: Wanted) -> Joined {
         let key = session.key;
         let mut flights = self.lock_flights();
         if let Some(flight) = flights.under_way.get(&key) {
@@ -297,11 +301,12 @@ impl Core {
         let core = Arc::clone(self);
         let task = self.spawn(async move {
             // Whatever happens in it, the flight comes to an end, and the next one can begin.
-            let result = AssertUnwindSafe(core.refresh_now(&key, &wanted))
+            let result = AssertUnwindSafe(core.refresh_now(&party, &key, &wanted))
                 .catch_unwind()
                 .await
                 .unwrap_or(Err(RefreshError::Interrupted));
-            core.land(&key);
+            party.refresh_breaker().finished(&key);
+            core.lock_flights().under_way.remove(&key);
             log(&key, &result);
             core.tell_failure(&key, &result);
             result
@@ -323,31 +328,10 @@ impl Core {
         }
     }
 
-    fn land(&self, key: &SessionKey) {
-        let mut flights = self.lock_flights();
-        flights.under_way.remove(key);
-        flights.breaker.finished(key);
-    }
-
-    /// Notes that the provider is up: it has given an answer that makes sense.
-    fn provider_answered(&self, key: &SessionKey) {
-        self.lock_flights().breaker.succeeded(key);
-    }
-
-    /// Notes that the provider has failed this refresh, so that others need not find out one by one. One that refuses
-    /// this client is up and answers.
-    fn provider_failed(&self, key: &SessionKey, error: RefreshError) -> RefreshError {
-        let (now, mut flights) = (self.clock.now(), self.lock_flights());
-        match error {
-            RefreshError::ClientRefused(_) => flights.breaker.succeeded(key),
-            _ => flights.breaker.failed(key, &error, now),
-        }
-        error
-    }
-
     /// Steps 2 to 6 of the scheme: carries out what the protocol decides.
     async fn refresh_now(
         self: &Arc<Self>,
+        party: &Party,
         key: &SessionKey,
         wanted: &Wanted,
     ) -> Result<Session, RefreshError> {
@@ -379,7 +363,7 @@ impl Core {
                     }
                     // Once, and before the lease is taken, so that nothing slow lies between taking it and sending.
                     if metadata.is_none() {
-                        metadata = Some(self.may_ask(key).await?);
+                        metadata = Some(self.may_ask(party, key).await?);
                     }
                     let asked_at = Instant::now();
                     let acquired = self.acquire(key, seen).await?;
@@ -403,19 +387,19 @@ impl Core {
                     let (Some(held), Some(taken), Some(metadata)) = (&current, &taken, &metadata) else {
                         return Err(RefreshError::Interrupted);
                     };
-                    match self.present(metadata, key, &token, taken).await {
+                    match self.present(party, metadata, key, &token, taken).await {
                         Ok(response) => {
-                            self.provider_answered(key);
-                            came = Some(self.judge(metadata, held, response).await?);
+                            party.refresh_breaker().succeeded(key);
+                            came = Some(self.judge(party, metadata, held, response).await?);
                             refresh.answered(Answer::Tokens)
                         }
                         Err(TokenError::Refused(TokenErrorCode::InvalidGrant)) => {
-                            self.provider_answered(key);
+                            party.refresh_breaker().succeeded(key);
                             refresh.answered(Answer::Refused)
                         }
                         Err(TokenError::HeldBack) => refresh.answered(Answer::NotSent),
                         Err(error) => {
-                            let error = self.provider_failed(key, error.into());
+                            let error = party.refresh_failed(key, error.into(), self.clock.now());
                             refresh.answered(Answer::Failed(error))
                         }
                     }
@@ -424,7 +408,7 @@ impl Core {
                     let (Some(base), Some(came)) = (&current, &mut came) else {
                         return Err(RefreshError::Interrupted);
                     };
-                    match self.save(base, expected, came).await? {
+                    match self.save(party, base, expected, came).await? {
                         (Swapped::Yes, record) => {
                             came.is_saved = true;
                             current = self.view(key, record);
@@ -467,13 +451,14 @@ impl Core {
                     if let Some(Came { response, .. }) = &came {
                         drop(self.revoke_in_background(
                             *key,
+                            party.name.clone(),
                             response.refresh_token.clone(),
                             response.access_token.clone(),
                         ));
                     }
                     refresh.revoked()
                 }
-                Step::Done(outcome) => return self.finish(outcome, current, metadata, came).await,
+                Step::Done(outcome) => return self.finish(party, outcome, current, metadata, came).await,
             }
         }
     }
@@ -493,11 +478,11 @@ impl Core {
     }
 
     /// Whether the provider may be asked now, and where.
-    async fn may_ask(&self, key: &SessionKey) -> Result<Arc<Metadata>, RefreshError> {
+    async fn may_ask(&self, party: &Party, key: &SessionKey) -> Result<Arc<Metadata>, RefreshError> {
         let now = self.clock.now();
-        self.lock_flights().breaker.admit(key, now)?;
-        let metadata = self.provider.metadata(now).await;
-        metadata.map_err(|error| self.provider_failed(key, error.into()))
+        party.refresh_breaker().admit(key, now)?;
+        let metadata = party.provider.metadata(now).await;
+        metadata.map_err(|error| party.refresh_failed(key, error.into(), self.clock.now()))
     }
 
     pub(crate) async fn acquire(&self, key: &SessionKey, seen: u64) -> Result<Acquired, StoreError> {
@@ -509,6 +494,7 @@ impl Core {
     /// Step 4: presents the refresh token, while the lease lasts that was taken.
     async fn present(
         &self,
+        party: &Party,
         metadata: &Metadata,
         key: &SessionKey,
         token: &RefreshToken,
@@ -517,7 +503,8 @@ impl Core {
         let guard = SendGuard::until(taken.asked_at + SEND_WITHIN);
         let mut parameters = vec![("refresh_token", token.expose())];
         parameters.extend(
-            self.config
+            party
+                .config
                 .resources
                 .iter()
                 .map(|resource| ("resource", resource.as_str())),
@@ -528,7 +515,7 @@ impl Core {
         };
         let now = self.clock.now();
         tokio::select! {
-            response = self.registration.tokens(metadata, request, Some(&guard), now) => response,
+            response = party.registration.tokens(metadata, request, Some(&guard), now) => response,
             () = self.keep_lease(key, &taken.lease, &guard) => unreachable!("a lease is kept for ever"),
         }
     }
@@ -555,14 +542,17 @@ impl Core {
     /// Checks of new tokens what can be checked without asking anyone, before they are saved.
     async fn judge(
         self: &Arc<Self>,
+        party: &Party,
         metadata: &Metadata,
         held: &Session,
         response: TokenResponse,
     ) -> Result<Came, RefreshError> {
         let access_token = response.usable_access_token().cloned();
-        let id_token = response.id_token.clone().filter(|_| self.provider.is_openid());
-        let checked = match (&access_token, &id_token, self.provider.keys_at_hand()) {
-            (Some(access), Some(token), Some(keys)) => self.check(metadata, &held.data, token, access, &keys),
+        let id_token = response.id_token.clone().filter(|_| party.provider.is_openid());
+        let checked = match (&access_token, &id_token, party.provider.keys_at_hand()) {
+            (Some(access), Some(token), Some(keys)) => {
+                self.check(party, metadata, &held.data, token, access, &keys)
+            }
             (Some(_), Some(_), None) => Checked::NeedsKeys,
             // There is none, or none that can be checked without the access token: the old one stays.
             _ => Checked::None,
@@ -583,13 +573,14 @@ impl Core {
     /// Step 5: saves new tokens, and keeps at it while the store fails: the refresh token in the record is used up.
     async fn save(
         &self,
+        party: &Party,
         base: &Session,
         expected: u64,
         came: &Came,
     ) -> Result<(Swapped, Arc<Record>), StoreError> {
         let mut pause = POLL.0;
         loop {
-            let record = self.refreshed(base, came);
+            let record = self.refreshed(party, base, came);
             let saved = Arc::new(Record {
                 version: expected + 1,
                 ..record.clone()
@@ -621,6 +612,7 @@ impl Core {
     /// What a refresh has come to.
     async fn finish(
         self: &Arc<Self>,
+        party: &Party,
         outcome: Outcome<RefreshError>,
         current: Option<Session>,
         metadata: Option<Arc<Metadata>>,
@@ -642,12 +634,12 @@ impl Core {
         let Some(access_token) = came.response.usable_access_token() else {
             // Its refresh token is kept; but there is no access token in it, or one of another type.
             let error = TokenError::Malformed("there is no access token of the session's type in it");
-            return Err(self.provider_failed(&session.key, error.into()));
+            return Err(party.refresh_failed(&session.key, error.into(), self.clock.now()));
         };
         let saved = session.clone();
         let result = match (&came.checked, &came.response.id_token) {
             (Checked::NeedsKeys, Some(token)) => {
-                self.check_later(&metadata, session, token, &came.response, access_token)
+                self.check_later(party, &metadata, session, token, &came.response, access_token)
                     .await
             }
             _ => self.confirm_move(session, &came.response).await,
@@ -661,6 +653,7 @@ impl Core {
 
     fn check(
         &self,
+        party: &Party,
         metadata: &Metadata,
         data: &SessionData,
         token: &IdToken,
@@ -670,10 +663,10 @@ impl Core {
         let now = self.clock.now();
         let expected = Expected {
             issuer: metadata.issuer.as_str(),
-            client_id: &self.config.client_id,
+            client_id: &party.registration.client_id,
             nonce: None,
             access_token: Some(access_token.expose()),
-            algorithms: self.algorithms(metadata),
+            algorithms: party.algorithms(metadata),
             tolerance: CLOCK_TOLERANCE,
             max_age: None,
         };
@@ -693,6 +686,7 @@ impl Core {
     /// The keys had to be fetched: the tokens are saved already, so now there is time.
     async fn check_later(
         self: &Arc<Self>,
+        party: &Party,
         metadata: &Metadata,
         saved: Session,
         token: &IdToken,
@@ -700,14 +694,14 @@ impl Core {
         access_token: &AccessToken,
     ) -> Result<Session, RefreshError> {
         let now = self.clock.now();
-        let check = |keys: &KeySet| self.check(metadata, &saved.data, token, access_token, keys);
-        let fetched = match self.provider.keys_at_hand() {
+        let check = |keys: &KeySet| self.check(party, metadata, &saved.data, token, access_token, keys);
+        let fetched = match party.provider.keys_at_hand() {
             // Another flight may have fetched them since this one looked.
             Some(keys) => match check(&keys) {
-                Checked::NeedsKeys => self.provider.keys_again(metadata, now).await,
-                checked => return self.keep_checked(saved, token, response, checked).await,
+                Checked::NeedsKeys => party.provider.keys_again(metadata, now).await,
+                checked => return self.keep_checked(party, saved, token, response, checked).await,
             },
-            None => Some(self.provider.keys(metadata, now).await),
+            None => Some(party.provider.keys(metadata, now).await),
         };
         let checked = match fetched {
             Some(Ok(keys)) => check(&keys),
@@ -719,12 +713,13 @@ impl Core {
             // Fetched a moment ago, and this key is not among them.
             None => Checked::NeedsKeys,
         };
-        self.keep_checked(saved, token, response, checked).await
+        self.keep_checked(party, saved, token, response, checked).await
     }
 
     /// Acts on what an ID token is worth that was checked after the tokens were saved.
     async fn keep_checked(
         self: &Arc<Self>,
+        party: &Party,
         saved: Session,
         token: &IdToken,
         response: &TokenResponse,
@@ -732,7 +727,7 @@ impl Core {
     ) -> Result<Session, RefreshError> {
         match checked {
             Checked::Good(claims) => {
-                let changed = self.keep_id_token(saved, token, response, &claims).await;
+                let changed = self.keep_id_token(party, saved, token, response, &claims).await;
                 self.confirm_move(changed, response).await
             }
             Checked::None => Ok(saved),
@@ -748,13 +743,14 @@ impl Core {
     /// moved on meanwhile keeps what it has.
     async fn keep_id_token(
         &self,
+        party: &Party,
         saved: Session,
         token: &IdToken,
         response: &TokenResponse,
         claims: &IdTokenClaims,
     ) -> Session {
         let mut data = SessionData::clone(&saved.data);
-        self.keep(&mut data, token, response, claims, saved.record.created_at);
+        self.keep(party, &mut data, token, response, claims, saved.record.created_at);
         match self.change_with_lease(&saved, data).await {
             Ok(Some(changed)) => changed,
             _ => saved,
@@ -765,6 +761,7 @@ impl Core {
     /// provider's own session ends.
     fn keep(
         &self,
+        party: &Party,
         data: &mut SessionData,
         token: &IdToken,
         response: &TokenResponse,
@@ -774,7 +771,7 @@ impl Core {
         let had_acr = data.acr.clone();
         let old = data.id_token.as_ref();
         let old = old.and_then(|old| jose::claims_of_verified(old.expose()));
-        let roles = &self.config.role_claims;
+        let roles = &party.config.role_claims;
         if claims::apply(data, old.unwrap_or_default(), claims, roles) {
             // That of an earlier move counts as long as it is looked at.
             let earlier = data
@@ -799,9 +796,14 @@ impl Core {
         if saved.data.moved_at.is_none() {
             return Ok(saved);
         }
-        let key = saved.key;
+        let (key, provider) = (saved.key, saved.data.provider.clone());
         let Some(session) = self.confirm(saved).await.map_err(RefreshError::unconfirmed)? else {
-            self.revoke_in_background(key, response.refresh_token.clone(), response.access_token.clone());
+            self.revoke_in_background(
+                key,
+                provider,
+                response.refresh_token.clone(),
+                response.access_token.clone(),
+            );
             return Err(RefreshError::Ended(NotSignedIn::Ended));
         };
         let data = SessionData {
@@ -866,6 +868,7 @@ impl Core {
         drop(
             self.revoke_in_background(
                 session.key,
+                session.data.provider.clone(),
                 // Where it is not rotated, the session's own is still good.
                 response
                     .refresh_token
@@ -884,6 +887,7 @@ impl Core {
                 if tokens.access != session.data.tokens.access {
                     drop(self.revoke_in_background(
                         session.key,
+                        session.data.provider.clone(),
                         tokens.refresh.clone(),
                         tokens.access.clone(),
                     ));
@@ -895,7 +899,7 @@ impl Core {
     }
 
     /// The record with the new tokens. What the answer lacks stays: the refresh token, the scopes, the ID token.
-    fn refreshed(&self, base: &Session, came: &Came) -> Record {
+    fn refreshed(&self, party: &Party, base: &Session, came: &Came) -> Record {
         let (now, response) = (self.clock.now(), &came.response);
         let old = &base.data.tokens;
         let mut data = SessionData::clone(&base.data);
@@ -915,7 +919,7 @@ impl Core {
         };
         data.demanded.lose_scopes(&old.scopes, &data.tokens.scopes);
         if let (Checked::Good(claims), Some(token)) = (&came.checked, &response.id_token) {
-            self.keep(&mut data, token, response, claims, base.record.created_at);
+            self.keep(party, &mut data, token, response, claims, base.record.created_at);
         }
         data.refreshes += 1;
         data.refreshed_at = Some(now);
@@ -926,6 +930,19 @@ impl Core {
             now,
             self.config.session_idle,
         )
+    }
+}
+
+impl Party {
+    /// Notes that the provider has failed this refresh, so that others need not find out one by one. One that refuses
+    /// this client is up and answers.
+    fn refresh_failed(&self, key: &SessionKey, error: RefreshError, now: Timestamp) -> RefreshError {
+        let mut breaker = self.refresh_breaker();
+        match error {
+            RefreshError::ClientRefused(_) => breaker.succeeded(key),
+            _ => breaker.failed(key, &error, now),
+        }
+        error
     }
 }
 

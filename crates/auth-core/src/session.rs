@@ -19,6 +19,9 @@ use crate::types::{Issuer, Scopes};
 /// What is sealed in a session's record.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SessionData {
+    /// The name of the provider that the user signed in with; `None` of the one that has none.
+    #[serde(default)]
+    pub(crate) provider: Option<String>,
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
     pub(crate) sid: Option<String>,

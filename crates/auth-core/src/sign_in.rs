@@ -18,6 +18,7 @@ use crate::jarm::{self, ResponseJwtError};
 use crate::jose::{self, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
+use crate::party::Party;
 use crate::reply::AppData;
 use crate::request::{Parameters, RouteRequest};
 use crate::roles::RoleClaims;
@@ -35,28 +36,29 @@ impl Core {
     /// grant with them, and with it a session of the same user that is alive in another browser.
     pub(crate) async fn sign_in(
         self: &Arc<Self>,
+        party: &Party,
         response: &AuthorizationResponse,
         callback: &RouteRequest,
     ) -> Result<(SessionId, AppData), FailedSignIn> {
-        let metadata = self.provider.metadata(self.clock.now()).await?;
+        let metadata = party.provider.metadata(self.clock.now()).await?;
         let verified;
-        let parameters = match response.signed(&self.config)? {
+        let parameters = match response.signed(party)? {
             None => &response.parameters,
             Some(token) => {
-                verified = self.verify_response(&metadata, token).await?;
+                verified = self.verify_response(party, &metadata, token).await?;
                 &verified
             }
         };
         let code = response.code(parameters, &metadata)?;
-        let redirect_uri = self.config.redirect_uri();
         let attempt = &response.attempt;
         let mut parameters = vec![
             ("code", code.expose()),
-            ("redirect_uri", redirect_uri.as_str()),
+            ("redirect_uri", party.redirect_uri.as_str()),
             ("code_verifier", attempt.verifier.expose()),
         ];
         parameters.extend(
-            self.config
+            party
+                .config
                 .resources
                 .iter()
                 .map(|resource| ("resource", resource.as_str())),
@@ -65,11 +67,11 @@ impl Core {
             grant_type: "authorization_code",
             parameters,
         };
-        let tokens = self
+        let tokens = party
             .registration
             .tokens(&metadata, request, None, self.clock.now())
             .await
-            .map_err(|error| LoginError::of_token(error, &self.config.authentication))?;
+            .map_err(|error| LoginError::of_token(error, &party.registration.authentication))?;
         if !tokens
             .token_type
             .as_ref()
@@ -83,7 +85,7 @@ impl Core {
             .ok_or(LoginError::Token(TokenError::Malformed(
                 "access_token is missing",
             )))?;
-        let identity = if self.provider.is_openid() {
+        let identity = if party.provider.is_openid() {
             // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
             // more, because `auth_time` is in whole ones.
             let since_asked = self.clock.now().since(attempt.began_at) + Duration::from_secs(1);
@@ -91,11 +93,13 @@ impl Core {
                 nonce: Some(&attempt.nonce),
                 max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
             };
-            self.identity_of_id_token(&metadata, &tokens, &access_token, &demands)
+            self.identity_of_id_token(party, &metadata, &tokens, &access_token, &demands)
                 .await?
         } else {
-            let mut identity = self.identity_of_plain_oauth(&metadata, &access_token).await?;
-            self.config.role_claims.settle(&mut identity.claims);
+            let mut identity = self
+                .identity_of_plain_oauth(party, &metadata, &access_token)
+                .await?;
+            party.config.role_claims.settle(&mut identity.claims);
             identity
         };
         // RFC 6749 §5.1: what is not named is what was asked for.
@@ -109,6 +113,7 @@ impl Core {
         let provider_end = identity.session_expiry.unwrap_or(Timestamp::from_secs(i64::MAX));
         let ends_at = now.plus(self.config.session_max).min(provider_end);
         let data = SessionData {
+            provider: party.name.clone(),
             issuer: metadata.issuer.clone(),
             subject: identity.subject,
             sid: identity.sid,
@@ -120,7 +125,7 @@ impl Core {
             id_token: tokens.id_token.clone(),
             auth_time: identity.auth_time,
             acr: identity.acr,
-            nonce: self.provider.is_openid().then(|| attempt.nonce.clone()),
+            nonce: party.provider.is_openid().then(|| attempt.nonce.clone()),
             tokens: Tokens {
                 access: Some(access_token),
                 access_issued_at: tokens.requested_at,
@@ -147,20 +152,25 @@ impl Core {
     }
 
     /// The parameters of a signed authorization response (JARM).
-    async fn verify_response(&self, metadata: &Metadata, token: &str) -> Result<Parameters, LoginError> {
+    async fn verify_response(
+        &self,
+        party: &Party,
+        metadata: &Metadata,
+        token: &str,
+    ) -> Result<Parameters, LoginError> {
         let verify = |keys: &KeySet| {
             let expected = jarm::Expected {
                 issuer: metadata.issuer.as_str(),
-                client_id: &self.config.client_id,
-                algorithms: self.response_algorithms(metadata),
+                client_id: &party.registration.client_id,
+                algorithms: party.response_algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
             };
             jarm::verify(token, keys, &expected, self.clock.now())
         };
-        let keys = self.provider.keys(metadata, self.clock.now()).await?;
+        let keys = party.provider.keys(metadata, self.clock.now()).await?;
         let mut verified = verify(&keys);
         if matches!(verified, Err(ResponseJwtError::UnknownKey))
-            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
+            && let Some(again) = party.provider.keys_again(metadata, self.clock.now()).await
         {
             verified = verify(&*again?);
         }
@@ -243,6 +253,7 @@ impl Core {
 
     pub(crate) async fn identity_of_id_token(
         &self,
+        party: &Party,
         metadata: &Metadata,
         tokens: &TokenResponse,
         access_token: &AccessToken,
@@ -252,19 +263,19 @@ impl Core {
         let verify = |keys: &KeySet| {
             let expected = id_token::Expected {
                 issuer: metadata.issuer.as_str(),
-                client_id: &self.config.client_id,
+                client_id: &party.registration.client_id,
                 nonce: demands.nonce,
                 access_token: Some(access_token.expose()),
-                algorithms: self.algorithms(metadata),
+                algorithms: party.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
                 max_age: demands.max_age,
             };
             id_token::verify(token.expose(), keys, &expected, self.clock.now())
         };
-        let mut keys = self.provider.keys(metadata, self.clock.now()).await?;
+        let mut keys = party.provider.keys(metadata, self.clock.now()).await?;
         let mut verified = verify(&keys);
         if verified == Err(IdTokenError::UnknownKey)
-            && let Some(again) = self.provider.keys_again(metadata, self.clock.now()).await
+            && let Some(again) = party.provider.keys_again(metadata, self.clock.now()).await
         {
             keys = again?;
             verified = verify(&keys);
@@ -273,7 +284,7 @@ impl Core {
             LoginError::of_id_token(error, tokens.provider_time, tokens.requested_at, self.clock.now())
         })?;
         let userinfo = match self
-            .userinfo(metadata, access_token, verified.subject(), &keys)
+            .userinfo(party, metadata, access_token, verified.subject(), &keys)
             .await
         {
             Ok(userinfo) => userinfo,
@@ -291,7 +302,7 @@ impl Core {
         Ok(Identity::of_id_token(
             verified,
             userinfo,
-            &self.config.role_claims,
+            &party.config.role_claims,
         ))
     }
 
@@ -299,14 +310,15 @@ impl Core {
     /// cannot be had does not fail the sign-in; the app sees an empty subject.
     async fn identity_of_plain_oauth(
         &self,
+        party: &Party,
         metadata: &Metadata,
         access_token: &AccessToken,
     ) -> Result<Identity, LoginError> {
-        match &self.config.plain_identity {
+        match &party.config.plain_identity {
             PlainIdentity::Endpoints => {}
             PlainIdentity::AccessToken { issuer, audience } => {
                 return self
-                    .identity_of_access_token(access_token, issuer, audience)
+                    .identity_of_access_token(party, access_token, issuer, audience)
                     .await;
             }
             PlainIdentity::Unverified => {
@@ -315,7 +327,7 @@ impl Core {
                     .ok_or(LoginError::AccessToken(InvalidToken::Malformed));
             }
         }
-        match self.ask_userinfo(metadata, access_token).await {
+        match self.ask_userinfo(party, metadata, access_token).await {
             Ok(None) => {}
             Ok(Some(answer)) if answer.status == ::http::StatusCode::OK => {
                 // Any JSON object, for there is nothing to compare it with.
@@ -340,7 +352,7 @@ impl Core {
         let Some(endpoint) = &metadata.introspection_endpoint else {
             return Ok(Identity::of_claims(Map::new(), false));
         };
-        match self
+        match party
             .registration
             .introspect(metadata, endpoint, access_token, self.clock.now())
             .await
@@ -361,6 +373,7 @@ impl Core {
     /// does not verify fails the sign-in.
     async fn identity_of_access_token(
         &self,
+        party: &Party,
         token: &AccessToken,
         issuer: &TrustedIssuer,
         audience: &str,
@@ -368,7 +381,7 @@ impl Core {
         let candidate =
             Candidate::parse(token.expose(), TokenTypes::Usual).map_err(LoginError::AccessToken)?;
         let now = self.clock.now();
-        let algorithms = self
+        let algorithms = party
             .config
             .algorithms
             .as_deref()
@@ -382,7 +395,7 @@ impl Core {
         let expected = bearer::Expected {
             issuer: issuer.issuer.as_str(),
             audiences: &[audience.to_owned()],
-            client_id: Some(&self.config.client_id),
+            client_id: Some(&party.registration.client_id),
             tolerance: CLOCK_TOLERANCE,
         };
         let facts = candidate
@@ -394,20 +407,25 @@ impl Core {
     /// Asks userinfo and checks the answer against the ID token's subject. `None` where it is not to be asked.
     async fn userinfo(
         &self,
+        party: &Party,
         metadata: &Metadata,
         access_token: &AccessToken,
         subject: &str,
         keys: &KeySet,
     ) -> Result<Option<Map<String, Value>>, UserinfoFailure> {
-        let Some(answer) = self.ask_userinfo(metadata, access_token).await? else {
+        let Some(answer) = self.ask_userinfo(party, metadata, access_token).await? else {
             return Ok(None);
         };
-        Ok(Some(self.read_userinfo(metadata, &answer, subject, keys).await?))
+        Ok(Some(
+            self.read_userinfo(party, metadata, &answer, subject, keys)
+                .await?,
+        ))
     }
 
     /// What a userinfo answer says, if it is about this subject.
     pub(crate) async fn read_userinfo(
         &self,
+        party: &Party,
         metadata: &Metadata,
         answer: &Answer,
         subject: &str,
@@ -424,15 +442,15 @@ impl Core {
                 &userinfo::Expected {
                     subject,
                     issuer: metadata.issuer.as_str(),
-                    client_id: &self.config.client_id,
+                    client_id: &party.registration.client_id,
                     keys,
-                    algorithms: self.algorithms(metadata),
+                    algorithms: party.algorithms(metadata),
                 },
             )
         };
         let mut parsed = parse(keys);
         if parsed == Err(UserinfoError::SignatureInvalid(JwsError::UnknownKey))
-            && let Some(Ok(keys)) = self.provider.keys_again(metadata, self.clock.now()).await
+            && let Some(Ok(keys)) = party.provider.keys_again(metadata, self.clock.now()).await
         {
             parsed = parse(&keys);
         }
@@ -442,12 +460,13 @@ impl Core {
     /// Asks the userinfo endpoint, once. `None` where there is none or it is not to be asked.
     async fn ask_userinfo(
         &self,
+        party: &Party,
         metadata: &Metadata,
         access_token: &AccessToken,
     ) -> Result<Option<Answer>, UserinfoFailure> {
         match &metadata.userinfo_endpoint {
-            Some(endpoint) if self.config.userinfo != UserinfoPolicy::Never => {
-                self.get_userinfo(endpoint, access_token).await.map(Some)
+            Some(endpoint) if party.config.userinfo != UserinfoPolicy::Never => {
+                self.get_userinfo(party, endpoint, access_token).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -455,10 +474,11 @@ impl Core {
 
     pub(crate) async fn get_userinfo(
         &self,
+        party: &Party,
         endpoint: &Url,
         access_token: &AccessToken,
     ) -> Result<Answer, UserinfoFailure> {
-        let http = &self.registration.http;
+        let http = &party.registration.http;
         let request = http
             .get(endpoint)
             .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")

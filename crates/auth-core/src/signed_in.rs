@@ -11,6 +11,7 @@ use crate::error::{Error, NotSignedIn};
 use crate::http::Answer;
 use crate::jose::{self, KeySet};
 use crate::metadata::{Metadata, ProviderError};
+use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::IdToken;
 use crate::session::{Claims, Session};
@@ -110,31 +111,37 @@ impl Core {
 
     async fn user_info(self: &Arc<Self>, session: Session) -> Result<Claims, Error> {
         let session = self.fresh(session).await?;
-        let metadata = self.provider.metadata(self.clock.now()).await?;
-        let mut answer = self.ask_for_user(&metadata, &session).await?;
+        let party = self.party_of(&session).await?;
+        let metadata = party.provider.metadata(self.clock.now()).await?;
+        let mut answer = self.ask_for_user(&party, &metadata, &session).await?;
         if answer.status == StatusCode::UNAUTHORIZED
             && let Some(refused) = &session.data.tokens.access
         {
             match self.fresh_instead(&session, refused).await {
-                Ok(session) => answer = self.ask_for_user(&metadata, &session).await?,
+                Ok(session) => answer = self.ask_for_user(&party, &metadata, &session).await?,
                 // There is nothing to refresh with: the endpoint's own answer is the answer.
                 Err(RefreshError::Ended(NotSignedIn::TokenExpired)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let claims = match self.provider.is_openid() {
-            true => self.verified_user(&metadata, &session, &answer).await?,
+        let claims = match party.provider.is_openid() {
+            true => self.verified_user(&party, &metadata, &session, &answer).await?,
             false => plain_user(&session, &answer)?,
         };
         Ok(claims.into())
     }
 
-    async fn ask_for_user(&self, metadata: &Metadata, session: &Session) -> Result<Answer, Error> {
+    async fn ask_for_user(
+        &self,
+        party: &Party,
+        metadata: &Metadata,
+        session: &Session,
+    ) -> Result<Answer, Error> {
         let endpoint = metadata.userinfo_endpoint.as_ref();
         let endpoint = endpoint.ok_or(UserinfoError::NoEndpoint)?;
         let token = session.data.tokens.access.as_ref();
         let token = token.ok_or(NotSignedIn::TokenExpired)?;
-        self.get_userinfo(endpoint, token)
+        self.get_userinfo(party, endpoint, token)
             .await
             .map_err(|failure| match failure {
                 UserinfoFailure::Refused(error) => error.into(),
@@ -149,16 +156,19 @@ impl Core {
 
     async fn verified_user(
         &self,
+        party: &Party,
         metadata: &Metadata,
         session: &Session,
         answer: &Answer,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
         let keys = match answer.media_type().as_deref() {
-            Some("application/jwt") => self.provider.keys(metadata, self.clock.now()).await?,
+            Some("application/jwt") => party.provider.keys(metadata, self.clock.now()).await?,
             _ => Arc::new(KeySet::new(Vec::new())),
         };
         let subject = session.subject();
-        Ok(self.read_userinfo(metadata, answer, subject, &keys).await?)
+        Ok(self
+            .read_userinfo(party, metadata, answer, subject, &keys)
+            .await?)
     }
 }
 

@@ -24,7 +24,7 @@ use auth_core::store::{
     Inserted, LeaseOwner, MemoryStore, PostgresStore, RedisStore, ScanCursor, SessionStore as _, SqliteStore,
     StoreError,
 };
-use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys};
+use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys, SignInProvider};
 use auth_testing::servers::{PostgresServer, RedisServer};
 use auth_testing::{Client, DevProvider, Endpoint, Fault};
 use aws_lc_rs::rand::SystemRandom;
@@ -432,6 +432,7 @@ async fn grants(shown: &mut Shown, auth: &Auth, id: &SessionId) -> SessionId {
     shown.value(token.token());
     shown.value(&auth.machine_client(credentials));
     shown.value(&FurtherProvider::issuer("https://id.example").client("types", Some(CLIENT_SECRET)));
+    shown.value(&SignInProvider::default().client("types", Some(CLIENT_SECRET)));
     let grant = CustomGrant::new("organization_switch")
         .template("client_secret", "{{clientSecret}}")
         .template("token", "{{accessToken}}")

@@ -180,10 +180,11 @@ impl Auth {
     /// ```
     pub fn resource_server(&self, audience: impl Into<String>) -> ResourceServerBuilder {
         let core = self.core();
+        let provider = &core.config.parties.first().config;
         ResourceServerBuilder {
             auth: Some(self.clone()),
-            algorithms: core.config.algorithms.clone(),
-            introspection: match core.config.overrides.introspection {
+            algorithms: provider.algorithms.clone(),
+            introspection: match provider.overrides.introspection {
                 Some(_) => Asked::OfAuth,
                 None => Asked::Nobody,
             },
@@ -367,7 +368,7 @@ impl ResourceServerBuilder {
         }
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         let http = match &self.auth {
-            Some(auth) if self.ca.is_none() => auth.core().registration.http.clone(),
+            Some(auth) if self.ca.is_none() => auth.core().config.parties.first().registration.http.clone(),
             _ => ProviderHttp::new(self.http_timeout, self.ca.as_deref())?,
         };
         let issuers = self.trusted(&http, &runtime)?;
@@ -380,7 +381,7 @@ impl ResourceServerBuilder {
             client_id: self
                 .auth
                 .as_ref()
-                .map(|auth| auth.core().config.client_id.clone()),
+                .map(|auth| auth.core().config.parties.first().registration.client_id.clone()),
             algorithms: self.algorithms.unwrap_or_else(|| ALL_ALGORITHMS.to_vec()),
             types: self.types,
             introspection,
@@ -430,7 +431,10 @@ impl ResourceServerBuilder {
             (Asked::Nobody, _) => return Ok(None),
             (Asked::OfAuth, Some(auth)) => {
                 let name = issuer_of_auth(auth).map_or_else(|| auth.issuer(), |own| own.issuer.clone());
-                (Source::OfAuth(Arc::clone(auth.core())), name)
+                (
+                    Source::OfAuth(Arc::clone(auth.core().config.parties.first())),
+                    name,
+                )
             }
             (Asked::OfAuth, None) => {
                 return Err(ConfigError::new(
@@ -522,14 +526,14 @@ impl ResourceServerBuilder {
 
 /// The provider of an [`Auth`], where it is one whose tokens can be verified.
 fn issuer_of_auth(auth: &Auth) -> Option<Arc<TrustedIssuer>> {
-    let core = auth.core();
-    if core.provider.is_openid() {
+    let party = auth.core().config.parties.first();
+    if party.provider.is_openid() {
         return Some(Arc::new(TrustedIssuer {
-            issuer: auth.issuer(),
-            keys: Keys::OfAuth(Arc::clone(core)),
+            issuer: party.provider.issuer(),
+            keys: Keys::OfAuth(Arc::clone(party)),
         }));
     }
-    match &core.config.plain_identity {
+    match &party.config.plain_identity {
         PlainIdentity::AccessToken { issuer, .. } => Some(Arc::clone(issuer)),
         _ => None,
     }

@@ -15,10 +15,10 @@ use super::cache::{Entry, Name, Sought, TokenCache};
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Kind, instant, is_subject, kind};
 use super::token::{Facts, bound_key, scopes};
-use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::jose;
 use crate::metadata::{Metadata, Outage, ProviderError};
+use crate::party::Party;
 use crate::secret::AccessToken;
 use crate::token::{Registration, TokenError};
 
@@ -39,7 +39,7 @@ pub(super) enum Source {
         metadata: Arc<Metadata>,
     },
     /// The provider of an [`Auth`](crate::Auth), with its registration.
-    OfAuth(Arc<Core>),
+    OfAuth(Arc<Party>),
 }
 
 /// Looks tokens up.
@@ -165,12 +165,13 @@ impl Source {
                 endpoint,
                 metadata,
             } => registration.introspect(metadata, endpoint, token, now).await,
-            Self::OfAuth(core) => {
-                let metadata = core.provider.metadata(now).await?;
+            Self::OfAuth(party) => {
+                let metadata = party.provider.metadata(now).await?;
                 let Some(endpoint) = &metadata.introspection_endpoint else {
                     return Err(InvalidToken::NoMeans.into());
                 };
-                core.registration
+                party
+                    .registration
                     .introspect(&metadata, endpoint, token, now)
                     .await
             }

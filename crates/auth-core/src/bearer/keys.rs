@@ -8,12 +8,12 @@ use url::Url;
 
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Candidate, Signed};
-use crate::auth::Core;
 use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, KeySet};
 use crate::metadata::{KEYS_FRESH, Provider, ProviderError, UNKNOWN_KEY_INTERVAL, fetch_keys};
+use crate::party::Party;
 use crate::types::Issuer;
 
 /// An issuer of JWTs that is trusted.
@@ -25,7 +25,7 @@ pub(crate) struct TrustedIssuer {
 /// Where an issuer's keys come from.
 pub(crate) enum Keys {
     /// The provider of an [`Auth`](crate::Auth): metadata and keys are shared with it.
-    OfAuth(Arc<Core>),
+    OfAuth(Arc<Party>),
     /// The discovery document.
     Discovered(Box<Provider>),
     /// A URL given by hand.
@@ -70,7 +70,7 @@ impl GivenKeys {
 impl Keys {
     fn provider(&self) -> Result<&Provider, &GivenKeys> {
         match self {
-            Self::OfAuth(core) => Ok(&core.provider),
+            Self::OfAuth(party) => Ok(&party.provider),
             Self::Discovered(provider) => Ok(provider),
             Self::Given(given) => Err(given),
         }

@@ -295,8 +295,13 @@ pub fn login(data: &[u8]) {
         ..Head::default()
     };
     let request = APP.route_request(&answer, Vec::new(), None);
-    let response =
-        login::receive(&APP.core().config, &request, NOW).expect("the attempt that was just begun");
+    let response = login::receive(
+        &APP.core().config,
+        APP.core().config.parties.first(),
+        &request,
+        NOW,
+    )
+    .expect("the attempt that was just begun");
     let return_to = &response.attempt.return_to;
     check_return_path(return_to);
     assert!(![paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&return_to.path().as_str()));
@@ -314,6 +319,7 @@ pub fn callback(data: &[u8]) {
         let metadata = metadata();
         let request = login::begin(
             &APP.core().config,
+            APP.core().config.parties.first(),
             &metadata,
             LoginOptions::default(),
             &APP.route_request(&Head::default(), Vec::new(), None),
@@ -355,7 +361,12 @@ pub fn callback(data: &[u8]) {
     } else {
         NOW
     };
-    let response = match login::receive(&APP.core().config, &request, now) {
+    let response = match login::receive(
+        &APP.core().config,
+        APP.core().config.parties.first(),
+        &request,
+        now,
+    ) {
         Ok(response) => response,
         Err(error) => return check_error(&error),
     };

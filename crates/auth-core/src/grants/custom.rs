@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{GrantError, Place};
+use super::GrantError;
 use crate::auth::{Auth, Core};
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::error::{Error, NotSignedIn};
 use crate::http::SendGuard;
 use crate::metadata::Metadata;
+use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, IdToken, RefreshToken, sha256};
 use crate::session::Session;
@@ -124,13 +125,12 @@ impl CustomGrant {
     }
 
     /// The scopes that the request asks for, where it says so.
-    pub(super) fn asked_scopes(&self, core: &Core, session: &Session) -> Option<Scopes> {
+    pub(super) fn asked_scopes(&self, party: &Party, session: &Session) -> Option<Scopes> {
         let (_, text) = self.parameters.iter().find(|(name, _)| name == "scope")?;
-        let place = core.place(None).ok()?;
-        Some(Scopes::parse(&self.value(text, session, &place).ok()?))
+        Some(Scopes::parse(&self.value(text, session, party).ok()?))
     }
 
-    fn value(&self, text: &Text, session: &Session, place: &Place<'_>) -> Result<Zeroizing<String>, Error> {
+    fn value(&self, text: &Text, session: &Session, place: &Party) -> Result<Zeroizing<String>, Error> {
         match text {
             Text::Literal(text) => Ok(text.clone()),
             Text::Template(template) => {
@@ -140,8 +140,8 @@ impl CustomGrant {
     }
 
     /// The form's fields, without the client's credentials.
-    fn form(&self, session: &Session, place: &Place<'_>) -> Result<Vec<(&str, Zeroizing<String>)>, Error> {
-        let registration = place.registration;
+    fn form(&self, session: &Session, place: &Party) -> Result<Vec<(&str, Zeroizing<String>)>, Error> {
+        let registration = &place.registration;
         let mut form = Vec::new();
         for (name, text) in &self.parameters {
             let value = self.value(text, session, place)?;
@@ -205,8 +205,8 @@ fn fill(
     Ok(filled)
 }
 
-fn replacement(placeholder: &str, session: &Session, place: &Place<'_>) -> Result<Zeroizing<String>, Error> {
-    let (data, registration) = (&session.data, place.registration);
+fn replacement(placeholder: &str, session: &Session, place: &Party) -> Result<Zeroizing<String>, Error> {
+    let (data, registration) = (&session.data, &place.registration);
     let text = match placeholder {
         "accessToken" | "token" => {
             let token = data.tokens.access.as_ref().ok_or(NotSignedIn::TokenExpired)?;
@@ -296,8 +296,8 @@ impl Auth {
         self.core()
             .spawn(async move {
                 let session = core.fresh(session).await?;
-                let place = core.place(grant.provider.as_deref())?;
-                let metadata = place.metadata(core.clock.now()).await?;
+                let place = core.place(grant.provider.as_deref(), &session).await?;
+                let metadata = place.provider.metadata(core.clock.now()).await?;
                 let response = core.ask(&place, &metadata, &session, &grant, None).await?;
                 Ok(response.into())
             })
@@ -310,7 +310,7 @@ impl Core {
     /// Makes the request, once.
     pub(super) async fn ask(
         &self,
-        place: &Place<'_>,
+        place: &Party,
         metadata: &Metadata,
         session: &Session,
         grant: &CustomGrant,

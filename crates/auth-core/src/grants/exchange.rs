@@ -6,9 +6,10 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::cache::{Fetched, Origin, Slot};
-use super::{ClientCredentials, GrantError, IssuedToken, Place, Targets, TokenType, name_of};
+use super::{ClientCredentials, GrantError, IssuedToken, Targets, TokenType, name_of};
 use crate::auth::{Auth, Core};
 use crate::error::{Error, NotSignedIn};
+use crate::party::Party;
 use crate::secret::{AccessToken, SecurityToken, sha256};
 use crate::session::Session;
 use crate::store::SessionKey;
@@ -273,8 +274,8 @@ impl Core {
         key: &SessionKey,
         exchange: &TokenExchange,
     ) -> Result<Fetched, Error> {
-        let place = self.place(exchange.provider.as_deref())?;
         let mut session = self.alive(key).await?;
+        let place = self.place(exchange.provider.as_deref(), &session).await?;
         let mut origin = exchange.origin(&session);
         match self.exchange_once(&place, &session, exchange).await {
             // The token presented is not good (RFC 8693 §2.2.2 says `invalid_request`, most providers `invalid_grant`).
@@ -294,7 +295,7 @@ impl Core {
 
     async fn exchange_once(
         self: &Arc<Self>,
-        place: &Place<'_>,
+        place: &Party,
         session: &Session,
         exchange: &TokenExchange,
     ) -> Result<IssuedToken, Error> {
@@ -316,7 +317,7 @@ impl Core {
             parameters.push(("requested_token_type", requested.as_str()));
         }
         parameters.extend(exchange.targets.parameters(&scope));
-        let metadata = place.metadata(self.clock.now()).await?;
+        let metadata = place.provider.metadata(self.clock.now()).await?;
         let request = TokenRequest {
             grant_type: TOKEN_EXCHANGE,
             parameters,

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use super::GrantBreaker;
-use crate::client_auth::ClientAuthentication;
-use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, EndpointOverrides, ProviderConfig};
+#[cfg(doc)]
+use crate::config::AuthBuilder;
+use crate::config::{ClientAuthMethod, ConfigError};
 use crate::http::ProviderHttp;
-use crate::metadata::Provider;
-use crate::token::Registration;
+use crate::party::{Party, SignInProvider};
 
 /// This application's registration at a provider that nobody signs in with, for
 /// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there: an API behind it
@@ -25,7 +24,7 @@ use crate::token::Registration;
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct FurtherProvider(AuthBuilder);
+pub struct FurtherProvider(SignInProvider);
 
 impl fmt::Debug for FurtherProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,14 +35,14 @@ impl fmt::Debug for FurtherProvider {
 impl FurtherProvider {
     /// A provider with a discovery document, fetched when first needed and kept for an hour.
     pub fn issuer(issuer: impl Into<String>) -> Self {
-        Self(AuthBuilder::default().issuer(issuer))
+        Self(SignInProvider::default().issuer(issuer))
     }
 
     /// A provider without one, by its token endpoint. It takes client assertions for that address.
     pub fn token_endpoint(url: impl Into<String>) -> Self {
         let url = url.into();
         // There is no authorization endpoint to name, and nobody is sent to one.
-        Self(AuthBuilder::default().endpoints(url.clone(), url))
+        Self(SignInProvider::default().endpoints(url.clone(), url))
     }
 
     /// The client's registration there: its id, and its secret if it has one.
@@ -61,54 +60,20 @@ impl FurtherProvider {
         Self(self.0.client_key_pem(pem))
     }
 
-    pub(crate) fn check(&self, name: &str) -> Result<FurtherConfig, ConfigError> {
-        let settings = || {
-            Ok(FurtherConfig {
-                provider: self.0.provider()?,
-                client_id: self.0.checked_client_id()?,
-                authentication: self.0.authentication()?,
-            })
-        };
-        settings().map_err(|error: ConfigError| {
+    pub(crate) fn check(
+        self,
+        name: &str,
+        http: &ProviderHttp,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Party, ConfigError> {
+        let checked = self.0.check();
+        // Nobody is sent there, so nobody comes back.
+        let party = checked.and_then(|checked| Party::new(None, checked, String::new(), http, runtime));
+        party.map_err(|error| {
             ConfigError::new(
                 format!("further_provider(\"{}\")", name.escape_default()),
                 error.to_string(),
             )
         })
-    }
-}
-
-/// A further provider's settings, checked.
-#[derive(Clone, Debug)]
-pub(crate) struct FurtherConfig {
-    provider: ProviderConfig,
-    client_id: String,
-    authentication: ClientAuthentication,
-}
-
-/// A further provider, with metadata and keys of its own.
-#[derive(Debug)]
-pub(crate) struct Further {
-    pub(super) provider: Provider,
-    pub(super) registration: Registration,
-    pub(super) breaker: GrantBreaker,
-}
-
-impl Further {
-    pub(crate) fn new(config: &FurtherConfig, http: &ProviderHttp, runtime: &tokio::runtime::Handle) -> Self {
-        Self {
-            provider: Provider::new(
-                config.provider.clone(),
-                EndpointOverrides::default(),
-                http.clone(),
-                runtime.clone(),
-            ),
-            registration: Registration {
-                client_id: config.client_id.clone(),
-                authentication: config.authentication.clone(),
-                http: http.clone(),
-            },
-            breaker: GrantBreaker::default(),
-        }
     }
 }

@@ -180,14 +180,17 @@ impl Core {
     }
 
     async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
-        let place = self.place(credentials.provider.as_deref())?;
+        let place = match &credentials.provider {
+            None => Arc::clone(self.config.parties.first()),
+            Some(name) => self.further(name)?,
+        };
         // RFC 6749 §4.4: confidential clients only.
         if matches!(place.registration.authentication, ClientAuthentication::None) {
             return Err(
                 GrantError::misuse("a public client has no credentials for a token of its own").into(),
             );
         }
-        let metadata = place.metadata(self.clock.now()).await?;
+        let metadata = place.provider.metadata(self.clock.now()).await?;
         let scope = credentials.targets.scopes.to_string();
         let request = TokenRequest {
             grant_type: "client_credentials",
@@ -203,7 +206,8 @@ impl Core {
 
     /// Where instances with the same provider, client and keys find each other's token.
     fn shared_key(&self, credentials: &ClientCredentials) -> AppDataKey {
-        let (issuer, client) = (self.provider.issuer(), &self.config.client_id);
+        let party = self.config.parties.first();
+        let (issuer, client) = (party.provider.issuer(), &party.registration.client_id);
         AppDataKey::from_bytes(sha256(&[
             b"machine token\0",
             &sha256(&[issuer.as_str().as_bytes()]),

@@ -14,6 +14,7 @@ use crate::error::{Error, NotSignedIn};
 use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
 use crate::metadata::Metadata;
+use crate::party::Party;
 use crate::refresh::{POLL, RefreshError, SEND_WITHIN, WAIT_FOR_HOLDER};
 use crate::reply::{AppData, SessionChange};
 use crate::secret::{AccessToken, SessionId};
@@ -54,30 +55,32 @@ impl Auth {
     /// user's; [`Error::Login`] where the ID token or userinfo does not verify, or the hook refuses; and as
     /// [`authenticate`](Self::authenticate).
     pub async fn switch(&self, session: &Session, grant: &CustomGrant) -> Result<Switched, Error> {
-        let (core, key, grant) = (Arc::clone(self.core()), session.key, grant.clone());
+        let (core, session, grant) = (Arc::clone(self.core()), session.clone(), grant.clone());
         self.core()
-            .spawn(async move { core.switch(&key, &grant).await })
+            .spawn(async move { core.switch(&session, &grant).await })
             .await
             .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))
     }
 }
 
 impl Core {
-    async fn switch(self: &Arc<Self>, key: &SessionKey, grant: &CustomGrant) -> Result<Switched, Error> {
+    async fn switch(self: &Arc<Self>, session: &Session, grant: &CustomGrant) -> Result<Switched, Error> {
         if grant.provider.is_some() {
             return Err(
                 GrantError::misuse("a session's tokens are those of the provider it signed in with").into(),
             );
         }
-        if grant.changes_user && !self.provider.is_openid() {
+        let key = &session.key;
+        let party = self.party_of(session).await?;
+        if grant.changes_user && !party.provider.is_openid() {
             return Err(GrantError::misuse("without ID tokens nobody knows who the new user is").into());
         }
         let began_at = self.clock.now();
-        let metadata = self.provider.metadata(began_at).await?;
+        let metadata = party.provider.metadata(began_at).await?;
         let (held, lease, asked_at) = self.hold(key).await?;
         let guard = SendGuard::until(asked_at + SEND_WITHIN);
         let switched = tokio::select! {
-            switched = self.switch_held(&held, &metadata, grant, &guard, began_at) => switched,
+            switched = self.switch_held(&held, &party, &metadata, grant, &guard, began_at) => switched,
             () = self.keep_lease(key, &lease, &guard) => unreachable!("a lease is kept for ever"),
         };
         if switched.is_err() {
@@ -115,13 +118,13 @@ impl Core {
     async fn switch_held(
         self: &Arc<Self>,
         held: &Session,
+        party: &Party,
         metadata: &Metadata,
         grant: &CustomGrant,
         guard: &SendGuard,
         began_at: Timestamp,
     ) -> Result<Switched, Error> {
-        let place = self.place(None)?;
-        let response = self.ask(&place, metadata, held, grant, Some(guard)).await?;
+        let response = self.ask(party, metadata, held, grant, Some(guard)).await?;
         if !response
             .token_type
             .as_ref()
@@ -134,10 +137,10 @@ impl Core {
             .clone()
             .ok_or(GrantError::Unusable("`access_token` is missing"))?;
         let identity = self
-            .switched_identity(held, metadata, grant, &response, &access_token)
+            .switched_identity(held, party, metadata, grant, &response, &access_token)
             .await?;
         let data = self
-            .switched_data(held, metadata, grant, &response, access_token, identity)
+            .switched_data(held, party, metadata, grant, &response, access_token, identity)
             .await?;
         self.put_in_place(held, data, &response, began_at).await
     }
@@ -146,12 +149,13 @@ impl Core {
     async fn switched_identity(
         &self,
         held: &Session,
+        party: &Party,
         metadata: &Metadata,
         grant: &CustomGrant,
         response: &TokenResponse,
         access_token: &AccessToken,
     ) -> Result<Option<Identity>, Error> {
-        if !self.provider.is_openid() || response.id_token.is_none() {
+        if !party.provider.is_openid() || response.id_token.is_none() {
             return match grant.changes_user {
                 true => Err(GrantError::Unusable("there is no ID token that says whose it is").into()),
                 false => Ok(None),
@@ -162,7 +166,7 @@ impl Core {
             max_age: None,
         };
         let identity = self
-            .identity_of_id_token(metadata, response, access_token, &demands)
+            .identity_of_id_token(party, metadata, response, access_token, &demands)
             .await?;
         if identity.subject != held.data.subject && !grant.changes_user {
             return Err(GrantError::OtherUser.into());
@@ -181,6 +185,7 @@ impl Core {
     async fn switched_data(
         &self,
         held: &Session,
+        party: &Party,
         metadata: &Metadata,
         grant: &CustomGrant,
         response: &TokenResponse,
@@ -192,7 +197,7 @@ impl Core {
             .scope
             .clone()
             // RFC 6749 §5.1: what is not named is what was asked for.
-            .or_else(|| grant.asked_scopes(self, held))
+            .or_else(|| grant.asked_scopes(party, held))
             .unwrap_or_else(|| data.tokens.scopes.clone());
         if let Some(identity) = identity {
             let shaped = self
@@ -270,7 +275,12 @@ impl Core {
             ended?;
             removed?;
             // Somebody has signed out meanwhile: that wins.
-            self.revoke_in_background(key, response.refresh_token.clone(), response.access_token.clone());
+            self.revoke_in_background(
+                key,
+                held.data.provider.clone(),
+                response.refresh_token.clone(),
+                response.access_token.clone(),
+            );
             return Err(NotSignedIn::Ended.into());
         }
         self.exchanged.forget(&held.key);
@@ -302,7 +312,12 @@ impl Core {
                 // It was this one perhaps, whose answer is lost, or somebody has signed out. Nobody is signed in then.
                 (Ok(None), Err(_)) => {
                     let old = held.data.tokens.clone();
-                    drop(self.revoke_in_background(held.key, old.refresh, old.access));
+                    drop(self.revoke_in_background(
+                        held.key,
+                        held.data.provider.clone(),
+                        old.refresh,
+                        old.access,
+                    ));
                     return Ok(false);
                 }
                 (_, Err(error)) | (Err(error), _) => return Err(error),

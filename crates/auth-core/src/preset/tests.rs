@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::auth::Auth;
-use crate::config::{Config, ProviderConfig};
+use crate::config::{AuthBuilder, ProviderConfig};
 use crate::metadata::{Metadata, accept};
+use crate::party::Party;
 
 /// The endpoints that not every provider has.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +26,15 @@ async fn built(preset: Preset) -> Auth {
         .expect("good settings")
 }
 
-fn accepted(config: &Config, document: &str) -> Metadata {
-    let ProviderConfig::Discovery(issuer) = &config.provider else {
+fn party(auth: &Auth) -> &Party {
+    auth.core().config.parties.first()
+}
+
+fn accepted(party: &Party, document: &str) -> Metadata {
+    let ProviderConfig::Discovery(issuer) = &party.provider.config else {
         panic!("an OpenID provider has an issuer");
     };
-    accept(document.as_bytes(), issuer, config.overrides.clone()).expect("a good document")
+    accept(document.as_bytes(), issuer, party.config.overrides.clone()).expect("a good document")
 }
 
 macro_rules! document {
@@ -42,15 +47,14 @@ macro_rules! document {
 /// document has to list.
 async fn check(preset: Preset, document: &str, scopes: &str, expected: Endpoints<'_>) -> Auth {
     let auth = built(preset).await;
-    let config = &auth.core().config;
-    let metadata = accepted(config, document);
+    let metadata = accepted(party(&auth), document);
     let found = Endpoints {
         token: metadata.token_endpoint.as_str(),
         revocation: metadata.revocation_endpoint.as_ref().map(url::Url::as_str),
         end_session: metadata.end_session_endpoint.as_ref().map(url::Url::as_str),
     };
     assert_eq!(found, expected);
-    assert_eq!(config.scopes.to_string(), scopes);
+    assert_eq!(party(&auth).config.scopes.to_string(), scopes);
     let document: Value = serde_json::from_str(document).expect("JSON");
     if let Some(listed) = document["scopes_supported"].as_array() {
         // WSO2 Identity Server has two that it does not list.
@@ -67,7 +71,7 @@ async fn check(preset: Preset, document: &str, scopes: &str, expected: Endpoints
 /// The claim `roles` that the preset makes of an ID token's claims.
 fn roles(auth: &Auth, claims: Value) -> Value {
     let mut claims: Map<String, Value> = claims.as_object().expect("an object").clone();
-    auth.core().config.role_claims.settle(&mut claims);
+    party(auth).config.role_claims.settle(&mut claims);
     claims.remove("roles").unwrap_or(Value::Null)
 }
 
@@ -125,7 +129,7 @@ async fn thunderid() {
     let preset = Preset::thunderid("https://localhost:8090/");
     let auth = check(preset, document!("thunderid"), "openid profile email", expected).await;
     assert_eq!(api_base(&auth), Some("https://localhost:8090/"));
-    assert!(accepted(&auth.core().config, document!("thunderid")).names_issuer_in_response);
+    assert!(accepted(party(&auth), document!("thunderid")).names_issuer_in_response);
 }
 
 #[tokio::test]
@@ -139,7 +143,7 @@ async fn auth0() {
     let preset = Preset::auth0("acme.eu.auth0.com", Some("https://api.example"));
     let auth = check(preset, document!("auth0"), scopes, expected()).await;
     let audience = ("audience".to_owned(), "https://api.example".to_owned());
-    assert_eq!(auth.core().config.authorize_params, [audience]);
+    assert_eq!(party(&auth).config.authorize_params, [audience]);
     // An older tenant, whose document does not name what it has.
     let old = document!("auth0").replace("\"end_session_endpoint\"", "\"_\"");
     let auth = check(
@@ -149,7 +153,7 @@ async fn auth0() {
         expected(),
     )
     .await;
-    assert!(auth.core().config.authorize_params.is_empty());
+    assert!(party(&auth).config.authorize_params.is_empty());
 }
 
 #[tokio::test]
@@ -184,7 +188,7 @@ async fn entra() {
         };
         let scopes = "openid profile email offline_access";
         let auth = check(Preset::entra(id), document!("entra"), scopes, expected).await;
-        assert_eq!(auth.core().config.userinfo, UserinfoPolicy::Never);
+        assert_eq!(party(&auth).config.userinfo, UserinfoPolicy::Never);
         assert_eq!(api_base(&auth), Some("https://graph.microsoft.com/v1.0"));
         // Groups that are too many for the token are elsewhere, and nobody's roles.
         let claims = json!({"_claim_names": {"groups": "src1"}, "groups": ["8c1f"]});
@@ -208,7 +212,7 @@ async fn google() {
     .await;
     let parameters = [("access_type", "offline"), ("prompt", "consent")];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(auth.core().config.authorize_params, parameters);
+    assert_eq!(party(&auth).config.authorize_params, parameters);
 }
 
 #[tokio::test]
@@ -228,11 +232,10 @@ async fn okta() {
     );
 
     let org = built(Preset::okta("https://acme.okta.com/", None)).await;
-    let config = &org.core().config;
     assert!(
-        matches!(&config.provider, ProviderConfig::Discovery(issuer) if issuer.as_str() == "https://acme.okta.com")
+        matches!(&party(&org).provider.config, ProviderConfig::Discovery(issuer) if issuer.as_str() == "https://acme.okta.com")
     );
-    assert!(config.scopes.contains("groups"));
+    assert!(party(&org).config.scopes.contains("groups"));
 }
 
 #[tokio::test]
@@ -246,7 +249,7 @@ async fn cognito() {
     let preset = Preset::cognito("eu-west-1_AbCdEfGhI");
     let auth = check(preset, document!("cognito"), "openid profile email", expected).await;
     assert_eq!(
-        auth.core().config.end_session_parameter.as_deref(),
+        party(&auth).config.end_session_parameter.as_deref(),
         Some("logout_uri")
     );
     assert_eq!(
@@ -258,16 +261,16 @@ async fn cognito() {
 #[tokio::test]
 async fn github() {
     let auth = built(Preset::github()).await;
-    let config = &auth.core().config;
-    let ProviderConfig::Endpoints { authorization, token } = &config.provider else {
+    let party = party(&auth);
+    let ProviderConfig::Endpoints { authorization, token } = &party.provider.config else {
         panic!("GitHub has no issuer");
     };
-    let userinfo = config.overrides.userinfo.as_ref().map(url::Url::as_str);
+    let userinfo = party.config.overrides.userinfo.as_ref().map(url::Url::as_str);
     let listed: Value = serde_json::from_str(document!("github")).expect("JSON");
     assert_eq!(listed["authorization_endpoint"], authorization.as_str());
     assert_eq!(listed["token_endpoint"], token.as_str());
     assert_eq!(listed["userinfo_endpoint"].as_str(), userinfo);
-    assert_eq!(config.scopes.to_string(), "read:user user:email");
+    assert_eq!(party.config.scopes.to_string(), "read:user user:email");
     assert_eq!(api_base(&auth), Some("https://api.github.com/"));
 }
 
@@ -324,15 +327,16 @@ macro_rules! page {
 
 /// Whatever a preset may set, as text.
 fn settings(auth: &Auth) -> String {
-    let config = &auth.core().config;
+    let (config, party) = (&auth.core().config, party(auth));
+    let own = &party.config;
     format!(
         "{:#?}",
         (
-            (&config.provider, &config.overrides, &config.end_session_parameter),
-            (&config.scopes, &config.authorize_params, &config.role_claims),
+            (&party.provider.config, &own.overrides, &own.end_session_parameter),
+            (&own.scopes, &own.authorize_params, &own.role_claims),
             (
-                config.userinfo,
-                &config.authentication,
+                own.userinfo,
+                &party.registration.authentication,
                 &config.api_base,
                 &config.api_origins
             ),
@@ -480,7 +484,7 @@ async fn what_is_set_after_a_preset_takes_its_place() {
         .build()
         .await
         .expect("good settings");
-    assert_eq!(auth.core().config.scopes.to_string(), "openid offline_access");
+    assert_eq!(party(&auth).config.scopes.to_string(), "openid offline_access");
     assert_eq!(
         roles(&auth, json!({"groups": "a", "realm_access": {"roles": ["b"]}})),
         json!(["a"])
@@ -500,5 +504,5 @@ async fn what_is_set_after_a_preset_takes_its_place() {
         .expect("good settings");
     let parameters = [("access_type", "offline"), ("prompt", "select_account")];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(auth.core().config.authorize_params, parameters);
+    assert_eq!(party(&auth).config.authorize_params, parameters);
 }
