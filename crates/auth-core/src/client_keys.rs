@@ -12,6 +12,8 @@ use crate::jose::{Algorithm, SigningKey};
 #[derive(Clone)]
 pub(crate) struct ClientKeys {
     signing: Arc<SigningKey>,
+    /// None but these algorithms, where a profile says so.
+    allowed: Option<&'static [Algorithm]>,
     all: Vec<Arc<SigningKey>>,
 }
 
@@ -25,7 +27,19 @@ impl ClientKeys {
     /// `None` where there is no key.
     pub(crate) fn new(all: Vec<Arc<SigningKey>>) -> Option<Self> {
         let signing = Arc::clone(all.first()?);
-        Some(Self { signing, all })
+        Some(Self {
+            signing,
+            allowed: None,
+            all,
+        })
+    }
+
+    /// Signs with none but these algorithms, of which each kind of key has one.
+    pub(crate) fn signing_by(self, algorithms: &'static [Algorithm]) -> Self {
+        Self {
+            allowed: Some(algorithms),
+            ..self
+        }
     }
 
     /// Signs claims, with an algorithm that the provider advertises where the key has one.
@@ -38,7 +52,7 @@ impl ClientKeys {
             header.insert("kid".to_owned(), json!(self.signing.thumbprint()));
         }
         self.signing
-            .sign(algorithm(&self.signing, advertised), header, claims)
+            .sign(algorithm(&self.signing, self.allowed, advertised), header, claims)
             .expect("a key that was read signs with its own algorithms")
     }
 }
@@ -51,15 +65,18 @@ impl ClientKeys {
     }
 }
 
-/// The first of the key's algorithms that the provider names; RS256 for an RSA key where it names none.
-fn algorithm(key: &SigningKey, advertised: &[Algorithm]) -> Algorithm {
-    let fitting = key.algorithms();
-    fitting
-        .iter()
+/// The first of the key's algorithms that is allowed and that the provider names; RS256 for an RSA key where it names none.
+fn algorithm(key: &SigningKey, allowed: Option<&[Algorithm]>, advertised: &[Algorithm]) -> Algorithm {
+    let all = key.algorithms();
+    let fitting = || {
+        let is_allowed = |algorithm| allowed.is_none_or(|allowed| allowed.contains(algorithm));
+        all.iter().copied().filter(move |algorithm| is_allowed(algorithm))
+    };
+    fitting()
         .find(|algorithm| advertised.contains(algorithm))
-        .or_else(|| fitting.iter().find(|algorithm| **algorithm == Algorithm::RS256))
-        .or_else(|| fitting.first())
-        .copied()
+        .or_else(|| fitting().find(|algorithm| *algorithm == Algorithm::RS256))
+        .or_else(|| fitting().next())
+        .or_else(|| all.first().copied())
         .expect("every kind of key has an algorithm")
 }
 
@@ -80,7 +97,7 @@ mod tests {
             (EdDSA, &[], EdDSA),
         ] {
             let key = SigningKey::from_pem(&TestKey::of(key).pem()).expect("a key");
-            assert_eq!(algorithm(&key, advertised), chosen, "{advertised:?}");
+            assert_eq!(algorithm(&key, None, advertised), chosen, "{advertised:?}");
         }
     }
 }

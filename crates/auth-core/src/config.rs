@@ -18,7 +18,7 @@ use crate::forwarded::TrustedProxies;
 use crate::grants::FurtherProvider;
 use crate::http::{self, ProviderHttp};
 use crate::jose::Algorithm;
-use crate::party::{self, Parties, Party, SignInProvider};
+use crate::party::{self, Parties, Party, Profile, SignInProvider};
 use crate::preset::Preset;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
@@ -469,6 +469,23 @@ impl AuthBuilder {
     /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
     pub fn sign_requests(self) -> Self {
         self.of_provider(|provider| provider.sign_requests())
+    }
+
+    /// Everything that a [`Profile`] demands of a client. A setting that contradicts it stops the start. Default: none.
+    ///
+    /// ```
+    /// use auth_core::{Auth, Profile};
+    ///
+    /// # fn builder(key: &str) -> auth_core::AuthBuilder {
+    /// Auth::builder()
+    ///     .issuer("https://bank.example")
+    ///     .client("my-client", None)
+    ///     .client_key_pem(key)
+    ///     .profile(Profile::Fapi2Security)
+    /// # }
+    /// ```
+    pub fn profile(self, profile: Profile) -> Self {
+        self.of_provider(|provider| provider.profile(profile))
     }
 
     /// The scopes to ask for, separated by spaces. Default: `openid profile email offline_access`. With an

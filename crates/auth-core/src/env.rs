@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::auth::Auth;
 use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy};
 use crate::jose::Algorithm;
+use crate::party::Profile;
 use crate::seal::SecretKeys;
 
 /// The value of an environment variable. An empty one counts as unset, save for those where something else than was
@@ -180,6 +181,12 @@ impl AuthBuilder {
                 "signed" => builder = builder.sign_requests(),
                 _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),
             }
+        }
+        if let Some(name) = get("AUTH_PROFILE")? {
+            let profile = Profile::of(&name);
+            builder = builder.profile(
+                profile.ok_or_else(|| one_of("AUTH_PROFILE", "fapi2_security or fapi2_message_signing"))?,
+            );
         }
         if let Some(policy) = get("AUTH_PAR")? {
             builder = builder.par(match policy.as_str() {

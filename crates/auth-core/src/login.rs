@@ -389,16 +389,20 @@ impl AuthorizationResponse {
         &self,
         parameters: &Parameters,
         metadata: &Metadata,
+        demands_issuer: bool,
     ) -> Result<AuthorizationCode, LoginError> {
         if parameters.repeats(&["code", "iss", "error"]) {
             return Err(LoginError::ParameterRepeated);
         }
-        // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there.
+        // RFC 9207 §2.4: compared to the byte, for errors as well; demanded where the provider says it is there,
+        // or a profile that it has to be.
         // A plain OAuth 2.0 provider has no issuer identifier to compare with.
         match parameters.get("iss").filter(|_| metadata.jwks_uri.is_some()) {
             Some(issuer) if issuer == metadata.issuer.as_str() => {}
             Some(_) => return Err(LoginError::IssuerMismatch),
-            None if metadata.names_issuer_in_response => return Err(LoginError::IssuerMissing),
+            None if metadata.names_issuer_in_response || demands_issuer => {
+                return Err(LoginError::IssuerMissing);
+            }
             None => {}
         }
         if self.attempt.issuer != metadata.issuer {

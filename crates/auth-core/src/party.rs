@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
-pub use settings::SignInProvider;
 pub(crate) use settings::{Checked, PartyConfig, api_url};
+pub use settings::{Profile, SignInProvider};
 
 use crate::breaker::Breaker;
 use crate::config::ConfigError;

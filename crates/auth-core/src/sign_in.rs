@@ -49,7 +49,7 @@ impl Core {
                 &verified
             }
         };
-        let code = response.code(parameters, &metadata)?;
+        let code = response.code(parameters, &metadata, party.config.demands_issuer)?;
         let attempt = &response.attempt;
         let mut parameters = vec![
             ("code", code.expose()),

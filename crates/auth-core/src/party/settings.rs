@@ -1,5 +1,7 @@
 //! The settings of one provider, parsed and checked once.
 
+mod profile;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use crate::request_object;
 use crate::roles::RoleClaims;
 use crate::secret::ClientSecret;
 use crate::types::{Issuer, Scopes, secure_url};
+
+pub use profile::Profile;
 
 /// The settings of a provider that users sign in with, and of this application's registration there.
 #[derive(Clone)]
@@ -47,11 +51,12 @@ pub struct SignInProvider {
     scopes: Scopes,
     authorize_params: Vec<(String, String)>,
     resources: Vec<String>,
-    response_mode: ResponseMode,
+    response_mode: Option<ResponseMode>,
     par: ParPolicy,
     userinfo: UserinfoPolicy,
     algorithms: Option<Vec<Algorithm>>,
     roles_claims: Vec<String>,
+    profile: Option<Profile>,
 }
 
 impl fmt::Debug for SignInProvider {
@@ -87,11 +92,12 @@ impl Default for SignInProvider {
             scopes: Scopes::parse("openid profile email offline_access"),
             authorize_params: Vec::new(),
             resources: Vec::new(),
-            response_mode: ResponseMode::default(),
+            response_mode: None,
             par: ParPolicy::default(),
             userinfo: UserinfoPolicy::default(),
             algorithms: None,
             roles_claims: Vec::new(),
+            profile: None,
         }
     }
 }
@@ -166,6 +172,8 @@ pub(crate) struct PartyConfig {
     pub(crate) response_mode: ResponseMode,
     pub(crate) par: ParPolicy,
     pub(crate) userinfo: UserinfoPolicy,
+    /// Whether every response has to say whose it is (RFC 9207), whatever discovery says of it.
+    pub(crate) demands_issuer: bool,
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     pub(crate) role_claims: RoleClaims,
     /// The provider's own name for `post_logout_redirect_uri`.
@@ -343,7 +351,7 @@ impl SignInProvider {
 
     /// As [`AuthBuilder::response_mode`].
     pub fn response_mode(mut self, mode: ResponseMode) -> Self {
-        self.response_mode = mode;
+        self.response_mode = Some(mode);
         self
     }
 
@@ -377,10 +385,20 @@ impl SignInProvider {
         self
     }
 
-    pub(crate) fn check(self) -> Result<Checked, ConfigError> {
+    /// As [`AuthBuilder::profile`].
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
+        self
+    }
+
+    pub(crate) fn check(mut self) -> Result<Checked, ConfigError> {
         if let Some(error) = self.preset_error {
             return Err(error);
         }
+        if let Some(profile) = self.profile {
+            profile.apply(&mut self)?;
+        }
+        let response_mode = self.response_mode.unwrap_or_default();
         let provider = self.provider()?;
         let overrides = EndpointOverrides {
             userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
@@ -402,7 +420,7 @@ impl SignInProvider {
                 "`always` needs AUTH_ISSUER: a provider's discovery document says where requests are pushed to",
             ));
         }
-        if self.response_mode.is_signed() && matches!(provider, ProviderConfig::Endpoints { .. }) {
+        if response_mode.is_signed() && matches!(provider, ProviderConfig::Endpoints { .. }) {
             return Err(ConfigError::new(
                 "AUTH_RESPONSE_MODE",
                 "`jwt` needs AUTH_ISSUER: a provider's discovery document says where its keys are",
@@ -416,7 +434,7 @@ impl SignInProvider {
         }
         let client_id = self.checked_client_id()?;
         let authentication = self.authentication()?;
-        let client_keys = ClientKeys::new(self.client_keys.clone()?);
+        let client_keys = self.keys()?;
         if self.signs_requests && client_keys.is_none() {
             return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
         }
@@ -475,14 +493,23 @@ impl SignInProvider {
                 scopes,
                 authorize_params: self.authorize_params,
                 resources: self.resources,
-                response_mode: self.response_mode,
+                response_mode,
                 par: self.par,
                 userinfo: self.userinfo,
+                demands_issuer: self.profile.is_some(),
                 algorithms: self.algorithms,
                 role_claims,
                 end_session_parameter: self.end_session_parameter,
                 api: api.transpose()?,
             },
+        })
+    }
+
+    fn keys(&self) -> Result<Option<ClientKeys>, ConfigError> {
+        let keys = ClientKeys::new(self.client_keys.clone()?);
+        Ok(match self.profile {
+            Some(_) => keys.map(|keys| keys.signing_by(&profile::ALGORITHMS)),
+            None => keys,
         })
     }
 
@@ -532,7 +559,7 @@ impl SignInProvider {
             .client_secret
             .clone()
             .filter(|secret| !secret.expose().is_empty());
-        let keys = ClientKeys::new(self.client_keys.clone()?);
+        let keys = self.keys()?;
         let method = self.client_auth.unwrap_or(if secret.is_some() {
             ClientAuthMethod::ClientSecretBasic
         } else {
