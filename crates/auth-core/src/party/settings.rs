@@ -185,7 +185,24 @@ pub(crate) struct PartyConfig {
 impl SignInProvider {
     /// As [`AuthBuilder::preset`].
     pub fn preset(self, preset: Preset) -> Self {
-        preset.apply(self)
+        preset.apply(self.nowhere())
+    }
+
+    /// Without what says where the provider is: a preset says all of it, and two halves of two providers are none.
+    fn nowhere(self) -> Self {
+        Self {
+            issuer: None,
+            authorization_url: None,
+            token_url: None,
+            userinfo_url: None,
+            revocation_url: None,
+            introspection_url: None,
+            end_session_url: None,
+            end_session_parameter: None,
+            pushed_authorization_request_url: None,
+            provider_api: None,
+            ..self
+        }
     }
 
     /// A preset that was given something it cannot use; [`build`](Self::build) says so.

@@ -506,3 +506,31 @@ async fn what_is_set_after_a_preset_takes_its_place() {
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(party(&auth).config.authorize_params, parameters);
 }
+
+#[tokio::test]
+async fn a_preset_takes_the_place_of_whatever_provider_was_set_before() {
+    let by_hand = |builder: AuthBuilder| {
+        builder
+            .endpoints("https://old.example/authorize", "https://old.example/token")
+            .userinfo_url("https://old.example/userinfo")
+            .end_session_url("https://old.example/logout")
+    };
+    let by_discovery = |builder: AuthBuilder| builder.issuer("https://old.example");
+    for before in [by_hand, by_discovery] {
+        for preset in [Preset::github, Preset::google] {
+            let auth = before(Auth::builder())
+                .preset(preset())
+                .base_url("https://app.example")
+                .client("my-app", Some("secret"))
+                .build()
+                .await
+                .expect("good settings");
+            let alone = built(preset()).await;
+            let where_it_is = |auth: &Auth| {
+                let Party { provider, config, .. } = party(auth);
+                format!("{:?} {:?}", provider.config, config.overrides)
+            };
+            assert_eq!(where_it_is(&auth), where_it_is(&alone));
+        }
+    }
+}
