@@ -354,4 +354,10 @@ impl RequestHead for Head<'_> {
             each(&header_text(value.as_bytes()));
         }
     }
+
+    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0.headers() {
+            each(name.as_str(), value.as_bytes());
+        }
+    }
 }

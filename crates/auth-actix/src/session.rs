@@ -61,14 +61,14 @@ enum Source {
 
 impl AuthContext {
     pub(crate) fn new(auth: Auth, carrier: Carrier, request: &ServiceRequest) -> Self {
-        let head = Head(request.request());
+        let (incoming, cookie) = auth.arrival(&Head(request.request()));
         let source = match carrier {
-            Carrier::Cookie => Source::Cookie(auth.session_id(&head)),
+            Carrier::Cookie => Source::Cookie(cookie),
             #[cfg(feature = "actix-session")]
             Carrier::ActixSession => Source::ActixSession(mounted_session(request)),
         };
         Self(Rc::new(Inner {
-            incoming: auth.incoming(&head),
+            incoming,
             auth,
             source,
             id: OnceCell::new(),

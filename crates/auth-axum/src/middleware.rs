@@ -133,14 +133,8 @@ where
             carrier,
             error_page,
         } = &self.layer;
-        let head = Head(&request);
-        let context = AuthContext::new(
-            auth.clone(),
-            auth.incoming(&head),
-            *carrier,
-            auth.session_id(&head),
-            request.extensions(),
-        );
+        let (incoming, cookie) = auth.arrival(&Head(&request));
+        let context = AuthContext::new(auth.clone(), incoming, *carrier, cookie, request.extensions());
         request.extensions_mut().insert(context.clone());
         let error_page = error_page
             .as_ref()
@@ -378,6 +372,12 @@ impl<B> RequestHead for Head<'_, B> {
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
         for value in self.0.headers().get_all(name) {
             each(&header_text(value.as_bytes()));
+        }
+    }
+
+    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0.headers() {
+            each(name.as_str(), value.as_bytes());
         }
     }
 }

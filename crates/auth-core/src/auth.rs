@@ -35,7 +35,7 @@ use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
 use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
-use crate::request::{Again, Incoming, RequestHead, RouteRequest, each_cookie};
+use crate::request::{Again, Glance, Incoming, RequestHead, RouteRequest};
 use crate::respond;
 use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
@@ -171,20 +171,20 @@ impl Auth {
     /// Reads off a request what is needed to answer it with a refusal.
     #[must_use]
     pub fn incoming(&self, head: &impl RequestHead) -> Incoming {
-        Incoming::of(head, &self.0.config)
+        self.arrival(head).0
     }
 
     /// The session identifier in the request's cookie. A corrupt one is none; of several the first that can be read.
     #[must_use]
     pub fn session_id(&self, head: &impl RequestHead) -> Option<SessionId> {
-        let name = self.0.config.cookies.session();
-        let mut id = None;
-        each_cookie(head, &mut |held, value| {
-            if held == name && id.is_none() {
-                id = SessionId::parse(value);
-            }
-        });
-        id
+        let cookie = self.0.config.cookies.session();
+        Glance::of(head, cookie, "").session()
+    }
+
+    /// [`incoming`](Self::incoming) and [`session_id`](Self::session_id) in one walk over the headers.
+    #[must_use]
+    pub fn arrival(&self, head: &impl RequestHead) -> (Incoming, Option<SessionId>) {
+        Incoming::of(head, &self.0.config)
     }
 
     /// The session identifier in a form that may lie in the app's own session layer: sealed, so that who reads that
@@ -231,8 +231,13 @@ impl Auth {
     /// refreshed at present; [`Error::Store`].
     pub async fn authenticate(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let session = self.find(id).await?;
-        self.0.note_use(&session);
-        Ok(self.0.fresh(session).await?)
+        let now = self.now();
+        self.0.note_use(&session, now);
+        if session.data.is_fresh(now) {
+            return Ok(session);
+        }
+        // Boxed, so that what is rare makes the usual future no larger: each request has one of them on the heap.
+        Ok(Box::pin(self.0.fresh(session)).await?)
     }
 
     /// The signed-in session behind an identifier as it is, without refreshing anything.
@@ -243,8 +248,9 @@ impl Auth {
     /// [`Error::Store`].
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let session = self.find(id).await?;
-        self.0.note_use(&session);
-        if session.is_over(self.now()) {
+        let now = self.now();
+        self.0.note_use(&session, now);
+        if session.is_over(now) {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
@@ -739,8 +745,8 @@ impl Core {
         let session = record.and_then(|record| self.view(key, record));
         // A touch by someone who had seen an older record may have moved the record's end beyond what the tokens allow.
         match session.filter(|session| session.data.last_end() > now) {
-            Some(session) => self.confirm(session).await,
-            None => Ok(None),
+            Some(session) if session.data.moved_at.is_some() => Box::pin(self.confirm(session)).await,
+            session => Ok(session),
         }
     }
 
@@ -795,8 +801,7 @@ impl Core {
     }
 
     /// Writes down that the session is in use: now and then, in the background, and never beyond its absolute end.
-    fn note_use(self: &Arc<Self>, session: &Session) {
-        let now = self.clock.now();
+    fn note_use(self: &Arc<Self>, session: &Session, now: Timestamp) {
         if now.since(session.record.last_seen_at) < self.config.session_idle / TOUCHES_PER_IDLE_PERIOD {
             return;
         }

@@ -9,7 +9,7 @@
 //! 4. What has neither header passes: it is no browser of the last ten years, and the session's cookie is
 //!    `SameSite=Lax`.
 
-use crate::request::RequestHead;
+use crate::request::{Glance, RequestHead};
 use crate::types::BaseUrl;
 
 /// The request comes from another site, or from a place that the browser will not name.
@@ -18,17 +18,16 @@ use crate::types::BaseUrl;
 pub struct CrossSite;
 
 pub(crate) fn check(head: &impl RequestHead, base: &BaseUrl) -> Result<(), CrossSite> {
-    let is_safe = matches!(head.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE");
-    if is_safe && !head.header_is("upgrade", opens_websocket) {
-        return Ok(());
-    }
-    let foreign = head.header_is("origin", |origin| origin != base.origin())
-        || head.header_is("sec-fetch-site", |site| !matches!(site, "same-origin" | "none"));
-    if foreign { Err(CrossSite) } else { Ok(()) }
+    Glance::of(head, "", base.origin()).cross_site(head.method())
+}
+
+/// Rule 1.
+pub(crate) fn changes_something(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
 /// Whether a value of `Upgrade`, a list of protocols, names this one.
-fn opens_websocket(upgrade: &str) -> bool {
+pub(crate) fn opens_websocket(upgrade: &str) -> bool {
     upgrade
         .split(',')
         .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))

@@ -219,6 +219,11 @@ impl SessionData {
     pub(crate) fn freshness(&self, now: Timestamp) -> Freshness {
         self.tokens.freshness(self.jitter, now)
     }
+
+    /// Whether there is nothing to do about the access token.
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        self.freshness(now) == Freshness::Good
+    }
 }
 
 /// Why a refresh is wanted.

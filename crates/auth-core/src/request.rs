@@ -26,6 +26,30 @@ pub trait RequestHead {
     /// odd in one place still counts.
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str));
 
+    /// Calls `each` with the name, in lower case, and the value of every header. The values of one name come in order. Those
+    /// that [`LOOKED_AT`](Self::LOOKED_AT) does not have may be left out, and the default does so: it looks for each name.
+    /// A framework that can walk over its headers is quicker.
+    fn each_header(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for name in Self::LOOKED_AT {
+            self.header_values(name, &mut |value| each(name, value.as_bytes()));
+        }
+    }
+
+    /// The headers that every request is looked at for.
+    const LOOKED_AT: [&'static str; 11] = [
+        "accept",
+        "cookie",
+        "hx-request",
+        "origin",
+        "purpose",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-purpose",
+        "upgrade",
+        "x-moz",
+        "x-requested-with",
+    ];
+
     /// The address of whoever is at the other end of the connection, where the framework knows it.
     fn peer(&self) -> Option<IpAddr> {
         None
@@ -85,27 +109,72 @@ impl RequestKind {
     /// Tells which kind a request is.
     #[must_use]
     pub fn of(head: &impl RequestHead) -> Self {
-        let navigation = head.method() == "GET"
-            && head.header_is("accept", accepts_html)
-            && !(head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
-                || head.has_header("hx-request")
-                || head.has_header("x-requested-with")
-                || is_prefetch(head));
-        if navigation {
-            Self::Navigation
-        } else {
-            Self::Script
-        }
+        Glance::of(head, "", "").kind(head.method())
     }
 }
 
-/// Whether a browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and
-/// `X-Moz` in older browsers).
-fn is_prefetch(head: &impl RequestHead) -> bool {
-    let says_so = |purpose: &str| purpose.to_ascii_lowercase().contains("prefetch");
-    ["sec-purpose", "purpose", "x-moz"]
-        .into_iter()
-        .any(|name| head.header_is(name, says_so))
+/// What one walk over a request's headers finds.
+#[derive(Default)]
+pub(crate) struct Glance {
+    accepts_html: bool,
+    /// The browser says that nobody opens a page.
+    is_no_navigation: bool,
+    /// A browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and `X-Moz` in
+    /// older browsers).
+    is_prefetch: bool,
+    opens_websocket: bool,
+    /// `Origin` or `Sec-Fetch-Site` say that the request comes from elsewhere.
+    is_foreign: bool,
+    /// Whose identifier the cookie has, the first that can be read.
+    session: Option<SessionId>,
+}
+
+impl Glance {
+    /// Looks for the session's cookie of this name, and for what is not from this origin.
+    pub(crate) fn of(head: &impl RequestHead, cookie: &str, origin: &str) -> Self {
+        let mut glance = Self::default();
+        head.each_header(&mut |name, value| match name {
+            "accept" => glance.accepts_html = glance.accepts_html || accepts_html(&header_text(value)),
+            "sec-fetch-mode" => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
+            "hx-request" | "x-requested-with" => glance.is_no_navigation = true,
+            "sec-purpose" | "purpose" | "x-moz" => {
+                glance.is_prefetch |= header_text(value).to_ascii_lowercase().contains("prefetch");
+            }
+            "upgrade" => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
+            "origin" => glance.is_foreign |= value != origin.as_bytes(),
+            "sec-fetch-site" => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
+            "cookie" => {
+                for (name, value) in cookies(value) {
+                    if name == cookie.as_bytes() && glance.session.is_none() {
+                        glance.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
+                    }
+                }
+            }
+            _ => {}
+        });
+        glance
+    }
+
+    fn kind(&self, method: &str) -> RequestKind {
+        if method == "GET" && self.accepts_html && !self.is_no_navigation && !self.is_prefetch {
+            RequestKind::Navigation
+        } else {
+            RequestKind::Script
+        }
+    }
+
+    /// The session identifier.
+    pub(crate) fn session(self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Whether a request with this method may change something, by the rule of [`csrf`].
+    pub(crate) fn cross_site(&self, method: &str) -> Result<(), CrossSite> {
+        if self.is_foreign && (csrf::changes_something(method) || self.opens_websocket) {
+            return Err(CrossSite);
+        }
+        Ok(())
+    }
 }
 
 /// Whether the request belongs to a page of another site without being a navigation: an image, a script, a `fetch` there.
@@ -167,8 +236,14 @@ impl std::fmt::Debug for Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn of(head: &impl RequestHead, config: &Config) -> Self {
-        let kind = RequestKind::of(head);
+    /// Also gives the session identifier in the request's cookie.
+    pub(crate) fn of(head: &impl RequestHead, config: &Config) -> (Self, Option<SessionId>) {
+        let glance = Glance::of(head, config.cookies.session(), config.base_url.origin());
+        (Self::seen(head, &glance, config), glance.session())
+    }
+
+    fn seen(head: &impl RequestHead, glance: &Glance, config: &Config) -> Self {
+        let kind = glance.kind(head.method());
         Self {
             kind,
             // Only a navigation comes back; a script that is sent to a page of the app's own begins anew.
@@ -177,7 +252,7 @@ impl Incoming {
                 (RequestKind::Navigation, None) => head.path().to_owned(),
                 (RequestKind::Script, _) => String::new(),
             },
-            cross_site: csrf::check(head, &config.base_url).err(),
+            cross_site: glance.cross_site(head.method()).err(),
             again: Again::SamePage,
             sender: (!config.on_event.is_empty()).then(|| {
                 Arc::new(Sender {
@@ -319,6 +394,7 @@ impl RouteRequest {
             cookies: names,
             ..
         } = config;
+        let glance = Glance::of(head, "", base_url.origin());
         let mut cookies = Vec::new();
         each_cookie(head, &mut |name, value| {
             if name.starts_with(names.attempt_prefix()) && cookies.len() < Self::MAX_COOKIES {
@@ -328,10 +404,10 @@ impl RouteRequest {
         Self {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
-            incoming: Incoming::of(head, config),
+            incoming: Incoming::seen(head, &glance, config),
             agent: agent(head),
             address: address(head, config),
-            is_prefetch: is_prefetch(head),
+            is_prefetch: glance.is_prefetch,
             is_foreign_subresource: is_foreign_subresource(head),
             is_form: head.header_is("content-type", |value| {
                 value.split(';').next().is_some_and(|media| {
@@ -372,16 +448,31 @@ impl RouteRequest {
 /// Calls `each` with the name and value of every cookie of the request (RFC 6265 §5.4).
 pub(crate) fn each_cookie(head: &(impl RequestHead + ?Sized), each: &mut dyn FnMut(&str, &str)) {
     head.header_values("cookie", &mut |line| {
-        for pair in line.split(';') {
-            if let Some((name, value)) = pair.trim_matches(BLANKS).split_once('=') {
-                each(name, value);
-            }
+        for (name, value) in cookies(line.as_bytes()) {
+            each(&header_text(name), &header_text(value));
         }
     });
 }
 
-/// What may stand around a cookie (RFC 6265 §4.2.1, and tabs). Browsers look for `__Host-` where a name begins: whoever cuts
-/// off other white space, or decodes the name, finds one that they did not guard.
+/// The names and values in one `Cookie` header.
+fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.split(|byte| *byte == b';').filter_map(|pair| {
+        let pair = trim_blanks(pair);
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        Some((pair.get(..equals)?, pair.get(equals + 1..)?))
+    })
+}
+
+/// Without what may stand around a cookie (RFC 6265 §4.2.1, and tabs). Browsers look for `__Host-` where a name begins: whoever
+/// cuts off other white space, or decodes the name, finds one that they did not guard.
+fn trim_blanks(mut pair: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = pair {
+        pair = rest;
+    }
+    pair
+}
+
+/// The same characters, of text.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 /// The request's cookies in one line, without those that are not called `name`, but that a more forgiving reader takes for
