@@ -199,17 +199,10 @@ impl Credential {
         }
     }
 
-    /// Remembers the nonce of an answer to a request with this token, and says whether the answer is a demand for just that
-    /// nonce (§9): then the same request is worth another try.
-    pub(crate) fn learns_nonce(
-        &self,
-        origin: &str,
-        status: StatusCode,
-        headers: &HeaderMap,
-        nonces: &Nonces,
-    ) -> bool {
-        let Some(key) = &self.key else { return false };
-        nonces.remember(key, Server::Resource(origin), headers) && is_demand_for_nonce(status, headers)
+    /// Remembers the nonce of an answer to a request with this token, if there is one that can be used, and says so.
+    pub(crate) fn learn(&self, origin: &str, headers: &HeaderMap, nonces: &Nonces) -> bool {
+        let key = self.key.as_ref();
+        key.is_some_and(|key| nonces.remember(key, Server::Resource(origin), headers))
     }
 }
 
