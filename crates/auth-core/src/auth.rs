@@ -15,12 +15,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::app_sessions::AppSessions;
-use crate::client::AuthenticatedClient;
+use crate::client::{ApiHttp, AuthenticatedClient};
 use crate::client_keys::ClientKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
 use crate::csrf::CrossSite;
+use crate::dpop::Nonces;
 use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
@@ -58,7 +59,9 @@ pub struct Auth(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn SessionStore>,
-    pub(crate) api_http: reqwest::Client,
+    pub(crate) api_http: ApiHttp,
+    /// The nonces of the resource servers.
+    pub(crate) nonces: Nonces,
     /// The connections of the proxies.
     pub(crate) proxy: Transport,
     pub(crate) clock: Clock,
@@ -120,7 +123,7 @@ impl Auth {
         config: Config,
         further: HashMap<String, Arc<Party>>,
         store: Arc<dyn SessionStore>,
-        api_http: reqwest::Client,
+        api_http: ApiHttp,
         clock: Clock,
         runtime: Handle,
     ) -> Self {
@@ -136,6 +139,7 @@ impl Auth {
             config,
             store,
             api_http,
+            nonces: Nonces::default(),
             proxy: Transport::default(),
             clock,
             runtime,
@@ -447,7 +451,7 @@ impl Auth {
         }
         let begun = login::begin(&self.0.config, party, &metadata, options, request, now);
         let url = party
-            .authorization_url(&metadata, begun.parameters, self.now())
+            .authorization_url(&metadata, begun.parameters, begun.dpop_key.as_ref(), self.now())
             .await?;
         let mut reply = Reply::redirect(url.as_str());
         for cookie in &begun.cookies {

@@ -9,12 +9,13 @@ use url::Url;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::config::ParPolicy;
+use crate::dpop::DpopKey;
 use crate::http::{Answer, Asked};
 use crate::login::{AuthorizationErrorCode, LoginError};
 use crate::metadata::{Metadata, ProviderError};
 use crate::party::Party;
 use crate::request_object;
-use crate::token::{Registration, TokenError, seconds};
+use crate::token::{Registration, TokenError, Way, seconds};
 
 /// A request's name that is longer, in bytes, is refused: it goes into a redirect, whose length proxies limit.
 const MAX_REQUEST_URI: usize = 2048;
@@ -30,6 +31,7 @@ impl Party {
         &self,
         metadata: &Metadata,
         parameters: Vec<(String, String)>,
+        key: Option<&DpopKey>,
         now: Timestamp,
     ) -> Result<Url, LoginError> {
         let endpoint = endpoint(self.config.par, metadata)?;
@@ -52,7 +54,7 @@ impl Party {
             None => parameters,
             Some(endpoint) => {
                 let name = (self.registration)
-                    .push(metadata, endpoint, &parameters, now)
+                    .push(metadata, endpoint, &parameters, key, now)
                     .await?;
                 // RFC 9126 §4: nothing else, for who changes the redirect must change nothing of the request.
                 vec![
@@ -105,12 +107,14 @@ fn endpoint(policy: ParPolicy, metadata: &Metadata) -> Result<Option<&Url>, Logi
 }
 
 impl Registration {
-    /// Pushes an authorization request (RFC 9126 §2.1): its name at the provider, to be used once and at once.
+    /// Pushes an authorization request (RFC 9126 §2.1): its name at the provider, to be used once and at once. With a key, a
+    /// proof goes along, whether or not `dpop_jkt` names the key already (RFC 9449 §10.1).
     async fn push(
         &self,
         metadata: &Metadata,
         endpoint: &Url,
         parameters: &[(String, String)],
+        key: Option<&DpopKey>,
         now: Timestamp,
     ) -> Result<String, LoginError> {
         // Credentials in the form bring `client_id` along, and it may stand there once (RFC 6749 §3.2).
@@ -122,7 +126,7 @@ impl Registration {
             .collect();
         let asked = (Asked::PushedAuthorization, endpoint);
         let answer = self
-            .post(metadata, asked, &form, None, None, now)
+            .post(metadata, asked, &form, Way::proving(key), now)
             .await
             .map_err(LoginError::Push)?;
         read(&answer).map_err(|error| match error {

@@ -52,13 +52,14 @@ pub(crate) use dpop::{Expected as ExpectedProof, check as check_proof};
 pub(crate) use jwt::{Candidate, Expected, TokenTypes};
 pub(crate) use keys::{GivenKeys, TrustedIssuer};
 
-use authorization::{Presented, Scheme};
+use authorization::Presented;
 use cache::{Entry, Sought, TokenCache, UsedKeys};
 use dpop::Dpop;
 use introspection::Introspection;
 use token::Facts;
 
 use crate::clock::{Clock, Timestamp};
+use crate::dpop::Scheme;
 use crate::jose::Algorithm;
 use crate::metadata::KEYS_FRESH;
 use crate::request::RequestHead;

@@ -5,7 +5,8 @@
 //! 1. The token goes to the configured APIs' origins only ([`AuthBuilder::api`](crate::AuthBuilder::api)), compared
 //!    exactly, and follows no redirect to another origin.
 //! 2. The token is alive: it is refreshed first where it is not.
-//! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again.
+//! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again. Where it wants
+//!    no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9), there is one retry with that, besides.
 //! 4. Where the API demands a stronger or more recent sign-in, or a scope, there is neither: the call's error says so, and
 //!    the answer made of it sends a browser to sign in ([`ApiError::StepUp`]).
 //! 5. Nothing that an API answers, and no URL, gets into an error's text.
@@ -30,7 +31,8 @@
 //!
 //! * [`AuthenticatedClient::execute`] sends a [`reqwest::Request`] that was made elsewhere.
 //! * With the feature `reqwest-middleware`, the client is a middleware of that crate.
-//! * [`AuthenticatedClient::access_token`] gives the token to whoever has to send it on other ways (gRPC, a vendor's library).
+//! * [`AuthenticatedClient::access_token`] gives the token to whoever has to send it on other ways (gRPC, a vendor's library);
+//!   [`AuthenticatedClient::authorization`] gives whole headers, with the proof that a token needs which is bound to a key.
 //!
 //! [`MachineClient`] is the same with a token of the application's own, and has the same methods.
 
@@ -39,7 +41,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::redirect::{Attempt, Policy};
 use serde::Serialize;
@@ -49,6 +51,8 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use crate::auth::Core;
+use crate::config::ConfigError;
+use crate::dpop::{Credential, Scheme, is_demand_for_nonce};
 use crate::error::{Error, Fault, NotSignedIn};
 use crate::grants::{ClientCredentials, TokenExchange};
 use crate::refresh::RefreshError;
@@ -161,12 +165,17 @@ impl AuthenticatedClient {
     }
 
     /// The access token that this client calls with, alive: refreshed, or exchanged, first where it is not. For a client
-    /// of one's own; never log it, and never send it to a browser.
+    /// of one's own; never log it, and never send it to a browser. Where tokens are bound to a key (RFC 9449), it lets nobody
+    /// in without a proof: [`authorization`](Self::authorization) gives both.
     ///
     /// # Errors
     ///
     /// [`ApiError::Token`] where there is none that is alive.
     pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
+        Ok(self.credential().await?.token)
+    }
+
+    pub(crate) async fn credential(&self) -> Result<Credential, ApiError> {
         if let Some(exchange) = &self.exchange {
             return self.exchanged(exchange, None).await;
         }
@@ -178,23 +187,26 @@ impl AuthenticatedClient {
         &self,
         exchange: &TokenExchange,
         refused: Option<&AccessToken>,
-    ) -> Result<AccessToken, ApiError> {
+    ) -> Result<Credential, ApiError> {
         let refused = refused.map(|token| SecurityToken::new(token.expose()));
-        let (session, token) = self
+        let (session, credential) = self
             .calls
             .core
-            .exchanged_bearer(&self.session(), exchange, refused.as_ref())
+            .exchanged_credential(&self.session(), exchange, refused.as_ref())
             .await
             .map_err(ApiError::of_token)?;
         self.note(session);
-        Ok(token)
+        Ok(credential)
     }
 
     /// A token in the place of one that an API has refused. `None` where there is nothing to refresh with: the API's own
     /// answer is the answer then.
-    pub(crate) async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
-        match self.token_instead(refused).await {
-            Ok(token) => Ok(Some(token)),
+    pub(crate) async fn another_credential(
+        &self,
+        refused: &AccessToken,
+    ) -> Result<Option<Credential>, ApiError> {
+        match self.credential_instead(refused).await {
+            Ok(credential) => Ok(Some(credential)),
             Err(ApiError::Token(error))
                 if matches!(*error, Error::NotSignedIn(NotSignedIn::TokenExpired)) =>
             {
@@ -204,7 +216,7 @@ impl AuthenticatedClient {
         }
     }
 
-    async fn token_instead(&self, refused: &AccessToken) -> Result<AccessToken, ApiError> {
+    async fn credential_instead(&self, refused: &AccessToken) -> Result<Credential, ApiError> {
         if let Some(exchange) = &self.exchange {
             return self.exchanged(exchange, Some(refused)).await;
         }
@@ -217,10 +229,10 @@ impl AuthenticatedClient {
         self.keep(session)
     }
 
-    fn keep(&self, session: Session) -> Result<AccessToken, ApiError> {
-        let token = session.data.tokens.access.clone();
+    fn keep(&self, session: Session) -> Result<Credential, ApiError> {
+        let credential = session.data.credential();
         self.note(session);
-        token.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
+        credential.ok_or_else(|| RefreshError::Ended(NotSignedIn::TokenExpired).into())
     }
 
     /// Remembers the session as it is now, unless a newer state of it is known.
@@ -259,16 +271,17 @@ impl MachineClient {
     }
 
     /// The access token that this client calls with, alive. For a client of one's own; never log it, and never send it to
-    /// a browser.
+    /// a browser. Where tokens are bound to a key (RFC 9449), it lets nobody in without a proof:
+    /// [`authorization`](Self::authorization) gives both.
     ///
     /// # Errors
     ///
     /// [`ApiError::Token`] where there is none that is alive.
     pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
-        self.token(None).await
+        Ok(self.credential(None).await?.token)
     }
 
-    async fn token(&self, refused: Option<&AccessToken>) -> Result<AccessToken, ApiError> {
+    async fn credential(&self, refused: Option<&AccessToken>) -> Result<Credential, ApiError> {
         let refused = refused.map(|token| SecurityToken::new(token.expose()));
         let token = self
             .calls
@@ -276,7 +289,7 @@ impl MachineClient {
             .machine_token(&self.credentials, refused.as_ref())
             .await;
         token
-            .and_then(|token| Ok(token.access_token()?))
+            .and_then(|token| Ok(token.credential()?))
             .map_err(ApiError::of_token)
     }
 }
@@ -347,6 +360,28 @@ macro_rules! calling {
                 }
             }
 
+            /// What lets a request of one's own in, one that this client does not send: `Authorization` and, where the
+            /// token is bound to a key (RFC 9449), the proof in `DPoP`. It is for one request, with this method and this
+            /// absolute URL, whose origin is one of the configured APIs'. See [`Authorization`].
+            ///
+            /// # Errors
+            ///
+            /// As [`RequestBuilder::send`].
+            pub async fn authorization(&self, method: &Method, url: &str) -> Result<Authorization, ApiError> {
+                let url = Url::parse(url).map_err(|_| ApiError::BadUrl)?;
+                self.calls.allows(&url)?;
+                let caller = $caller(self.clone());
+                let credential = caller.credential().await?;
+                let mut headers = HeaderMap::new();
+                self.calls.attach(&credential, &mut headers, method, &url);
+                Ok(Authorization {
+                    core: Arc::clone(&self.calls.core),
+                    credential,
+                    origin: url.origin().ascii_serialization(),
+                    headers,
+                })
+            }
+
             /// Sends a request that was made elsewhere, with this client's token. Its URL must be absolute and its origin
             /// one of the configured APIs'. A body that is a stream cannot be sent again after a 401.
             ///
@@ -394,7 +429,7 @@ impl Calls {
         };
         let url = url.map_err(|_| ApiError::BadUrl)?;
         self.allows_within(base.as_ref(), &url)?;
-        Ok(self.core.api_http.request(method, url))
+        Ok(self.core.api_http.following.request(method, url))
     }
 
     fn base(&self) -> Result<Option<Url>, ApiError> {
@@ -417,12 +452,18 @@ impl Calls {
         }
     }
 
+    /// Puts the token into a request.
+    fn attach(&self, credential: &Credential, headers: &mut HeaderMap, method: &Method, url: &Url) {
+        let (nonces, now) = (&self.core.nonces, self.core.clock.now());
+        credential.attach(headers, method.as_str(), url, nonces, now);
+    }
+
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework with runtimes of their
     /// own stalls whoever shares it while that worker is busy. Whoever is on that runtime already is spared the way there and
     /// back. Dropping the call ends it.
-    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+    async fn run(&self, request: reqwest::Request, scheme: Scheme) -> Result<reqwest::Response, ApiError> {
         let runtime = &self.core.runtime;
-        let call = self.core.api_http.execute(request);
+        let call = self.core.api_http.of(scheme).execute(request);
         let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
             call.await
         } else {
@@ -454,25 +495,41 @@ impl Caller {
         self.calls().allows(url).is_ok()
     }
 
-    pub(crate) async fn token(&self) -> Result<AccessToken, ApiError> {
+    pub(crate) async fn credential(&self) -> Result<Credential, ApiError> {
         match self {
-            Self::User(client) => client.access_token().await,
-            Self::Machine(client) => client.access_token().await,
+            Self::User(client) => client.credential().await,
+            Self::Machine(client) => client.credential(None).await,
         }
     }
 
-    /// A token in the place of one that an API has refused; `None` where there is none to be had.
-    pub(crate) async fn another_token(&self, refused: &AccessToken) -> Result<Option<AccessToken>, ApiError> {
-        match self {
-            Self::User(client) => client.another_token(refused).await,
-            Self::Machine(client) => client.token(Some(refused)).await.map(Some),
+    /// What to try next with, once this has been answered so; `None` where the answer stands.
+    pub(crate) async fn next(
+        &self,
+        retries: &mut Retries,
+        credential: &Credential,
+        answer: &Learned<'_>,
+    ) -> Result<Option<Credential>, ApiError> {
+        match retries.after(credential, answer) {
+            None => Ok(None),
+            Some(Retry::WithNonce) => Ok(Some(credential.clone())),
+            Some(Retry::WithAnotherToken) => match self {
+                Self::User(client) => client.another_credential(&credential.token).await,
+                Self::Machine(client) => client.credential(Some(&credential.token)).await.map(Some),
+            },
         }
     }
 
-    /// The request with the token, and with the trace that it belongs to.
-    pub(crate) fn signed(&self, mut request: reqwest::Request, token: &AccessToken) -> reqwest::Request {
+    /// Remembers what the answer of this origin says of nonces.
+    pub(crate) fn learn(&self, credential: &Credential, url: &Url, headers: &HeaderMap) -> bool {
+        let origin = url.origin().ascii_serialization();
+        credential.learn(&origin, headers, &self.calls().core.nonces)
+    }
+
+    /// The request with the token, with a proof where that is bound to a key, and with the trace that it belongs to.
+    pub(crate) fn signed(&self, mut request: reqwest::Request, credential: &Credential) -> reqwest::Request {
+        let (method, url) = (request.method().clone(), request.url().clone());
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, bearer(token));
+        self.calls().attach(credential, headers, &method, &url);
         if let Some(trace) = &self.calls().trace
             && !headers.contains_key(TRACEPARENT)
         {
@@ -485,21 +542,55 @@ impl Caller {
     }
 
     async fn send(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
-        let again = request.try_clone();
-        let token = self.token().await?;
-        let response = self.calls().run(self.signed(request, &token)).await?;
-        let again = again.filter(|_| is_refused(response.status(), response.headers()));
-        let Some(again) = again else {
-            return Ok(self.answer(response));
-        };
-        match self.another_token(&token).await? {
-            Some(token) => {
-                let response = self.calls().run(self.signed(again, &token)).await?;
-                Ok(self.answer(response))
-            }
-            // The API's own answer is the answer.
-            None => Ok(self.answer(response)),
+        let mut again = request.try_clone();
+        let mut credential = self.credential().await?;
+        let mut retries = Retries::default();
+        let (mut response, mut has_nonce) = self.ask(request, &credential).await?;
+        while let Some(request) = again.take() {
+            let answer = Learned {
+                status: response.status(),
+                headers: response.headers(),
+                has_nonce,
+            };
+            // Where there is nothing to try with, the API's own answer is the answer.
+            let Some(next) = self.next(&mut retries, &credential, &answer).await? else {
+                break;
+            };
+            credential = next;
+            again = request.try_clone();
+            (response, has_nonce) = self.ask(request, &credential).await?;
         }
+        Ok(self.answer(response))
+    }
+
+    /// Sends the request; says whether the answer brought a nonce.
+    ///
+    /// A proof is for one URL, so reqwest, which would send the same one on, follows no redirect with it. A `GET` or `HEAD`
+    /// within the origin is followed here, with a proof of its own for each step; any other is passed back.
+    async fn ask(
+        &self,
+        mut request: reqwest::Request,
+        credential: &Credential,
+    ) -> Result<(reqwest::Response, bool), ApiError> {
+        let scheme = Scheme::of(credential.key.as_ref());
+        for _ in 0..MAX_REDIRECTS {
+            let follows = scheme == Scheme::Dpop && [Method::GET, Method::HEAD].contains(request.method());
+            let next = request.try_clone().filter(|_| follows);
+            let from = request.url().clone();
+            let response = self.calls().run(self.signed(request, credential), scheme).await?;
+            let has_nonce = self.learn(credential, &from, response.headers());
+            match next.and_then(|next| Some((next, redirect(&from, &response)?))) {
+                Some((next, to)) => {
+                    request = next;
+                    *request.url_mut() = to;
+                }
+                None => return Ok((response, has_nonce)),
+            }
+        }
+        let from = request.url().clone();
+        let response = self.calls().run(self.signed(request, credential), scheme).await?;
+        let has_nonce = self.learn(credential, &from, response.headers());
+        Ok((response, has_nonce))
     }
 
     /// The answer, with what it demands of the session's sign-in.
@@ -600,27 +691,154 @@ impl RequestBuilder {
     }
 }
 
-/// Whether another token may help: not where another sign-in is asked for (RFC 9470 §3).
-pub(crate) fn is_refused(status: StatusCode, headers: &HeaderMap) -> bool {
-    status == StatusCode::UNAUTHORIZED && step_up::demanded(status, headers).is_none()
+/// What is tried again of a call, and how often: once with the nonce that an API demands (RFC 9449 §9), and once with another
+/// token.
+#[derive(Debug, Default)]
+pub(crate) struct Retries {
+    had_nonce: bool,
+    had_token: bool,
 }
 
-/// The value of `Authorization` (RFC 6750 §2.1).
-pub(crate) fn bearer(token: &AccessToken) -> HeaderValue {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-        .expect("an access token was checked to be visible ASCII when it came");
-    value.set_sensitive(true);
-    value
+/// Why something is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// With the nonce that the answer brought.
+    WithNonce,
+    /// With another token.
+    WithAnotherToken,
 }
+
+/// An API's answer, once its nonce was looked at.
+pub(crate) struct Learned<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    /// Whether it brought a nonce that can be used.
+    pub(crate) has_nonce: bool,
+}
+
+impl Retries {
+    /// What is to be tried after this answer; `None` where it stands.
+    pub(crate) fn after(&mut self, credential: &Credential, answer: &Learned<'_>) -> Option<Retry> {
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return None;
+        }
+        if credential.key.is_some() && is_demand_for_nonce(answer.status, answer.headers) {
+            // It is no word about the token, so another one would not help.
+            let is_first = !std::mem::replace(&mut self.had_nonce, true);
+            return (is_first && answer.has_nonce).then_some(Retry::WithNonce);
+        }
+        // Nor would it where another sign-in is asked for (RFC 9470 §3).
+        if step_up::demanded(answer.status, answer.headers).is_some() {
+            return None;
+        }
+        let is_first = !std::mem::replace(&mut self.had_token, true);
+        is_first.then_some(Retry::WithAnotherToken)
+    }
+}
+
+/// What lets a request of one's own in, one that no client of this library sends; made by
+/// [`AuthenticatedClient::authorization`] and [`MachineClient::authorization`]. It is for one request: another try needs
+/// another one, for an API takes a proof once.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(
+/// #     api: auth_core::client::AuthenticatedClient,
+/// #     http: reqwest::Client,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let url = "https://api.example/reports";
+/// for _ in 0..2 {
+///     let authorization = api.authorization(&http::Method::GET, url).await?;
+///     let answer = http.get(url).headers(authorization.headers().clone()).send().await?;
+///     if !authorization.demands_another(answer.status(), answer.headers()) {
+///         return Ok(());
+///     }
+///     // The API wants a nonce in the proof, and has given it: the next one has it.
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Authorization {
+    core: Arc<Core>,
+    credential: Credential,
+    origin: String,
+    headers: HeaderMap,
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authorization {
+    /// `Authorization` and, for a token that is bound to a key, `DPoP`. Never log them, and never send them to a browser.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Remembers the nonce that the API's answer brings for the next proof (`DPoP-Nonce`, RFC 9449 §8.2), and says whether the
+    /// answer is a demand for it (`use_dpop_nonce`, §9), so that the request is worth another try. To be told of every answer.
+    pub fn demands_another(&self, status: StatusCode, answer: &HeaderMap) -> bool {
+        let has_nonce = self.credential.learn(&self.origin, answer, &self.core.nonces);
+        has_nonce && is_demand_for_nonce(status, answer)
+    }
+}
+
+/// The connections to the APIs.
+pub(crate) struct ApiHttp {
+    /// Follows redirects within one origin.
+    following: reqwest::Client,
+    /// Follows none: for requests with a proof.
+    staying: reqwest::Client,
+}
+
+impl ApiHttp {
+    /// `extra_roots` is a PEM bundle.
+    pub(crate) fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, ConfigError> {
+        let client = |policy: fn() -> Policy| {
+            crate::http::client(extra_roots, |builder| builder.timeout(timeout).redirect(policy()))
+        };
+        Ok(Self {
+            following: client(same_origin_redirects)?,
+            staying: client(Policy::none)?,
+        })
+    }
+
+    fn of(&self, scheme: Scheme) -> &reqwest::Client {
+        match scheme {
+            Scheme::Bearer => &self.following,
+            Scheme::Dpop => &self.staying,
+        }
+    }
+}
+
+/// Where an answer leads to within its own origin.
+fn redirect(from: &Url, answer: &reqwest::Response) -> Option<Url> {
+    const LEADING: [u16; 5] = [301, 302, 303, 307, 308];
+    if !LEADING.contains(&answer.status().as_u16()) {
+        return None;
+    }
+    let to = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let to = from.join(to).ok()?;
+    (to.origin() == from.origin()).then_some(to)
+}
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 5;
 
 /// Follows redirects within one origin, as far as five of them; passes any other back.
-pub(crate) fn same_origin_redirects() -> Policy {
+fn same_origin_redirects() -> Policy {
     Policy::custom(|attempt: Attempt<'_>| {
         let stays = attempt
             .previous()
             .last()
             .is_some_and(|last| last.origin() == attempt.url().origin());
-        if stays && attempt.previous().len() <= 5 {
+        if stays && attempt.previous().len() <= MAX_REDIRECTS {
             attempt.follow()
         } else {
             attempt.stop()

@@ -68,10 +68,8 @@ impl ClientKeys {
 /// The first of the key's algorithms that is allowed and that the provider names; RS256 for an RSA key where it names none.
 fn algorithm(key: &SigningKey, allowed: Option<&[Algorithm]>, advertised: &[Algorithm]) -> Algorithm {
     let all = key.algorithms();
-    let fitting = || {
-        let is_allowed = |algorithm| allowed.is_none_or(|allowed| allowed.contains(algorithm));
-        all.iter().copied().filter(move |algorithm| is_allowed(algorithm))
-    };
+    let is_allowed = |algorithm: &Algorithm| allowed.is_none_or(|allowed| allowed.contains(algorithm));
+    let fitting = || all.iter().copied().filter(is_allowed);
     fitting()
         .find(|algorithm| advertised.contains(algorithm))
         .or_else(|| fitting().find(|algorithm| *algorithm == Algorithm::RS256))

@@ -12,11 +12,12 @@ use url::Url;
 
 use crate::auth::Auth;
 use crate::bearer::TrustedIssuer;
+use crate::client::ApiHttp;
 use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
 use crate::grants::FurtherProvider;
-use crate::http::{self, ProviderHttp};
+use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::party::{self, Parties, Party, Profile, SignInProvider};
 use crate::preset::Preset;
@@ -488,6 +489,21 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.profile(profile))
     }
 
+    /// Binds every session's tokens to a key of its own (RFC 9449, DPoP), so that nobody can use a token who does not have the
+    /// key: requests for tokens and calls of APIs bring a proof of it. Tokens of another type fail the sign-in, and are never
+    /// used. Default: tokens are bearer tokens.
+    ///
+    /// The key is made at sign-in, lies sealed beside the tokens, and ends with the session. Sessions that began before
+    /// this was set go on with bearer tokens, and those that began with a key keep it whatever is set later.
+    /// [Exchanged](Auth::exchange) tokens are bound to the session's key. The [application's own](Auth::machine_token) are
+    /// bound to a key that is made at each start.
+    ///
+    /// The APIs have to take such tokens (`Authorization: DPoP`). The provider's and the APIs' nonces (§8, §9) are taken
+    /// care of: whoever demands one is asked once more, and the latest one is in the next proof.
+    pub fn dpop(self) -> Self {
+        self.of_provider(|provider| provider.dpop())
+    }
+
     /// The scopes to ask for, separated by spaces. Default: `openid profile email offline_access`. With an
     /// [`issuer`](Self::issuer), `openid` is always among them.
     pub fn scopes(self, scopes: &str) -> Self {
@@ -808,11 +824,7 @@ impl AuthBuilder {
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
-        let api_http = http::client(self.ca.as_deref(), |builder| {
-            builder
-                .timeout(self.http_timeout)
-                .redirect(crate::client::same_origin_redirects())
-        })?;
+        let api_http = ApiHttp::new(self.http_timeout, self.ca.as_deref())?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let redirect_uri = base_url.join(paths::CALLBACK);
         let party = Party::new(None, checked, redirect_uri, &provider_http, &runtime)?;

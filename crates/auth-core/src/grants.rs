@@ -36,14 +36,14 @@ pub use switch::Switched;
 use crate::auth::Core;
 use crate::breaker::{Breaker, Failure};
 use crate::clock::{Clock, Timestamp};
+use crate::dpop::{Credential, DpopKey, Scheme};
 use crate::error::Fault;
-use crate::http::SendGuard;
 use crate::metadata::{Metadata, Outage};
 use crate::party::Party;
 use crate::refresh::{Freshness, LEEWAY};
 use crate::secret::{self, AccessToken, SecurityToken, sha256};
 use crate::session::Session;
-use crate::token::{TokenError, TokenRequest, TokenResponse};
+use crate::token::{TokenError, TokenRequest, TokenResponse, Way};
 use crate::types::Scopes;
 
 /// How long a token is kept whose lifetime the provider does not say.
@@ -109,6 +109,9 @@ struct Issued {
     #[serde(with = "secret::sealed")]
     token: SecurityToken,
     is_bearer: bool,
+    /// The key that it is bound to, if it is.
+    #[serde(default, with = "crate::dpop::sealed")]
+    key: Option<DpopKey>,
     issued_type: Option<TokenType>,
     scopes: Option<Scopes>,
     issued_at: Timestamp,
@@ -146,6 +149,14 @@ impl IssuedToken {
         self.0.is_bearer
     }
 
+    /// Whether it is bound to a key (RFC 9449), so that each request with it brings a proof: the session's key, or with a
+    /// token of the application's own the application's. The clients make such proofs
+    /// ([`authorization`](crate::client::AuthenticatedClient::authorization)).
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.0.key.is_some()
+    }
+
     /// The scopes that were granted; `None` where the provider does not say, and they are the ones asked for.
     #[must_use]
     pub fn scopes(&self) -> Option<&Scopes> {
@@ -158,16 +169,20 @@ impl IssuedToken {
         self.0.expires_at
     }
 
-    /// As an access token for an `Authorization` header.
-    pub(crate) fn access_token(&self) -> Result<AccessToken, GrantError> {
-        match self.0.is_bearer {
-            true => Ok(AccessToken::new(self.0.token.expose())),
-            false => Err(GrantError::Unusable("it is not a bearer token")),
+    /// As it is shown to an API.
+    pub(crate) fn credential(&self) -> Result<Credential, GrantError> {
+        if !self.0.is_bearer && self.0.key.is_none() {
+            return Err(GrantError::Unusable("it is no access token"));
         }
+        Ok(Credential {
+            token: AccessToken::new(self.0.token.expose()),
+            key: self.0.key.clone(),
+        })
     }
 
-    /// Reads a token response.
-    fn of(response: TokenResponse) -> Result<Self, GrantError> {
+    /// Reads the response to a request that brought a proof of this key, if there is one. What was to be bound to a key is
+    /// refused where it is not (RFC 9449 §5).
+    fn of(response: TokenResponse, key: Option<DpopKey>) -> Result<Self, GrantError> {
         let token = response
             .access_token
             .as_ref()
@@ -176,14 +191,21 @@ impl IssuedToken {
             .token_type
             .as_deref()
             .ok_or(GrantError::Unusable("`token_type` is missing"))?;
-        let is_bearer = token_type.eq_ignore_ascii_case("bearer");
-        if !is_bearer && !token_type.eq_ignore_ascii_case("n_a") {
-            return Err(GrantError::Unusable("`token_type` is neither `Bearer` nor `N_A`"));
+        let scheme = Scheme::of(key.as_ref());
+        let is_access = scheme.is(token_type);
+        if !is_access && !token_type.eq_ignore_ascii_case("n_a") {
+            return Err(GrantError::Unusable(match scheme {
+                Scheme::Bearer => "`token_type` is neither `Bearer` nor `N_A`",
+                Scheme::Dpop => {
+                    "`token_type` is neither `DPoP` nor `N_A`, and the token was to be bound to a key"
+                }
+            }));
         }
         let issued_at = response.requested_at;
         Ok(Self(Arc::new(Issued {
             token: SecurityToken::new(token.expose()),
-            is_bearer,
+            is_bearer: is_access && scheme == Scheme::Bearer,
+            key: key.filter(|_| is_access),
             issued_type: response
                 .extra
                 .get("issued_token_type")
@@ -328,6 +350,17 @@ impl Core {
 }
 
 impl Party {
+    /// The key that tokens for a session are bound to: at the session's own provider its own, if it has one; at a further
+    /// one, where that binds tokens, the same one, or else the application's.
+    fn key_for(&self, session: &Session, further: Option<&str>) -> Option<DpopKey> {
+        let own = session.data.dpop_key.clone();
+        match (further, &self.registration.dpop_key) {
+            (None, _) => own,
+            (Some(_), None) => None,
+            (Some(_), Some(key)) => Some(own.unwrap_or_else(|| key.clone())),
+        }
+    }
+
     /// Makes a request for tokens, once, unless the provider has just failed others. `key` names what is asked for, and for
     /// whom.
     async fn tokens(
@@ -335,15 +368,14 @@ impl Party {
         metadata: &Metadata,
         key: &[u8; 32],
         request: TokenRequest<'_>,
-        bearer: Option<&AccessToken>,
-        guard: Option<&SendGuard>,
+        way: Way<'_>,
         clock: &Clock,
     ) -> Result<TokenResponse, GrantError> {
         let breaker = || self.grant_breaker.lock().unwrap_or_else(PoisonError::into_inner);
         breaker().admit(key, clock.now())?;
         let response = self
             .registration
-            .tokens_with(metadata, request, bearer, guard, clock.now())
+            .tokens(metadata, request, way, clock.now())
             .await;
         match response {
             Ok(response) => {

@@ -158,6 +158,11 @@ impl SendGuard {
         }
     }
 
+    /// Says that the request which left was turned away, and that another one is about to be made with the same right.
+    pub(crate) fn begin_again(&self) {
+        self.lock().body = BodyIs::Waiting;
+    }
+
     /// Takes the right away for good.
     pub(crate) fn revoke(&self) {
         self.lock().until = None;

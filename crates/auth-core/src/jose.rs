@@ -12,6 +12,7 @@ mod claims;
 mod jwk;
 mod jws;
 mod mac;
+mod proof_key;
 mod self_signed;
 mod signing_key;
 
@@ -29,6 +30,7 @@ pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub use jws::JwsError;
 pub(crate) use jws::{Jws, claims_of_verified};
 pub(crate) use mac::{SHORTEST_SECRET, hs256};
+pub(crate) use proof_key::ProofKey;
 pub(crate) use self_signed::{SelfSigned, SelfSignedError};
 pub use signing_key::{KeyKind, SignError, SigningKey, SigningKeyError};
 

@@ -32,6 +32,7 @@ pub mod config;
 mod cookie;
 pub mod csrf;
 pub mod devices;
+mod dpop;
 pub mod env;
 pub mod error;
 pub mod events;

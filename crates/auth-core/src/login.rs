@@ -19,6 +19,7 @@ use crate::config::{
     ResponseMode,
 };
 use crate::cookie;
+use crate::dpop::DpopKey;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
@@ -58,12 +59,17 @@ pub(crate) struct Attempt {
     pub(crate) max_age: Option<Duration>,
     pub(crate) scopes: Scopes,
     pub(crate) demands: Demands,
+    /// The key that the tokens will be bound to (RFC 9449), if they are to be.
+    #[serde(default, with = "crate::dpop::sealed")]
+    pub(crate) dpop_key: Option<DpopKey>,
 }
 
 /// An authorization request, ready to be sent: its parameters, and the cookies that the browser takes along.
 pub(crate) struct AuthorizationRequest {
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) cookies: Vec<String>,
+    /// The attempt's key: a pushed request proves it.
+    pub(crate) dpop_key: Option<DpopKey>,
 }
 
 /// Name and value of a cookie that every browser keeps: 4,096 bytes with the attributes (RFC 6265 §6.1).
@@ -109,6 +115,10 @@ pub(crate) fn begin(
     if metadata.jwks_uri.is_some() {
         add("nonce", &nonce);
     }
+    let dpop_key = party.registration.dpop_key.as_ref().map(|_| DpopKey::generate());
+    if let Some(key) = &dpop_key {
+        add("dpop_jkt", &key.thumbprint());
+    }
     if party.config.response_mode != ResponseMode::Query {
         add("response_mode", party.config.response_mode.as_str());
     }
@@ -146,6 +156,7 @@ pub(crate) fn begin(
         max_age,
         scopes,
         demands: options.demands,
+        dpop_key: dpop_key.clone(),
     };
     let name = cookie_name(config.cookies, &state);
     let mut value = attempt.seal(&config.keys, &name);
@@ -165,7 +176,11 @@ pub(crate) fn begin(
         ATTEMPT_LIFETIME,
         cross_site_post(config, party),
     ));
-    AuthorizationRequest { parameters, cookies }
+    AuthorizationRequest {
+        parameters,
+        cookies,
+        dpop_key,
+    }
 }
 
 fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
@@ -471,7 +486,7 @@ pub enum LoginError {
     #[error("the provider does not accept this client, which authenticates by {0:?}")]
     ClientRefused(ClientAuthMethod),
     /// The tokens are not of the type that was agreed (RFC 6749 §7.1).
-    #[error("the token type is not Bearer")]
+    #[error("the token type is not the one that was agreed")]
     TokenType,
     /// There is no ID token in the token response.
     #[error("the token response has no ID token")]
@@ -747,7 +762,9 @@ impl LoginError {
                 TokenErrorCode::RedirectUri => "login.redirect_uri_refused",
                 TokenErrorCode::InvalidScope => "login.scope_refused",
                 TokenErrorCode::InvalidTarget => "login.resource_refused",
-                TokenErrorCode::InvalidRequest | TokenErrorCode::Other => "login.token_refused",
+                TokenErrorCode::InvalidRequest | TokenErrorCode::DpopProof | TokenErrorCode::Other => {
+                    "login.token_refused"
+                }
             },
             Self::ClientRefused(ClientAuthMethod::None) => "login.client_secret_missing",
             Self::ClientRefused(ClientAuthMethod::PrivateKeyJwt) => "login.client_key_refused",

@@ -4,13 +4,16 @@ use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Middleware, Next, Result};
 
-use crate::client::{ApiError, AuthenticatedClient, Caller, MachineClient, is_refused};
+use crate::client::{ApiError, AuthenticatedClient, Caller, Learned, MachineClient, Retries};
+use crate::dpop::Credential;
 
 /// Attaches the user's token to requests for the configured APIs, and answers a 401 of theirs by one refresh and one retry, if
-/// the body can be sent again. Requests for other origins pass as they are, without a token.
+/// the body can be sent again; besides, a demand for a nonce in the proof of a token that is bound to a key (RFC 9449 §9) by one
+/// retry with that. Requests for other origins pass as they are, without a token.
 ///
 /// What the inner client then does is its own affair: time-outs, and redirects. reqwest takes `Authorization` off where one
-/// leads to another host or port.
+/// leads to another host or port. With tokens that are bound to a key, let it follow none (`Policy::none`): the proof is for the
+/// URL that was asked for, and an API refuses it at any other.
 ///
 /// ```
 /// use auth_core::client::AuthenticatedClient;
@@ -54,22 +57,34 @@ async fn handle(
     if !caller.allows(request.url()) {
         return next.run(request, extensions).await;
     }
-    let again = request.try_clone();
-    let token = caller.token().await.map_err(failed)?;
-    let response = next
-        .clone()
-        .run(caller.signed(request, &token), extensions)
-        .await?;
-    if !is_refused(response.status(), response.headers()) {
-        return Ok(response);
-    }
-    let Some(again) = again else {
-        return Ok(response);
+    let mut again = request.try_clone();
+    let mut credential = caller.credential().await.map_err(failed)?;
+    let mut retries = Retries::default();
+    let url = request.url().clone();
+    let run = async |request, credential: &Credential, extensions: &mut Extensions| {
+        let response = next
+            .clone()
+            .run(caller.signed(request, credential), extensions)
+            .await?;
+        let has_nonce = caller.learn(credential, &url, response.headers());
+        Ok::<_, Error>((response, has_nonce))
     };
-    match caller.another_token(&token).await.map_err(failed)? {
-        Some(token) => next.run(caller.signed(again, &token), extensions).await,
-        None => Ok(response),
+    let (mut response, mut has_nonce) = run(request, &credential, extensions).await?;
+    while let Some(request) = again.take() {
+        let answer = Learned {
+            status: response.status(),
+            headers: response.headers(),
+            has_nonce,
+        };
+        let tried = caller.next(&mut retries, &credential, &answer).await;
+        let Some(another) = tried.map_err(failed)? else {
+            break;
+        };
+        credential = another;
+        again = request.try_clone();
+        (response, has_nonce) = run(request, &credential, extensions).await?;
     }
+    Ok(response)
 }
 
 fn failed(error: ApiError) -> Error {

@@ -12,6 +12,7 @@ pub use settings::{Profile, SignInProvider};
 
 use crate::breaker::Breaker;
 use crate::config::ConfigError;
+use crate::dpop::DpopKey;
 use crate::grants::GrantBreaker;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
@@ -60,6 +61,7 @@ impl Party {
             plain_identity,
             client_id,
             authentication,
+            binds_tokens,
             config,
         } = checked;
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
@@ -70,6 +72,8 @@ impl Party {
                 client_id,
                 authentication,
                 http: http.clone(),
+                dpop_key: binds_tokens.then(DpopKey::generate),
+                nonces: Arc::default(),
             },
             config: PartyConfig {
                 plain_identity,

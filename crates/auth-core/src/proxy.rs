@@ -15,7 +15,7 @@
 //!   breaks off breaks off here, too.
 //! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
 //!   app's: `Access-Control-*`, `Alt-Svc`, `Clear-Site-Data`, `Strict-Transport-Security`, `Service-Worker-Allowed`, `NEL`,
-//!   `Report-To`. A `WWW-Authenticate` passes if browsers do not ask for a password because of it (`Bearer`, `DPoP`).
+//!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask for a password because of it (`Bearer`, `DPoP`).
 //!   `Cache-Control` is `no-store`, as with all that depends on a session. `X-Content-Type-Options: nosniff` and
 //!   `Content-Security-Policy: sandbox` are added: an upstream's page is no page of this origin.
 //!
@@ -37,7 +37,8 @@
 //! # A refused token
 //!
 //! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one is forgotten and
+//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9) is
+//! answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one is forgotten and
 //! exchanged once more instead.
 //!
 //! # The end of the session
@@ -59,8 +60,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ORIGIN,
-    TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ORIGIN, TRANSFER_ENCODING, UPGRADE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
@@ -76,12 +77,12 @@ pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
 
 use crate::auth::{Auth, Core};
-use crate::client::{ApiError, bearer, is_refused};
+use crate::client::{ApiError, Learned, Retries, Retry};
 use crate::config::ConfigError;
 use crate::csrf::CrossSite;
+use crate::dpop::{Credential, origin_of};
 use crate::error::{Error, Fault};
 use crate::grants::TokenExchange;
-use crate::secret::AccessToken;
 use crate::session::Session;
 use crate::types::secure_url;
 use upload::Upload;
@@ -484,19 +485,32 @@ impl Auth {
             idle: proxy.idle,
         };
         let tokens = self.client(session).with_exchange(proxy.exchange.clone());
-        let token = tokens.access_token().await?;
+        let mut credential = tokens.credential().await?;
+        let mut retries = Retries::default();
         let mut upload = Upload::new(request.body, proxy.max_request_body);
-        let mut answer = core.call(&head, &token, &upload, patience).await?;
-        if is_refused(answer.status(), answer.headers()) && upload.hold() {
-            if let Some(token) = tokens.another_token(&token).await?
-                && let Some(again) = upload.again()
-            {
-                drop(answer);
-                answer = core.call(&head, &token, &again, patience).await?;
-                upload = again;
-            } else {
+        let mut answer = core.call(&head, &credential, &upload, patience).await?;
+        let origin = origin_of(&head.uri);
+        loop {
+            let learned = Learned {
+                status: answer.status(),
+                headers: answer.headers(),
+                has_nonce: credential.learn(&origin, answer.headers(), &core.nonces),
+            };
+            let Some(retry) = retries.after(&credential, &learned).filter(|_| upload.hold()) else {
+                break;
+            };
+            let next = match retry {
+                Retry::WithNonce => Some(credential.clone()),
+                Retry::WithAnotherToken => tokens.another_credential(&credential.token).await?,
+            };
+            let Some((next, again)) = next.and_then(|next| Some((next, upload.again()?))) else {
                 upload.go_on();
-            }
+                break;
+            };
+            drop(answer);
+            credential = next;
+            answer = core.call(&head, &credential, &again, patience).await?;
+            upload = again;
         }
         let leave = Leave::new(self, session, slot);
         pass_on(proxy, &head, answer, upload, leave).map_err(Error::from)
@@ -530,7 +544,7 @@ impl Core {
     async fn call(
         &self,
         head: &Head,
-        token: &AccessToken,
+        credential: &Credential,
         upload: &Upload,
         patience: Patience,
     ) -> Result<Response<Incoming>, ProxyError> {
@@ -538,7 +552,14 @@ impl Core {
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
-        request.headers_mut().insert(AUTHORIZATION, bearer(token));
+        let (nonces, now) = (&self.nonces, self.clock.now());
+        credential.attach_to_uri(
+            request.headers_mut(),
+            head.method.as_str(),
+            &head.uri,
+            nonces,
+            now,
+        );
         let sending = self.proxy.send(self.config.extra_roots.as_deref(), request);
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {

@@ -8,7 +8,8 @@
 //! 3. It takes the record's lease, at the version it has just read. Where another holder is at work, it waits and
 //!    goes back to 2. Where that holder gives up, it gives up as well: a moment later it would fare no better.
 //! 4. With the lease, and only then, it presents the refresh token, once, renewing the lease as long as that takes. Who
-//!    loses the lease before the token leaves does not send it.
+//!    loses the lease before the token leaves does not send it. Where the provider turns the request away because its proof
+//!    lacks a nonce (RFC 9449 §8), the token was not looked at: it is presented with the nonce, by the same holder.
 //! 5. It saves what came with a compare-and-swap on the version: first of all, for a rotated refresh token that is
 //!    not saved is a session lost. Where the session is gone by then, somebody has signed out: the new tokens are
 //!    revoked.
@@ -36,6 +37,7 @@ use crate::auth::Core;
 use crate::breaker::Failure;
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
+use crate::dpop::Scheme;
 use crate::error::{Fault, NotSignedIn};
 use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
@@ -48,7 +50,7 @@ use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
 use crate::sign_in::{session_expiry, sorted_audience};
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
-use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse};
+use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse, Way};
 use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
 
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
@@ -392,7 +394,7 @@ impl Core {
                     let (Some(held), Some(taken), Some(metadata)) = (&current, &taken, &metadata) else {
                         return Err(RefreshError::Interrupted);
                     };
-                    match self.present(party, metadata, key, &token, taken).await {
+                    match self.present(party, metadata, held, &token, taken).await {
                         Ok(response) => {
                             party.refresh_breaker().succeeded(key);
                             came = Some(self.judge(party, metadata, held, response).await?);
@@ -501,11 +503,15 @@ impl Core {
         &self,
         party: &Party,
         metadata: &Metadata,
-        key: &SessionKey,
+        held: &Session,
         token: &RefreshToken,
         taken: &Taken,
     ) -> Result<TokenResponse, TokenError> {
         let guard = SendGuard::until(taken.asked_at + SEND_WITHIN);
+        let way = Way {
+            guard: Some(&guard),
+            ..Way::proving(held.data.dpop_key.as_ref())
+        };
         let mut parameters = vec![("refresh_token", token.expose())];
         parameters.extend(
             party
@@ -520,8 +526,8 @@ impl Core {
         };
         let now = self.clock.now();
         tokio::select! {
-            response = party.registration.tokens(metadata, request, Some(&guard), now) => response,
-            () = self.keep_lease(key, &taken.lease, &guard) => unreachable!("a lease is kept for ever"),
+            response = party.registration.tokens(metadata, request, way, now) => response,
+            () = self.keep_lease(&held.key, &taken.lease, &guard) => unreachable!("a lease is kept for ever"),
         }
     }
 
@@ -552,7 +558,8 @@ impl Core {
         held: &Session,
         response: TokenResponse,
     ) -> Result<Came, RefreshError> {
-        let access_token = response.usable_access_token().cloned();
+        let scheme = held.data.scheme();
+        let access_token = response.usable_access_token(scheme).cloned();
         let id_token = response.id_token.clone().filter(|_| party.provider.is_openid());
         let checked = match (&access_token, &id_token, party.provider.keys_at_hand()) {
             (Some(access), Some(token), Some(keys)) => {
@@ -569,6 +576,7 @@ impl Core {
         Ok(Came {
             is_rotated: rotated.is_some() && rotated != held.data.tokens.refresh.as_ref(),
             response,
+            scheme,
             checked,
             save_until: Instant::now() + SAVE_FOR,
             is_saved: false,
@@ -636,7 +644,7 @@ impl Core {
             let confirmed = self.confirm(session).await.map_err(RefreshError::unconfirmed)?;
             return confirmed.ok_or(RefreshError::Ended(NotSignedIn::Ended));
         };
-        let Some(access_token) = came.response.usable_access_token() else {
+        let Some(access_token) = came.access_token() else {
             // Its refresh token is kept; but there is no access token in it, or one of another type.
             let error = TokenError::Malformed("there is no access token of the session's type in it");
             return Err(party.refresh_failed(&session.key, error.into(), self.clock.now()));
@@ -909,7 +917,7 @@ impl Core {
         let old = &base.data.tokens;
         let mut data = SessionData::clone(&base.data);
         data.tokens = Tokens {
-            access: response.usable_access_token().cloned(),
+            access: came.access_token().cloned(),
             access_issued_at: response.requested_at,
             access_expires_at: response.expires_at(),
             refresh: response.refresh_token.clone().or_else(|| old.refresh.clone()),
@@ -954,6 +962,8 @@ impl Party {
 /// New tokens, and what is still to be done with them.
 struct Came {
     response: TokenResponse,
+    /// The type of the session's tokens.
+    scheme: Scheme,
     checked: Checked,
     save_until: Instant,
     /// Whether there is another refresh token than the one that was presented.
@@ -968,9 +978,14 @@ struct Taken {
 }
 
 impl Came {
+    /// One of another type than the session's is none: what is bound to a key stays so.
+    fn access_token(&self) -> Option<&AccessToken> {
+        self.response.usable_access_token(self.scheme)
+    }
+
     /// Whether these tokens are what came. A refresh token alone does not tell where it is not rotated.
     fn is_in(&self, tokens: &Tokens) -> bool {
-        match self.response.usable_access_token() {
+        match self.access_token() {
             Some(access) => tokens.access.as_ref() == Some(access),
             None => self.is_rotated && tokens.refresh == self.response.refresh_token,
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::dpop::{Credential, DpopKey, Scheme};
 use crate::seal::{Purpose, SecretKeys};
 use crate::secret::{self, AccessToken, IdToken, RefreshToken, sha256};
 use crate::step_up::Demands;
@@ -44,6 +45,10 @@ pub(crate) struct SessionData {
     /// The `nonce` of the first ID token; `None` without one.
     pub(crate) nonce: Option<String>,
     pub(crate) tokens: Tokens,
+    /// The key that all tokens of the session are bound to; `None` where they are bearer tokens. It stays what it was at
+    /// sign-in, whatever the setting says later.
+    #[serde(default, with = "crate::dpop::sealed")]
+    pub(crate) dpop_key: Option<DpopKey>,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,
     /// What the sign-in was for: a gate or an API had sent the user there.
@@ -98,6 +103,19 @@ impl SessionData {
         let data: Arc<Self> = Arc::new(serde_json::from_slice(&plain).ok()?);
         record.opened.set(Arc::clone(&data));
         Some(data)
+    }
+
+    /// The type of the session's tokens.
+    pub(crate) fn scheme(&self) -> Scheme {
+        Scheme::of(self.dpop_key.as_ref())
+    }
+
+    /// The session's access token as it is shown to an API.
+    pub(crate) fn credential(&self) -> Option<Credential> {
+        Some(Credential {
+            token: self.tokens.access.clone()?,
+            key: self.dpop_key.clone(),
+        })
     }
 
     /// When the session ends however busy it is: its own end, or once neither token is good any more.

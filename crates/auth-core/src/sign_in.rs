@@ -11,6 +11,7 @@ use crate::auth::Core;
 use crate::bearer::{self, BearerError, Candidate, InvalidToken, TokenTypes, TrustedIssuer};
 use crate::clock::Timestamp;
 use crate::config::{CLOCK_TOLERANCE, PlainIdentity, UserinfoPolicy};
+use crate::dpop::{self, Credential, DpopKey, Scheme};
 use crate::events::{EndReason, EventKind};
 use crate::http::{Answer, Asked};
 use crate::id_token::{self, IdTokenClaims, IdTokenError};
@@ -25,7 +26,7 @@ use crate::roles::RoleClaims;
 use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
 use crate::store::{Inserted, Record, SessionKey, StoreError};
-use crate::token::{TokenError, TokenRequest, TokenResponse};
+use crate::token::{TokenError, TokenRequest, TokenResponse, Way};
 use crate::types::Scopes;
 use crate::userinfo::{self, UserinfoError};
 
@@ -51,6 +52,9 @@ impl Core {
         };
         let code = response.code(parameters, &metadata, party.config.demands_issuer)?;
         let attempt = &response.attempt;
+        // An attempt that began before the setting was made has none, and its tokens are bound all the same.
+        let spare = || party.registration.dpop_key.as_ref().map(|_| DpopKey::generate());
+        let dpop_key = attempt.dpop_key.clone().or_else(spare);
         let mut parameters = vec![
             ("code", code.expose()),
             ("redirect_uri", party.redirect_uri.as_str()),
@@ -69,14 +73,15 @@ impl Core {
         };
         let tokens = party
             .registration
-            .tokens(&metadata, request, None, self.clock.now())
+            .tokens(
+                &metadata,
+                request,
+                Way::proving(dpop_key.as_ref()),
+                self.clock.now(),
+            )
             .await
             .map_err(|error| LoginError::of_token(error, &party.registration.authentication))?;
-        if !tokens
-            .token_type
-            .as_ref()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
-        {
+        if !tokens.is_of(Scheme::of(dpop_key.as_ref())) {
             return Err(LoginError::TokenType.into());
         }
         let access_token = tokens
@@ -85,6 +90,10 @@ impl Core {
             .ok_or(LoginError::Token(TokenError::Malformed(
                 "access_token is missing",
             )))?;
+        let credential = Credential {
+            token: access_token,
+            key: dpop_key.clone(),
+        };
         let identity = if party.provider.is_openid() {
             // The provider looked at `max_age` when it was asked; what the user took since then is not counted. A second
             // more, because `auth_time` is in whole ones.
@@ -93,11 +102,11 @@ impl Core {
                 nonce: Some(&attempt.nonce),
                 max_age: attempt.max_age.map(|max_age| max_age.saturating_add(since_asked)),
             };
-            self.identity_of_id_token(party, &metadata, &tokens, &access_token, &demands)
+            self.identity_of_id_token(party, &metadata, &tokens, &credential, &demands)
                 .await?
         } else {
             let mut identity = self
-                .identity_of_plain_oauth(party, &metadata, &access_token)
+                .identity_of_plain_oauth(party, &metadata, &credential)
                 .await?;
             party.config.role_claims.settle(&mut identity.claims);
             identity
@@ -105,7 +114,7 @@ impl Core {
         // RFC 6749 §5.1: what is not named is what was asked for.
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
         let sign_in = self
-            .shape(&metadata, &tokens, &access_token, &identity, scopes.clone())
+            .shape(&metadata, &tokens, &credential.token, &identity, scopes.clone())
             .await
             .map_err(|error| FailedSignIn::of(&identity.subject, error))?;
         let now = self.clock.now();
@@ -127,7 +136,7 @@ impl Core {
             acr: identity.acr,
             nonce: party.provider.is_openid().then(|| attempt.nonce.clone()),
             tokens: Tokens {
-                access: Some(access_token),
+                access: Some(credential.token),
                 access_issued_at: tokens.requested_at,
                 access_expires_at: tokens.expires_at(),
                 refresh: tokens.refresh_token.clone(),
@@ -135,6 +144,7 @@ impl Core {
                 scopes,
                 authorization_details: tokens.authorization_details().unwrap_or_default(),
             },
+            dpop_key,
             asked: attempt.scopes.clone(),
             demanded: attempt.demands.clone(),
             audience: identity.audience,
@@ -256,7 +266,7 @@ impl Core {
         party: &Party,
         metadata: &Metadata,
         tokens: &TokenResponse,
-        access_token: &AccessToken,
+        credential: &Credential,
         demands: &IdTokenDemands<'_>,
     ) -> Result<Identity, LoginError> {
         let token = tokens.id_token.as_ref().ok_or(LoginError::IdTokenMissing)?;
@@ -265,7 +275,7 @@ impl Core {
                 issuer: metadata.issuer.as_str(),
                 client_id: &party.registration.client_id,
                 nonce: demands.nonce,
-                access_token: Some(access_token.expose()),
+                access_token: Some(credential.token.expose()),
                 algorithms: party.algorithms(metadata),
                 tolerance: CLOCK_TOLERANCE,
                 max_age: demands.max_age,
@@ -284,7 +294,7 @@ impl Core {
             LoginError::of_id_token(error, tokens.provider_time, tokens.requested_at, self.clock.now())
         })?;
         let userinfo = match self
-            .userinfo(party, metadata, access_token, verified.subject(), &keys)
+            .userinfo(party, metadata, credential, verified.subject(), &keys)
             .await
         {
             Ok(userinfo) => userinfo,
@@ -312,22 +322,22 @@ impl Core {
         &self,
         party: &Party,
         metadata: &Metadata,
-        access_token: &AccessToken,
+        credential: &Credential,
     ) -> Result<Identity, LoginError> {
         match &party.config.plain_identity {
             PlainIdentity::Endpoints => {}
             PlainIdentity::AccessToken { issuer, audience } => {
                 return self
-                    .identity_of_access_token(party, access_token, issuer, audience)
+                    .identity_of_access_token(party, &credential.token, issuer, audience)
                     .await;
             }
             PlainIdentity::Unverified => {
-                return bearer::dangerous_decode_without_verification(access_token)
+                return bearer::dangerous_decode_without_verification(&credential.token)
                     .map(|claims| Identity::of_claims(claims, false))
                     .ok_or(LoginError::AccessToken(InvalidToken::Malformed));
             }
         }
-        match self.ask_userinfo(party, metadata, access_token).await {
+        match self.ask_userinfo(party, metadata, credential).await {
             Ok(None) => {}
             Ok(Some(answer)) if answer.status == ::http::StatusCode::OK => {
                 // Any JSON object, for there is nothing to compare it with.
@@ -354,7 +364,7 @@ impl Core {
         };
         match party
             .registration
-            .introspect(metadata, endpoint, access_token, self.clock.now())
+            .introspect(metadata, endpoint, &credential.token, self.clock.now())
             .await
         {
             Ok(Some(claims)) => Ok(Identity::of_claims(claims, false)),
@@ -409,11 +419,11 @@ impl Core {
         &self,
         party: &Party,
         metadata: &Metadata,
-        access_token: &AccessToken,
+        credential: &Credential,
         subject: &str,
         keys: &KeySet,
     ) -> Result<Option<Map<String, Value>>, UserinfoFailure> {
-        let Some(answer) = self.ask_userinfo(party, metadata, access_token).await? else {
+        let Some(answer) = self.ask_userinfo(party, metadata, credential).await? else {
             return Ok(None);
         };
         Ok(Some(
@@ -462,27 +472,47 @@ impl Core {
         &self,
         party: &Party,
         metadata: &Metadata,
-        access_token: &AccessToken,
+        credential: &Credential,
     ) -> Result<Option<Answer>, UserinfoFailure> {
         match &metadata.userinfo_endpoint {
             Some(endpoint) if party.config.userinfo != UserinfoPolicy::Never => {
-                self.get_userinfo(party, endpoint, access_token).await.map(Some)
+                self.get_userinfo(party, endpoint, credential).await.map(Some)
             }
             _ => Ok(None),
         }
     }
 
+    /// Asks for it, and once more where the endpoint demands a nonce in the proof (RFC 9449 §9).
     pub(crate) async fn get_userinfo(
         &self,
         party: &Party,
         endpoint: &Url,
-        access_token: &AccessToken,
+        credential: &Credential,
+    ) -> Result<Answer, UserinfoFailure> {
+        let answer = self.get_userinfo_once(party, endpoint, credential).await?;
+        let origin = endpoint.origin().ascii_serialization();
+        let is_given = credential.learn(&origin, &answer.headers, &self.nonces);
+        if !is_given || !dpop::is_demand_for_nonce(answer.status, &answer.headers) {
+            return Ok(answer);
+        }
+        let answer = self.get_userinfo_once(party, endpoint, credential).await?;
+        credential.learn(&origin, &answer.headers, &self.nonces);
+        Ok(answer)
+    }
+
+    async fn get_userinfo_once(
+        &self,
+        party: &Party,
+        endpoint: &Url,
+        credential: &Credential,
     ) -> Result<Answer, UserinfoFailure> {
         let http = &party.registration.http;
+        let mut headers = ::http::HeaderMap::new();
+        credential.attach(&mut headers, "GET", endpoint, &self.nonces, self.clock.now());
         let request = http
             .get(endpoint)
             .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
-            .bearer_auth(access_token.expose());
+            .headers(headers);
         match http.send(Asked::Userinfo, request).await.map_err(Outage::from) {
             Ok(answer) if answer.is_outage() => {
                 Err(UserinfoFailure::Outage(Outage::Status(answer.status.as_u16())))

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
 use crate::auth::{Auth, Core};
+use crate::dpop::is_demand_for_nonce;
 use crate::error::{Error, NotSignedIn};
 use crate::http::Answer;
 use crate::jose::{self, KeySet};
@@ -115,6 +116,7 @@ impl Core {
         let metadata = party.provider.metadata(self.clock.now()).await?;
         let mut answer = self.ask_for_user(&party, &metadata, &session).await?;
         if answer.status == StatusCode::UNAUTHORIZED
+            && !is_demand_for_nonce(answer.status, &answer.headers)
             && let Some(refused) = &session.data.tokens.access
         {
             match self.fresh_instead(&session, refused).await {
@@ -139,9 +141,8 @@ impl Core {
     ) -> Result<Answer, Error> {
         let endpoint = metadata.userinfo_endpoint.as_ref();
         let endpoint = endpoint.ok_or(UserinfoError::NoEndpoint)?;
-        let token = session.data.tokens.access.as_ref();
-        let token = token.ok_or(NotSignedIn::TokenExpired)?;
-        self.get_userinfo(party, endpoint, token)
+        let credential = session.data.credential().ok_or(NotSignedIn::TokenExpired)?;
+        self.get_userinfo(party, endpoint, &credential)
             .await
             .map_err(|failure| match failure {
                 UserinfoFailure::Refused(error) => error.into(),

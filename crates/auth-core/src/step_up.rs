@@ -408,6 +408,15 @@ pub(crate) fn demanded(status: StatusCode, headers: &HeaderMap) -> Option<Needs>
         StatusCode::FORBIDDEN => "insufficient_scope",
         _ => return None,
     };
+    challenges(headers)
+        .filter(is_for_tokens)
+        .filter(|challenge| parameter(challenge, "error").is_ok_and(|held| held.as_deref() == Some(error)))
+        .find_map(|challenge| needs(&challenge).ok())
+        .filter(|needs| status == StatusCode::UNAUTHORIZED || !needs.scopes.is_empty())
+}
+
+/// The challenges of an answer (RFC 9110 §11.6.1), as far as they make sense and are not longer than anybody needs.
+fn challenges(headers: &HeaderMap) -> impl Iterator<Item = ChallengeRef<'_>> {
     headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
@@ -416,10 +425,13 @@ pub(crate) fn demanded(status: StatusCode, headers: &HeaderMap) -> Option<Needs>
         .filter(|field| field.len() <= MAX_FIELD)
         // What follows a syntax error is not read.
         .flat_map(|field| ChallengeParser::new(field).map_while(Result::ok))
-        .filter(is_for_tokens)
-        .filter(|challenge| parameter(challenge, "error").is_ok_and(|held| held.as_deref() == Some(error)))
-        .find_map(|challenge| needs(&challenge).ok())
-        .filter(|needs| status == StatusCode::UNAUTHORIZED || !needs.scopes.is_empty())
+}
+
+/// Whether a challenge of this scheme gives this error.
+pub(crate) fn names_error(headers: &HeaderMap, scheme: &str, error: &str) -> bool {
+    challenges(headers)
+        .filter(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme))
+        .any(|challenge| parameter(&challenge, "error").is_ok_and(|held| held.as_deref() == Some(error)))
 }
 
 fn is_for_tokens(challenge: &ChallengeRef<'_>) -> bool {

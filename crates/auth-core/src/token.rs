@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION};
@@ -15,10 +16,14 @@ use url::Url;
 
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
+use crate::dpop::{DPOP, DpopKey, Nonces, ProofOf, Scheme, Server, authorization, htu};
 use crate::http::{Answer, Asked, HttpError, Left, ProviderHttp, SendGuard};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::types::Scopes;
+
+/// The error of an answer that demands a nonce in the proof (RFC 9449 §8).
+const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 
 /// What the client is at the provider, and the way there.
 #[derive(Clone, Debug)]
@@ -26,6 +31,32 @@ pub(crate) struct Registration {
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
     pub(crate) http: ProviderHttp,
+    /// The key that the application's own tokens are bound to, for as long as it runs; `None` where tokens are bearer tokens.
+    pub(crate) dpop_key: Option<DpopKey>,
+    /// The nonces of this authorization server.
+    pub(crate) nonces: Arc<Nonces>,
+}
+
+/// How a request goes out, besides what it says.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Way<'a> {
+    /// The key that the tokens asked for are to be bound to: a proof goes along (RFC 9449 §5).
+    pub(crate) key: Option<&'a DpopKey>,
+    /// A token for the `Authorization` header, where the client's own credentials do not stand there. It is bound to `key`,
+    /// if there is one.
+    pub(crate) attached: Option<&'a AccessToken>,
+    /// With it, the request leaves only while it allows that.
+    pub(crate) guard: Option<&'a SendGuard>,
+}
+
+impl<'a> Way<'a> {
+    /// With a proof of this key, if there is one.
+    pub(crate) fn proving(key: Option<&'a DpopKey>) -> Self {
+        Self {
+            key,
+            ..Self::default()
+        }
+    }
 }
 
 /// A request for tokens: any grant, with the parameters that it has besides client authentication.
@@ -143,6 +174,9 @@ pub enum TokenErrorCode {
     /// The redirect URI is not the registered one, as some providers say besides `invalid_grant`.
     #[error("redirect_uri_mismatch or invalid_redirect_uri")]
     RedirectUri,
+    /// The proof is not accepted (RFC 9449 §5), or not without a nonce that the provider did not give (§8).
+    #[error("invalid_dpop_proof or use_dpop_nonce")]
+    DpopProof,
     /// Any other code.
     #[error("an error code that RFC 6749 does not define")]
     Other,
@@ -160,6 +194,7 @@ impl TokenErrorCode {
             "invalid_scope" => Self::InvalidScope,
             "invalid_target" => Self::InvalidTarget,
             "redirect_uri_mismatch" | "invalid_redirect_uri" => Self::RedirectUri,
+            "invalid_dpop_proof" | USE_DPOP_NONCE => Self::DpopProof,
             _ => Self::Other,
         }
     }
@@ -180,24 +215,12 @@ impl TokenErrorCode {
 }
 
 impl Registration {
-    /// Asks for tokens. With a guard, the request leaves only while that allows it.
+    /// Asks for tokens.
     pub(crate) async fn tokens(
         &self,
         metadata: &Metadata,
         request: TokenRequest<'_>,
-        guard: Option<&SendGuard>,
-        now: Timestamp,
-    ) -> Result<TokenResponse, TokenError> {
-        self.tokens_with(metadata, request, None, guard, now).await
-    }
-
-    /// The same, with a bearer token in the `Authorization` header, where the client's own credentials do not stand there.
-    pub(crate) async fn tokens_with(
-        &self,
-        metadata: &Metadata,
-        request: TokenRequest<'_>,
-        bearer: Option<&AccessToken>,
-        guard: Option<&SendGuard>,
+        way: Way<'_>,
         now: Timestamp,
     ) -> Result<TokenResponse, TokenError> {
         let mut form = vec![("grant_type", request.grant_type)];
@@ -207,8 +230,7 @@ impl Registration {
                 metadata,
                 (Asked::Token, &metadata.token_endpoint),
                 &form,
-                bearer,
-                guard,
+                way,
                 now,
             )
             .await?;
@@ -235,7 +257,13 @@ impl Registration {
         };
         let form = [("token", token), ("token_type_hint", token_type_hint)];
         let answer = self
-            .post(metadata, (Asked::Revocation, endpoint), &form, None, None, now)
+            .post(
+                metadata,
+                (Asked::Revocation, endpoint),
+                &form,
+                Way::default(),
+                now,
+            )
             .await?;
         if answer.status.is_success() {
             return Ok(Revoked::Yes);
@@ -257,19 +285,52 @@ impl Registration {
     ) -> Result<Option<Map<String, Value>>, TokenError> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
         let answer = self
-            .post(metadata, (Asked::Introspection, endpoint), &form, None, None, now)
+            .post(
+                metadata,
+                (Asked::Introspection, endpoint),
+                &form,
+                Way::default(),
+                now,
+            )
             .await?;
         read_introspection(&answer)
     }
 
     /// Posts a form with client authentication. An outage is an error here; any other status is the caller's.
+    ///
+    /// Where the provider wants a nonce in the proof (RFC 9449 §8), the form is posted once more with the one that came with
+    /// the demand. This is no repetition of a request whose outcome is not known, which nothing here makes: the answer says
+    /// that the request was turned away for its proof, before anything in it was used. So a refresh token that it presents is
+    /// still to be presented, by whoever holds the session's lease; and that is asked anew when the form goes.
     pub(crate) async fn post(
+        &self,
+        metadata: &Metadata,
+        asked: (Asked, &Url),
+        form: &[(&str, &str)],
+        way: Way<'_>,
+        now: Timestamp,
+    ) -> Result<Answer, TokenError> {
+        let answer = self.post_once(metadata, asked, form, way, now).await?;
+        let Some(key) = way.key else { return Ok(answer) };
+        let server = Server::Authorization(metadata.issuer.as_str());
+        let is_given = self.nonces.remember(key, server, &answer.headers);
+        if !is_given || answer.status.is_success() || error_code(&answer).as_deref() != Some(USE_DPOP_NONCE) {
+            return Ok(answer);
+        }
+        if let Some(guard) = way.guard {
+            guard.begin_again();
+        }
+        let answer = self.post_once(metadata, asked, form, way, now).await?;
+        self.nonces.remember(key, server, &answer.headers);
+        Ok(answer)
+    }
+
+    async fn post_once(
         &self,
         metadata: &Metadata,
         (asked, endpoint): (Asked, &Url),
         form: &[(&str, &str)],
-        bearer: Option<&AccessToken>,
-        guard: Option<&SendGuard>,
+        way: Way<'_>,
         now: Timestamp,
     ) -> Result<Answer, TokenError> {
         let credentials = self.authentication.credentials(
@@ -287,14 +348,23 @@ impl Registration {
         );
         let mut request = self
             .http
-            .post_form(endpoint, &form, guard)
+            .post_form(endpoint, &form, way.guard)
             .header(ACCEPT, "application/json");
-        if let Some(value) = credentials.authorization {
+        let attached = way.attached.filter(|_| credentials.authorization.is_none());
+        let own = attached.map(|token| authorization(Scheme::of(way.key), token));
+        if let Some(value) = credentials.authorization.or(own) {
             request = request.header(AUTHORIZATION, value);
-        } else if let Some(token) = bearer {
-            request = request.bearer_auth(token.expose());
         }
-        let (result, left) = match guard {
+        if let Some(key) = way.key {
+            let proof = ProofOf {
+                server: Server::Authorization(metadata.issuer.as_str()),
+                method: "POST",
+                url: &htu(endpoint),
+                token: attached,
+            };
+            request = request.header(DPOP, key.proof(&proof, &self.nonces, now));
+        }
+        let (result, left) = match way.guard {
             None => (self.http.send(asked, request).await, Left::No),
             Some(guard) => self.http.send_guarded(asked, request, guard).await,
         };
@@ -389,13 +459,15 @@ impl TokenResponse {
         Ok(response)
     }
 
-    /// The access token of a refresh, if it is a bearer token: a missing type means the session's.
-    pub(crate) fn usable_access_token(&self) -> Option<&AccessToken> {
-        let is_bearer = self
-            .token_type
-            .as_ref()
-            .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-        self.access_token.as_ref().filter(|_| is_bearer)
+    /// The access token of a refresh, if it is of the session's type, which a missing one means.
+    pub(crate) fn usable_access_token(&self, scheme: Scheme) -> Option<&AccessToken> {
+        let is_usable = self.token_type.as_ref().is_none_or(|kind| scheme.is(kind));
+        self.access_token.as_ref().filter(|_| is_usable)
+    }
+
+    /// Whether it says that its access token is of this type.
+    pub(crate) fn is_of(&self, scheme: Scheme) -> bool {
+        self.token_type.as_ref().is_some_and(|kind| scheme.is(kind))
     }
 
     /// What was granted in detail (RFC 9396 §7), where the response says so.
@@ -495,11 +567,31 @@ mod tests {
             r#"{"refresh_token":"r","access_token":"a b"}"#,
         ] {
             let response = read(200, body).expect("good");
-            assert!(response.usable_access_token().is_none());
+            assert!(response.usable_access_token(Scheme::Bearer).is_none());
             assert_eq!(response.refresh_token.expect("kept").expose(), "r");
         }
-        let other = read(200, r#"{"access_token":"a","token_type":"mac"}"#).expect("good");
-        assert!(other.usable_access_token().is_none());
+    }
+
+    // RFC 6749 §7.1, RFC 9449 §5
+    #[test]
+    fn an_access_token_of_another_type_is_not_the_session_s() {
+        for (kind, bearer, dpop) in [
+            (r#""bearer""#, true, false),
+            (r#""DPOP""#, false, true),
+            (r#""mac""#, false, false),
+            ("null", true, true),
+        ] {
+            let body = format!(r#"{{"access_token":"a","token_type":{kind}}}"#);
+            let response = read(200, &body).expect("good");
+            for (scheme, is_usable) in [(Scheme::Bearer, bearer), (Scheme::Dpop, dpop)] {
+                assert_eq!(
+                    response.usable_access_token(scheme).is_some(),
+                    is_usable,
+                    "{kind}"
+                );
+                assert_eq!(response.is_of(scheme), is_usable && kind != "null", "{kind}");
+            }
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::control::Endpoint;
 use crate::provider::Provider;
+use crate::provider::dpop::{ProofSide, challenging_proofs, with_nonce};
 use crate::provider::user::User;
-use crate::provider::userinfo::{AccessToken, BearerError};
+use crate::provider::userinfo::{AccessToken, BearerError, is_dpop};
 use crate::traffic::{Observer, observe};
 
 /// The paths the APIs know. Each stands for what lies below it, too.
@@ -56,7 +57,7 @@ pub(crate) fn first(provider: Arc<Provider>) -> Router {
         .route("/mail", get(mail))
         .route("/echo", any(echo))
         .route("/echo/{*rest}", any(echo));
-    serve(provider, audience, routes, classify)
+    serve(provider, audience, ProofSide::Api, routes, classify)
 }
 
 /// The API for which tokens are exchanged.
@@ -64,18 +65,20 @@ pub(crate) fn second(provider: Arc<Provider>) -> Router {
     let audience = provider.api2_url.clone();
     let classify = |path: &str| Some(Endpoint::Api2(route(path)));
     let routes = Router::new().route("/whoami", get(whoami));
-    serve(provider, audience, routes, classify)
+    serve(provider, audience, ProofSide::Api2, routes, classify)
 }
 
 #[derive(Clone)]
 struct Api {
     provider: Arc<Provider>,
     audience: String,
+    side: ProofSide,
 }
 
 fn serve(
     provider: Arc<Provider>,
     audience: String,
+    side: ProofSide,
     routes: Router<Arc<Provider>>,
     classify: fn(&str) -> Option<Endpoint>,
 ) -> Router {
@@ -87,6 +90,7 @@ fn serve(
     let api = Api {
         provider: Arc::clone(&provider),
         audience,
+        side,
     };
     routes
         .with_state(provider)
@@ -96,18 +100,26 @@ fn serve(
 
 /// Lets requests with a good token for this API pass, with the token as an extension.
 async fn demand_token(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match api.check(request.headers()) {
-        Ok(token) => {
+    let is_dpop = is_dpop(request.headers());
+    let response = match api.check(&request) {
+        Ok((token, nonce)) => {
             request.extensions_mut().insert(Arc::new(token));
-            next.run(request).await
+            with_nonce(next.run(request).await, nonce)
         }
         Err(error) => error.into_response(),
+    };
+    match is_dpop {
+        true => challenging_proofs(response),
+        false => response,
     }
 }
 
 impl Api {
-    fn check(&self, headers: &HeaderMap) -> Result<AccessToken, BearerError> {
-        let token = self.provider.bearer(headers)?;
+    fn check(&self, request: &Request) -> Result<(AccessToken, Option<String>), BearerError> {
+        // The address of the API is its audience.
+        let url = format!("{}{}", self.audience, request.uri().path());
+        let asked = (request.method().as_str(), url.as_str());
+        let (token, nonce) = self.provider.presented(request.headers(), asked, self.side)?;
         if !token.is_for(&self.audience) {
             return Err(BearerError::InvalidToken("meant for another audience"));
         }
@@ -116,7 +128,7 @@ impl Api {
             settings.reject_next -= 1;
             return Err(BearerError::InvalidToken("refused on demand"));
         }
-        Ok(token)
+        Ok((token, nonce))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::api;
 use crate::params::Params;
 use crate::provider::client::Client;
+use crate::provider::dpop::DpopNonces;
 use crate::provider::jwt::Signature;
 use crate::provider::keys::{OldKeys, SigningAlgorithm, SigningKey};
 use crate::provider::{DevProvider, Provider};
@@ -438,6 +439,35 @@ impl Control {
     /// Whether authorization requests have to be signed, and discovery says so (RFC 9101 §10.5). Default false.
     pub fn require_signed_requests(&self, on: bool) {
         self.provider.settings().demands.signed = on;
+    }
+
+    /// Which nonces proofs need at the token endpoint and with pushed requests (RFC 9449 §8). Default
+    /// [`DpopNonces::Off`].
+    pub fn set_dpop_nonces(&self, nonces: DpopNonces) {
+        self.provider.settings().dpop.of_provider = nonces;
+    }
+
+    /// Which nonces proofs need at userinfo and at both demo APIs (RFC 9449 §9), each of which gives its own. Default
+    /// [`DpopNonces::Off`].
+    pub fn set_api_dpop_nonces(&self, nonces: DpopNonces) {
+        self.provider.settings().dpop.of_apis = nonces;
+    }
+
+    /// Voids all nonces given so far.
+    pub fn expire_dpop_nonces(&self) {
+        self.provider.proofs().forget_nonces();
+    }
+
+    /// How often a proof had a nonce that was given to another key, or by another server.
+    #[must_use]
+    pub fn foreign_dpop_nonces(&self) -> u64 {
+        self.provider.proofs().foreign_nonces()
+    }
+
+    /// Whether the provider knows of DPoP. Default true; otherwise it takes no notice of proofs and `dpop_jkt`, and its
+    /// tokens are bearer tokens.
+    pub fn set_dpop(&self, on: bool) {
+        self.provider.settings().dpop.is_known = on;
     }
 
     /// Registers a client, in place of the one with the same id.

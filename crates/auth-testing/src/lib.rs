@@ -40,6 +40,7 @@ pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
 pub use hostile::HostileAnswer;
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;
+pub use provider::dpop::DpopNonces;
 pub use provider::keys::{OldKeys, PublicKey, PublicKeyError, SigningAlgorithm};
 pub use provider::user::User;
 pub use provider::{DevProvider, DevProviderBuilder, StartError};

@@ -1,6 +1,6 @@
 //! `fapi2-security-profile-final-client-test-happy-path`: a user signs in as the profile has it, and an API is called (FAPI 2.0 Security Profile §5.3.3).
 
-use auth_testing::Endpoint;
+use auth_testing::{DpopNonces, Endpoint};
 use auth_tests::stage::CLIENT_ID;
 
 use crate::harness::{Fapi, Suite};
@@ -8,8 +8,8 @@ use crate::harness::{Fapi, Suite};
 pub(crate) async fn module(suite: Suite) {
     let rp = suite.start_fapi2().await;
     let control = rp.control();
-    control.demand_dpop_nonces(true);
-    control.demand_api_dpop_nonces(true);
+    control.set_dpop_nonces(DpopNonces::Demanded);
+    control.set_api_dpop_nonces(DpopNonces::Demanded);
     let browser = rp.accepts().await;
     browser.fetch("/api/me").await.assert_status(200);
 

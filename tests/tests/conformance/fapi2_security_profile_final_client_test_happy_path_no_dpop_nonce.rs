@@ -1,6 +1,6 @@
 //! `fapi2-security-profile-final-client-test-happy-path-no-dpop-nonce`: a provider and an API that demand no nonces (RFC 9449 §8, §9) are asked once each.
 
-use auth_testing::Endpoint;
+use auth_testing::{DpopNonces, Endpoint};
 
 use crate::harness::{Fapi, Suite};
 
@@ -22,7 +22,7 @@ pub(crate) async fn module(suite: Suite) {
         assert!(claims.get("nonce").is_none(), "{endpoint:?}");
     }
     // The other variant, so that this sees nonces at all.
-    control.demand_dpop_nonces(true);
+    control.set_dpop_nonces(DpopNonces::Demanded);
     rp.accepts().await;
     let requests = control.requests(Endpoint::Token);
     let (_, claims) = Fapi::parts(requests.last().unwrap().header("dpop").expect("a proof"));

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::{BearerError, InvalidRequest};
+use crate::dpop::Scheme;
 use crate::request::RequestHead;
 use crate::secret::AccessToken;
 
@@ -13,13 +14,6 @@ use crate::secret::AccessToken;
 pub(crate) const MAX_TOKEN: usize = 32 * 1024;
 /// A longer proof is refused unread. One with an RSA key of 8192 bits is half of that.
 pub(crate) const MAX_PROOF: usize = 8 * 1024;
-
-/// How the token was presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Bearer,
-    Dpop,
-}
 
 /// A token as it was presented: nothing about it is known yet.
 #[derive(Clone)]
@@ -106,13 +100,10 @@ fn presented(head: &impl RequestHead) -> Result<Presented, BearerError> {
 /// Another scheme is no attempt to use a token: the answer is the bare challenge (RFC 6750 §3.1).
 pub(crate) fn credentials(value: &str) -> Result<Presented, BearerError> {
     let (name, rest) = value.split_once(' ').unwrap_or((value, ""));
-    let scheme = if name.eq_ignore_ascii_case("bearer") {
-        Scheme::Bearer
-    } else if name.eq_ignore_ascii_case("dpop") {
-        Scheme::Dpop
-    } else {
-        return Err(BearerError::NoToken);
-    };
+    let scheme = [Scheme::Bearer, Scheme::Dpop]
+        .into_iter()
+        .find(|scheme| scheme.is(name))
+        .ok_or(BearerError::NoToken)?;
     let token = rest.trim_start_matches(' ').trim_end_matches(' ');
     if token.len() > MAX_TOKEN {
         return Err(InvalidRequest::TooLong.into());

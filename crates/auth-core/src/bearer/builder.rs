@@ -466,6 +466,8 @@ impl ResourceServerBuilder {
                     client_id: client.id.clone(),
                     authentication: client.authentication.clone(),
                     http: http.clone(),
+                    dpop_key: None,
+                    nonces: Arc::default(),
                 };
                 let source = Source::Given {
                     registration,

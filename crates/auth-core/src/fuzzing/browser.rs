@@ -380,7 +380,7 @@ pub fn callback(data: &[u8]) {
 
     let mut metadata = begun.metadata.clone();
     metadata.names_issuer_in_response = bit(case, 4);
-    let code = match response.code(&response.parameters, &metadata) {
+    let code = match response.code(&response.parameters, &metadata, false) {
         Ok(code) => code,
         Err(error) => return check_error(&error),
     };

@@ -423,7 +423,7 @@ pub fn token_response(data: &[u8]) {
             .as_ref()
             .is_none_or(|token| !token.expose().is_empty())
     );
-    if let Some(usable) = response.usable_access_token() {
+    if let Some(usable) = response.usable_access_token(crate::dpop::Scheme::Bearer) {
         assert_eq!(Some(usable), response.access_token.as_ref());
         let kind = response.token_type.as_deref().unwrap_or("bearer");
         assert!(kind.eq_ignore_ascii_case("bearer"), "{kind}");

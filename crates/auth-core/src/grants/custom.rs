@@ -17,7 +17,7 @@ use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, IdToken, RefreshToken, sha256};
 use crate::session::Session;
-use crate::token::{TokenRequest, TokenResponse};
+use crate::token::{TokenRequest, TokenResponse, Way};
 use crate::types::Scopes;
 
 /// A request for tokens by any grant type: an extension grant (RFC 6749 §4.5) such as `organization_switch`,
@@ -285,6 +285,9 @@ impl Auth {
     /// Asks for tokens by any grant, and hands them out. The session stays as it is; [`switch`](Self::switch) makes
     /// such tokens the session's.
     ///
+    /// Where the session's tokens are bound to a key (RFC 9449), the request proves it, and tokens of the type `DPoP` are bound to
+    /// it. As all of the answer, its [type](TokenAnswer::token_type) is for the caller to judge.
+    ///
     /// The request is made to its end, whoever goes away. Nothing is kept, and nothing is asked for a second time.
     ///
     /// # Errors
@@ -321,11 +324,18 @@ impl Core {
             grant_type: &grant.grant_type,
             parameters: form.iter().map(|(name, value)| (*name, value.as_str())).collect(),
         };
-        let bearer = session.data.tokens.access.as_ref().filter(|_| grant.is_attached);
+        // An attached token is shown with a proof of its own key, and of no other.
+        let dpop_key = match grant.is_attached {
+            true => session.data.dpop_key.clone(),
+            false => place.key_for(session, grant.provider.as_deref()),
+        };
+        let way = Way {
+            attached: session.data.tokens.access.as_ref().filter(|_| grant.is_attached),
+            guard,
+            ..Way::proving(dpop_key.as_ref())
+        };
         let key = sha256(&[session.key.as_bytes(), grant.grant_type.as_bytes()]);
-        let response = place
-            .tokens(metadata, &key, request, bearer, guard, &self.clock)
-            .await;
+        let response = place.tokens(metadata, &key, request, way, &self.clock).await;
         Ok(response?)
     }
 }

@@ -8,12 +8,13 @@ use futures_util::FutureExt as _;
 use super::cache::{Fetched, Origin, Slot};
 use super::{ClientCredentials, GrantError, IssuedToken, Targets, TokenType, name_of};
 use crate::auth::{Auth, Core};
+use crate::dpop::Credential;
 use crate::error::{Error, NotSignedIn};
 use crate::party::Party;
-use crate::secret::{AccessToken, SecurityToken, sha256};
+use crate::secret::{SecurityToken, sha256};
 use crate::session::Session;
 use crate::store::SessionKey;
-use crate::token::{TokenError, TokenErrorCode, TokenRequest};
+use crate::token::{TokenError, TokenErrorCode, TokenRequest, Way};
 use crate::types::Scopes;
 
 /// `grant_type` of a token exchange (RFC 8693 §2.1).
@@ -207,6 +208,9 @@ impl Auth {
     /// brought: it is kept until it dies, the token it was exchanged for changes, or the session ends. Calls at the same
     /// time share one exchange. It is kept in memory, 32 of a session and 10,000 in all at most: each instance has its own.
     ///
+    /// Where the session's tokens are bound to a key (RFC 9449), so is the new one, to the same; a provider that answers with a
+    /// bearer token is not believed.
+    ///
     /// Whoever holds on to a session, a job in the background say, gets tokens without a look at the store, as from
     /// [`access_token`](Self::access_token): on an instance where nothing has told of the session's end, until they die.
     /// [`until_ended`](Self::until_ended) tells of it.
@@ -222,17 +226,17 @@ impl Auth {
 }
 
 impl Core {
-    /// The exchanged token for an `Authorization` header. One that is no bearer token is not kept: the next call asks for
+    /// The exchanged token as it is shown to an API. One that is no access token is not kept: the next call asks for
     /// another.
-    pub(crate) async fn exchanged_bearer(
+    pub(crate) async fn exchanged_credential(
         self: &Arc<Self>,
         session: &Session,
         exchange: &TokenExchange,
         refused: Option<&SecurityToken>,
-    ) -> Result<(Session, AccessToken), Error> {
+    ) -> Result<(Session, Credential), Error> {
         let (session, token) = self.exchanged(session, exchange, refused).await?;
-        match token.access_token() {
-            Ok(token) => Ok((session, token)),
+        match token.credential() {
+            Ok(credential) => Ok((session, credential)),
             Err(error) => {
                 self.exchanged.discard(exchange.slot(session.key));
                 Err(error.into())
@@ -323,10 +327,17 @@ impl Core {
             parameters,
         };
         let key = exchange.slot(session.key).name();
+        let dpop_key = place.key_for(session, exchange.provider.as_deref());
         let response = place
-            .tokens(&metadata, &key, request, None, None, &self.clock)
+            .tokens(
+                &metadata,
+                &key,
+                request,
+                Way::proving(dpop_key.as_ref()),
+                &self.clock,
+            )
             .await?;
-        let token = IssuedToken::of(response)?;
+        let token = IssuedToken::of(response, dpop_key)?;
         check_type(&token, exchange.requested.as_ref())?;
         Ok(token)
     }

@@ -60,6 +60,12 @@ impl FurtherProvider {
         Self(self.0.client_key_pem(pem))
     }
 
+    /// Binds the tokens that are asked for there to a key, as [`AuthBuilder::dpop`]: the session's, where it has one. Default:
+    /// they are bearer tokens.
+    pub fn dpop(self) -> Self {
+        Self(self.0.dpop())
+    }
+
     pub(crate) fn check(
         self,
         name: &str,

@@ -10,12 +10,13 @@ use crate::auth::{Auth, Core};
 use crate::client::MachineClient;
 use crate::client_auth::ClientAuthentication;
 use crate::error::Error;
+use crate::party::Party;
 use crate::refresh::Freshness;
 use crate::seal::Purpose;
 use crate::secret::{SecurityToken, sha256};
 use crate::store::app_data::AppDataKey;
 use crate::store::{Inserted, StoreError};
-use crate::token::TokenRequest;
+use crate::token::{TokenRequest, Way};
 use crate::types::Scopes;
 
 /// A request for a token of the application's own, by the client credentials grant (RFC 6749 §4.4).
@@ -134,6 +135,7 @@ impl Core {
         credentials: &ClientCredentials,
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
+        let place = self.machine_place(credentials)?;
         let shared = self
             .config
             .share_machine_tokens
@@ -141,6 +143,8 @@ impl Core {
         let mut about_to_die = None;
         if let Some(key) = &shared {
             match self.load_shared(key).await {
+                // One of before the setting was changed is not bound as it has to be.
+                Ok(Some(token)) if token.is_bound() != place.registration.dpop_key.is_some() => {}
                 Ok(Some(token)) if Some(token.token()) != refused => {
                     match token.freshness(self.clock.now()) {
                         Freshness::Good => return Ok(token),
@@ -155,7 +159,10 @@ impl Core {
                 ),
             }
         }
-        let token = match (self.request_machine_token(credentials).await, about_to_die) {
+        let token = match (
+            self.request_machine_token(&place, credentials).await,
+            about_to_die,
+        ) {
             (Ok(token), _) => token,
             // As each instance serves its own to the end.
             (Err(error), Some(token)) => {
@@ -179,11 +186,18 @@ impl Core {
         Ok(token)
     }
 
-    async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
-        let place = match &credentials.provider {
-            None => Arc::clone(self.config.parties.first()),
-            Some(name) => self.further(name)?,
-        };
+    fn machine_place(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, GrantError> {
+        match &credentials.provider {
+            None => Ok(Arc::clone(self.config.parties.first())),
+            Some(name) => self.further(name),
+        }
+    }
+
+    async fn request_machine_token(
+        &self,
+        place: &Party,
+        credentials: &ClientCredentials,
+    ) -> Result<IssuedToken, Error> {
         // RFC 6749 §4.4: confidential clients only.
         if matches!(place.registration.authentication, ClientAuthentication::None) {
             return Err(
@@ -196,11 +210,13 @@ impl Core {
             grant_type: "client_credentials",
             parameters: credentials.targets.parameters(&scope).collect(),
         };
+        let dpop_key = place.registration.dpop_key.clone();
+        let way = Way::proving(dpop_key.as_ref());
         let response = place
-            .tokens(&metadata, &credentials.name(), request, None, None, &self.clock)
+            .tokens(&metadata, &credentials.name(), request, way, &self.clock)
             .await?;
-        let token = IssuedToken::of(response)?;
-        token.access_token()?;
+        let token = IssuedToken::of(response, dpop_key)?;
+        token.credential()?;
         Ok(token)
     }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{CustomGrant, GrantError};
 use crate::auth::{Auth, Core};
 use crate::clock::Timestamp;
+use crate::dpop::Credential;
 use crate::error::{Error, NotSignedIn};
 use crate::events::{EndReason, EventKind};
 use crate::http::SendGuard;
@@ -125,12 +126,9 @@ impl Core {
         began_at: Timestamp,
     ) -> Result<Switched, Error> {
         let response = self.ask(party, metadata, held, grant, Some(guard)).await?;
-        if !response
-            .token_type
-            .as_ref()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
-        {
-            return Err(GrantError::Unusable("`token_type` is not `Bearer`").into());
+        // The session keeps its key, if it has one, and with it the type of its tokens.
+        if !response.is_of(held.data.scheme()) {
+            return Err(GrantError::Unusable("`token_type` is not the session's").into());
         }
         let access_token = response
             .access_token
@@ -161,12 +159,16 @@ impl Core {
                 false => Ok(None),
             };
         }
+        let credential = Credential {
+            token: access_token.clone(),
+            key: held.data.dpop_key.clone(),
+        };
         let demands = IdTokenDemands {
             nonce: None,
             max_age: None,
         };
         let identity = self
-            .identity_of_id_token(party, metadata, response, access_token, &demands)
+            .identity_of_id_token(party, metadata, response, &credential, &demands)
             .await?;
         if identity.subject != held.data.subject && !grant.changes_user {
             return Err(GrantError::OtherUser.into());

@@ -39,6 +39,7 @@ fn a_short_life_is_not_spent_on_renewals() {
     for (life, leeway) in [(1000, 60), (100, 25)] {
         let (from, until) = (Timestamp::from_secs(0), Timestamp::from_secs(life));
         let token = IssuedToken(Arc::new(Issued {
+            key: None,
             token: SecurityToken::new("t"),
             is_bearer: true,
             issued_type: None,

@@ -72,9 +72,17 @@ impl SigningKey {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let pair = KeyPair::from_pkcs8(der)?;
-        let numbers = pair.numbers().ok_or(SigningKeyError::UnsupportedKind)?;
-        Ok(Self { pair, numbers })
+        Self::of(KeyPair::from_pkcs8(der)?).ok_or(SigningKeyError::UnsupportedKind)
+    }
+
+    /// A key that was made or read as a pair of P-256.
+    pub(super) fn of_p256(pair: EcdsaKeyPair) -> Option<Self> {
+        Self::of(KeyPair::P256(pair))
+    }
+
+    fn of(pair: KeyPair) -> Option<Self> {
+        let numbers = pair.numbers()?;
+        Some(Self { pair, numbers })
     }
 
     /// What kind of key this is.

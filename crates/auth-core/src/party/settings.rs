@@ -48,6 +48,7 @@ pub struct SignInProvider {
     client_auth: Option<ClientAuthMethod>,
     client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
     signs_requests: bool,
+    binds_tokens: bool,
     scopes: Scopes,
     authorize_params: Vec<(String, String)>,
     resources: Vec<String>,
@@ -89,6 +90,7 @@ impl Default for SignInProvider {
             client_auth: None,
             client_keys: Ok(Vec::new()),
             signs_requests: false,
+            binds_tokens: false,
             scopes: Scopes::parse("openid profile email offline_access"),
             authorize_params: Vec::new(),
             resources: Vec::new(),
@@ -156,6 +158,7 @@ pub(crate) struct Checked {
     pub(super) plain_identity: PlainIdentityChoice,
     pub(super) client_id: String,
     pub(super) authentication: ClientAuthentication,
+    pub(super) binds_tokens: bool,
     pub(crate) config: PartyConfig,
 }
 
@@ -327,6 +330,12 @@ impl SignInProvider {
     /// As [`AuthBuilder::sign_requests`].
     pub fn sign_requests(mut self) -> Self {
         self.signs_requests = true;
+        self
+    }
+
+    /// As [`AuthBuilder::dpop`].
+    pub fn dpop(mut self) -> Self {
+        self.binds_tokens = true;
         self
     }
 
@@ -502,6 +511,7 @@ impl SignInProvider {
             plain_identity: self.plain_identity,
             client_id,
             authentication,
+            binds_tokens: self.binds_tokens,
             config: PartyConfig {
                 overrides,
                 plain_identity: PlainIdentity::Endpoints,

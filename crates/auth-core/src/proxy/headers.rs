@@ -35,9 +35,10 @@ const OF_THE_BROWSER: [&str; 10] = [
 ];
 
 /// What the upstream says of its own origin and would be taken as said of the app's.
-const OF_THE_UPSTREAM: [&str; 8] = [
+const OF_THE_UPSTREAM: [&str; 9] = [
     "alt-svc",
     "clear-site-data",
+    "dpop-nonce",
     "nel",
     "report-to",
     "service-worker-allowed",
@@ -219,6 +220,7 @@ mod tests {
             ("clear-site-data", "\"cookies\""),
             ("connection", "x-named"),
             ("content-type", "a/b"),
+            ("dpop-nonce", "n"),
             ("etag", "\"1\""),
             ("keep-alive", "timeout=5"),
             ("location", "https://elsewhere.example/"),

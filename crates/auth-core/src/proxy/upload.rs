@@ -156,7 +156,12 @@ impl Upload {
         state.is_held = false;
         state.wake();
         let chunks = stream::iter(kept.into_iter().map(Ok)).chain(stream::iter(rest).flatten());
-        Some(Self::of(Box::pin(chunks), state.length, state.limit, None))
+        Some(Self::of(
+            Box::pin(chunks),
+            state.length,
+            state.limit,
+            Some(Vec::new()),
+        ))
     }
 
     /// Waits until the call has stood still for too long: `first_byte` where the upstream should answer or take more,

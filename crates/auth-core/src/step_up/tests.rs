@@ -74,6 +74,7 @@ impl SignedIn {
             audience: Vec::new(),
             ends_at: NOW.plus(secs(1000)),
             jitter: 0,
+            dpop_key: None,
             refreshes: 0,
             refreshed_at: None,
             agent: None,

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::Provider;
 use super::discovery::SCOPES;
+use super::dpop::{ProofSide, with_nonce};
 use super::error::{OauthError, no_store};
 use super::grants::{BrowserSession, CodeBinding, Grant, SignOn};
 use super::jwt::Signature;
@@ -41,6 +42,7 @@ pub(crate) struct AuthorizationRequest {
     nonce: Option<String>,
     scope: Vec<String>,
     code_challenge: String,
+    dpop_jkt: Option<String>,
     prompt: Vec<String>,
     max_age: Option<i64>,
     login_hint: Option<String>,
@@ -192,10 +194,23 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
         )
     });
     form.0.push(("client_id".to_owned(), client.id));
-    let form = match provider.unfold_request_object(form) {
+    let mut form = match provider.unfold_request_object(form) {
         Ok(form) => form,
         Err((error, why)) => return OauthError::new(error, why).into_response(),
     };
+    let asked = format!("{}/par", provider.issuer);
+    let proof = match provider.proof(&headers, ("POST", &asked), None, ProofSide::Provider) {
+        Ok(proof) => proof,
+        Err(error) => return OauthError::from(error).into_response(),
+    };
+    // RFC 9449 §10.1: the proof says the same as the parameter, and may stand alone.
+    if let Some(proof) = &proof {
+        if form.all("dpop_jkt").any(|jkt| jkt != proof.jkt) {
+            return OauthError::new("invalid_dpop_proof", "dpop_jkt names another key").into_response();
+        }
+        form.0.retain(|(name, _)| name != "dpop_jkt");
+        form.0.push(("dpop_jkt".to_owned(), proof.jkt.clone()));
+    }
     match provider.check_request(&form) {
         Ok(_) => {}
         Err(Refusal::Page(_)) => {
@@ -208,10 +223,11 @@ pub(crate) async fn push(State(provider): State<Arc<Provider>>, headers: HeaderM
     let expires_at = provider.now() + PUSHED_LIFETIME_SECS;
     let uri = provider.grants().push_request(form, expires_at);
     provider.issued(&uri);
-    no_store((
+    let response = no_store((
         StatusCode::CREATED,
         Json(json!({ "request_uri": uri, "expires_in": PUSHED_LIFETIME_SECS })),
-    ))
+    ));
+    with_nonce(response, proof.and_then(|proof| proof.next_nonce))
 }
 
 impl Provider {
@@ -305,8 +321,13 @@ impl Provider {
             return Err(("invalid_request", "code_challenge_method must be S256"));
         }
         let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if code_challenge.len() != 43 || !code_challenge.bytes().all(base64url) {
+        let is_hash = |text: &str| text.len() == 43 && text.bytes().all(base64url);
+        if !is_hash(code_challenge) {
             return Err(("invalid_request", "malformed code_challenge"));
+        }
+        let dpop_jkt = one("dpop_jkt")?.filter(|_| self.settings().dpop.is_known);
+        if dpop_jkt.is_some_and(|jkt| !is_hash(jkt)) {
+            return Err(("invalid_request", "malformed dpop_jkt"));
         }
         let prompt = list("prompt")?;
         if prompt.len() > 1 && prompt.iter().any(|word| word == "none") {
@@ -333,6 +354,7 @@ impl Provider {
             nonce: one("nonce")?.map(str::to_owned),
             scope,
             code_challenge: code_challenge.to_owned(),
+            dpop_jkt: dpop_jkt.map(str::to_owned),
             prompt,
             max_age,
             login_hint: one("login_hint")?.map(str::to_owned),
@@ -419,11 +441,13 @@ impl Provider {
             authentication: session.sign_on.clone(),
             resource: request.resource.clone(),
             authorization_details: request.authorization_details.clone(),
+            jkt: None,
             organization: None,
         };
         let binding = CodeBinding {
             redirect_uri: request.target.redirect_uri.clone(),
             code_challenge: request.code_challenge.clone(),
+            dpop_jkt: request.dpop_jkt.clone(),
         };
         let expires_at = self.now() + CODE_LIFETIME_SECS;
         let code = self.grants().issue_code(grant, binding, expires_at);

@@ -31,7 +31,7 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
     ]);
     let key_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA"]);
     let assertion_algorithms = json!(["RS256", "PS256", "ES256", "EdDSA", "HS256"]);
-    let document = json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
@@ -81,6 +81,9 @@ pub(crate) async fn document(State(provider): State<Arc<Provider>>) -> Json<Valu
         "request_uri_parameter_supported": false,
         "authorization_response_iss_parameter_supported": true,
     });
+    if provider.settings().dpop.is_known {
+        document["dpop_signing_alg_values_supported"] = json!(super::dpop::ALGORITHMS);
+    }
     let change = provider.tampering().discovery.clone();
     Json(changed(document, change))
 }

@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::dpop::with_nonce;
 use crate::params::Doubled;
 
 /// An OAuth error answer.
@@ -15,6 +16,8 @@ pub(crate) struct OauthError {
     pub(crate) status: StatusCode,
     pub(crate) error: Cow<'static, str>,
     pub(crate) description: Cow<'static, str>,
+    /// The nonce that the next proof needs (RFC 9449 §8).
+    pub(crate) dpop_nonce: Option<String>,
 }
 
 impl OauthError {
@@ -23,6 +26,7 @@ impl OauthError {
             status: StatusCode::BAD_REQUEST,
             error: error.into(),
             description: description.into(),
+            dpop_nonce: None,
         }
     }
 
@@ -54,7 +58,8 @@ impl From<Doubled> for OauthError {
 impl IntoResponse for OauthError {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.error, "error_description": self.description });
-        let mut response = no_store((self.status, Json(body)));
+        let response = no_store((self.status, Json(body)));
+        let mut response = with_nonce(response, self.dpop_nonce);
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,

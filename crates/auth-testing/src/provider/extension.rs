@@ -15,16 +15,26 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 
 impl Provider {
     /// The same user in another organization: new tokens with `org_id`; the old grant ends.
-    pub(super) fn switch_organization(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    pub(super) fn switch_organization(
+        &self,
+        client: &Client,
+        form: &Params,
+        jkt: Option<&str>,
+    ) -> Result<Value, OauthError> {
         let organization = form
             .one("switching_organization")?
             .ok_or(OauthError::invalid_request("switching_organization is missing"))?
             .to_owned();
-        self.switch(client, form, |grant| grant.organization = Some(organization))
+        self.switch(client, form, jkt, |grant| grant.organization = Some(organization))
     }
 
     /// Another account: new tokens of that user; the old grant ends.
-    pub(super) fn switch_account(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    pub(super) fn switch_account(
+        &self,
+        client: &Client,
+        form: &Params,
+        jkt: Option<&str>,
+    ) -> Result<Value, OauthError> {
         let account = form
             .one("account")?
             .ok_or(OauthError::invalid_request("account is missing"))?
@@ -32,13 +42,14 @@ impl Provider {
         if self.user(&account).is_none() {
             return Err(OauthError::invalid_grant("no such account"));
         }
-        self.switch(client, form, |grant| grant.sub = account)
+        self.switch(client, form, jkt, |grant| grant.sub = account)
     }
 
     fn switch(
         &self,
         client: &Client,
         form: &Params,
+        jkt: Option<&str>,
         change: impl FnOnce(&mut Grant),
     ) -> Result<Value, OauthError> {
         let token = form
@@ -47,6 +58,9 @@ impl Provider {
         let token = self
             .access_token(token)
             .map_err(|_| OauthError::invalid_grant("the token is not good"))?;
+        if token.jkt().is_some() && token.jkt() != jkt {
+            return Err(OauthError::invalid_grant("the token is bound to another key"));
+        }
         let (old, mut grant) = self
             .grant_of(&token.jti())
             .filter(|(_, grant)| grant.client_id == client.id)
@@ -58,6 +72,7 @@ impl Provider {
         if !asked.is_empty() {
             grant.scope = asked;
         }
+        grant.jkt = jkt.map(str::to_owned);
         change(&mut grant);
         let (id, refresh_token) = {
             let mut grants = self.grants();
@@ -76,7 +91,12 @@ impl Provider {
     }
 
     /// An ID token of a provider that this one trusts, for an access token of this one.
-    pub(super) fn redeem_assertion(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    pub(super) fn redeem_assertion(
+        &self,
+        client: &Client,
+        form: &Params,
+        jkt: Option<&str>,
+    ) -> Result<Value, OauthError> {
         let assertion = form
             .one("assertion")?
             .ok_or(OauthError::invalid_request("assertion is missing"))?;
@@ -90,9 +110,10 @@ impl Provider {
             scope: &scope,
             audience: self.audience(&[]),
             grant: None,
+            jkt,
             extra: Map::new(),
         });
-        Ok(self.answer(token, expires_in, &scope))
+        Ok(self.answer(token, expires_in, &scope, jkt))
     }
 
     /// The user whom an access token or an ID token of a trusted provider is about.

@@ -15,6 +15,8 @@ pub(crate) struct Grant {
     pub(crate) resource: Vec<String>,
     /// What was asked for in detail, and granted (RFC 9396).
     pub(crate) authorization_details: Vec<serde_json::Value>,
+    /// The key that its tokens are bound to (RFC 9449 §5); refresh tokens of confidential clients are, too.
+    pub(crate) jkt: Option<String>,
     /// The organization that the user has switched to.
     pub(crate) organization: Option<String>,
 }
@@ -39,8 +41,7 @@ struct GrantState {
 /// An authorization code that was not redeemed yet, or was.
 struct Code {
     grant: Grant,
-    redirect_uri: String,
-    code_challenge: String,
+    binding: CodeBinding,
     expires_at: i64,
     redeemed: Option<Option<GrantId>>,
 }
@@ -63,10 +64,12 @@ pub(crate) struct BrowserSession {
     pub(crate) sign_on: SignOn,
 }
 
-/// What the token request must match for a code (RFC 6749 §4.1.3, RFC 7636 §4.6).
+/// What the token request must match for a code (RFC 6749 §4.1.3, RFC 7636 §4.6, RFC 9449 §10).
+#[derive(Clone)]
 pub(crate) struct CodeBinding {
     pub(crate) redirect_uri: String,
     pub(crate) code_challenge: String,
+    pub(crate) dpop_jkt: Option<String>,
 }
 
 /// Why a code or refresh token is worth nothing.
@@ -102,8 +105,7 @@ impl Grants {
             code.clone(),
             Code {
                 grant,
-                redirect_uri: binding.redirect_uri,
-                code_challenge: binding.code_challenge,
+                binding,
                 expires_at,
                 redeemed: None,
             },
@@ -134,11 +136,7 @@ impl Grants {
         if found.expires_at <= now {
             return Err(Refused::Expired);
         }
-        let binding = CodeBinding {
-            redirect_uri: found.redirect_uri.clone(),
-            code_challenge: found.code_challenge.clone(),
-        };
-        Ok((found.grant.clone(), binding))
+        Ok((found.grant.clone(), found.binding.clone()))
     }
 
     /// Opens the grant that `code` stands for.

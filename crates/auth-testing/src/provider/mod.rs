@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod console;
 pub(crate) use console::LIFETIMES;
 mod discovery;
+pub(crate) mod dpop;
 mod end_session;
 pub(crate) mod error;
 mod extension;
@@ -42,6 +43,7 @@ use crate::random;
 use crate::server::Server;
 use crate::traffic::{Observer, Traffic, observe};
 use client::Client;
+use dpop::{DpopSettings, Proofs};
 use grants::Grants;
 use keys::{KeyRing, OldKeys, SigningAlgorithm, SigningKey};
 use user::User;
@@ -183,6 +185,7 @@ impl DevProviderBuilder {
             tampering: Mutex::default(),
             keys: Mutex::new(KeyRing::new(key)),
             grants: Mutex::default(),
+            proofs: Mutex::default(),
             transactions: Mutex::default(),
             secrets: Mutex::default(),
             opaque: Mutex::default(),
@@ -316,6 +319,7 @@ pub(crate) struct Provider {
     tampering: Mutex<Tampering>,
     keys: Mutex<KeyRing>,
     grants: Mutex<Grants>,
+    proofs: Mutex<Proofs>,
     transactions: Mutex<authorize::Transactions>,
     secrets: Mutex<Vec<String>>,
     /// Opaque names of access tokens.
@@ -334,6 +338,7 @@ pub(crate) struct Settings {
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
     pub(crate) demands: RequestDemands,
+    pub(crate) dpop: DpopSettings,
     /// Providers whose tokens this one takes in exchange for its own.
     pub(crate) trusted: Vec<Arc<Provider>>,
 }
@@ -360,6 +365,7 @@ impl Default for Settings {
             sign_in_age: Duration::ZERO,
             reject_next: 0,
             demands: RequestDemands::default(),
+            dpop: DpopSettings::default(),
             trusted: Vec::new(),
         }
     }
@@ -410,6 +416,10 @@ impl Provider {
 
     pub(crate) fn grants(&self) -> MutexGuard<'_, Grants> {
         lock(&self.grants)
+    }
+
+    pub(crate) fn proofs(&self) -> MutexGuard<'_, Proofs> {
+        lock(&self.proofs)
     }
 
     fn transactions(&self) -> MutexGuard<'_, authorize::Transactions> {

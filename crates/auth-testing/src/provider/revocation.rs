@@ -89,7 +89,8 @@ impl Provider {
             Ok(token) => {
                 let mut answer = Value::Object(token.claims);
                 answer["active"] = json!(true);
-                answer["token_type"] = json!("Bearer");
+                let is_bound = answer["cnf"]["jkt"].is_string();
+                answer["token_type"] = json!(if is_bound { "DPoP" } else { "Bearer" });
                 if let Some(user) = answer["sub"].as_str().and_then(|sub| self.user(sub)) {
                     answer["username"] = json!(user.sub);
                 }

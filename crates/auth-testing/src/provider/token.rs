@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Provider;
 use super::client::{Authentication, Client};
 use super::discovery::{SCOPES, changed};
+use super::dpop::{ProofSide, with_nonce};
 use super::error::{OauthError, no_store};
 use super::extension::JWT_BEARER;
 use super::grants::{Grant, GrantId, Refused};
@@ -39,9 +40,9 @@ pub(crate) async fn token(
     body: Bytes,
 ) -> Response {
     match provider.token_response(&headers, &body) {
-        Ok(answer) => {
+        Ok((answer, nonce)) => {
             let change = provider.tampering().token_response.clone();
-            no_store(Json(changed(answer, change)))
+            with_nonce(no_store(Json(changed(answer, change))), nonce)
         }
         Err(error) => {
             tracing::debug!(error = %error.error, reason = %error.description, "token request refused");
@@ -74,12 +75,19 @@ pub(super) struct AccessTokenRequest<'a> {
     pub(super) audience: Value,
     /// The grant it ends with, and what it tells about the sign-in.
     pub(super) grant: Option<(GrantId, &'a Grant)>,
+    /// The key that it is bound to (RFC 9449 §6.1).
+    pub(super) jkt: Option<&'a str>,
     /// More claims, such as `act`.
     pub(super) extra: Map<String, Value>,
 }
 
 impl Provider {
-    fn token_response(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, OauthError> {
+    /// The answer, and the nonce that goes with it.
+    fn token_response(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(Value, Option<String>), OauthError> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -89,27 +97,33 @@ impl Provider {
         }
         let form = Params::parse(body);
         let client = self.authenticate(headers, &form)?;
-        match form.one("grant_type")? {
-            Some("authorization_code") => self.redeem_code(&client, &form),
-            Some("refresh_token") => self.refresh(&client, &form),
-            Some("client_credentials") => self.client_credentials(&client, &form),
-            Some(TOKEN_EXCHANGE) => self.exchange(&client, &form),
-            Some(JWT_BEARER) => self.redeem_assertion(&client, &form),
-            Some("organization_switch") => self.switch_organization(&client, &form),
-            Some("account_switch") => self.switch_account(&client, &form),
+        // Before anything is used up: who lacks a nonce may come again with the same code or token.
+        let asked = format!("{}/token", self.issuer);
+        let proof = self.proof(headers, ("POST", &asked), None, ProofSide::Provider)?;
+        let (jkt, nonce) = proof.map(|proof| (proof.jkt, proof.next_nonce)).unzip();
+        let jkt = jkt.as_deref();
+        let answer = match form.one("grant_type")? {
+            Some("authorization_code") => self.redeem_code(&client, &form, jkt),
+            Some("refresh_token") => self.refresh(&client, &form, jkt),
+            Some("client_credentials") => self.client_credentials(&client, &form, jkt),
+            Some(TOKEN_EXCHANGE) => self.exchange(&client, &form, jkt),
+            Some(JWT_BEARER) => self.redeem_assertion(&client, &form, jkt),
+            Some("organization_switch") => self.switch_organization(&client, &form, jkt),
+            Some("account_switch") => self.switch_account(&client, &form, jkt),
             Some(_) => Err(OauthError::new("unsupported_grant_type", "unknown grant_type")),
             None => Err(OauthError::invalid_request("grant_type is missing")),
-        }
+        };
+        Ok((answer?, nonce.flatten()))
     }
 
-    /// RFC 6749 §4.1.3, RFC 7636 §4.6.
-    fn redeem_code(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    /// RFC 6749 §4.1.3, RFC 7636 §4.6, RFC 9449 §10.
+    fn redeem_code(&self, client: &Client, form: &Params, jkt: Option<&str>) -> Result<Value, OauthError> {
         let missing = |what| OauthError::invalid_request(what);
         let code = form.one("code")?.ok_or(missing("code is missing"))?;
         let redirect_uri = form.one("redirect_uri")?;
         let verifier = form.one("code_verifier")?;
         let now = self.now();
-        let (grant, binding) = self.grants().redeem_code(code, &client.id, now)?;
+        let (mut grant, binding) = self.grants().redeem_code(code, &client.id, now)?;
         if redirect_uri != Some(&binding.redirect_uri) {
             return Err(OauthError::invalid_grant("not the redirect_uri of the request"));
         }
@@ -120,6 +134,10 @@ impl Provider {
         {
             return Err(OauthError::invalid_grant("wrong code_verifier"));
         }
+        if binding.dpop_jkt.is_some() && binding.dpop_jkt.as_deref() != jkt {
+            return Err(OauthError::invalid_grant("the code is bound to another key"));
+        }
+        grant.jkt = jkt.map(str::to_owned);
         let narrowed = narrowed(&grant, form)?;
         let id = self.grants().open(code, grant.clone());
         let offline = grant.scope.iter().any(|scope| scope == "offline_access");
@@ -129,7 +147,7 @@ impl Provider {
     }
 
     /// RFC 6749 §6.
-    fn refresh(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    fn refresh(&self, client: &Client, form: &Params, jkt: Option<&str>) -> Result<Value, OauthError> {
         let token = form
             .one("refresh_token")?
             .ok_or(OauthError::invalid_request("refresh_token is missing"))?;
@@ -142,7 +160,11 @@ impl Provider {
         let (id, grant, scope, next) = {
             let mut grants = self.grants();
             let (id, grant) = grants.refresh_grant(token, &client.id)?;
-            let grant = narrowed(&grant, form)?;
+            let mut grant = narrowed(&grant, form)?;
+            if grant.jkt.is_some() && grant.jkt.as_deref() != jkt {
+                return Err(OauthError::invalid_grant("bound to another key"));
+            }
+            grant.jkt = jkt.map(str::to_owned);
             if asked.iter().any(|scope| !grant.scope.contains(scope)) {
                 return Err(OauthError::new("invalid_scope", "more than was granted"));
             }
@@ -159,7 +181,12 @@ impl Provider {
     }
 
     /// RFC 6749 §4.4.
-    fn client_credentials(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    fn client_credentials(
+        &self,
+        client: &Client,
+        form: &Params,
+        jkt: Option<&str>,
+    ) -> Result<Value, OauthError> {
         if matches!(client.authentication, Authentication::None) {
             return Err(OauthError::new(
                 "unauthorized_client",
@@ -177,14 +204,15 @@ impl Provider {
             scope: &scope,
             audience: self.audience(&resources),
             grant: None,
+            jkt,
             extra: Map::new(),
         });
-        Ok(self.answer(token, expires_in, &scope))
+        Ok(self.answer(token, expires_in, &scope, jkt))
     }
 
     /// RFC 8693: an access token of this provider's, or any token of a trusted one, for an access token. The actor is the
-    /// subject of the actor token, or else the client.
-    fn exchange(&self, client: &Client, form: &Params) -> Result<Value, OauthError> {
+    /// subject of the actor token, or else the client. A token that is bound to a key is exchanged for one with that key.
+    fn exchange(&self, client: &Client, form: &Params, jkt: Option<&str>) -> Result<Value, OauthError> {
         let missing = |what| OauthError::invalid_request(what);
         let subject_token = form
             .one("subject_token")?
@@ -206,6 +234,11 @@ impl Provider {
                 .access_token(subject_token)
                 .map_err(|_| OauthError::invalid_request("the subject_token is not good"))?,
         };
+        if subject.jkt().is_some() && subject.jkt() != jkt {
+            return Err(OauthError::invalid_grant(
+                "the subject_token is bound to another key",
+            ));
+        }
         let actor = match (form.one("actor_token")?, form.one("actor_token_type")?) {
             (None, None) => client.id.clone(),
             (Some(token), Some(ACCESS_TOKEN_TYPE)) => self
@@ -236,9 +269,10 @@ impl Provider {
             scope: &scope,
             audience: self.audience(&targets),
             grant: id.zip(grant.as_ref()),
+            jkt,
             extra: Map::from_iter([("act".to_owned(), json!({ "sub": actor }))]),
         });
-        let mut answer = self.answer(token, expires_in, &scope);
+        let mut answer = self.answer(token, expires_in, &scope, jkt);
         answer["issued_token_type"] = json!(ACCESS_TOKEN_TYPE);
         Ok(answer)
     }
@@ -259,6 +293,7 @@ impl Provider {
             scope,
             audience: self.audience(&resources),
             grant: Some((id, grant)),
+            jkt: grant.jkt.as_deref(),
             extra: Map::new(),
         });
         let openid = scope.iter().any(|scope| scope == "openid");
@@ -266,7 +301,7 @@ impl Provider {
             Some(nonce) if openid => Some(self.issue_id_token(grant, scope, nonce, &access_token)),
             _ => None,
         };
-        let mut answer = self.answer(access_token, expires_in, scope);
+        let mut answer = self.answer(access_token, expires_in, scope, grant.jkt.as_deref());
         if !grant.authorization_details.is_empty() {
             answer["authorization_details"] = json!(grant.authorization_details);
         }
@@ -280,10 +315,16 @@ impl Provider {
         answer
     }
 
-    pub(super) fn answer(&self, access_token: String, expires_in: u64, scope: &[String]) -> Value {
+    pub(super) fn answer(
+        &self,
+        access_token: String,
+        expires_in: u64,
+        scope: &[String],
+        jkt: Option<&str>,
+    ) -> Value {
         let mut answer = json!({
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": if jkt.is_some() { "DPoP" } else { "Bearer" },
             "scope": scope.join(" "),
         });
         if !self.settings().omit_expires_in {
@@ -322,6 +363,9 @@ impl Provider {
         set(&mut claims, "jti", json!(jti));
         set(&mut claims, "client_id", json!(request.client_id));
         set(&mut claims, "scope", json!(request.scope.join(" ")));
+        if let Some(jkt) = request.jkt {
+            set(&mut claims, "cnf", json!({ "jkt": jkt }));
+        }
         if let Some((_, grant)) = request.grant {
             set(&mut claims, "auth_time", json!(grant.authentication.auth_time));
             set(&mut claims, "acr", json!(grant.authentication.acr));

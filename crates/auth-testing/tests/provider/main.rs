@@ -5,6 +5,7 @@ mod api;
 mod authorize;
 mod clients;
 mod console;
+mod dpop;
 mod faults;
 mod harness;
 mod id_token;

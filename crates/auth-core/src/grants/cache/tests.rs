@@ -5,6 +5,7 @@ fn token(text: &str, from: i64, until: i64) -> IssuedToken {
     IssuedToken(Arc::new(Issued {
         token: SecurityToken::new(text),
         is_bearer: true,
+        key: None,
         issued_type: None,
         scopes: None,
         issued_at: Timestamp::from_secs(from),
