@@ -9,7 +9,7 @@
 //! | the same, signed | `request` there |
 //! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
-//! | the access token | `Authorization: Bearer` to userinfo and the APIs; `token` to revocation and introspection |
+//! | the access token | `Authorization` to userinfo and the APIs; `token` to revocation and introspection |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
 //! | the client's secret, an assertion | `Authorization: Basic` or the form to endpoints that authenticate the client |
 //!
@@ -181,7 +181,11 @@ fn location(answer: &Answer) -> Option<Url> {
 fn all_secrets(kept: &Kept, requests: &[(Endpoint, RecordedRequest)]) -> Vec<(Kind, String)> {
     let mut secrets = kept.secrets.clone();
     let issued = kept.controls.iter().flat_map(Control::issued_secrets);
-    secrets.extend(issued.map(|secret| (kind_of_issued(&secret), secret)));
+    secrets.extend(issued.map(|secret| {
+        // RFC 9126 §2.2: what stands before the name of a pushed request is the same for all, and in other names too.
+        let name = secret.strip_prefix("urn:ietf:params:oauth:request_uri:");
+        (kind_of_issued(&secret), name.unwrap_or(&secret).to_owned())
+    }));
     for (endpoint, request) in requests {
         for (name, value) in &request.form {
             let kind = match name.as_str() {
@@ -216,6 +220,15 @@ fn kind_of_issued(secret: &str) -> Kind {
         Some("at+jwt") => Kind::AccessToken,
         _ => Kind::IdToken,
     }
+}
+
+/// The claims of a JWT, as text; the whole of what is none.
+fn claims_of(token: &str) -> String {
+    let claims = token.split('.').nth(1);
+    let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    claims
+        .and_then(|claims| String::from_utf8(claims).ok())
+        .unwrap_or_else(|| token.to_owned())
 }
 
 struct Search<'a> {
@@ -359,6 +372,8 @@ impl Search<'_> {
                     Some((_, token)) => self.value(&at, token, &[Kind::AccessToken]),
                     None => self.text(&at, value, &[]),
                 },
+                // Its claims are searched as they are meant: in base64url, addresses look like pieces of an ID token's.
+                ("dpop", _) => self.text(&at, &claims_of(value), &[]),
                 _ => self.text(&at, value, &[]),
             }
         }
