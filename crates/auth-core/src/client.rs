@@ -691,8 +691,8 @@ impl RequestBuilder {
     }
 }
 
-/// What is tried again of a call, and how often: once with the nonce that an API demands (RFC 9449 §9), and once with another
-/// token.
+/// What is tried again of a call, and how often: once with another token, and with either token once with the nonce that an API
+/// demands (RFC 9449 §9).
 #[derive(Debug, Default)]
 pub(crate) struct Retries {
     had_nonce: bool,
@@ -731,6 +731,7 @@ impl Retries {
         if step_up::demanded(answer.status, answer.headers).is_some() {
             return None;
         }
+        self.had_nonce = false;
         let is_first = !std::mem::replace(&mut self.had_token, true);
         is_first.then_some(Retry::WithAnotherToken)
     }

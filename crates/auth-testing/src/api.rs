@@ -106,7 +106,8 @@ async fn demand_token(State(api): State<Api>, mut request: Request, next: Next) 
             request.extensions_mut().insert(Arc::new(token));
             with_nonce(next.run(request).await, nonce)
         }
-        Err(error) => error.into_response(),
+        Err((error, None)) => error.into_response(),
+        Err((error, nonce)) => with_nonce(error.into_response(), nonce),
     };
     match is_dpop {
         true => challenging_proofs(response),
@@ -115,18 +116,23 @@ async fn demand_token(State(api): State<Api>, mut request: Request, next: Next) 
 }
 
 impl Api {
-    fn check(&self, request: &Request) -> Result<(AccessToken, Option<String>), BearerError> {
+    /// What the token says, or why it is refused; and the next nonce, where the proof was good.
+    fn check(
+        &self,
+        request: &Request,
+    ) -> Result<(AccessToken, Option<String>), (BearerError, Option<String>)> {
         // The address of the API is its audience.
         let url = format!("{}{}", self.audience, request.uri().path());
         let asked = (request.method().as_str(), url.as_str());
-        let (token, nonce) = self.provider.presented(request.headers(), asked, self.side)?;
+        let presented = self.provider.presented(request.headers(), asked, self.side);
+        let (token, nonce) = presented.map_err(|error| (error, None))?;
         if !token.is_for(&self.audience) {
-            return Err(BearerError::InvalidToken("meant for another audience"));
+            return Err((BearerError::InvalidToken("meant for another audience"), nonce));
         }
         let mut settings = self.provider.settings();
         if settings.reject_next > 0 {
             settings.reject_next -= 1;
-            return Err(BearerError::InvalidToken("refused on demand"));
+            return Err((BearerError::InvalidToken("refused on demand"), nonce));
         }
         Ok((token, nonce))
     }

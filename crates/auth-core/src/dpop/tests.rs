@@ -202,3 +202,51 @@ fn a_record_of_an_older_version_has_no_key_and_a_damaged_one_is_refused() {
         assert!(serde_json::from_str::<Kept>(damaged).is_err(), "{damaged}");
     }
 }
+
+#[test] // RFC 9449 §9
+fn another_token_is_tried_once_and_a_nonce_once_with_each() {
+    use crate::client::{Learned, Retries, Retry};
+
+    let (demand, refusal) = (
+        headers(&[("www-authenticate", "DPoP error=\"use_dpop_nonce\"")]),
+        headers(&[("www-authenticate", "DPoP error=\"invalid_token\"")]),
+    );
+    let credential = |key| Credential {
+        token: AccessToken::new("t"),
+        key,
+    };
+    let (bound, bearer) = (credential(Some(DpopKey::generate())), credential(None));
+    let (nonce, token) = (Some(Retry::WithNonce), Some(Retry::WithAnotherToken));
+    for (credential, answers) in [
+        (
+            &bound,
+            vec![
+                (&demand, true, nonce),
+                (&refusal, false, token),
+                (&demand, true, nonce),
+                (&demand, true, None),
+                (&refusal, false, None),
+            ],
+        ),
+        (&bound, vec![(&demand, false, None)]),
+        (&bound, vec![(&refusal, true, token), (&refusal, true, None)]),
+        // It knows of no nonces: a refusal is a refusal.
+        (&bearer, vec![(&demand, false, token), (&demand, false, None)]),
+    ] {
+        let mut retries = Retries::default();
+        for (headers, has_nonce, expected) in answers {
+            let answer = Learned {
+                status: StatusCode::UNAUTHORIZED,
+                headers,
+                has_nonce,
+            };
+            assert_eq!(retries.after(credential, &answer), expected);
+        }
+    }
+    let success = Learned {
+        status: StatusCode::OK,
+        headers: &demand,
+        has_nonce: true,
+    };
+    assert_eq!(Retries::default().after(&bound, &success), None);
+}

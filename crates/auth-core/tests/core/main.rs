@@ -11,6 +11,7 @@ mod certificates;
 mod client;
 mod client_keys;
 mod details;
+mod dpop;
 mod events;
 mod explainer;
 mod gates;

@@ -25,7 +25,7 @@ const ECHO: Endpoint = Endpoint::Api("/echo");
 const WHOAMI: Endpoint = Endpoint::Api2("/whoami");
 
 /// Takes connections, reads what comes for as long as it comes within 100 ms, and answers with these bytes.
-async fn upstream(answer: &'static [u8]) -> (String, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn upstream(answer: &'static [u8]) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
