@@ -9,7 +9,8 @@
 //! | the same, signed | `request` there |
 //! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
-//! | the access token | `Authorization: Bearer` to userinfo and the APIs; `token` to revocation and introspection |
+//! | the access token | `Authorization` to userinfo and the APIs; `token` to revocation and introspection |
+//! | a proof (RFC 9449) | `DPoP` to userinfo, the APIs, and endpoints for tokens and pushed requests |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
 //! | the client's secret, an assertion | `Authorization: Basic` or the form to endpoints that authenticate the client |
 //!
@@ -191,6 +192,9 @@ fn all_secrets(kept: &Kept, requests: &[(Endpoint, RecordedRequest)]) -> Vec<(Ki
             };
             secrets.push((kind, value.clone()));
         }
+        // Its signature: the claims are what everybody may know of the request.
+        let proof = request.header("dpop").and_then(|proof| proof.rsplit('.').next());
+        secrets.extend(proof.map(|signature| (Kind::Grant, signature.to_owned())));
         if *endpoint == Endpoint::PushedAuthorization {
             let bindings = ["state", "nonce", "code_challenge"];
             let bindings = bindings.iter().filter_map(|name| request.form(name));
@@ -359,6 +363,12 @@ impl Search<'_> {
                     Some((_, token)) => self.value(&at, token, &[Kind::AccessToken]),
                     None => self.text(&at, value, &[]),
                 },
+                ("dpop", E::Token | E::PushedAuthorization | E::Userinfo | E::Api(_) | E::Api2(_)) => {
+                    for part in value.split('.').take(2) {
+                        let part = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+                        self.text(&at, &String::from_utf8_lossy(&part), &[]);
+                    }
+                }
                 _ => self.text(&at, value, &[]),
             }
         }
