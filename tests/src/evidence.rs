@@ -10,6 +10,7 @@
 //! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
 //! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
 //! | the access token | `Authorization` to userinfo and the APIs; `token` to revocation and introspection |
+//! | a proof (RFC 9449) | `DPoP` to userinfo, the APIs, and endpoints for tokens and pushed requests |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
 //! | the client's secret, an assertion | `Authorization: Basic` or the form to endpoints that authenticate the client |
 //!
@@ -195,6 +196,9 @@ fn all_secrets(kept: &Kept, requests: &[(Endpoint, RecordedRequest)]) -> Vec<(Ki
             };
             secrets.push((kind, value.clone()));
         }
+        // Its signature: the claims are what everybody may know of the request.
+        let proof = request.header("dpop").and_then(|proof| proof.rsplit('.').next());
+        secrets.extend(proof.map(|signature| (Kind::Grant, signature.to_owned())));
         if *endpoint == Endpoint::PushedAuthorization {
             let bindings = ["state", "nonce", "code_challenge"];
             let bindings = bindings.iter().filter_map(|name| request.form(name));
@@ -220,15 +224,6 @@ fn kind_of_issued(secret: &str) -> Kind {
         Some("at+jwt") => Kind::AccessToken,
         _ => Kind::IdToken,
     }
-}
-
-/// The claims of a JWT, as text; the whole of what is none.
-fn claims_of(token: &str) -> String {
-    let claims = token.split('.').nth(1);
-    let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
-    claims
-        .and_then(|claims| String::from_utf8(claims).ok())
-        .unwrap_or_else(|| token.to_owned())
 }
 
 struct Search<'a> {
@@ -372,8 +367,12 @@ impl Search<'_> {
                     Some((_, token)) => self.value(&at, token, &[Kind::AccessToken]),
                     None => self.text(&at, value, &[]),
                 },
-                // Its claims are searched as they are meant: in base64url, addresses look like pieces of an ID token's.
-                ("dpop", _) => self.text(&at, &claims_of(value), &[]),
+                ("dpop", E::Token | E::PushedAuthorization | E::Userinfo | E::Api(_) | E::Api2(_)) => {
+                    for part in value.split('.').take(2) {
+                        let part = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+                        self.text(&at, &String::from_utf8_lossy(&part), &[]);
+                    }
+                }
                 _ => self.text(&at, value, &[]),
             }
         }

@@ -12,6 +12,7 @@ mod config;
 mod devices;
 mod discovery;
 mod downstream;
+mod dpop;
 mod events;
 mod evidence;
 mod explainer;
@@ -179,6 +180,19 @@ behaviour! {
             step_up_and_further_consent_are_pushed_too,
             a_push_that_fails_is_a_page_of_the_login_route,
             neither_a_prefetch_nor_another_site_s_image_pushes_anything,
+        }
+        dpop {
+            every_token_is_bound_and_shown_with_a_proof,
+            a_code_for_another_key_signs_nobody_in,
+            another_type_of_token_fails_the_sign_in,
+            a_refresh_keeps_the_key_and_a_downgrade_is_not_taken,
+            the_latest_nonce_of_each_server_is_used,
+            a_demand_for_a_nonce_is_not_the_one_retry,
+            fifty_requests_each_of_two_sessions_never_mix,
+            a_session_keeps_its_key_over_restarts_and_other_settings,
+            the_proxy_makes_proofs_of_its_own_for_requests_and_websockets,
+            a_pushed_request_names_the_key_and_proves_it,
+            a_small_body_goes_up_with_each_try_of_the_proxy,
         }
         signed {
             a_signed_request_stands_in_the_url_with_what_has_to_be_beside_it,
