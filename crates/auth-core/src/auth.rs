@@ -16,7 +16,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::app_sessions::AppSessions;
 use crate::client::{ApiHttp, AuthenticatedClient};
-use crate::client_keys::ClientKeys;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
@@ -464,8 +463,7 @@ impl Auth {
     /// [a key](AuthBuilder::client_key_pem).
     #[must_use]
     pub fn client_jwks(&self) -> Option<serde_json::Value> {
-        let keys = &self.0.config.parties.first().config.client_keys;
-        keys.as_ref().map(ClientKeys::jwks)
+        self.0.config.parties.first().jwks()
     }
 
     /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for

@@ -51,10 +51,13 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use crate::auth::Core;
+use crate::client_certificate::ClientCertificate;
 use crate::config::ConfigError;
 use crate::dpop::{Credential, Scheme, is_demand_for_nonce};
 use crate::error::{Error, Fault, NotSignedIn};
 use crate::grants::{ClientCredentials, TokenExchange};
+use crate::http::ProviderHttp;
+use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, SecurityToken};
 use crate::session::Session;
@@ -181,6 +184,12 @@ impl AuthenticatedClient {
         }
         let session = self.calls.core.fresh(self.session()).await?;
         self.keep(session)
+    }
+
+    /// The provider that has issued the token that goes along.
+    pub(crate) async fn party(&self) -> Result<Arc<Party>, Error> {
+        let place = self.exchange.as_ref().and_then(|exchange| exchange.place());
+        self.calls.core.place(place, &self.session()).await
     }
 
     async fn exchanged(
@@ -461,9 +470,18 @@ impl Calls {
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework with runtimes of their
     /// own stalls whoever shares it while that worker is busy. Whoever is on that runtime already is spared the way there and
     /// back. Dropping the call ends it.
-    async fn run(&self, request: reqwest::Request, scheme: Scheme) -> Result<reqwest::Response, ApiError> {
+    async fn run(
+        &self,
+        request: reqwest::Request,
+        scheme: Scheme,
+        party: &Party,
+    ) -> Result<reqwest::Response, ApiError> {
         let runtime = &self.core.runtime;
-        let call = self.core.api_http.of(scheme).execute(request);
+        let http = party
+            .bound_apis
+            .as_ref()
+            .map_or(&self.core.api_http, |apis| &apis.http);
+        let call = http.of(scheme).execute(request);
         let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
             call.await
         } else {
@@ -541,11 +559,21 @@ impl Caller {
         request
     }
 
+    /// Whose token it is: the provider's, whose tokens may be bound to a certificate.
+    async fn party(&self) -> Result<Arc<Party>, ApiError> {
+        let party = match self {
+            Self::User(client) => client.party().await,
+            Self::Machine(client) => client.calls.core.party_of_machine(&client.credentials),
+        };
+        party.map_err(ApiError::of_token)
+    }
+
     async fn send(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
         let mut again = request.try_clone();
         let mut credential = self.credential().await?;
+        let party = self.party().await?;
         let mut retries = Retries::default();
-        let (mut response, mut has_nonce) = self.ask(request, &credential).await?;
+        let (mut response, mut has_nonce) = self.ask(request, &credential, &party).await?;
         while let Some(request) = again.take() {
             let answer = Learned {
                 status: response.status(),
@@ -558,7 +586,7 @@ impl Caller {
             };
             credential = next;
             again = request.try_clone();
-            (response, has_nonce) = self.ask(request, &credential).await?;
+            (response, has_nonce) = self.ask(request, &credential, &party).await?;
         }
         Ok(self.answer(response))
     }
@@ -571,13 +599,15 @@ impl Caller {
         &self,
         mut request: reqwest::Request,
         credential: &Credential,
+        party: &Party,
     ) -> Result<(reqwest::Response, bool), ApiError> {
         let scheme = Scheme::of(credential.key.as_ref());
         for _ in 0..MAX_REDIRECTS {
             let follows = scheme == Scheme::Dpop && [Method::GET, Method::HEAD].contains(request.method());
             let next = request.try_clone().filter(|_| follows);
             let from = request.url().clone();
-            let response = self.calls().run(self.signed(request, credential), scheme).await?;
+            let signed = self.signed(request, credential);
+            let response = self.calls().run(signed, scheme, party).await?;
             let has_nonce = self.learn(credential, &from, response.headers());
             match next.and_then(|next| Some((next, redirect(&from, &response)?))) {
                 Some((next, to)) => {
@@ -588,7 +618,8 @@ impl Caller {
             }
         }
         let from = request.url().clone();
-        let response = self.calls().run(self.signed(request, credential), scheme).await?;
+        let signed = self.signed(request, credential);
+        let response = self.calls().run(signed, scheme, party).await?;
         let has_nonce = self.learn(credential, &from, response.headers());
         Ok((response, has_nonce))
     }
@@ -799,14 +830,14 @@ pub(crate) struct ApiHttp {
 }
 
 impl ApiHttp {
-    /// `extra_roots` is a PEM bundle.
-    pub(crate) fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, ConfigError> {
-        let client = |policy: fn() -> Policy| {
-            crate::http::client(extra_roots, |builder| builder.timeout(timeout).redirect(policy()))
-        };
+    /// With the time limit and roots of `http`; the APIs see the certificate, where there is one.
+    pub(crate) fn new(
+        http: &ProviderHttp,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            following: client(same_origin_redirects)?,
-            staying: client(Policy::none)?,
+            following: http.for_apis(certificate, same_origin_redirects)?,
+            staying: http.for_apis(certificate, Policy::none)?,
         })
     }
 

@@ -58,10 +58,9 @@ impl ClientKeys {
 }
 
 impl ClientKeys {
-    /// The public halves (RFC 7517 §5).
-    pub(crate) fn jwks(&self) -> Value {
-        let keys: Vec<_> = self.all.iter().map(|key| key.public_jwk()).collect();
-        json!({ "keys": keys })
+    /// The public halves (RFC 7517 §4).
+    pub(crate) fn public_jwks(&self) -> impl Iterator<Item = Value> {
+        self.all.iter().map(|key| key.public_jwk())
     }
 }
 

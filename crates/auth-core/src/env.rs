@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::auth::Auth;
 use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy};
 use crate::jose::Algorithm;
@@ -145,14 +147,32 @@ impl AuthBuilder {
         if let Some(method) = get("AUTH_CLIENT_AUTH")? {
             builder = builder.client_auth(client_auth(&method)?);
         }
+        let mut key = None;
         if let Some(path) = get("AUTH_CLIENT_KEY")? {
             builder = match std::fs::read_to_string(&path) {
-                Ok(pem) => builder.client_key_pem(&pem),
+                Ok(pem) => {
+                    let builder = builder.client_key_pem(&pem);
+                    key = Some(Zeroizing::new(pem));
+                    builder
+                }
                 Err(error) => {
                     let error = unreadable("AUTH_CLIENT_KEY", &error);
                     builder.of_provider(|provider| provider.client_key_error(error))
                 }
             };
+        }
+        if let Some(path) = get("AUTH_CLIENT_CERT")? {
+            builder = with_certificate(builder, &path, key.as_ref().map(|key| key.as_str()));
+        }
+        match get("AUTH_CERT_BOUND_TOKENS")?.as_deref() {
+            None | Some("false") => {}
+            Some("true") => builder = builder.certificate_bound_tokens(),
+            Some(_) => return Err(one_of("AUTH_CERT_BOUND_TOKENS", "true or false")),
+        }
+        if let Some(path) = get("AUTH_DECRYPTION_KEY")? {
+            let pem = std::fs::read_to_string(&path).map(Zeroizing::new);
+            let pem = pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?;
+            builder = builder.decryption_key_pem(&pem);
         }
         if let Some(scopes) = get("AUTH_SCOPES")? {
             builder = builder.scopes(&scopes);
@@ -266,15 +286,37 @@ fn unreadable(name: &'static str, error: &std::io::Error) -> ConfigError {
     )
 }
 
+/// The certificate of this file, and the private key that is in the same file, or else that of `AUTH_CLIENT_KEY`.
+fn with_certificate(builder: AuthBuilder, path: &str, key: Option<&str>) -> AuthBuilder {
+    let refuse = |error| {
+        builder
+            .clone()
+            .of_provider(|provider| provider.client_certificate_error(error))
+    };
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Err(error) => refuse(unreadable("AUTH_CLIENT_CERT", &error)),
+        Ok(pem) if pem.contains("PRIVATE KEY-----") => builder.client_certificate_pem(&pem, &pem),
+        Ok(pem) => match key {
+            Some(key) => builder.client_certificate_pem(&pem, key),
+            None => refuse(ConfigError::new(
+                "AUTH_CLIENT_KEY",
+                "AUTH_CLIENT_CERT needs it: the path of the certificate's private key in PEM form",
+            )),
+        },
+    }
+}
+
 fn client_auth(text: &str) -> Result<ClientAuthMethod, ConfigError> {
     match text {
         "client_secret_basic" => Ok(ClientAuthMethod::ClientSecretBasic),
         "client_secret_post" => Ok(ClientAuthMethod::ClientSecretPost),
         "private_key_jwt" => Ok(ClientAuthMethod::PrivateKeyJwt),
+        "tls_client_auth" => Ok(ClientAuthMethod::TlsClientAuth),
+        "self_signed_tls_client_auth" => Ok(ClientAuthMethod::SelfSignedTlsClientAuth),
         "none" => Ok(ClientAuthMethod::None),
         _ => Err(one_of(
             "AUTH_CLIENT_AUTH",
-            "client_secret_basic, client_secret_post, private_key_jwt or none",
+            "client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or none",
         )),
     }
 }
@@ -345,6 +387,30 @@ mod tests {
             ("AUTH_CLIENT_AUTH", "client_secret_post", "AUTH_CLIENT_SECRET"),
             ("AUTH_CLIENT_AUTH", "private_key_jwt", "AUTH_CLIENT_KEY"),
             ("AUTH_CLIENT_AUTH", "password", "AUTH_CLIENT_AUTH"),
+            ("AUTH_CLIENT_AUTH", "tls_client_auth", "AUTH_CLIENT_CERT"),
+            (
+                "AUTH_CLIENT_AUTH",
+                "self_signed_tls_client_auth",
+                "AUTH_CLIENT_CERT",
+            ),
+            ("AUTH_CERT_BOUND_TOKENS", "true", "AUTH_CLIENT_CERT"),
+            ("AUTH_CERT_BOUND_TOKENS", "yes", "AUTH_CERT_BOUND_TOKENS"),
+            ("AUTH_CLIENT_CERT", "/nonexistent/cert.pem", "AUTH_CLIENT_CERT"),
+            (
+                "AUTH_CLIENT_CERT",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+                "AUTH_CLIENT_KEY",
+            ),
+            (
+                "AUTH_DECRYPTION_KEY",
+                "/nonexistent/key.pem",
+                "AUTH_DECRYPTION_KEY",
+            ),
+            (
+                "AUTH_DECRYPTION_KEY",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+                "AUTH_DECRYPTION_KEY",
+            ),
             ("AUTH_CLIENT_KEY", "/nonexistent/key.pem", "AUTH_CLIENT_KEY"),
             ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
             ("AUTH_AUTHORIZE_PARAMS", "state=x", "AUTH_AUTHORIZE_PARAMS"),

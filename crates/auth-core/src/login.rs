@@ -23,6 +23,7 @@ use crate::dpop::DpopKey;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
+use crate::jose;
 use crate::metadata::{Metadata, ProviderError};
 use crate::party::Party;
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
@@ -316,6 +317,8 @@ fn cookie_name(names: CookieNames, state: &str) -> String {
 /// The provider's answer, tied to the attempt of this browser that it belongs to.
 pub(crate) struct AuthorizationResponse {
     pub(crate) parameters: Parameters,
+    /// The signed token that is to hold the response, where responses are signed (JARM).
+    token: Option<String>,
     pub(crate) attempt: Attempt,
     /// The cookie to take away: the attempt is used up.
     pub(crate) cookie: String,
@@ -340,7 +343,8 @@ pub(crate) fn receive(
     if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
-    let state = state_of(party, &parameters).ok_or(LoginError::StateMissing)?;
+    let token = token_of(party, &parameters)?;
+    let state = state_of(token.as_deref(), &parameters).ok_or(LoginError::StateMissing)?;
     let state = state.as_str();
     let name = cookie_name(config.cookies, state);
     let value = request
@@ -358,15 +362,29 @@ pub(crate) fn receive(
         once_until: attempt.began_at.plus(ATTEMPT_LIFETIME),
         cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config, party)),
         attempt,
+        token,
         parameters,
     })
 }
 
+/// The signed token of a response, where responses are signed; decrypted, where the provider has encrypted it (JARM §2.2).
+fn token_of(party: &Party, parameters: &Parameters) -> Result<Option<String>, LoginError> {
+    let response = parameters.get("response");
+    let Some(response) = response.filter(|_| party.config.response_mode.is_signed()) else {
+        return Ok(None);
+    };
+    let token = party.registration.decrypted(response);
+    if jose::is_encrypted(&token) {
+        return Err(LoginError::ResponseJwt(ResponseJwtError::Encrypted));
+    }
+    Ok(Some(token.into_owned()))
+}
+
 /// The `state` of a response, also of one that is signed and not verified yet.
-fn state_of(party: &Party, parameters: &Parameters) -> Option<String> {
-    match parameters.get("response") {
-        Some(response) if party.config.response_mode.is_signed() => jarm::unverified_state(response),
-        _ => parameters.get("state").map(str::to_owned),
+fn state_of(token: Option<&str>, parameters: &Parameters) -> Option<String> {
+    match token {
+        Some(token) => jarm::unverified_state(token),
+        None => parameters.get("state").map(str::to_owned),
     }
 }
 
@@ -377,7 +395,9 @@ pub(crate) fn return_path_of(config: &Config, party: &Party, request: &RouteRequ
     } else {
         request.query_parameters()
     };
-    state_of(party, &parameters)
+    token_of(party, &parameters)
+        .ok()
+        .and_then(|token| state_of(token.as_deref(), &parameters))
         .map(|state| cookie_name(config.cookies, &state))
         .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
@@ -393,8 +413,8 @@ impl AuthorizationResponse {
         let is_plain = ["code", "state", "iss", "error"]
             .iter()
             .any(|name| self.parameters.names(name));
-        match self.parameters.get("response") {
-            Some(response) if !is_plain => Ok(Some(response)),
+        match &self.token {
+            Some(token) if !is_plain => Ok(Some(token)),
             _ => Err(LoginError::ResponseUnsigned),
         }
     }
@@ -747,6 +767,9 @@ impl LoginError {
             Self::Refused(code) | Self::PushRefused(code) => code.of_login(),
             Self::PushRequired => "login.push_required",
             Self::PushUnsupported => "login.push_unsupported",
+            Self::Push(TokenError::Refused(TokenErrorCode::ClientCertificate)) => {
+                "login.client_certificate_refused"
+            }
             Self::Push(TokenError::Malformed(_) | TokenError::Refused(_)) => "login.push_malformed",
             Self::Push(_) => "login.push_unavailable",
             Self::Token(
@@ -755,6 +778,7 @@ impl LoginError {
             Self::Token(TokenError::Malformed(_)) => "login.token_malformed",
             Self::Token(TokenError::Refused(code)) => match code {
                 TokenErrorCode::InvalidClient => "login.client_refused",
+                TokenErrorCode::ClientCertificate => "login.client_certificate_refused",
                 TokenErrorCode::UnauthorizedClient | TokenErrorCode::UnsupportedGrantType => {
                     "login.grant_not_allowed"
                 }
@@ -768,6 +792,9 @@ impl LoginError {
             },
             Self::ClientRefused(ClientAuthMethod::None) => "login.client_secret_missing",
             Self::ClientRefused(ClientAuthMethod::PrivateKeyJwt) => "login.client_key_refused",
+            Self::ClientRefused(
+                ClientAuthMethod::TlsClientAuth | ClientAuthMethod::SelfSignedTlsClientAuth,
+            ) => "login.client_certificate_refused",
             Self::ClientRefused(_) => "login.client_refused",
             Self::TokenType => "login.token_type",
             Self::IdTokenMissing => "login.id_token_missing",
@@ -854,7 +881,9 @@ impl LoginError {
             ) => Fault::Provider,
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => Fault::Request,
             Self::Refused(_) | Self::PushRefused(_) => Fault::Configuration,
-            Self::Token(TokenError::Refused(code)) if code.is_about_the_registration() => {
+            Self::Token(TokenError::Refused(code)) | Self::Push(TokenError::Refused(code))
+                if code.is_about_the_registration() =>
+            {
                 Fault::Configuration
             }
             Self::ClientRefused(_) | Self::Clock { .. } | Self::PushRequired | Self::PushUnsupported => {

@@ -5,18 +5,23 @@ mod settings;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 pub(crate) use settings::{Checked, PartyConfig, api_url};
 pub use settings::{Profile, SignInProvider};
 
 use crate::breaker::Breaker;
+use crate::client::ApiHttp;
+use crate::client_certificate::ClientCertificate;
+use crate::client_keys::ClientKeys;
 use crate::config::ConfigError;
 use crate::dpop::DpopKey;
 use crate::grants::GrantBreaker;
 use crate::http::ProviderHttp;
-use crate::jose::Algorithm;
-use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::jose::{Algorithm, DecryptionKeys};
+use crate::metadata::{CertificateUse, Metadata, Provider, ProviderError};
+use crate::proxy::Transport;
 use crate::refresh::RefreshError;
 use crate::store::SessionKey;
 use crate::token::Registration;
@@ -29,6 +34,9 @@ pub(crate) struct Party {
     pub(crate) config: PartyConfig,
     pub(crate) provider: Provider,
     pub(crate) registration: Registration,
+    certificate: Option<ClientCertificate>,
+    /// Where access tokens are bound to the certificate.
+    pub(crate) bound_apis: Option<BoundApis>,
     /// Where the provider sends the browser back to.
     pub(crate) redirect_uri: String,
     pub(crate) grant_breaker: GrantBreaker,
@@ -62,8 +70,18 @@ impl Party {
             client_id,
             authentication,
             binds_tokens,
+            certificate,
+            decryption_keys,
             config,
         } = checked;
+        let presenting = (certificate.as_ref())
+            .map(|certificate| http.presenting(certificate))
+            .transpose()?;
+        let bound_apis = (certificate.as_ref())
+            .filter(|_| config.overrides.certificate == CertificateUse::Binding)
+            .map(|certificate| BoundApis::new(certificate, http))
+            .transpose()?;
+        let http = presenting.as_ref().unwrap_or(http);
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
         Ok(Self {
             name,
@@ -71,10 +89,13 @@ impl Party {
             registration: Registration {
                 client_id,
                 authentication,
+                decryption_keys,
                 http: http.clone(),
                 dpop_key: binds_tokens.then(DpopKey::generate),
                 nonces: Arc::default(),
             },
+            certificate,
+            bound_apis,
             config: PartyConfig {
                 plain_identity,
                 ..config
@@ -83,6 +104,19 @@ impl Party {
             grant_breaker: GrantBreaker::default(),
             refresh_breaker: Mutex::default(),
         })
+    }
+
+    /// The public halves of the client's keys (RFC 7517 §5); `None` where it has none.
+    pub(crate) fn jwks(&self) -> Option<Value> {
+        let signing = self.config.client_keys.as_ref();
+        let mut keys: Vec<_> = signing.into_iter().flat_map(ClientKeys::public_jwks).collect();
+        // RFC 8705 §2.2.2: a self-signed certificate is registered so.
+        if let Some(certificate) = &self.certificate {
+            certificate.add_to(&mut keys);
+        }
+        let decrypting = self.registration.decryption_keys.as_ref();
+        keys.extend(decrypting.into_iter().flat_map(DecryptionKeys::public_jwks));
+        (!keys.is_empty()).then(|| json!({ "keys": keys }))
     }
 
     /// The algorithms that an ID token may be signed with.
@@ -105,6 +139,24 @@ impl Party {
         self.refresh_breaker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connections to APIs that see the certificate which access tokens are bound to (RFC 8705 §3).
+pub(crate) struct BoundApis {
+    pub(crate) certificate: ClientCertificate,
+    pub(crate) http: ApiHttp,
+    /// Those of proxies.
+    pub(crate) proxy: Transport,
+}
+
+impl BoundApis {
+    fn new(certificate: &ClientCertificate, http: &ProviderHttp) -> Result<Self, ConfigError> {
+        Ok(Self {
+            certificate: certificate.clone(),
+            http: ApiHttp::new(http, Some(certificate))?,
+            proxy: Transport::default(),
+        })
     }
 }
 

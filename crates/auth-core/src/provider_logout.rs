@@ -139,6 +139,8 @@ impl Core {
             algorithms: party.algorithms(&metadata),
             tolerance: CLOCK_TOLERANCE,
         };
+        let decrypted = party.registration.decrypted(token);
+        let token = decrypted.as_ref();
         let keys = party.provider.keys(&metadata, now).await?;
         match logout_token::verify(token, &keys, &expected, now) {
             Err(LogoutTokenError::UnknownKey) => match party.provider.keys_again(&metadata, now).await {

@@ -83,6 +83,7 @@ use crate::csrf::CrossSite;
 use crate::dpop::{Credential, origin_of};
 use crate::error::{Error, Fault};
 use crate::grants::TokenExchange;
+use crate::party::Party;
 use crate::session::Session;
 use crate::types::secure_url;
 use upload::Upload;
@@ -488,7 +489,8 @@ impl Auth {
         let mut credential = tokens.credential().await?;
         let mut retries = Retries::default();
         let mut upload = Upload::new(request.body, proxy.max_request_body);
-        let mut answer = core.call(&head, &credential, &upload, patience).await?;
+        let party = tokens.party().await?;
+        let mut answer = core.call(&party, &head, &credential, &upload, patience).await?;
         let origin = origin_of(&head.uri);
         loop {
             let learned = Learned {
@@ -509,7 +511,7 @@ impl Auth {
             };
             drop(answer);
             credential = next;
-            answer = core.call(&head, &credential, &again, patience).await?;
+            answer = core.call(&party, &head, &credential, &again, patience).await?;
             upload = again;
         }
         let leave = Leave::new(self, session, slot);
@@ -543,6 +545,7 @@ impl Core {
     /// of a framework stalls whoever shares it while that worker is busy. Dropping the call ends it.
     async fn call(
         &self,
+        party: &Party,
         head: &Head,
         credential: &Credential,
         upload: &Upload,
@@ -560,7 +563,12 @@ impl Core {
             nonces,
             now,
         );
-        let sending = self.proxy.send(self.config.extra_roots.as_deref(), request);
+        let roots = self.config.extra_roots.as_deref();
+        // The upstream may see the token, and so what the token is bound to.
+        let sending = match &party.bound_apis {
+            Some(apis) => apis.proxy.send(roots, Some(&apis.certificate), request),
+            None => self.proxy.send(roots, None, request),
+        };
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {
             answer = call => match answer {

@@ -4,6 +4,7 @@
 //! RFC 7009 §2.1, RFC 7662 §2.1). Answers are read leniently where leniency loses nothing, because a refresh token
 //! that was rotated and not kept is a session lost.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::dpop::{DPOP, DpopKey, Nonces, ProofOf, Scheme, Server, authorization, htu};
 use crate::http::{Answer, Asked, HttpError, Left, ProviderHttp, SendGuard};
+use crate::jose::{self, DecryptionKeys};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::types::Scopes;
@@ -30,6 +32,8 @@ const USE_DPOP_NONCE: &str = "use_dpop_nonce";
 pub(crate) struct Registration {
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
+    /// What decrypts tokens that the provider encrypts for this client.
+    pub(crate) decryption_keys: Option<DecryptionKeys>,
     pub(crate) http: ProviderHttp,
     /// The key that the application's own tokens are bound to, for as long as it runs; `None` where tokens are bearer tokens.
     pub(crate) dpop_key: Option<DpopKey>,
@@ -146,7 +150,7 @@ pub(crate) enum Revoked {
     NoEndpoint,
 }
 
-/// The error codes of RFC 6749 §5.2. The text of an unknown one is not kept: it is the provider's.
+/// The error codes of RFC 6749 §5.2, and what says the same without one. The text of an unknown one is not kept: it is the provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenErrorCode {
@@ -177,6 +181,9 @@ pub enum TokenErrorCode {
     /// The proof is not accepted (RFC 9449 §5), or not without a nonce that the provider did not give (§8).
     #[error("invalid_dpop_proof or use_dpop_nonce")]
     DpopProof,
+    /// The provider's endpoint refused the client's certificate, or demands one, before it read the request (RFC 8705 §2).
+    #[error("the client's certificate is not accepted")]
+    ClientCertificate,
     /// Any other code.
     #[error("an error code that RFC 6749 does not define")]
     Other,
@@ -209,7 +216,10 @@ impl TokenErrorCode {
     pub(crate) fn is_about_the_client(self) -> bool {
         matches!(
             self,
-            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType
+            Self::InvalidClient
+                | Self::ClientCertificate
+                | Self::UnauthorizedClient
+                | Self::UnsupportedGrantType
         )
     }
 }
@@ -235,6 +245,11 @@ impl Registration {
             )
             .await?;
         let mut response = TokenResponse::read(&answer, now)?;
+        // Kept as it was signed: that is what the provider is shown at sign-out.
+        response.id_token = (response.id_token).map(|token| match self.decrypted(token.expose()) {
+            Cow::Owned(signed) => IdToken::new(signed),
+            Cow::Borrowed(_) => token,
+        });
         // GitHub and others that are older than RFC 6749 put commas between scopes.
         if metadata.jwks_uri.is_none() {
             response.scope = response
@@ -242,6 +257,25 @@ impl Registration {
                 .map(|scopes| scopes.iter().flat_map(|scope| scope.split(',')).collect());
         }
         Ok(response)
+    }
+
+    /// The signed token in one that the provider has encrypted for this client. Any other comes back as it is, also an
+    /// encrypted one that no key decrypts: whoever verifies it says so.
+    pub(crate) fn decrypted<'t>(&self, token: &'t str) -> Cow<'t, str> {
+        let Some(keys) = self
+            .decryption_keys
+            .as_ref()
+            .filter(|_| jose::is_encrypted(token))
+        else {
+            return Cow::Borrowed(token);
+        };
+        match keys.decrypt(token) {
+            Ok(signed) => Cow::Owned(signed.to_string()),
+            Err(error) => {
+                tracing::debug!(%error, "an encrypted token is not decrypted");
+                Cow::Borrowed(token)
+            }
+        }
     }
 
     /// Revokes a token (RFC 7009). That the provider cannot do so is no failure: there is nothing to do about it.
@@ -348,7 +382,7 @@ impl Registration {
         );
         let mut request = self
             .http
-            .post_form(endpoint, &form, way.guard)
+            .post_form(asked, endpoint, &form, way.guard)
             .header(ACCEPT, "application/json");
         let attached = way.attached.filter(|_| credentials.authorization.is_none());
         let own = attached.map(|token| authorization(Scheme::of(way.key), token));
@@ -376,6 +410,9 @@ impl Registration {
             Ok(answer) => Ok(answer),
             Err(HttpError::TooLarge) => Err(TokenError::Malformed("it is larger than 1 MiB")),
             Err(HttpError::NotSent) => Err(TokenError::HeldBack),
+            Err(HttpError::CertificateRefused(_)) => {
+                Err(TokenError::Refused(TokenErrorCode::ClientCertificate))
+            }
             Err(error) if left == Left::Yes => Err(TokenError::Unanswered(error.into())),
             Err(error) => Err(TokenError::Unavailable {
                 retry_after: None,

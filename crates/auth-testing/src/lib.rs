@@ -25,7 +25,10 @@
 
 mod api;
 mod control;
+mod encryption;
 mod hostile;
+#[cfg(feature = "mtls")]
+pub mod mtls;
 mod pages;
 mod params;
 mod provider;
@@ -37,6 +40,7 @@ mod traffic;
 mod wire;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
+pub use encryption::encrypt;
 pub use hostile::HostileAnswer;
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;

@@ -149,13 +149,22 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("If it stays, the provider does not sign its answers for this client: turn it on there (JARM), or set `AUTH_RESPONSE_MODE=query`.")
     .settings(&[Setting::ResponseMode, Setting::ClientId]),
     code(
+        "login.response_encrypted",
+        UNFINISHED,
+        "The answer from the sign-in page is encrypted, and no key of this application decrypts it.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Set `AUTH_DECRYPTION_KEY` to the private key of the public one that is registered at the provider, with `RSA-OAEP-256` or `ECDH-ES` and `A128GCM`, `A256GCM` or `A128CBC-HS256`; or turn the encryption of authorization responses off there.")
+    .settings(&[Setting::ClientId]),
+    code(
         "login.response_malformed",
         UNFINISHED,
         "The answer from the sign-in page is no signed token that this application reads.",
         Turn::Developer,
         "Start again from the application's own page.",
     )
-    .developer("Turn the encryption of authorization responses off for this client at the provider; if it is off, see that nothing in between changes the parameter `response`.")
+    .developer("See that nothing in between changes the parameter `response`.")
     .settings(&[Setting::ClientId]),
     code(
         "login.response_algorithm",
@@ -350,6 +359,16 @@ pub(super) const CODES: &[Explanation] = &[
     )
     .developer("Register the public half of `AUTH_CLIENT_KEY` for the client, and `private_key_jwt` as its way to authenticate.")
     .operator("Compare the clocks of this server and of the provider: what is signed is good for five minutes.")
+    .settings(&[Setting::ClientId, Setting::Issuer]),
+    code(
+        "login.client_certificate_refused",
+        "This application is not set up correctly",
+        "The provider does not accept the certificate that this application shows to prove who it is, or wants one and sees none.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare `AUTH_CLIENT_CERT` with the client's registration: the subject or, for `self_signed_tls_client_auth`, the certificate itself, and `AUTH_CLIENT_AUTH` with the way to authenticate there. Is the endpoint one for certificates (`mtls_endpoint_aliases`)?")
+    .operator("See that the certificate has not expired (`openssl x509 -enddate -noout -in`), that the file holds the intermediate certificates too, and that no proxy in between ends the TLS connection.")
     .settings(&[Setting::ClientId, Setting::Issuer]),
     code(
         "login.code_refused",

@@ -135,7 +135,7 @@ impl Core {
         credentials: &ClientCredentials,
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
-        let place = self.machine_place(credentials)?;
+        let place = self.party_of_machine(credentials)?;
         let shared = self
             .config
             .share_machine_tokens
@@ -186,7 +186,8 @@ impl Core {
         Ok(token)
     }
 
-    fn machine_place(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, GrantError> {
+    /// The provider that issues the token.
+    pub(crate) fn party_of_machine(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, GrantError> {
         match &credentials.provider {
             None => Ok(Arc::clone(self.config.parties.first())),
             Some(name) => self.further(name),

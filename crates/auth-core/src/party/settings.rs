@@ -9,7 +9,8 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use crate::bearer::{self, GivenKeys, TrustedIssuer};
-use crate::client_auth::ClientAuthentication;
+use crate::client_auth::{CertificateTrust, ClientAuthentication};
+use crate::client_certificate::ClientCertificate;
 use crate::client_keys::ClientKeys;
 #[cfg(doc)]
 use crate::config::AuthBuilder;
@@ -18,7 +19,8 @@ use crate::config::{
     UserinfoPolicy,
 };
 use crate::http::ProviderHttp;
-use crate::jose::{self, Algorithm, SigningKey};
+use crate::jose::{self, Algorithm, DecryptionKey, DecryptionKeys, SigningKey};
+use crate::metadata::CertificateUse;
 use crate::preset::Preset;
 use crate::request_object;
 use crate::roles::RoleClaims;
@@ -47,6 +49,9 @@ pub struct SignInProvider {
     client_secret: Option<ClientSecret>,
     client_auth: Option<ClientAuthMethod>,
     client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
+    client_certificate: Option<Result<ClientCertificate, ConfigError>>,
+    binds_to_certificate: bool,
+    decryption_keys: Result<Vec<Arc<DecryptionKey>>, ConfigError>,
     signs_requests: bool,
     binds_tokens: bool,
     scopes: Scopes,
@@ -89,6 +94,9 @@ impl Default for SignInProvider {
             client_secret: None,
             client_auth: None,
             client_keys: Ok(Vec::new()),
+            client_certificate: None,
+            binds_to_certificate: false,
+            decryption_keys: Ok(Vec::new()),
             signs_requests: false,
             binds_tokens: false,
             scopes: Scopes::parse("openid profile email offline_access"),
@@ -159,6 +167,8 @@ pub(crate) struct Checked {
     pub(super) client_id: String,
     pub(super) authentication: ClientAuthentication,
     pub(super) binds_tokens: bool,
+    pub(super) certificate: Option<ClientCertificate>,
+    pub(super) decryption_keys: Option<DecryptionKeys>,
     pub(crate) config: PartyConfig,
 }
 
@@ -327,6 +337,38 @@ impl SignInProvider {
         self
     }
 
+    /// As [`AuthBuilder::client_certificate_pem`].
+    pub fn client_certificate_pem(mut self, chain: &str, key: &str) -> Self {
+        self.client_certificate = Some(ClientCertificate::from_pem(chain, key));
+        self
+    }
+
+    pub(crate) fn client_certificate_error(mut self, error: ConfigError) -> Self {
+        self.client_certificate = Some(Err(error));
+        self
+    }
+
+    /// As [`AuthBuilder::certificate_bound_tokens`].
+    pub fn certificate_bound_tokens(mut self) -> Self {
+        self.binds_to_certificate = true;
+        self
+    }
+
+    /// As [`AuthBuilder::decryption_key_pem`].
+    pub fn decryption_key_pem(mut self, pem: &str) -> Self {
+        match (&mut self.decryption_keys, DecryptionKey::all_from_pem(pem)) {
+            (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
+            (Ok(_), Err(error)) => {
+                self.decryption_keys = Err(ConfigError::new(
+                    DECRYPTION_KEY,
+                    format!("{error}; it takes a PKCS#8 private key in PEM form, RSA or P-256"),
+                ));
+            }
+            (Err(_), _) => {}
+        }
+        self
+    }
+
     /// As [`AuthBuilder::sign_requests`].
     pub fn sign_requests(mut self) -> Self {
         self.signs_requests = true;
@@ -426,6 +468,9 @@ impl SignInProvider {
         }
         let response_mode = self.response_mode.unwrap_or_default();
         let provider = self.provider()?;
+        let authentication = self.authentication()?;
+        let certificate = self.client_certificate.clone().transpose()?;
+        let certificate_use = self.certificate_use(&provider, &authentication)?;
         let overrides = EndpointOverrides {
             userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
             revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
@@ -435,6 +480,7 @@ impl SignInProvider {
                 "pushed_authorization_request_url",
                 self.pushed_authorization_request_url.as_deref(),
             )?,
+            certificate: certificate_use,
         };
         check_end_session_parameter(self.end_session_parameter.as_deref())?;
         if self.par == ParPolicy::Always
@@ -459,7 +505,16 @@ impl SignInProvider {
             ));
         }
         let client_id = self.checked_client_id()?;
-        let authentication = self.authentication()?;
+        let signing_keys = self.client_keys.clone()?;
+        let decryption_keys = DecryptionKeys::new(self.decryption_keys.clone()?);
+        if let Some(keys) = &decryption_keys
+            && signing_keys.iter().any(|key| keys.has(&key.thumbprint()))
+        {
+            return Err(ConfigError::new(
+                DECRYPTION_KEY,
+                "is AUTH_CLIENT_KEY too; a key that signs decrypts nothing, so make another one",
+            ));
+        }
         let client_keys = self.keys()?;
         if self.signs_requests && client_keys.is_none() {
             return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
@@ -512,6 +567,8 @@ impl SignInProvider {
             client_id,
             authentication,
             binds_tokens: self.binds_tokens,
+            certificate,
+            decryption_keys,
             config: PartyConfig {
                 overrides,
                 plain_identity: PlainIdentity::Endpoints,
@@ -616,10 +673,61 @@ impl SignInProvider {
                 }
                 Ok(ClientAuthentication::SecretJwt(secret))
             }
+            ClientAuthMethod::TlsClientAuth => {
+                Ok(ClientAuthentication::Certificate(CertificateTrust::Authority))
+            }
+            ClientAuthMethod::SelfSignedTlsClientAuth => {
+                Ok(ClientAuthentication::Certificate(CertificateTrust::SelfSigned))
+            }
             ClientAuthMethod::None => Ok(ClientAuthentication::None),
         }
     }
+
+    /// What the certificate is for: one that is needed is there, and one that is there is needed.
+    fn certificate_use(
+        &self,
+        provider: &ProviderConfig,
+        authentication: &ClientAuthentication,
+    ) -> Result<CertificateUse, ConfigError> {
+        let authenticates = matches!(authentication, ClientAuthentication::Certificate(_));
+        let certificate_use = match (authenticates, self.binds_to_certificate) {
+            (_, true) => CertificateUse::Binding,
+            (true, false) => CertificateUse::Authentication,
+            (false, false) => CertificateUse::Nothing,
+        };
+        match (&self.client_certificate, certificate_use) {
+            (None, CertificateUse::Nothing) => return Ok(certificate_use),
+            (None, _) => {
+                let who = if authenticates {
+                    format!("AUTH_CLIENT_AUTH={authentication:?}")
+                } else {
+                    "AUTH_CERT_BOUND_TOKENS=true".to_owned()
+                };
+                return Err(ConfigError::new(
+                    CLIENT_CERTIFICATE,
+                    format!("{who} needs it: the path of the client's certificate in PEM form"),
+                ));
+            }
+            (Some(_), CertificateUse::Nothing) => {
+                return Err(ConfigError::new(
+                    CLIENT_CERTIFICATE,
+                    "is for nothing; set AUTH_CLIENT_AUTH=tls_client_auth, self_signed_tls_client_auth or AUTH_CERT_BOUND_TOKENS=true",
+                ));
+            }
+            (Some(_), _) => {}
+        }
+        match provider {
+            ProviderConfig::Endpoints { token, .. } if token.scheme() != "https" => Err(ConfigError::new(
+                "AUTH_TOKEN_URL",
+                "must be https, or it sees no certificate of the client",
+            )),
+            _ => Ok(certificate_use),
+        }
+    }
 }
+
+const CLIENT_CERTIFICATE: &str = "AUTH_CLIENT_CERT";
+const DECRYPTION_KEY: &str = "AUTH_DECRYPTION_KEY";
 
 fn key_missing(who: &str) -> ConfigError {
     ConfigError::new(

@@ -12,6 +12,7 @@ mod client;
 mod client_keys;
 mod details;
 mod dpop;
+mod encryption;
 mod events;
 mod explainer;
 mod gates;
@@ -24,6 +25,7 @@ mod login;
 mod logout;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mtls;
 mod outcomes;
 mod par;
 mod payloads;

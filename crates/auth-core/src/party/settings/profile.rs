@@ -14,7 +14,7 @@ use crate::jose::Algorithm;
 #[non_exhaustive]
 pub enum Profile {
     /// FAPI 2.0 Security Profile (§5.3.3, §5.4): requests are pushed, the client authenticates with its key or certificate,
-    /// tokens are bound to a key (DPoP) the
+    /// tokens are bound to a key (DPoP) unless they are [bound to the certificate](AuthBuilder::certificate_bound_tokens), the
     /// provider says in every response who it is, and what is signed is signed with PS256, ES256 or EdDSA.
     Fapi2Security,
     /// FAPI 2.0 Message Signing (§5.3, §5.4): the Security Profile, and the client signs its requests (JAR), the provider its
@@ -54,7 +54,9 @@ impl Profile {
             ParPolicy::Auto | ParPolicy::Always => settings.par = ParPolicy::Always,
         }
         self.authenticate_by_key(settings)?;
-        settings.binds_tokens = true;
+        if !settings.binds_to_certificate {
+            settings.binds_tokens = true;
+        }
         let algorithms = settings.algorithms.get_or_insert_with(|| ALGORITHMS.to_vec());
         if algorithms.iter().any(|algorithm| !ALGORITHMS.contains(algorithm)) {
             return Err(self.refuses("AUTH_ID_TOKEN_ALG", "must have none but PS256, ES256 and EdDSA"));
@@ -99,7 +101,9 @@ impl Profile {
             .client_auth
             .get_or_insert(ClientAuthMethod::PrivateKeyJwt)
         {
-            ClientAuthMethod::PrivateKeyJwt => Ok(()),
+            ClientAuthMethod::PrivateKeyJwt
+            | ClientAuthMethod::TlsClientAuth
+            | ClientAuthMethod::SelfSignedTlsClientAuth => Ok(()),
             _ => Err(self.refuses(
                 "AUTH_CLIENT_AUTH",
                 "must be private_key_jwt, tls_client_auth or self_signed_tls_client_auth",
