@@ -563,7 +563,10 @@ impl Caller {
     async fn party(&self) -> Result<Arc<Party>, ApiError> {
         let party = match self {
             Self::User(client) => client.party().await,
-            Self::Machine(client) => client.calls.core.party_of_machine(&client.credentials),
+            Self::Machine(client) => {
+                let party = client.calls.core.party_of_machine(&client.credentials);
+                party.map_err(Error::from)
+            }
         };
         party.map_err(ApiError::of_token)
     }

@@ -208,8 +208,16 @@ impl AuthBuilder {
                 profile.ok_or_else(|| one_of("AUTH_PROFILE", "fapi2_security or fapi2_message_signing"))?,
             );
         }
+        let binds_by_profile =
+            get("AUTH_PROFILE")?.is_some() && get("AUTH_CERT_BOUND_TOKENS")?.as_deref() != Some("true");
         if let Some(is_on) = get("AUTH_DPOP")? {
             match is_on.as_str() {
+                "false" if binds_by_profile => {
+                    return Err(ConfigError::new(
+                        "AUTH_DPOP",
+                        "must not be `false`: AUTH_PROFILE is set, and AUTH_CERT_BOUND_TOKENS is not",
+                    ));
+                }
                 "false" => {}
                 "true" => builder = builder.dpop(),
                 _ => return Err(one_of("AUTH_DPOP", "true or false")),
