@@ -43,12 +43,16 @@ impl ClientKeys {
     }
 }
 
-impl ClientKeys {
-    /// The public halves (RFC 7517 §5).
-    pub(crate) fn jwks(&self) -> Value {
-        let keys: Vec<_> = self.all.iter().map(|key| key.public_jwk()).collect();
-        json!({ "keys": keys })
+/// The public halves (RFC 7517 §5), each once. `None` where there is no key.
+pub(crate) fn jwks<'a>(of: impl Iterator<Item = &'a ClientKeys>) -> Option<Value> {
+    let mut keys: Vec<Value> = Vec::new();
+    for key in of.flat_map(|keys| &keys.all) {
+        let key = key.public_jwk();
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
     }
+    (!keys.is_empty()).then(|| json!({ "keys": keys }))
 }
 
 /// The first of the key's algorithms that the provider names; RS256 for an RSA key where it names none.

@@ -62,10 +62,15 @@ impl ClientCredentials {
         self
     }
 
-    /// Asks a [further provider](crate::AuthBuilder::further_provider) instead of the one that users sign in with.
+    /// Asks a [further provider](crate::AuthBuilder::further_provider), or [another one](crate::AuthBuilder::provider) that users
+    /// sign in with. Default: the first one that users sign in with.
     pub fn at(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
         self
+    }
+
+    pub(crate) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
     }
 
     fn name(&self) -> [u8; 32] {
@@ -182,7 +187,7 @@ impl Core {
     async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
         let place = match &credentials.provider {
             None => Arc::clone(self.config.parties.first()),
-            Some(name) => self.further(name)?,
+            Some(name) => self.named(name).await?,
         };
         // RFC 6749 §4.4: confidential clients only.
         if matches!(place.registration.authentication, ClientAuthentication::None) {
