@@ -19,7 +19,7 @@ use crate::session::{self, AuthContext};
 
 /// What actix-web applications get from an [`Auth`].
 pub trait AuthExt {
-    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/callback/{name}`, `/auth/logout`, `/auth/backchannel-logout`,
     /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys
     /// of its own, `/auth/jwks`; for [`App::configure`](actix_web::App::configure), inside of [`layer`](Self::layer).
     ///
@@ -83,10 +83,12 @@ impl AuthExt for Auth {
         let has_keys = self.client_jwks().is_some();
         move |config| {
             let errors = format!("{}{{code}}", paths::ERRORS);
+            let callback_of_provider = format!("{}/{{name}}", paths::CALLBACK);
             // The core answers every method that is none of theirs with 405.
             config
                 .service(web::resource(paths::LOGIN).to(login))
                 .service(web::resource(paths::CALLBACK).to(callback))
+                .service(web::resource(callback_of_provider).to(callback_of))
                 .service(web::resource(paths::LOGOUT).route(web::post().to(logout)))
                 .service(web::resource(paths::BACKCHANNEL_LOGOUT).route(web::post().to(backchannel_logout)))
                 .service(
@@ -144,6 +146,17 @@ async fn login(request: HttpRequest, body: web::Payload) -> Result<HttpResponse,
 
 async fn callback(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {
     answer(request, body, async |auth, request| auth.callback(request).await).await
+}
+
+async fn callback_of(
+    name: web::Path<String>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, AuthError> {
+    answer(request, body, async |auth, request| {
+        auth.callback_of(&name, request).await
+    })
+    .await
 }
 
 async fn logout(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {

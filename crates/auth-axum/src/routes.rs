@@ -23,7 +23,7 @@ use crate::session::{self, AuthContext};
 
 /// What axum applications get from an [`Auth`].
 pub trait AuthExt {
-    /// The routes `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
+    /// The routes `/auth/login`, `/auth/callback`, `/auth/callback/{name}`, `/auth/logout`, `/auth/backchannel-logout`,
     /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys
     /// of its own, `/auth/jwks`; to be merged into the app's router, inside of [`layer`](Self::layer).
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S>;
@@ -73,10 +73,12 @@ pub trait AuthExt {
 impl AuthExt for Auth {
     fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let errors = format!("{}{{code}}", paths::ERRORS);
+        let callback_of_provider = format!("{}/{{name}}", paths::CALLBACK);
         let router = Router::new()
             // The core answers every method that is none of theirs with 405.
             .route(paths::LOGIN, any(login))
             .route(paths::CALLBACK, any(callback))
+            .route(&callback_of_provider, any(callback_of))
             .route(paths::LOGOUT, post(logout))
             .route(paths::BACKCHANNEL_LOGOUT, post(backchannel_logout))
             .route(paths::FRONTCHANNEL_LOGOUT, get(frontchannel_logout))
@@ -115,6 +117,15 @@ async fn login(request: Request) -> Response {
 
 async fn callback(request: Request) -> Response {
     run(request, async |auth, request| auth.callback(request).await).await
+}
+
+async fn callback_of(name: Result<Path<String>, PathRejection>, request: Request) -> Response {
+    // What is no text is no name either.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    run(request, async move |auth, request| {
+        auth.callback_of(&name, request).await
+    })
+    .await
 }
 
 async fn logout(request: Request) -> Response {

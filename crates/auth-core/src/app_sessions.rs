@@ -240,7 +240,7 @@ impl AppSessions {
             sign_in: Auth::of(&self.0).session_id(head).map(|id| id.key()),
             has_cookie,
             // The provider's answer may come as a form of its own site; the sign-in under way vouches for it.
-            is_foreign: csrf::check(head, &config.base_url).is_err() && head.path() != paths::CALLBACK,
+            is_foreign: csrf::check(head, &config.base_url).is_err() && !paths::is_callback(head.path()),
         }
     }
 

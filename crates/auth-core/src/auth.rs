@@ -30,12 +30,12 @@ use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
 use crate::metrics;
-use crate::party::Party;
+use crate::party::{Party, ProviderInfo};
 use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
 use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
 use crate::reply::{Reply, SessionChange};
-use crate::request::{Again, Glance, Incoming, RequestHead, RouteRequest};
+use crate::request::{Again, Glance, Incoming, Parameters, RequestHead, RouteRequest};
 use crate::respond;
 use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
@@ -151,7 +151,7 @@ impl Auth {
         Self(core)
     }
 
-    /// The provider. For a plain OAuth 2.0 provider this is its token endpoint.
+    /// The provider; of [several](AuthBuilder::provider), the first. For a plain OAuth 2.0 provider this is its token endpoint.
     #[must_use]
     pub fn issuer(&self) -> Issuer {
         self.0.config.parties.first().provider.issuer()
@@ -261,7 +261,7 @@ impl Auth {
 
     async fn find(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let id = id.ok_or(NotSignedIn::NoSession)?;
-        Ok(self.0.load(&id.key()).await?.ok_or(NotSignedIn::Ended)?)
+        Ok(self.0.load_served(&id.key()).await?.ok_or(NotSignedIn::Ended)?)
     }
 
     /// Turns a failure into an answer: a redirect, a page, or `application/problem+json`. Logs it, so it is called
@@ -305,7 +305,7 @@ impl Auth {
     ///
     /// [`Error::Store`].
     pub async fn session(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
-        Ok(self.0.load(key).await?)
+        self.0.load_served(key).await
     }
 
     /// A client that calls downstream APIs for this session.
@@ -402,7 +402,8 @@ impl Auth {
             .get("target_link_uri")
             .map(|target| target.strip_prefix(self.base_url()).unwrap_or(target));
         let mut return_to = ReturnTo::parse(parameters.get("return_to").or(target).unwrap_or("/"));
-        if [paths::LOGIN, paths::CALLBACK, paths::LOGOUT].contains(&&*return_to.path()) {
+        let path = return_to.path();
+        if [paths::LOGIN, paths::LOGOUT].contains(&&*path) || paths::is_callback(&path) {
             // Coming back to one of these would go in circles.
             return_to = ReturnTo::default();
         }
@@ -411,6 +412,11 @@ impl Auth {
             .get("step_up")
             .zip(request.session.as_ref())
             .and_then(|(sealed, id)| Ask::open(&self.0.config.keys, sealed, &id.key(), now));
+        let party = match self.party_for_login(&parameters, step_up.as_ref()).await {
+            Ok(Some(party)) => party,
+            Ok(None) => return self.choose(&parameters, &return_to),
+            Err(error) => return self.failed(&error, None, None, return_to, &request.incoming),
+        };
         let (scopes, demands) = step_up.map(|ask| (ask.scopes, ask.demands)).unwrap_or_default();
         let options = LoginOptions {
             return_to: return_to.clone(),
@@ -421,13 +427,65 @@ impl Auth {
                 .filter(|hint| hint.len() <= MAX_LOGIN_HINT)
                 .map(str::to_owned),
         };
-        let is_ours = !parameters.repeats(&["iss"]) && parameters.get("iss") == Some(self.issuer().as_str());
-        let begun = if parameters.names("iss") && !is_ours {
-            Err(LoginError::UnknownIssuer.into())
-        } else {
-            self.begin_login(options, &request).await
-        };
-        begun.unwrap_or_else(|error| self.failed(&error, None, return_to, &request.incoming))
+        let begun = self.begin_login(&party, options, &request).await;
+        begun.unwrap_or_else(|error| self.failed(&error, None, Some(&party), return_to, &request.incoming))
+    }
+
+    /// The provider that a sign-in is to be at. `None` where the user has to choose.
+    async fn party_for_login(
+        &self,
+        parameters: &Parameters,
+        step_up: Option<&Ask>,
+    ) -> Result<Option<Arc<Party>>, Error> {
+        let parties = &self.0.config.parties;
+        if parameters.repeats(&["iss", "provider"]) {
+            return Err(LoginError::UnknownIssuer.into());
+        }
+        // A third party names the issuer (OpenID Connect Core §4).
+        if parameters.names("iss") {
+            let issuer = parameters.get("iss").unwrap_or_default();
+            let named = parameters.get("provider");
+            let mut parties = parties.with_issuer(issuer);
+            parties.retain(|party| named.is_none() || party.name.as_deref() == named);
+            let party = parties.into_iter().next();
+            return Ok(Some(party.ok_or(LoginError::UnknownIssuer)?));
+        }
+        if parameters.names("provider") {
+            return Ok(Some(parties.of(parameters.get("provider")).await?));
+        }
+        // What the present sign-in lacks is for its own provider to bring.
+        if let Some(ask) = step_up {
+            return Ok(Some(parties.of(ask.provider.as_deref()).await?));
+        }
+        Ok(match parties.configured() {
+            [only] => Some(Arc::clone(only)),
+            _ => None,
+        })
+    }
+
+    /// The page to choose a provider on. Each of its links is this request with the provider's name.
+    fn choose(&self, parameters: &Parameters, return_to: &ReturnTo) -> Reply {
+        let links = self.providers().into_iter().map(|provider| {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("provider", provider.name.as_deref().unwrap_or_default());
+            query.append_pair("return_to", return_to.as_str());
+            for name in ["step_up", "login_hint"] {
+                if let Some(value) = parameters.get(name) {
+                    query.append_pair(name, value);
+                }
+            }
+            (provider.label, format!("{}?{}", paths::LOGIN, query.finish()))
+        });
+        respond::choose(&links.collect::<Vec<_>>())
+    }
+
+    /// The providers that users may choose from, in the order of the settings: for a page of the application's own, with a
+    /// link `/auth/login?provider=<name>` for each, and `&return_to=<path>` where users are to come back to. Of the one
+    /// without a name the parameter is empty.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderInfo> {
+        let parties = self.0.config.parties.configured().iter();
+        parties.map(|party| party.info()).collect()
     }
 
     /// Begins a sign-in with options of the app's own: the redirect to the provider.
@@ -436,9 +494,13 @@ impl Auth {
     ///
     /// [`Error::Provider`] where the provider's metadata cannot be had; [`Error::Login`] where the request cannot be pushed;
     /// [`Error::CrossSite`] where it would be, for a subresource of another site's page.
-    async fn begin_login(&self, options: LoginOptions, request: &RouteRequest) -> Result<Reply, Error> {
+    async fn begin_login(
+        &self,
+        party: &Party,
+        options: LoginOptions,
+        request: &RouteRequest,
+    ) -> Result<Reply, Error> {
         let now = self.now();
-        let party = self.0.config.parties.first();
         let metadata = party.provider.metadata(now).await?;
         if party.provider.is_openid() && party.algorithms(&metadata).is_empty() {
             // `none` and HS* are never taken, and the provider names nothing else.
@@ -459,11 +521,19 @@ impl Auth {
         Ok(reply)
     }
 
-    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the provider. `None` without
-    /// [a key](AuthBuilder::client_key_pem).
+    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the providers: those for all providers,
+    /// [further ones](AuthBuilder::further_provider) included. `None` without [a key](AuthBuilder::client_key_pem).
     #[must_use]
     pub fn client_jwks(&self) -> Option<serde_json::Value> {
-        self.0.config.parties.first().jwks()
+        let parties = self.0.config.parties.configured().iter();
+        let parties = parties.chain(self.0.further.values());
+        let mut keys: Vec<serde_json::Value> = Vec::new();
+        for key in parties.flat_map(|party| party.public_jwks()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        (!keys.is_empty()).then(|| json!({ "keys": keys }))
     }
 
     /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for
@@ -485,6 +555,15 @@ impl Auth {
     ///
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
+        self.callback_at(None, request).await
+    }
+
+    /// `GET` and `POST /auth/callback/<name>`: the same for the provider of this name.
+    pub async fn callback_of(&self, name: &str, request: RouteRequest) -> Reply {
+        self.callback_at(Some(name.to_owned()), request).await
+    }
+
+    async fn callback_at(&self, name: Option<String>, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
             return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
         }
@@ -493,20 +572,25 @@ impl Auth {
         }
         let (auth, incoming) = (self.clone(), request.incoming.clone());
         self.0
-            .spawn(async move { auth.finish_login(request).await })
+            .spawn(async move { auth.finish_login(name, request).await })
             .await
             .unwrap_or_else(|_| {
                 let error = RefreshError::Interrupted.into();
-                self.failed(&error, None, ReturnTo::default(), &incoming)
+                self.failed(&error, None, None, ReturnTo::default(), &incoming)
             })
     }
 
-    async fn finish_login(&self, request: RouteRequest) -> Reply {
+    async fn finish_login(&self, name: Option<String>, request: RouteRequest) -> Reply {
         let now = self.now();
-        let party = self.0.config.parties.first();
-        let response = match login::receive(&self.0.config, party, &request, now) {
+        let party = match self.0.config.parties.of(name.as_deref()).await {
+            Ok(party) => party,
+            Err(error) => {
+                return self.failed(&error.into(), None, None, ReturnTo::default(), &request.incoming);
+            }
+        };
+        let response = match login::receive(&self.0.config, &party, &request, now) {
             Ok(response) => response,
-            Err(error) => return self.stale_or_wrong(error, &request).await,
+            Err(error) => return self.stale_or_wrong(error, &party, &request).await,
         };
         match self
             .0
@@ -516,23 +600,25 @@ impl Auth {
         {
             Ok(true) => {}
             Ok(false) => {
-                let reply = self.stale_or_wrong(LoginError::StateReplayed, &request).await;
+                let reply = self
+                    .stale_or_wrong(LoginError::StateReplayed, &party, &request)
+                    .await;
                 return reply.with("set-cookie", &response.cookie);
             }
             Err(error) => {
                 let return_to = response.attempt.return_to;
-                return self.failed(&error.into(), None, return_to, &request.incoming);
+                return self.failed(&error.into(), None, Some(&party), return_to, &request.incoming);
             }
         }
         let return_to = response.attempt.return_to.clone();
-        let reply = match self.0.sign_in(party, &response, &request).await {
+        let reply = match self.0.sign_in(&party, &response, &request).await {
             Ok((id, app_data)) => {
                 let mut reply = Reply::redirect(return_to.as_str());
                 reply.session = SessionChange::Set { id, app_data };
                 reply
             }
             Err(FailedSignIn { error, subject }) => {
-                self.failed(&error.into(), subject, return_to, &request.incoming)
+                self.failed(&error.into(), subject, Some(&party), return_to, &request.incoming)
             }
         };
         reply.with("set-cookie", &response.cookie)
@@ -540,23 +626,25 @@ impl Auth {
 
     /// A response that belongs to no sign-in under way: a browser that is signed in goes on to the app; another
     /// gets a page that says what happened.
-    async fn stale_or_wrong(&self, error: LoginError, request: &RouteRequest) -> Reply {
-        let return_to = login::return_path_of(&self.0.config, self.0.config.parties.first(), request);
-        if error.is_stale() {
-            match self.peek(request.session.as_ref()).await {
+    async fn stale_or_wrong(&self, error: LoginError, party: &Arc<Party>, request: &RouteRequest) -> Reply {
+        let return_to = login::return_path_of(&self.0.config, party, request);
+        let error = match error.is_stale() {
+            false => error.into(),
+            true => match self.peek(request.session.as_ref()).await {
                 Ok(_) => return Reply::redirect(return_to.as_str()),
-                Err(Error::NotSignedIn(_)) => {}
-                Err(error) => return self.failed(&error, None, return_to, &request.incoming),
-            }
-        }
-        self.failed(&error.into(), None, return_to, &request.incoming)
+                Err(Error::NotSignedIn(_)) => error.into(),
+                Err(error) => error,
+            },
+        };
+        self.failed(&error, None, Some(party), return_to, &request.incoming)
     }
 
-    /// A failure of a sign-in, of this user if it is known who it was: always a page.
+    /// A failure of a sign-in with this provider, of this user if it is known who it was: always a page.
     fn failed(
         &self,
         error: &Error,
         subject: Option<String>,
+        party: Option<&Arc<Party>>,
         return_to: ReturnTo,
         incoming: &Incoming,
     ) -> Reply {
@@ -565,11 +653,15 @@ impl Auth {
             fault: error.fault(),
         };
         self.0.tell(failed, |event| {
-            event.issuer = subject.is_some().then(|| self.issuer());
+            let issuer = party.map(|party| party.provider.issuer());
+            event.issuer = issuer.filter(|_| subject.is_some());
             event.subject = subject;
             event.sent_by(incoming.sender.as_deref());
         });
-        let as_page = incoming.as_navigation(&return_to, Again::SignIn);
+        let as_page = Incoming {
+            party: party.cloned(),
+            ..incoming.as_navigation(&return_to, Again::SignIn)
+        };
         respond::refuse(
             &self.0.config,
             error,
@@ -671,7 +763,7 @@ impl Auth {
             .await;
         match done {
             Err(_) => self.page(&RefreshError::Interrupted.into(), &incoming),
-            Ok(Some(Ok(()))) => respond::signed_out(&self.issuer()),
+            Ok(Some(Ok(issuer))) => respond::signed_out(&issuer),
             Ok(Some(Err(error))) => self.page(&error.into(), &incoming),
             Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
@@ -824,6 +916,18 @@ impl Core {
 
     pub(crate) fn lock_flights(&self) -> std::sync::MutexGuard<'_, Flights> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, as long as its provider is one of this application's.
+    pub(crate) async fn load_served(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
+        let Some(session) = self.load(key).await? else {
+            return Ok(None);
+        };
+        match self.party_of(&session).await {
+            Ok(_) => Ok(Some(session)),
+            Err(ProviderError::Unknown) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The provider that a session's user signed in with.

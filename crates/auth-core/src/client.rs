@@ -107,7 +107,7 @@ impl fmt::Debug for AuthenticatedClient {
 impl AuthenticatedClient {
     pub(crate) fn new(core: Arc<Core>, session: Session) -> Self {
         Self {
-            calls: Calls::new(core),
+            calls: Calls::new(core, session.data.provider.clone()),
             session: Arc::new(Mutex::new(session)),
             exchange: None,
         }
@@ -273,8 +273,12 @@ impl fmt::Debug for MachineClient {
 
 impl MachineClient {
     pub(crate) fn new(core: Arc<Core>, credentials: ClientCredentials) -> Self {
+        let provider = match credentials.provider() {
+            None => core.config.parties.first().name.clone(),
+            named => named.map(str::to_owned),
+        };
         Self {
-            calls: Calls::new(core),
+            calls: Calls::new(core, provider),
             credentials: Arc::new(credentials),
         }
     }
@@ -412,15 +416,35 @@ calling!(MachineClient, Caller::Machine);
 #[derive(Clone)]
 struct Calls {
     core: Arc<Core>,
+    /// The name of the provider whose tokens go along.
+    provider: Option<String>,
     /// The API that the calls are confined to.
     base: Option<Arc<str>>,
     trace: Option<TraceContext>,
 }
 
+impl Core {
+    /// What URLs are relative to that are called with this provider's tokens.
+    pub(crate) fn api_base(&self, provider: Option<&str>) -> Option<Url> {
+        let own = || self.config.parties.at_hand(provider)?.config.api.clone();
+        self.config.api_base.clone().or_else(own)
+    }
+
+    /// Whether this origin may be shown this provider's tokens. A provider's own API is shown no other one's.
+    fn may_see_tokens(&self, origin: &String, provider: Option<&str>) -> bool {
+        let is_own = |party: Arc<Party>| {
+            let api = party.config.api.as_ref();
+            api.is_some_and(|api| api.origin().ascii_serialization() == *origin)
+        };
+        self.config.api_origins.contains(origin) || self.config.parties.at_hand(provider).is_some_and(is_own)
+    }
+}
+
 impl Calls {
-    fn new(core: Arc<Core>) -> Self {
+    fn new(core: Arc<Core>, provider: Option<String>) -> Self {
         Self {
             core,
+            provider,
             base: None,
             trace: None,
         }
@@ -430,7 +454,8 @@ impl Calls {
     fn begin(&self, method: Method, url: &str) -> Result<reqwest::RequestBuilder, ApiError> {
         let base = self.base()?;
         let url = if url.starts_with('/') {
-            let base = base.as_ref().or(self.core.config.api_base.as_ref());
+            let base = base.clone();
+            let base = base.or_else(|| self.core.api_base(self.provider.as_deref()));
             let base = base.ok_or(ApiError::NoBaseUrl)?;
             Url::parse(&format!("{}{url}", base.as_str().trim_end_matches('/')))
         } else {
@@ -454,7 +479,7 @@ impl Calls {
     fn allows_within(&self, base: Option<&Url>, url: &Url) -> Result<(), ApiError> {
         let origin = url.origin().ascii_serialization();
         let is_within = base.is_none_or(|base| base.origin() == url.origin());
-        if is_within && self.core.config.api_origins.contains(&origin) {
+        if is_within && self.core.may_see_tokens(&origin, self.provider.as_deref()) {
             Ok(())
         } else {
             Err(ApiError::OriginNotAllowed { origin })
@@ -563,10 +588,7 @@ impl Caller {
     async fn party(&self) -> Result<Arc<Party>, ApiError> {
         let party = match self {
             Self::User(client) => client.party().await,
-            Self::Machine(client) => {
-                let party = client.calls.core.party_of_machine(&client.credentials);
-                party.map_err(Error::from)
-            }
+            Self::Machine(client) => client.calls.core.party_of_machine(&client.credentials).await,
         };
         party.map_err(ApiError::of_token)
     }

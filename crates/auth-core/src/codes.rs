@@ -88,7 +88,7 @@ impl Turn {
 pub enum Setting {
     /// `AUTH_BASE_URL`.
     BaseUrl,
-    /// The redirect URI, `{AUTH_BASE_URL}/auth/callback`.
+    /// The redirect URI, `{AUTH_BASE_URL}/auth/callback`, with the provider's name behind it where there are several.
     RedirectUri,
     /// `AUTH_ISSUER`; without discovery, `AUTH_AUTHORIZATION_URL`.
     Issuer,

@@ -20,7 +20,7 @@ use crate::grants::FurtherProvider;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::metadata::CertificateUse;
-use crate::party::{self, Parties, Party, Profile, SignInProvider};
+use crate::party::{self, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
@@ -44,11 +44,27 @@ impl ConfigError {
         }
     }
 
+    /// The same about one of several providers: its variables have its name in them.
+    pub(crate) fn of_provider(self, name: &str) -> Self {
+        let own = |text: &str| text.replace("AUTH_", &variables_of(name));
+        let variable = match self.variable.starts_with("AUTH_") {
+            true => own(&self.variable),
+            false => format!("provider(\"{name}\"): {}", self.variable),
+        };
+        let mend = own(&self.mend);
+        Self::new(variable, mend)
+    }
+
     /// The setting's name as an environment variable.
     #[must_use]
     pub fn variable(&self) -> &str {
         &self.variable
     }
+}
+
+/// How the variables of one of several providers begin: `AUTH_ACME_` of `acme`.
+pub(crate) fn variables_of(name: &str) -> String {
+    format!("AUTH_{}_", name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// How the client shows the provider who it is (OpenID Connect Core §9).
@@ -235,7 +251,8 @@ pub(crate) struct Config {
 pub mod paths {
     /// Begins a sign-in.
     pub const LOGIN: &str = "/auth/login";
-    /// Takes the provider's answer: the redirect URI.
+    /// Takes the provider's answer: the redirect URI. That of a provider with a name has the name behind it, and a slash
+    /// between.
     pub const CALLBACK: &str = "/auth/callback";
     /// Ends the session.
     pub const LOGOUT: &str = "/auth/logout";
@@ -249,6 +266,12 @@ pub mod paths {
     pub const JWKS: &str = "/auth/jwks";
     /// Explains a failure's code, which follows.
     pub const ERRORS: &str = "/auth/errors/";
+
+    /// Whether a path is the redirect URI's, of whichever provider.
+    pub(crate) fn is_callback(path: &str) -> bool {
+        path.strip_prefix(CALLBACK)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 /// How far apart the clocks of the app and of the provider may be.
@@ -283,6 +306,9 @@ pub(crate) const MAX_ATTEMPTS: usize = 5;
 pub struct AuthBuilder {
     base_url: Option<String>,
     provider: SignInProvider,
+    /// Whether anything of that one was set.
+    has_provider: bool,
+    providers: Vec<(String, SignInProvider)>,
     ca: Option<Vec<u8>>,
     store: StoreChoice,
     keys: Option<SecretKeys>,
@@ -321,6 +347,8 @@ impl Default for AuthBuilder {
         Self {
             base_url: None,
             provider: SignInProvider::default(),
+            has_provider: false,
+            providers: Vec::new(),
             ca: None,
             store: StoreChoice::Url("memory:".to_owned()),
             keys: None,
@@ -345,12 +373,35 @@ impl AuthBuilder {
     /// Changes the settings of the provider that has no name.
     pub(crate) fn of_provider(mut self, set: impl FnOnce(SignInProvider) -> SignInProvider) -> Self {
         self.provider = set(self.provider);
+        self.has_provider = true;
         self
     }
 
     /// The app's own public origin, `https://app.example`. Required. The redirect URI is `{base_url}/auth/callback`.
     pub fn base_url(mut self, origin: impl Into<String>) -> Self {
         self.base_url = Some(origin.into());
+        self
+    }
+
+    /// Adds a provider that users sign in with, under a name of the application's own: letters from a to z, digits, `-` and
+    /// `_`, 64 at most. Called for several, users choose: on a page at `/auth/login`, or by a link of the application's,
+    /// `/auth/login?provider=<name>`. Of two with one name the latter counts.
+    ///
+    /// The name is part of the redirect URI, `{base_url}/auth/callback/<name>`: each provider has one of its own, so that
+    /// none can pass its answer off as another's (RFC 9700 §4.4.2). It is kept in sessions: one whose provider is not
+    /// configured any more counts as signed out. So a name stays, whatever becomes of the label.
+    ///
+    /// What is set on this builder itself, [`issuer`](Self::issuer) for one, is about a provider without a name, which comes
+    /// first, is there only if something of it is set, and has the redirect URI `{base_url}/auth/callback`. An application that
+    /// gets a second provider keeps its first one so. What belongs to no user is of the first provider: [`Auth::issuer`],
+    /// [`Auth::resource_server`], and [tokens of the application's own](crate::grants::ClientCredentials) where they do not
+    /// say otherwise.
+    ///
+    /// [`SignInProvider`] has an example.
+    pub fn provider(mut self, name: impl Into<String>, provider: SignInProvider) -> Self {
+        let name = name.into();
+        self.providers.retain(|(held, _)| *held != name);
+        self.providers.push((name, provider));
         self
     }
 
@@ -835,7 +886,20 @@ impl AuthBuilder {
     ///
     /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
     pub async fn build(self) -> Result<Auth, ConfigError> {
-        let checked = self.provider.check()?;
+        let mut checked = Vec::new();
+        if self.has_provider || self.providers.is_empty() {
+            checked.push((None, self.provider.check()?));
+        }
+        for (name, provider) in self.providers {
+            if !is_name(&name) {
+                return Err(ConfigError::new(
+                    "AUTH_PROVIDERS",
+                    "a name has letters from a to z, digits, - and _, 64 at most",
+                ));
+            }
+            let provider = provider.check().map_err(|error| error.of_provider(&name))?;
+            checked.push((Some(name), provider));
+        }
         let base_url = self
             .base_url
             .as_deref()
@@ -866,9 +930,6 @@ impl AuthBuilder {
                 api_base.get_or_insert(url);
             }
         }
-        let provider_api = checked.config.api.clone();
-        api_origins.extend(provider_api.iter().map(|url| url.origin().ascii_serialization()));
-        let api_base = api_base.or(provider_api);
         let (path, kept) = (
             &self.post_logout_redirect,
             ReturnTo::parse(&self.post_logout_redirect),
@@ -884,13 +945,22 @@ impl AuthBuilder {
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
-        let redirect_uri = base_url.join(paths::CALLBACK);
-        let party = Party::new(None, checked, redirect_uri, &provider_http, &runtime)?;
+        let mut parties = Vec::new();
+        for (name, checked) in checked {
+            let party = Party::new(name, checked, &base_url, &provider_http, &runtime)?;
+            parties.push(Arc::new(party));
+        }
         let further = self
             .further
             .into_iter()
             .map(|(name, provider)| {
-                let party = provider.check(&name, &provider_http, &runtime)?;
+                if parties.iter().any(|party| party.name.as_ref() == Some(&name)) {
+                    return Err(ConfigError::new(
+                        "further_provider",
+                        format!("`{name}` is the name of a provider that users sign in with, and can be asked as such"),
+                    ));
+                }
+                let party = provider.check(&name, &base_url, &provider_http, &runtime)?;
                 Ok((name, Arc::new(party)))
             })
             .collect::<Result<HashMap<_, _>, ConfigError>>()?;
@@ -910,7 +980,7 @@ impl AuthBuilder {
                 https: base_url.is_https(),
             },
             base_url,
-            parties: Parties::new(party),
+            parties: Parties::new(parties)?,
             keys: self.keys.unwrap_or_else(SecretKeys::random),
             session_idle: self.session_idle,
             session_max: self.session_max,

@@ -5,9 +5,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::auth::Auth;
-use crate::config::{AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy};
+use crate::config::{
+    AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy, variables_of,
+};
 use crate::jose::Algorithm;
-use crate::party::Profile;
+use crate::party::{Profile, SignInProvider, is_name};
 use crate::seal::SecretKeys;
 
 /// The value of an environment variable. An empty one counts as unset, save for those where something else than was
@@ -16,19 +18,19 @@ use crate::seal::SecretKeys;
 /// # Errors
 ///
 /// [`ConfigError`] for a value that is not UTF-8.
-pub fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    const NEVER_EMPTY: [&str; 5] = [
-        "AUTH_ISSUER",
-        "AUTH_AUTHORIZATION_URL",
-        "AUTH_TOKEN_URL",
-        "AUTH_STORE",
-        "AUTH_SECRET",
-    ];
+pub fn variable(name: &str) -> Result<Option<String>, ConfigError> {
+    const NEVER_EMPTY: [&str; 3] = ["AUTH_PROVIDERS", "AUTH_STORE", "AUTH_SECRET"];
+    // Also of one of several providers: `AUTH_ACME_ISSUER`.
+    const NEVER_EMPTY_OF_PROVIDER: [&str; 3] = ["_ISSUER", "_AUTHORIZATION_URL", "_TOKEN_URL"];
+    let may_be_empty = !NEVER_EMPTY.contains(&name)
+        && !NEVER_EMPTY_OF_PROVIDER
+            .iter()
+            .any(|end| name.starts_with("AUTH_") && name.ends_with(end));
     match std::env::var(name) {
-        Ok(value) if value.is_empty() && !NEVER_EMPTY.contains(&name) => Ok(None),
+        Ok(value) if value.is_empty() && may_be_empty => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::new(name, "is not UTF-8")),
+        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::new(name.to_owned(), "is not UTF-8")),
     }
 }
 
@@ -100,146 +102,20 @@ impl AuthBuilder {
     }
 
     pub(crate) fn from_variables(
-        mut get: impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
+        mut get: impl FnMut(&str) -> Result<Option<String>, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        refuse_unsupported(&mut get)?;
-        let (authorization, token) = (get("AUTH_AUTHORIZATION_URL")?, get("AUTH_TOKEN_URL")?);
-        let mut builder = Self::default()
-            .of_provider(|provider| provider.authorization_url(authorization).token_url(token));
+        let mut builder = match get("AUTH_PROVIDERS")? {
+            None => {
+                let provider = SignInProvider::from_variables(&mut get)?;
+                Self::default().of_provider(|_| provider)
+            }
+            Some(names) => Self::default().providers_of(&names, &mut get)?,
+        };
         if let Some(url) = get("AUTH_BASE_URL")? {
             builder = builder.base_url(url);
         }
         if let Some(list) = get("AUTH_TRUSTED_PROXIES")? {
             builder = builder.trusted_proxies(list);
-        }
-        if let Some(issuer) = get("AUTH_ISSUER")? {
-            builder = builder.issuer(issuer);
-        }
-        if let Some(url) = get("AUTH_USERINFO_URL")? {
-            builder = builder.userinfo_url(url);
-        }
-        if let Some(url) = get("AUTH_REVOCATION_URL")? {
-            builder = builder.revocation_url(url);
-        }
-        if let Some(url) = get("AUTH_INTROSPECTION_URL")? {
-            builder = builder.introspection_url(url);
-        }
-        if let Some(url) = get("AUTH_END_SESSION_URL")? {
-            builder = builder.end_session_url(url);
-        }
-        if let Some(name) = get("AUTH_END_SESSION_PARAM")? {
-            builder = builder.end_session_parameter(name);
-        }
-        if let Some(list) = get("AUTH_ROLES_CLAIM")? {
-            builder = builder.roles_claims(list.split(',').map(str::trim));
-        }
-        let secret = get("AUTH_CLIENT_SECRET")?;
-        match get("AUTH_CLIENT_ID")? {
-            Some(id) => builder = builder.client(id, secret.as_deref()),
-            None if secret.is_some() => {
-                return Err(ConfigError::new(
-                    "AUTH_CLIENT_ID",
-                    "must be set together with AUTH_CLIENT_SECRET",
-                ));
-            }
-            None => {}
-        }
-        if let Some(method) = get("AUTH_CLIENT_AUTH")? {
-            builder = builder.client_auth(client_auth(&method)?);
-        }
-        let mut key = None;
-        if let Some(path) = get("AUTH_CLIENT_KEY")? {
-            builder = match std::fs::read_to_string(&path) {
-                Ok(pem) => {
-                    let builder = builder.client_key_pem(&pem);
-                    key = Some(Zeroizing::new(pem));
-                    builder
-                }
-                Err(error) => {
-                    let error = unreadable("AUTH_CLIENT_KEY", &error);
-                    builder.of_provider(|provider| provider.client_key_error(error))
-                }
-            };
-        }
-        if let Some(path) = get("AUTH_CLIENT_CERT")? {
-            builder = with_certificate(builder, &path, key.as_ref().map(|key| key.as_str()));
-        }
-        match get("AUTH_CERT_BOUND_TOKENS")?.as_deref() {
-            None | Some("false") => {}
-            Some("true") => builder = builder.certificate_bound_tokens(),
-            Some(_) => return Err(one_of("AUTH_CERT_BOUND_TOKENS", "true or false")),
-        }
-        if let Some(path) = get("AUTH_DECRYPTION_KEY")? {
-            let pem = std::fs::read_to_string(&path).map(Zeroizing::new);
-            let pem = pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?;
-            builder = builder.decryption_key_pem(&pem);
-        }
-        if let Some(scopes) = get("AUTH_SCOPES")? {
-            builder = builder.scopes(&scopes);
-        }
-        if let Some(query) = get("AUTH_AUTHORIZE_PARAMS")? {
-            for (name, value) in url::form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
-                builder = builder.authorize_param(name, value);
-            }
-        }
-        if let Some(list) = get("AUTH_RESOURCE")? {
-            for resource in list.split(',') {
-                builder = builder.resource(resource.trim());
-            }
-        }
-        if let Some(mode) = get("AUTH_RESPONSE_MODE")? {
-            builder = builder.response_mode(match mode.as_str() {
-                "query" => ResponseMode::Query,
-                "form_post" => ResponseMode::FormPost,
-                "jwt" => ResponseMode::Jwt,
-                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query, form_post or jwt")),
-            });
-        }
-        if let Some(form) = get("AUTH_REQUEST_OBJECT")? {
-            match form.as_str() {
-                "none" => {}
-                "signed" => builder = builder.sign_requests(),
-                _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),
-            }
-        }
-        if let Some(name) = get("AUTH_PROFILE")? {
-            let profile = Profile::of(&name);
-            builder = builder.profile(
-                profile.ok_or_else(|| one_of("AUTH_PROFILE", "fapi2_security or fapi2_message_signing"))?,
-            );
-        }
-        let binds_by_profile =
-            get("AUTH_PROFILE")?.is_some() && get("AUTH_CERT_BOUND_TOKENS")?.as_deref() != Some("true");
-        if let Some(is_on) = get("AUTH_DPOP")? {
-            match is_on.as_str() {
-                "false" if binds_by_profile => {
-                    return Err(ConfigError::new(
-                        "AUTH_DPOP",
-                        "must not be `false`: AUTH_PROFILE is set, and AUTH_CERT_BOUND_TOKENS is not",
-                    ));
-                }
-                "false" => {}
-                "true" => builder = builder.dpop(),
-                _ => return Err(one_of("AUTH_DPOP", "true or false")),
-            }
-        }
-        if let Some(policy) = get("AUTH_PAR")? {
-            builder = builder.par(match policy.as_str() {
-                "auto" => ParPolicy::Auto,
-                "always" => ParPolicy::Always,
-                "never" => ParPolicy::Never,
-                _ => return Err(one_of("AUTH_PAR", "auto, always or never")),
-            });
-        }
-        if let Some(policy) = get("AUTH_USERINFO")? {
-            builder = builder.userinfo(match policy.as_str() {
-                "always" => UserinfoPolicy::Always,
-                "never" => UserinfoPolicy::Never,
-                _ => return Err(one_of("AUTH_USERINFO", "always or never")),
-            });
-        }
-        if let Some(list) = get("AUTH_ID_TOKEN_ALG")? {
-            builder = builder.id_token_algorithms(algorithms(&list)?);
         }
         if let Some(path) = get("AUTH_CA_FILE")? {
             builder =
@@ -267,20 +143,225 @@ impl AuthBuilder {
         }
         Ok(builder)
     }
+
+    /// Several providers, each with variables of its own.
+    fn providers_of(
+        mut self,
+        names: &str,
+        get: &mut impl FnMut(&str) -> Result<Option<String>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        const VARIABLE: &str = "AUTH_PROVIDERS";
+        for single in OF_PROVIDER {
+            if get(single)?.is_some() {
+                let mend = format!(
+                    "is for a single provider; beside AUTH_PROVIDERS set {} of each name",
+                    single.replacen("AUTH_", "AUTH_<NAME>_", 1)
+                );
+                return Err(ConfigError::new(single, mend));
+            }
+        }
+        let names: Vec<&str> = names.split(',').map(str::trim).collect();
+        for (index, name) in names.iter().enumerate() {
+            if !is_name(name) {
+                return Err(ConfigError::new(
+                    VARIABLE,
+                    "is a comma-separated list of names: letters from a to z, digits, - and _, 64 at most",
+                ));
+            }
+            let prefix = variables_of(name);
+            if names[..index].iter().any(|other| variables_of(other) == prefix) {
+                return Err(ConfigError::new(
+                    VARIABLE,
+                    format!("two names have the same variables, {prefix}…; rename one"),
+                ));
+            }
+            let provider = SignInProvider::from_variables(|variable| {
+                let own = variable.replacen("AUTH_", &prefix, 1);
+                get(&own)
+            });
+            self = self.provider(*name, provider.map_err(|error| error.of_provider(name))?);
+        }
+        Ok(self)
+    }
 }
 
-/// Settings of the contract that this version does not carry out. Better no start than a protection that is only
-/// believed to be on.
-fn refuse_unsupported(
-    get: &mut impl FnMut(&'static str) -> Result<Option<String>, ConfigError>,
-) -> Result<(), ConfigError> {
-    if get("AUTH_PROVIDERS")?.is_some() {
-        return Err(ConfigError::new(
-            "AUTH_PROVIDERS",
-            "several providers are not supported by this version; set AUTH_ISSUER",
-        ));
+/// The variables that each of several providers has for itself.
+const OF_PROVIDER: [&str; 27] = [
+    "AUTH_ISSUER",
+    "AUTH_AUTHORIZATION_URL",
+    "AUTH_TOKEN_URL",
+    "AUTH_LABEL",
+    "AUTH_USERINFO_URL",
+    "AUTH_REVOCATION_URL",
+    "AUTH_INTROSPECTION_URL",
+    "AUTH_END_SESSION_URL",
+    "AUTH_END_SESSION_PARAM",
+    "AUTH_ROLES_CLAIM",
+    "AUTH_CLIENT_ID",
+    "AUTH_CLIENT_SECRET",
+    "AUTH_CLIENT_AUTH",
+    "AUTH_CLIENT_KEY",
+    "AUTH_CLIENT_CERT",
+    "AUTH_CERT_BOUND_TOKENS",
+    "AUTH_DECRYPTION_KEY",
+    "AUTH_PROFILE",
+    "AUTH_DPOP",
+    "AUTH_SCOPES",
+    "AUTH_AUTHORIZE_PARAMS",
+    "AUTH_RESOURCE",
+    "AUTH_RESPONSE_MODE",
+    "AUTH_REQUEST_OBJECT",
+    "AUTH_PAR",
+    "AUTH_USERINFO",
+    "AUTH_ID_TOKEN_ALG",
+];
+
+impl SignInProvider {
+    /// The settings of one provider, under the names that they have where there is no other.
+    fn from_variables(
+        mut get: impl FnMut(&str) -> Result<Option<String>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let (authorization, token) = (get("AUTH_AUTHORIZATION_URL")?, get("AUTH_TOKEN_URL")?);
+        let mut provider = Self::default().authorization_url(authorization).token_url(token);
+        if let Some(label) = get("AUTH_LABEL")? {
+            provider = provider.label(label);
+        }
+        if let Some(issuer) = get("AUTH_ISSUER")? {
+            provider = provider.issuer(issuer);
+        }
+        if let Some(url) = get("AUTH_USERINFO_URL")? {
+            provider = provider.userinfo_url(url);
+        }
+        if let Some(url) = get("AUTH_REVOCATION_URL")? {
+            provider = provider.revocation_url(url);
+        }
+        if let Some(url) = get("AUTH_INTROSPECTION_URL")? {
+            provider = provider.introspection_url(url);
+        }
+        if let Some(url) = get("AUTH_END_SESSION_URL")? {
+            provider = provider.end_session_url(url);
+        }
+        if let Some(name) = get("AUTH_END_SESSION_PARAM")? {
+            provider = provider.end_session_parameter(name);
+        }
+        if let Some(list) = get("AUTH_ROLES_CLAIM")? {
+            provider = provider.roles_claims(list.split(',').map(str::trim));
+        }
+        let secret = get("AUTH_CLIENT_SECRET")?;
+        match get("AUTH_CLIENT_ID")? {
+            Some(id) => provider = provider.client(id, secret.as_deref()),
+            None if secret.is_some() => {
+                return Err(ConfigError::new(
+                    "AUTH_CLIENT_ID",
+                    "must be set together with AUTH_CLIENT_SECRET",
+                ));
+            }
+            None => {}
+        }
+        if let Some(method) = get("AUTH_CLIENT_AUTH")? {
+            provider = provider.client_auth(client_auth(&method)?);
+        }
+        let mut key = None;
+        if let Some(path) = get("AUTH_CLIENT_KEY")? {
+            provider = match std::fs::read_to_string(&path) {
+                Ok(pem) => {
+                    let provider = provider.client_key_pem(&pem);
+                    key = Some(Zeroizing::new(pem));
+                    provider
+                }
+                Err(error) => provider.client_key_error(unreadable("AUTH_CLIENT_KEY", &error)),
+            };
+        }
+        if let Some(path) = get("AUTH_CLIENT_CERT")? {
+            provider = with_certificate(provider, &path, key.as_ref().map(|key| key.as_str()));
+        }
+        let binds_to_certificate = is_on("AUTH_CERT_BOUND_TOKENS", &mut get)?.unwrap_or_default();
+        if binds_to_certificate {
+            provider = provider.certificate_bound_tokens();
+        }
+        if let Some(path) = get("AUTH_DECRYPTION_KEY")? {
+            let pem = std::fs::read_to_string(&path).map(Zeroizing::new);
+            let pem = pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?;
+            provider = provider.decryption_key_pem(&pem);
+        }
+        let profile = get("AUTH_PROFILE")?;
+        if let Some(name) = &profile {
+            let profile = Profile::of(name);
+            provider = provider.profile(
+                profile.ok_or_else(|| one_of("AUTH_PROFILE", "fapi2_security or fapi2_message_signing"))?,
+            );
+        }
+        match is_on("AUTH_DPOP", &mut get)? {
+            None => {}
+            Some(true) => provider = provider.dpop(),
+            Some(false) if profile.is_none() || binds_to_certificate => {}
+            Some(false) => {
+                return Err(ConfigError::new(
+                    "AUTH_DPOP",
+                    "must not be `false`: AUTH_PROFILE is set, and AUTH_CERT_BOUND_TOKENS is not",
+                ));
+            }
+        }
+        if let Some(scopes) = get("AUTH_SCOPES")? {
+            provider = provider.scopes(&scopes);
+        }
+        if let Some(query) = get("AUTH_AUTHORIZE_PARAMS")? {
+            for (name, value) in url::form_urlencoded::parse(query.trim_start_matches('?').as_bytes()) {
+                provider = provider.authorize_param(name, value);
+            }
+        }
+        if let Some(list) = get("AUTH_RESOURCE")? {
+            for resource in list.split(',') {
+                provider = provider.resource(resource.trim());
+            }
+        }
+        if let Some(mode) = get("AUTH_RESPONSE_MODE")? {
+            provider = provider.response_mode(match mode.as_str() {
+                "query" => ResponseMode::Query,
+                "form_post" => ResponseMode::FormPost,
+                "jwt" => ResponseMode::Jwt,
+                _ => return Err(one_of("AUTH_RESPONSE_MODE", "query, form_post or jwt")),
+            });
+        }
+        if let Some(form) = get("AUTH_REQUEST_OBJECT")? {
+            match form.as_str() {
+                "none" => {}
+                "signed" => provider = provider.sign_requests(),
+                _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),
+            }
+        }
+        if let Some(policy) = get("AUTH_PAR")? {
+            provider = provider.par(match policy.as_str() {
+                "auto" => ParPolicy::Auto,
+                "always" => ParPolicy::Always,
+                "never" => ParPolicy::Never,
+                _ => return Err(one_of("AUTH_PAR", "auto, always or never")),
+            });
+        }
+        if let Some(policy) = get("AUTH_USERINFO")? {
+            provider = provider.userinfo(match policy.as_str() {
+                "always" => UserinfoPolicy::Always,
+                "never" => UserinfoPolicy::Never,
+                _ => return Err(one_of("AUTH_USERINFO", "always or never")),
+            });
+        }
+        if let Some(list) = get("AUTH_ID_TOKEN_ALG")? {
+            provider = provider.id_token_algorithms(algorithms(&list)?);
+        }
+        Ok(provider)
     }
-    Ok(())
+}
+
+fn is_on(
+    name: &'static str,
+    get: &mut impl FnMut(&str) -> Result<Option<String>, ConfigError>,
+) -> Result<Option<bool>, ConfigError> {
+    match get(name)?.as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(one_of(name, "true or false")),
+    }
 }
 
 fn one_of(name: &'static str, values: &str) -> ConfigError {
@@ -295,18 +376,13 @@ fn unreadable(name: &'static str, error: &std::io::Error) -> ConfigError {
 }
 
 /// The certificate of this file, and the private key that is in the same file, or else that of `AUTH_CLIENT_KEY`.
-fn with_certificate(builder: AuthBuilder, path: &str, key: Option<&str>) -> AuthBuilder {
-    let refuse = |error| {
-        builder
-            .clone()
-            .of_provider(|provider| provider.client_certificate_error(error))
-    };
+fn with_certificate(provider: SignInProvider, path: &str, key: Option<&str>) -> SignInProvider {
     match std::fs::read_to_string(path).map(Zeroizing::new) {
-        Err(error) => refuse(unreadable("AUTH_CLIENT_CERT", &error)),
-        Ok(pem) if pem.contains("PRIVATE KEY-----") => builder.client_certificate_pem(&pem, &pem),
+        Err(error) => provider.client_certificate_error(unreadable("AUTH_CLIENT_CERT", &error)),
+        Ok(pem) if pem.contains("PRIVATE KEY-----") => provider.client_certificate_pem(&pem, &pem),
         Ok(pem) => match key {
-            Some(key) => builder.client_certificate_pem(&pem, key),
-            None => refuse(ConfigError::new(
+            Some(key) => provider.client_certificate_pem(&pem, key),
+            None => provider.client_certificate_error(ConfigError::new(
                 "AUTH_CLIENT_KEY",
                 "AUTH_CLIENT_CERT needs it: the path of the certificate's private key in PEM form",
             )),
@@ -464,8 +540,7 @@ mod tests {
             ("AUTH_DPOP", "1", "AUTH_DPOP"),
             ("AUTH_REQUEST_OBJECT", "signed", "AUTH_CLIENT_KEY"),
             ("AUTH_REQUEST_OBJECT", "true", "AUTH_REQUEST_OBJECT"),
-            ("AUTH_PROVIDERS", "a,b", "AUTH_PROVIDERS"),
-            ("AUTH_PROVIDERS", "a", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "a,b", "AUTH_ISSUER"),
             ("AUTH_TRUSTED_PROXIES", "10.0.0.1,proxy", "AUTH_TRUSTED_PROXIES"),
             ("AUTH_TRUSTED_PROXIES", "10.0.0.0/33", "AUTH_TRUSTED_PROXIES"),
             ("AUTH_CA_FILE", "/nonexistent/ca.pem", "AUTH_CA_FILE"),
@@ -543,6 +618,112 @@ mod tests {
         ]);
         let error = error.await.expect_err("refused");
         assert_eq!(error.variable(), "AUTH_REQUEST_OBJECT");
+    }
+
+    const TWO: [(&str, &str); 6] = [
+        ("AUTH_BASE_URL", "http://127.0.0.1:3000"),
+        ("AUTH_PROVIDERS", "staff, old-customers"),
+        ("AUTH_STAFF_ISSUER", "https://id.example"),
+        ("AUTH_STAFF_CLIENT_ID", "app"),
+        ("AUTH_OLD_CUSTOMERS_ISSUER", "https://customers.example"),
+        ("AUTH_OLD_CUSTOMERS_CLIENT_ID", "shop"),
+    ];
+
+    #[tokio::test]
+    async fn each_of_several_providers_has_variables_of_its_own() {
+        let mut variables = TWO.to_vec();
+        variables.extend([
+            ("AUTH_STAFF_SCOPES", "openid internal"),
+            ("AUTH_STAFF_LABEL", "Staff"),
+            ("AUTH_OLD_CUSTOMERS_RESPONSE_MODE", "form_post"),
+            ("AUTH_OLD_CUSTOMERS_CLIENT_SECRET", "s"),
+        ]);
+        let auth = start(&variables).await.expect("starts");
+        let labels: Vec<_> = auth.providers().into_iter().map(|one| one.label).collect();
+        assert_eq!(labels, ["Staff", "old-customers"]);
+        let parties = auth.core().config.parties.configured();
+        let scopes: Vec<_> = parties
+            .iter()
+            .map(|party| party.config.scopes.to_string())
+            .collect();
+        assert_eq!(scopes, ["openid internal", "openid profile email offline_access"]);
+        let modes: Vec<_> = parties.iter().map(|party| party.config.response_mode).collect();
+        assert_eq!(modes, [ResponseMode::Query, ResponseMode::FormPost]);
+        let redirect_uris: Vec<_> = parties.iter().map(|party| party.redirect_uri.as_str()).collect();
+        assert_eq!(
+            redirect_uris,
+            [
+                "http://127.0.0.1:3000/auth/callback/staff",
+                "http://127.0.0.1:3000/auth/callback/old-customers"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_one_of_several_is_named_with_its_name() {
+        for (name, value, named) in [
+            ("AUTH_STAFF_ISSUER", "http://id.example", "AUTH_STAFF_ISSUER"),
+            ("AUTH_STAFF_CLIENT_ID", "", "AUTH_STAFF_CLIENT_ID"),
+            (
+                "AUTH_STAFF_CLIENT_AUTH",
+                "client_secret_post",
+                "AUTH_STAFF_CLIENT_SECRET",
+            ),
+            (
+                "AUTH_STAFF_CLIENT_KEY",
+                "/nonexistent/key.pem",
+                "AUTH_STAFF_CLIENT_KEY",
+            ),
+            ("AUTH_OLD_CUSTOMERS_PAR", "sometimes", "AUTH_OLD_CUSTOMERS_PAR"),
+            (
+                "AUTH_OLD_CUSTOMERS_TOKEN_URL",
+                "https://id.example/t",
+                "AUTH_OLD_CUSTOMERS_TOKEN_URL",
+            ),
+            ("AUTH_PROVIDERS", "staff,", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "Staff", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "staff/x", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "staff,staff", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "old-customers,old_customers", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "staff,other", "AUTH_OTHER_ISSUER"),
+            ("AUTH_ISSUER", "https://id.example", "AUTH_ISSUER"),
+            ("AUTH_CLIENT_SECRET", "5ec12e7", "AUTH_CLIENT_SECRET"),
+        ] {
+            let mut variables: Vec<_> = TWO.into_iter().filter(|(held, _)| *held != name).collect();
+            variables.push((name, value));
+            let error = start(&variables).await.expect_err("refused");
+            assert_eq!(error.variable(), named, "{name}={value}: {error}");
+            let text = error.to_string();
+            assert!(!text.contains('\n') && !text.contains("5ec12e7"), "{text}");
+        }
+        let mut variables = TWO.to_vec();
+        variables.push(("AUTH_STAFF_CLIENT_AUTH", "client_secret_post"));
+        let error = start(&variables).await.expect_err("refused");
+        assert!(
+            error.to_string().contains("AUTH_STAFF_CLIENT_AUTH=none"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_variable_of_a_provider_is_refused_beside_several() {
+        for name in OF_PROVIDER {
+            let mut variables = TWO.to_vec();
+            variables.push((name, "x"));
+            let error = start(&variables).await.expect_err(name);
+            assert_eq!(error.variable(), name);
+        }
+        // And there is none that a single provider has besides these.
+        let mut asked = Vec::new();
+        let _ = SignInProvider::from_variables(|name| {
+            asked.push(name.to_owned());
+            Ok(None)
+        });
+        asked.sort_unstable();
+        let mut listed = OF_PROVIDER.to_vec();
+        listed.sort_unstable();
+        assert_eq!(asked, listed);
     }
 
     #[tokio::test]

@@ -270,7 +270,7 @@ impl Error {
             Self::NotAllowed(_) => Fault::NotAllowed,
             Self::CrossSite(_) => Fault::Request,
             Self::Login(error) => error.fault(),
-            Self::Provider(_) => Fault::Provider,
+            Self::Provider(error) => error.fault(),
             Self::Refresh(error) => error.fault(),
             Self::Store(_) => Fault::Store,
             Self::Api(error) => error.fault(),

@@ -8,6 +8,7 @@ use crate::config::{Config, ProviderConfig, ResponseMode, paths};
 use crate::error::{Error, NotAllowed};
 use crate::login::{AuthorizationErrorCode, ClockSkew, LoginError};
 use crate::metadata::ProviderError;
+use crate::party::Party;
 use crate::request::{Again, Incoming};
 use crate::token::TokenError;
 use crate::types::ReturnTo;
@@ -144,7 +145,7 @@ impl Failure {
             try_again: try_again(error, incoming.again, &return_to),
             return_to,
             retry_after: error.retry_after(),
-            settings: values(config, explanation.settings),
+            settings: values(config, incoming.party.as_deref(), explanation.settings),
             explanation,
         }
     }
@@ -159,7 +160,7 @@ impl Failure {
             try_again: None,
             return_to: ReturnTo::default(),
             retry_after: None,
-            settings: values(config, explanation.settings),
+            settings: values(config, None, explanation.settings),
         }
     }
 }
@@ -178,6 +179,8 @@ fn try_again(error: &Error, again: Again, return_to: &ReturnTo) -> Option<TryAga
     };
     match error {
         Error::Api(_) if error.step_up().is_some() => sign_in(return_to, "Sign in again"),
+        // What does not exist now will not exist a moment later.
+        Error::Provider(ProviderError::Unknown) => sign_in(return_to, "Sign in"),
         Error::Provider(_)
         | Error::Refresh(_)
         | Error::Store(_)
@@ -221,7 +224,7 @@ fn detail(error: &Error) -> Option<String> {
         ProviderError::DiscoveryMalformed(what) | ProviderError::DiscoveryInsufficient(what) => {
             Some(format!("What is missing or wrong: {what}."))
         }
-        ProviderError::IssuerMismatch | ProviderError::KeysMalformed => None,
+        ProviderError::IssuerMismatch | ProviderError::KeysMalformed | ProviderError::Unknown => None,
     };
     match error {
         Error::Provider(error) => provider(error),
@@ -246,8 +249,12 @@ fn detail(error: &Error) -> Option<String> {
 }
 
 /// The present values of settings.
-pub(crate) fn values(config: &Config, settings: &[Setting]) -> Vec<(&'static str, String)> {
-    let party = config.parties.first();
+pub(crate) fn values(
+    config: &Config,
+    party: Option<&Party>,
+    settings: &[Setting],
+) -> Vec<(&'static str, String)> {
+    let party = party.unwrap_or_else(|| config.parties.first());
     let value = |setting: &Setting| match setting {
         Setting::BaseUrl => ("AUTH_BASE_URL", config.base_url.origin().to_owned()),
         Setting::RedirectUri => ("Redirect URI", party.redirect_uri.clone()),

@@ -38,7 +38,7 @@ use crate::breaker::{Breaker, Failure};
 use crate::clock::{Clock, Timestamp};
 use crate::dpop::{Credential, DpopKey, Scheme};
 use crate::error::Fault;
-use crate::metadata::{Metadata, Outage};
+use crate::metadata::{Metadata, Outage, ProviderError};
 use crate::party::Party;
 use crate::refresh::{Freshness, LEEWAY};
 use crate::secret::{self, AccessToken, SecurityToken, sha256};
@@ -341,15 +341,21 @@ impl Core {
     ) -> Result<Arc<Party>, crate::Error> {
         match name {
             None => Ok(self.party_of(session).await?),
-            Some(name) => Ok(self.further(name)?),
+            Some(name) => self.named(name).await,
         }
     }
 
-    fn further(&self, name: &str) -> Result<Arc<Party>, GrantError> {
-        self.further
-            .get(name)
-            .cloned()
-            .ok_or_else(|| GrantError::misuse(format!("there is no further provider of the name `{name}`")))
+    /// The further provider of this name, or the one of this name that users sign in with.
+    async fn named(&self, name: &str) -> Result<Arc<Party>, crate::Error> {
+        if let Some(further) = self.further.get(name) {
+            return Ok(Arc::clone(further));
+        }
+        match self.config.parties.of(Some(name)).await {
+            Err(ProviderError::Unknown) => {
+                Err(GrantError::misuse(format!("there is no provider of the name `{name}`")).into())
+            }
+            party => Ok(party?),
+        }
     }
 }
 

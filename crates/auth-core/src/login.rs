@@ -54,6 +54,9 @@ pub(crate) struct Attempt {
     #[serde(with = "secret::sealed")]
     pub(crate) verifier: CodeVerifier,
     pub(crate) nonce: String,
+    /// The name of the provider that was asked; `None` of the one that has none.
+    #[serde(default)]
+    pub(crate) provider: Option<String>,
     pub(crate) issuer: Issuer,
     pub(crate) return_to: ReturnTo,
     pub(crate) began_at: Timestamp,
@@ -151,6 +154,7 @@ pub(crate) fn begin(
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
         nonce,
+        provider: party.name.clone(),
         issuer: metadata.issuer.clone(),
         return_to: options.return_to,
         began_at: now,
@@ -405,6 +409,15 @@ pub(crate) fn return_path_of(config: &Config, party: &Party, request: &RouteRequ
 }
 
 impl AuthorizationResponse {
+    /// Refuses a response that comes to another provider's redirect URI than that of the one that was asked (RFC 9700
+    /// §4.4.2.2). Who answers in another's place would be given that one's code, or would have its own redeemed there.
+    pub(crate) fn is_from(&self, party: &Party) -> Result<(), LoginError> {
+        match self.attempt.provider == party.name {
+            true => Ok(()),
+            false => Err(LoginError::OtherProvider),
+        }
+    }
+
     /// The token that is to hold the response, where responses are signed (JARM): then nothing else holds a part of it.
     pub(crate) fn signed(&self, party: &Party) -> Result<Option<&str>, LoginError> {
         if !party.config.response_mode.is_signed() {
@@ -481,6 +494,9 @@ pub enum LoginError {
     /// The `state` was presented before.
     #[error("the state was used before")]
     StateReplayed,
+    /// The response comes to another provider's redirect URI than that of the one that was asked (RFC 9700 §4.4.2.2).
+    #[error("the response comes to another provider's redirect URI")]
+    OtherProvider,
     /// The response names another issuer than the one that was asked (RFC 9207).
     #[error("the response names another issuer")]
     IssuerMismatch,
@@ -758,6 +774,7 @@ impl LoginError {
             Self::AttemptTampered => "login.attempt_tampered",
             Self::AttemptExpired => "login.attempt_expired",
             Self::StateReplayed => "login.state_replayed",
+            Self::OtherProvider => "login.other_provider",
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
             Self::ResponseUnsigned => "login.response_unsigned",
@@ -828,6 +845,7 @@ impl LoginError {
             | Self::AttemptTampered
             | Self::AttemptExpired
             | Self::StateReplayed
+            | Self::OtherProvider
             | Self::IssuerMismatch
             | Self::IssuerMissing
             | Self::ResponseUnsigned

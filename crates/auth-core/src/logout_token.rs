@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::jose::{self, Algorithm, Jws, JwsError, KeySet};
@@ -43,6 +43,11 @@ impl fmt::Debug for LogoutToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogoutToken").finish_non_exhaustive()
     }
+}
+
+/// What a token says, before anything of it is verified: to find the provider that it may be from.
+pub(crate) fn unverified_claims(token: &str) -> Result<Map<String, Value>, LogoutTokenError> {
+    jose::parse_object(Jws::parse(token)?.unverified_payload()).map_err(|_| LogoutTokenError::Malformed)
 }
 
 /// Checks a logout token in the order of §2.6 and returns its claims. Whether its `jti` was used before, step 8, is for

@@ -17,6 +17,7 @@ use url::Url;
 use crate::cache::Cache;
 use crate::clock::Timestamp;
 use crate::config::{EndpointOverrides, ProviderConfig};
+use crate::error::Fault;
 use crate::http::{Answer, Asked, HttpError, ProviderHttp};
 use crate::jose::{Algorithm, Jwk, KeySet, parse_key_set};
 use crate::types::{Issuer, secure_url};
@@ -129,6 +130,9 @@ pub enum ProviderError {
     /// The key set is not one (RFC 7517 §5).
     #[error("the provider's key set is malformed")]
     KeysMalformed,
+    /// There is no provider of this name here, or not any more.
+    #[error("no provider of this name is configured")]
+    Unknown,
 }
 
 /// What kept the provider from giving a good answer, for now.
@@ -158,14 +162,22 @@ impl ProviderError {
             Self::IssuerMismatch => "provider.issuer_mismatch",
             Self::DiscoveryInsufficient(_) => "provider.discovery_insufficient",
             Self::KeysMalformed => "provider.keys_malformed",
+            Self::Unknown => "provider.unknown",
         }
     }
 
     pub(crate) fn status(&self) -> u16 {
-        if matches!(self, Self::Unavailable { .. }) {
-            503
-        } else {
-            502
+        match self {
+            Self::Unavailable { .. } => 503,
+            Self::Unknown => 404,
+            _ => 502,
+        }
+    }
+
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown => Fault::Request,
+            _ => Fault::Provider,
         }
     }
 

@@ -30,9 +30,29 @@ pub(crate) fn of(failure: &Failure) -> String {
     document(explanation.title, &body)
 }
 
+/// The page to choose a provider on: each with its label, and the address that signs in there.
+pub(crate) fn choose(providers: &[(String, String)]) -> String {
+    let items: String = providers
+        .iter()
+        .map(|(label, href)| {
+            format!(
+                "<li><a class=\"button\" href=\"{}\">{}</a></li>",
+                escape(href),
+                escape(label)
+            )
+        })
+        .collect();
+    let body = format!(
+        "<main><h1>Sign in</h1><p class=\"lead\" id=\"with\">Choose how to sign in.</p>\
+         <nav aria-labelledby=\"with\"><ul class=\"providers\">{items}</ul></nav>\
+         <p class=\"actions\"><a href=\"/\">Go to the home page</a></p></main>"
+    );
+    document("Sign in", &body)
+}
+
 /// What a code means: `/auth/errors/<code>`.
 pub(crate) fn explanation(config: &Config, found: &Explanation) -> String {
-    let settings = failure::values(config, found.settings);
+    let settings = failure::values(config, None, found.settings);
     let body = format!(
         "<main><p class=\"turn\">It is the turn of {who}</p><h1>{title}</h1><p class=\"lead\">{cause}</p>\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What whoever sees this can do</h2><p>{mend}</p></section>\

@@ -5,7 +5,7 @@ mod settings;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Handle;
 
 pub(crate) use settings::{Checked, PartyConfig, api_url};
@@ -15,7 +15,7 @@ use crate::breaker::Breaker;
 use crate::client::ApiHttp;
 use crate::client_certificate::ClientCertificate;
 use crate::client_keys::ClientKeys;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, paths};
 use crate::dpop::DpopKey;
 use crate::grants::GrantBreaker;
 use crate::http::ProviderHttp;
@@ -25,6 +25,7 @@ use crate::proxy::Transport;
 use crate::refresh::RefreshError;
 use crate::store::SessionKey;
 use crate::token::Registration;
+use crate::types::{BaseUrl, Issuer};
 
 /// A provider that users sign in with, and what this application is there: its registration, and the settings that go for
 /// this provider alone.
@@ -60,7 +61,7 @@ impl Party {
     pub(crate) fn new(
         name: Option<String>,
         checked: Checked,
-        redirect_uri: String,
+        base_url: &BaseUrl,
         http: &ProviderHttp,
         runtime: &Handle,
     ) -> Result<Self, ConfigError> {
@@ -84,6 +85,7 @@ impl Party {
         let http = presenting.as_ref().unwrap_or(http);
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
         Ok(Self {
+            redirect_uri: base_url.join(&callback_path(name.as_deref())),
             name,
             provider: Provider::new(provider, config.overrides.clone(), http.clone(), runtime.clone()),
             registration: Registration {
@@ -100,14 +102,13 @@ impl Party {
                 plain_identity,
                 ..config
             },
-            redirect_uri,
             grant_breaker: GrantBreaker::default(),
             refresh_breaker: Mutex::default(),
         })
     }
 
-    /// The public halves of the client's keys (RFC 7517 §5); `None` where it has none.
-    pub(crate) fn jwks(&self) -> Option<Value> {
+    /// The public halves of the client's keys (RFC 7517 §4).
+    pub(crate) fn public_jwks(&self) -> Vec<Value> {
         let signing = self.config.client_keys.as_ref();
         let mut keys: Vec<_> = signing.into_iter().flat_map(ClientKeys::public_jwks).collect();
         // RFC 8705 §2.2.2: a self-signed certificate is registered so.
@@ -116,7 +117,7 @@ impl Party {
         }
         let decrypting = self.registration.decryption_keys.as_ref();
         keys.extend(decrypting.into_iter().flat_map(DecryptionKeys::public_jwks));
-        (!keys.is_empty()).then(|| json!({ "keys": keys }))
+        keys
     }
 
     /// The algorithms that an ID token may be signed with.
@@ -163,23 +164,89 @@ impl BoundApis {
 /// All providers that users sign in with.
 #[derive(Debug)]
 pub(crate) struct Parties {
-    first: Arc<Party>,
+    /// In the order of the settings; the one without a name in front.
+    configured: Vec<Arc<Party>>,
 }
 
 impl Parties {
-    pub(crate) fn new(first: Party) -> Self {
-        Self {
-            first: Arc::new(first),
+    /// There is one at least.
+    pub(crate) fn new(configured: Vec<Arc<Party>>) -> Result<Self, ConfigError> {
+        match configured.is_empty() {
+            false => Ok(Self { configured }),
+            true => Err(ConfigError::new(
+                "AUTH_PROVIDERS",
+                "names no provider; set AUTH_ISSUER, or the names of several",
+            )),
         }
     }
 
     /// The one that counts where nothing says which.
     pub(crate) fn first(&self) -> &Arc<Party> {
-        &self.first
+        &self.configured[0]
+    }
+
+    /// Those that the settings name.
+    pub(crate) fn configured(&self) -> &[Arc<Party>] {
+        &self.configured
+    }
+
+    /// The one of this name, as far as it is known without asking.
+    pub(crate) fn at_hand(&self, name: Option<&str>) -> Option<Arc<Party>> {
+        let mut configured = self.configured.iter();
+        configured
+            .find(|party| party.name.as_deref() == name)
+            .map(Arc::clone)
     }
 
     /// The one of this name.
-    pub(crate) async fn of(&self, _name: Option<&str>) -> Result<Arc<Party>, ProviderError> {
-        Ok(Arc::clone(&self.first))
+    pub(crate) async fn of(&self, name: Option<&str>) -> Result<Arc<Party>, ProviderError> {
+        self.at_hand(name).ok_or(ProviderError::Unknown)
+    }
+
+    /// The OpenID Connect providers with this issuer: several where this application is registered there more than once.
+    pub(crate) fn with_issuer(&self, issuer: &str) -> Vec<Arc<Party>> {
+        let is_meant =
+            |party: &&Arc<Party>| party.provider.is_openid() && party.provider.issuer().as_str() == issuer;
+        self.configured.iter().filter(is_meant).cloned().collect()
+    }
+}
+
+fn callback_path(name: Option<&str>) -> String {
+    match name {
+        None => paths::CALLBACK.to_owned(),
+        Some(name) => format!("{}/{name}", paths::CALLBACK),
+    }
+}
+
+/// Whether this can be a provider's name: it stands in addresses, and in the names of environment variables.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_good)
+}
+
+/// The longest name of a provider, in bytes.
+const MAX_NAME: usize = 64;
+
+/// A provider that users sign in with, as a page to choose on shows it ([`Auth::providers`](crate::Auth::providers)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProviderInfo {
+    /// Its name in this application; `None` of the one that has none.
+    pub name: Option<String>,
+    /// What people know it by: its [label](SignInProvider::label), or else its name, or its host.
+    pub label: String,
+    /// Its issuer; for a plain OAuth 2.0 provider, its token endpoint.
+    pub issuer: Issuer,
+}
+
+impl Party {
+    pub(crate) fn info(&self) -> ProviderInfo {
+        let issuer = self.provider.issuer();
+        let label = self.config.label.clone().or_else(|| self.name.clone());
+        ProviderInfo {
+            name: self.name.clone(),
+            label: label.unwrap_or_else(|| issuer.host()),
+            issuer,
+        }
     }
 }

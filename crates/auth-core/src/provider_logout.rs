@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
+use serde_json::Value;
 
 use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::config::{ATTEMPT_LIFETIME, CLOCK_TOLERANCE};
 use crate::error::Error;
 use crate::events::EndReason;
+use crate::jose;
 use crate::logout_token::{self, Expected, LogoutToken, LogoutTokenError, OLDEST};
 use crate::metadata::ProviderError;
 use crate::party::Party;
@@ -92,14 +94,14 @@ impl Core {
     /// Ends the sessions that the logout token of the request names.
     pub(crate) async fn backchannel_logout(&self, request: &RouteRequest) -> Result<(), Refusal> {
         let parameters = request.form_parameters();
-        let party = self.config.parties.first();
-        if !party.provider.is_openid() || parameters.repeats(&["logout_token"]) {
+        if parameters.repeats(&["logout_token"]) {
             return Err(LogoutTokenError::Malformed.into());
         }
         let token = parameters
             .get("logout_token")
             .ok_or(LogoutTokenError::Malformed)?;
-        let token = self.verify_logout_token(party, token).await?;
+        let party = self.party_of_logout_token(token)?;
+        let token = self.verify_logout_token(&party, token).await?;
 
         let now = self.clock.now();
         let issuer = party.provider.issuer();
@@ -130,6 +132,18 @@ impl Core {
         }
     }
 
+    /// The provider that a logout token says it is from. Of several registrations at one provider it is the one that the token
+    /// is for. Nothing of that is verified yet.
+    fn party_of_logout_token(&self, token: &str) -> Result<Arc<Party>, LogoutTokenError> {
+        let claims = logout_token::unverified_claims(token)?;
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        let parties = self.config.parties.with_issuer(issuer.unwrap_or_default());
+        let audience = claims.get("aud").and_then(jose::audience).unwrap_or_default();
+        let is_meant = |party: &&Arc<Party>| audience.contains(&party.registration.client_id);
+        let meant = parties.iter().find(is_meant).or_else(|| parties.first());
+        meant.cloned().ok_or(LogoutTokenError::IssuerMismatch)
+    }
+
     async fn verify_logout_token(&self, party: &Party, token: &str) -> Result<LogoutToken, Refusal> {
         let now = self.clock.now();
         let metadata = party.provider.metadata(now).await?;
@@ -154,17 +168,19 @@ impl Core {
         }
     }
 
-    /// Ends the sessions that `iss` and `sid` of the request name. `None` where they are not there, or not ours.
-    pub(crate) async fn frontchannel_logout(&self, request: &RouteRequest) -> Option<Result<(), StoreError>> {
+    /// Ends the sessions that `iss` and `sid` of the request name, and says whose they are. `None` where they are not there, or not ours.
+    pub(crate) async fn frontchannel_logout(
+        &self,
+        request: &RouteRequest,
+    ) -> Option<Result<Issuer, StoreError>> {
         let parameters = request.query_parameters();
-        let party = self.config.parties.first();
-        let issuer = party.provider.issuer();
-        let is_ours = party.provider.is_openid() && parameters.get("iss") == Some(issuer.as_str());
-        if !is_ours || parameters.repeats(&["iss", "sid"]) {
+        if parameters.repeats(&["iss", "sid"]) {
             return None;
         }
+        let parties = self.config.parties.with_issuer(parameters.get("iss")?);
+        let issuer = parties.first()?.provider.issuer();
         let sid = index_key(b"sid", &issuer, parameters.get("sid")?);
-        Some(self.end_in_front(sid).await)
+        Some(self.end_in_front(sid).await.map(|()| issuer))
     }
 
     /// Anybody can send this, with any `sid`: only a sign-out that ends something is written down.

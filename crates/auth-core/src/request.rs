@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::csrf::{self, CrossSite};
 use crate::devices;
 use crate::events::{self, Sender};
+use crate::party::Party;
 use crate::secret::SessionId;
 use crate::types::{BaseUrl, ReturnTo};
 
@@ -217,6 +218,8 @@ pub struct Incoming {
     pub(crate) cross_site: Option<CrossSite>,
     /// What it is to try the request again.
     pub(crate) again: Again,
+    /// The provider that it is about, where one is.
+    pub(crate) party: Option<Arc<Party>>,
     /// Where it came from; `None` where nobody wants to be told.
     pub(crate) sender: Option<Arc<Sender>>,
 }
@@ -260,6 +263,7 @@ impl Incoming {
             },
             cross_site: glance.cross_site(head.method()).err(),
             again: Again::SamePage,
+            party: None,
             sender: (!config.on_event.is_empty()).then(|| {
                 Arc::new(Sender {
                     address: address(head, config),
@@ -298,6 +302,7 @@ impl Incoming {
             target: return_to.as_str().to_owned(),
             cross_site: None,
             again,
+            party: self.party.clone(),
             sender: self.sender.clone(),
         }
     }

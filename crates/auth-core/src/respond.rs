@@ -168,6 +168,11 @@ fn failed(failure: Failure) -> Reply {
     reply
 }
 
+/// The page to choose a provider on: each with its label, and the address that signs in there.
+pub(crate) fn choose(providers: &[(String, String)]) -> Reply {
+    Reply::page(200, page::choose(providers))
+}
+
 /// What the provider shows in a frame when a session has ended here (Front-Channel Logout 1.0 §2).
 pub(crate) fn signed_out(issuer: &Issuer) -> Reply {
     Reply::page_in_frame_of(&issuer.origin(), page::signed_out())

@@ -207,6 +207,12 @@ impl Session {
         &self.data.issuer
     }
 
+    /// The [name](crate::AuthBuilder::provider) of the provider that the user signed in with; `None` of the one that has none.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        self.data.provider.as_deref()
+    }
+
     /// The user's identifier at the provider, unique together with the issuer (OpenID Connect Core §5.7). Empty
     /// where a plain OAuth 2.0 provider does not say who the user is.
     #[must_use]
@@ -468,6 +474,7 @@ impl Claims {
 
 /// A sign-in about to succeed, as the [hook](crate::AuthBuilder::on_sign_in) sees it. Everything in it is verified.
 pub struct SignIn {
+    pub(crate) provider: Option<String>,
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
     pub(crate) claims: Claims,
@@ -496,6 +503,12 @@ impl SignIn {
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// The [name](crate::AuthBuilder::provider) of the provider; `None` of the one that has none.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
     }
 
     /// The user's identifier at the provider.

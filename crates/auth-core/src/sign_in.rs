@@ -42,6 +42,7 @@ impl Core {
         response: &AuthorizationResponse,
         callback: &RouteRequest,
     ) -> Result<(SessionId, AppData), FailedSignIn> {
+        response.is_from(party)?;
         let metadata = party.provider.metadata(self.clock.now()).await?;
         let verified;
         let parameters = match response.signed(party)? {
@@ -115,7 +116,14 @@ impl Core {
         // RFC 6749 §5.1: what is not named is what was asked for.
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
         let sign_in = self
-            .shape(&metadata, &tokens, &credential.token, &identity, scopes.clone())
+            .shape(
+                party,
+                &metadata,
+                &tokens,
+                &credential.token,
+                &identity,
+                scopes.clone(),
+            )
             .await
             .map_err(|error| FailedSignIn::of(&identity.subject, error))?;
         let now = self.clock.now();
@@ -533,6 +541,7 @@ impl Core {
     /// Lets the app's hook see the sign-in, change it, or refuse it.
     pub(crate) async fn shape(
         &self,
+        party: &Party,
         metadata: &Metadata,
         tokens: &TokenResponse,
         access_token: &AccessToken,
@@ -540,6 +549,7 @@ impl Core {
         scopes: Scopes,
     ) -> Result<SignIn, LoginError> {
         let sign_in = SignIn {
+            provider: party.name.clone(),
             issuer: metadata.issuer.clone(),
             subject: identity.subject.clone(),
             claims: identity.claims.clone().into(),

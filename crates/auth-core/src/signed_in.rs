@@ -106,7 +106,7 @@ impl Auth {
 impl Core {
     /// The session as the store has it, its access token alive.
     pub(crate) async fn alive(self: &Arc<Self>, key: &SessionKey) -> Result<Session, Error> {
-        let session = self.load(key).await?.ok_or(NotSignedIn::Ended)?;
+        let session = self.load_served(key).await?.ok_or(NotSignedIn::Ended)?;
         Ok(self.fresh(session).await?)
     }
 

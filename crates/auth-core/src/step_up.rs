@@ -149,6 +149,8 @@ pub struct StepUp {
     ask: Scopes,
     demands: Demands,
     session: SessionKey,
+    /// The name of the session's provider.
+    provider: Option<String>,
 }
 
 /// What is missing; if it is several things, the first of them in this order.
@@ -234,6 +236,7 @@ impl StepUp {
         let ask = Ask {
             scopes: self.ask.clone(),
             demands: self.demands.clone(),
+            provider: self.provider.clone(),
             asked_at: now,
         };
         let plain = serde_json::to_vec(&ask).expect("a step-up has string keys and finite numbers only");
@@ -247,6 +250,9 @@ impl StepUp {
 pub(crate) struct Ask {
     pub(crate) scopes: Scopes,
     pub(crate) demands: Demands,
+    /// The name of the provider that is asked: the one that the user is signed in with.
+    #[serde(default)]
+    pub(crate) provider: Option<String>,
     asked_at: Timestamp,
 }
 
@@ -352,6 +358,7 @@ impl Needs {
         let max_ages = [self.max_age_to_ask(), before.max_age];
         let is_about_scopes = lack == Lack::Scope;
         Box::new(StepUp {
+            provider: session.data.provider.clone(),
             lack,
             scopes: missing,
             acr_values: self

@@ -39,6 +39,12 @@ impl Issuer {
     }
 
     /// The origin that the provider's pages have (RFC 6454 §6.2).
+    pub(crate) fn host(&self) -> String {
+        let url = Url::parse(&self.0).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.unwrap_or(&self.0).to_owned()
+    }
+
     pub(crate) fn origin(&self) -> String {
         Url::parse(&self.0).map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization())
     }

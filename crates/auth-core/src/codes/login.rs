@@ -113,6 +113,15 @@ pub(super) const CODES: &[Explanation] = &[
         AGAIN,
     ),
     code(
+        "login.other_provider",
+        UNFINISHED,
+        "The answer came to the address of another sign-in service than the one you were sent to: one may have answered in the other's place. Nothing was sent to either.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("Each provider has a redirect URI of its own, `{AUTH_BASE_URL}/auth/callback/<name>` (RFC 9700 §4.4.2): see that each registration has its own one, and no other.")
+    .settings(&[Setting::RedirectUri]),
+    code(
         "login.issuer_mismatch",
         UNFINISHED,
         "The answer comes from another provider than the one that was asked.",

@@ -75,4 +75,12 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("Open the discovery document's `jwks_uri`; it must be a JSON Web Key Set.")
     .provider("Publish the key set at `jwks_uri` (RFC 7517).")
     .settings(&[Setting::Issuer]),
+    code(
+        "provider.unknown",
+        "There is no such way to sign in",
+        "This application knows no sign-in service of the name that the address says, or knows it no longer.",
+        Turn::User,
+        "Start again from the application's own page.",
+    )
+    .developer("`/auth/login?provider=<name>` and `/auth/callback/<name>` take the names in `AUTH_PROVIDERS`, or of `AuthBuilder::provider`. A redirect URI that is registered with another name leads here."),
 ];

@@ -63,10 +63,15 @@ impl ClientCredentials {
         self
     }
 
-    /// Asks a [further provider](crate::AuthBuilder::further_provider) instead of the one that users sign in with.
+    /// Asks a [further provider](crate::AuthBuilder::further_provider), or [another one](crate::AuthBuilder::provider) that users
+    /// sign in with. Default: the first one that users sign in with.
     pub fn at(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
         self
+    }
+
+    pub(crate) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
     }
 
     fn name(&self) -> [u8; 32] {
@@ -135,7 +140,7 @@ impl Core {
         credentials: &ClientCredentials,
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
-        let place = self.party_of_machine(credentials)?;
+        let place = self.party_of_machine(credentials).await?;
         let shared = self
             .config
             .share_machine_tokens
@@ -187,10 +192,13 @@ impl Core {
     }
 
     /// The provider that issues the token.
-    pub(crate) fn party_of_machine(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, GrantError> {
+    pub(crate) async fn party_of_machine(
+        &self,
+        credentials: &ClientCredentials,
+    ) -> Result<Arc<Party>, Error> {
         match &credentials.provider {
             None => Ok(Arc::clone(self.config.parties.first())),
-            Some(name) => self.further(name),
+            Some(name) => self.named(name).await,
         }
     }
 

@@ -203,7 +203,14 @@ impl Core {
             .unwrap_or_else(|| data.tokens.scopes.clone());
         if let Some(identity) = identity {
             let shaped = self
-                .shape(metadata, response, &access_token, &identity, scopes.clone())
+                .shape(
+                    party,
+                    metadata,
+                    response,
+                    &access_token,
+                    &identity,
+                    scopes.clone(),
+                )
                 .await?;
             let is_same = identity.subject == data.subject;
             data.claims = shaped.claims;

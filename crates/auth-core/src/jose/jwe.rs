@@ -45,6 +45,13 @@ pub(crate) struct DecryptionKey {
     private: Private,
 }
 
+/// Two are the same whose public halves are.
+impl PartialEq for DecryptionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
 enum Private {
     Rsa(OaepPrivateDecryptingKey),
     P256(PrivateKey),

@@ -31,6 +31,13 @@ enum KeyPair {
     Ed25519(Ed25519KeyPair),
 }
 
+/// Two are the same whose public halves are.
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.thumbprint() == other.thumbprint()
+    }
+}
+
 impl SigningKey {
     /// Reads a private key from PEM text with a `PRIVATE KEY` section (PKCS#8, RFC 5208), unencrypted. Other sections,
     /// such as certificates, may stand beside it; of several private keys, all of them sound, the first is taken.

@@ -29,10 +29,33 @@ use crate::types::{Issuer, Scopes, secure_url};
 
 pub use profile::Profile;
 
-/// The settings of a provider that users sign in with, and of this application's registration there.
-#[derive(Clone)]
+/// The settings of one of several providers that users sign in with, and of this application's registration there, for
+/// [`AuthBuilder::provider`]. What can be set is what [`AuthBuilder`] has for a single one, under the same names and with the
+/// same defaults.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::{Auth, Preset, SignInProvider};
+///
+/// let builder = Auth::builder()
+///     .base_url("https://app.example")
+///     .provider(
+///         "staff",
+///         SignInProvider::default()
+///             .label("Staff")
+///             .issuer("https://id.example")
+///             .client("our-id-there", Some("its secret")),
+///     )
+///     .provider(
+///         "google",
+///         SignInProvider::from(Preset::google()).client("our-id-at-google", Some("another secret")),
+///     );
+/// ```
+#[derive(Clone, PartialEq)]
 #[must_use]
 pub struct SignInProvider {
+    label: Option<String>,
     issuer: Option<String>,
     authorization_url: Option<String>,
     token_url: Option<String>,
@@ -78,6 +101,7 @@ impl fmt::Debug for SignInProvider {
 impl Default for SignInProvider {
     fn default() -> Self {
         Self {
+            label: None,
             issuer: None,
             authorization_url: None,
             token_url: None,
@@ -113,7 +137,7 @@ impl Default for SignInProvider {
 }
 
 /// Who the user of a plain OAuth 2.0 provider is, as it was set.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum PlainIdentityChoice {
     Endpoints,
     AccessToken {
@@ -175,6 +199,8 @@ pub(crate) struct Checked {
 /// Those that count after the start.
 #[derive(Clone)]
 pub(crate) struct PartyConfig {
+    /// What people know the provider by.
+    pub(crate) label: Option<String>,
     pub(crate) overrides: EndpointOverrides,
     pub(crate) plain_identity: PlainIdentity,
     pub(crate) client_keys: Option<ClientKeys>,
@@ -195,7 +221,20 @@ pub(crate) struct PartyConfig {
     pub(crate) api: Option<Url>,
 }
 
+impl From<Preset> for SignInProvider {
+    /// The settings of a preset.
+    fn from(preset: Preset) -> Self {
+        Self::default().preset(preset)
+    }
+}
+
 impl SignInProvider {
+    /// What people know the provider by, on the page to choose on: a few words. Default: its name.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
     /// As [`AuthBuilder::preset`].
     pub fn preset(self, preset: Preset) -> Self {
         preset.apply(self.nowhere())
@@ -570,6 +609,7 @@ impl SignInProvider {
             certificate,
             decryption_keys,
             config: PartyConfig {
+                label: self.label,
                 overrides,
                 plain_identity: PlainIdentity::Endpoints,
                 client_keys,

@@ -75,8 +75,8 @@ fn roles(auth: &Auth, claims: Value) -> Value {
     claims.remove("roles").unwrap_or(Value::Null)
 }
 
-fn api_base(auth: &Auth) -> Option<&str> {
-    auth.core().config.api_base.as_ref().map(url::Url::as_str)
+fn api_base(auth: &Auth) -> Option<String> {
+    auth.core().api_base(None).map(String::from)
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn asgardeo() {
             expected,
         )
         .await;
-        assert_eq!(api_base(&auth), Some("https://api.asgardeo.io/t/acme"));
+        assert_eq!(api_base(&auth).as_deref(), Some("https://api.asgardeo.io/t/acme"));
         assert_eq!(roles(&auth, json!({"roles": "admin", "groups": ["x"]})), "admin");
     }
 }
@@ -116,7 +116,7 @@ async fn wso2_identity_server() {
     let preset = Preset::wso2_identity_server("https://localhost:9443");
     let scopes = "openid profile email roles internal_login";
     let auth = check(preset, document!("wso2_identity_server"), scopes, expected).await;
-    assert_eq!(api_base(&auth), Some("https://localhost:9443/"));
+    assert_eq!(api_base(&auth).as_deref(), Some("https://localhost:9443/"));
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn thunderid() {
     };
     let preset = Preset::thunderid("https://localhost:8090/");
     let auth = check(preset, document!("thunderid"), "openid profile email", expected).await;
-    assert_eq!(api_base(&auth), Some("https://localhost:8090/"));
+    assert_eq!(api_base(&auth).as_deref(), Some("https://localhost:8090/"));
     assert!(accepted(party(&auth), document!("thunderid")).names_issuer_in_response);
 }
 
@@ -189,7 +189,10 @@ async fn entra() {
         let scopes = "openid profile email offline_access";
         let auth = check(Preset::entra(id), document!("entra"), scopes, expected).await;
         assert_eq!(party(&auth).config.userinfo, UserinfoPolicy::Never);
-        assert_eq!(api_base(&auth), Some("https://graph.microsoft.com/v1.0"));
+        assert_eq!(
+            api_base(&auth).as_deref(),
+            Some("https://graph.microsoft.com/v1.0")
+        );
         // Groups that are too many for the token are elsewhere, and nobody's roles.
         let claims = json!({"_claim_names": {"groups": "src1"}, "groups": ["8c1f"]});
         assert_eq!(roles(&auth, claims), Value::Null);
@@ -271,7 +274,7 @@ async fn github() {
     assert_eq!(listed["token_endpoint"], token.as_str());
     assert_eq!(listed["userinfo_endpoint"].as_str(), userinfo);
     assert_eq!(party.config.scopes.to_string(), "read:user user:email");
-    assert_eq!(api_base(&auth), Some("https://api.github.com/"));
+    assert_eq!(api_base(&auth).as_deref(), Some("https://api.github.com/"));
 }
 
 #[tokio::test]
@@ -283,7 +286,7 @@ async fn gitlab() {
     };
     let preset = Preset::gitlab("https://gitlab.com/");
     let auth = check(preset, document!("gitlab"), "openid profile email", expected).await;
-    assert_eq!(api_base(&auth), Some("https://gitlab.com/api/v4"));
+    assert_eq!(api_base(&auth).as_deref(), Some("https://gitlab.com/api/v4"));
     let claims = json!({"groups_direct": ["admin"], "groups": ["admin"]});
     assert_eq!(roles(&auth, claims), Value::Null, "everybody can make a group");
 }
@@ -337,7 +340,7 @@ fn settings(auth: &Auth) -> String {
             (
                 own.userinfo,
                 &party.registration.authentication,
-                &config.api_base,
+                (&config.api_base, &own.api),
                 &config.api_origins
             ),
         )
@@ -490,7 +493,7 @@ async fn what_is_set_after_a_preset_takes_its_place() {
         json!(["a"])
     );
     // The app's own API comes first, wherever it was named.
-    assert_eq!(api_base(&auth), Some("https://api.example/"));
+    assert_eq!(api_base(&auth).as_deref(), Some("https://api.example/"));
     let origins = ["https://api.example", "https://directory.example"];
     assert_eq!(auth.core().config.api_origins, origins);
 
