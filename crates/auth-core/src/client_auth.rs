@@ -1,4 +1,4 @@
-//! Client authentication at the provider (RFC 6749 §2.3, OpenID Connect Core §9, RFC 7523).
+//! Client authentication at the provider (RFC 6749 §2.3, OpenID Connect Core §9, RFC 7523, RFC 8705).
 
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +21,18 @@ pub(crate) enum ClientAuthentication {
     Post(ClientSecret),
     PrivateKeyJwt(ClientKeys),
     SecretJwt(ClientSecret),
+    /// The certificate of the connection, by an authority that the provider knows, or self-signed (RFC 8705 §2).
+    Certificate(CertificateTrust),
     None,
+}
+
+/// Why the provider believes the client's certificate. The client does the same in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateTrust {
+    /// An authority has signed it (RFC 8705 §2.1).
+    Authority,
+    /// It is registered itself (§2.2).
+    SelfSigned,
 }
 
 impl fmt::Debug for ClientAuthentication {
@@ -31,6 +42,8 @@ impl fmt::Debug for ClientAuthentication {
             Self::Post(_) => "client_secret_post",
             Self::PrivateKeyJwt(_) => "private_key_jwt",
             Self::SecretJwt(_) => "client_secret_jwt",
+            Self::Certificate(CertificateTrust::Authority) => "tls_client_auth",
+            Self::Certificate(CertificateTrust::SelfSigned) => "self_signed_tls_client_auth",
             Self::None => "none",
         })
     }
@@ -62,6 +75,8 @@ impl ClientAuthentication {
             Self::Post(_) => ClientAuthMethod::ClientSecretPost,
             Self::PrivateKeyJwt(_) => ClientAuthMethod::PrivateKeyJwt,
             Self::SecretJwt(_) => ClientAuthMethod::ClientSecretJwt,
+            Self::Certificate(CertificateTrust::Authority) => ClientAuthMethod::TlsClientAuth,
+            Self::Certificate(CertificateTrust::SelfSigned) => ClientAuthMethod::SelfSignedTlsClientAuth,
             Self::None => ClientAuthMethod::None,
         }
     }
@@ -93,7 +108,8 @@ impl ClientAuthentication {
                 let claims = assertion(client_id, audience, now);
                 credentials.assert(client_id, jose::hs256(secret.expose().as_bytes(), &claims));
             }
-            Self::None => credentials.form.push(("client_id", client_id.to_owned())),
+            // RFC 8705 §2: the certificate is the connection's, and the form says whose it is to be.
+            Self::Certificate(_) | Self::None => credentials.form.push(("client_id", client_id.to_owned())),
         }
         credentials
     }
@@ -140,6 +156,17 @@ mod tests {
         let pair = STANDARD.decode(text).expect("base64");
         assert_eq!(pair, b"a%3Ab+c:s%26cret%2B%25%2F%C3%BC");
         assert!(!format!("{value:?}").contains(text));
+    }
+
+    // RFC 8705 §2
+    #[test]
+    fn with_a_certificate_the_form_names_the_client_and_nothing_else_does() {
+        for trust in [CertificateTrust::Authority, CertificateTrust::SelfSigned] {
+            let by = ClientAuthentication::Certificate(trust);
+            let credentials = by.credentials("id", "iss", &[], Timestamp::from_secs(0));
+            assert!(credentials.authorization.is_none());
+            assert_eq!(credentials.form, [("client_id", "id".to_owned())]);
+        }
     }
 
     // RFC 6749 §2.3.1

@@ -18,6 +18,7 @@ use crate::forwarded::TrustedProxies;
 use crate::grants::FurtherProvider;
 use crate::http::{self, ProviderHttp};
 use crate::jose::Algorithm;
+use crate::metadata::CertificateUse;
 use crate::party::{self, Parties, Party, SignInProvider, is_name};
 use crate::preset::Preset;
 use crate::seal::SecretKeys;
@@ -78,6 +79,11 @@ pub enum ClientAuthMethod {
     /// An assertion signed with the secret (RFC 7523, HS256), which has to have 32 bytes at least. The secret itself does not
     /// travel; a private key is better still, for the provider does not have it.
     ClientSecretJwt,
+    /// The certificate of the TLS connection, by an authority that the provider knows (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// The certificate of the TLS connection, which is registered at the provider itself (RFC 8705 §2.2): in its form, or in the
+    /// set at `{base_url}/auth/jwks`, where it stands as `x5c`.
+    SelfSignedTlsClientAuth,
     /// Not at all: a public client.
     None,
 }
@@ -170,6 +176,8 @@ pub(crate) struct EndpointOverrides {
     pub(crate) introspection: Option<Url>,
     pub(crate) end_session: Option<Url>,
     pub(crate) pushed_authorization_request: Option<Url>,
+    /// What the client's certificate is for: a client that has one is told other endpoints.
+    pub(crate) certificate: CertificateUse,
 }
 
 /// The names of the library's cookies.
@@ -852,7 +860,7 @@ impl AuthBuilder {
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
-        let api_http = http::client(self.ca.as_deref(), |builder| {
+        let api_http = http::client(self.ca.as_deref(), None, |builder| {
             builder
                 .timeout(self.http_timeout)
                 .redirect(crate::client::same_origin_redirects())

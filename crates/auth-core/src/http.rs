@@ -1,7 +1,8 @@
 //! The only way out: every request to the provider goes through here.
 //!
 //! No redirects, one time limit for the whole exchange, a limit on the body. Nothing is retried, for the bytes of a
-//! request may have left (a refresh token must not be presented twice).
+//! request may have left (a refresh token must not be presented twice). Where the client has a certificate, the endpoints
+//! that know the client see it, and no other does.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
@@ -34,6 +36,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(crate) struct ProviderHttp {
     client: reqwest::Client,
+    /// The same with the client's certificate, where it has one.
+    presenting: Option<reqwest::Client>,
     timeout: Duration,
 }
 
@@ -55,6 +59,20 @@ pub(crate) enum Asked {
     Userinfo,
     Revocation,
     Introspection,
+}
+
+impl Asked {
+    /// Whether the client shows who it is, or a token that it holds. Documents for everybody may lie anywhere.
+    const fn knows_the_client(self) -> bool {
+        match self {
+            Self::Discovery | Self::Keys => false,
+            Self::PushedAuthorization
+            | Self::Token
+            | Self::Userinfo
+            | Self::Revocation
+            | Self::Introspection => true,
+        }
+    }
 }
 
 /// A provider's answer, read in whole.
@@ -116,6 +134,9 @@ pub enum HttpError {
     /// The body is larger than 1 MiB.
     #[error("the answer is larger than {MAX_BODY} bytes")]
     TooLarge,
+    /// The server refuses the client's certificate, or demands one. The request was not carried out.
+    #[error("the server does not accept the client's certificate")]
+    CertificateRefused(#[source] reqwest::Error),
     /// The right to send the request ended before the request could leave. It was not sent.
     #[error("the right to send the request ended before it could leave")]
     NotSent,
@@ -221,28 +242,35 @@ impl http_body::Body for Guarded {
 impl ProviderHttp {
     /// Builds the client: the system's root certificates and `extra_roots`, a PEM bundle.
     pub(crate) fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, ConfigError> {
-        let client = client(extra_roots, |builder| {
-            builder
-                .redirect(Policy::none())
-                .timeout(timeout)
-                .pool_idle_timeout(POOL_IDLE)
-                // Another crate of the app may turn reqwest's decoders on. Answers of a provider are small: what is
-                // not decoded cannot grow.
-                .no_gzip()
-                .no_brotli()
-                .no_deflate()
-                .no_zstd()
-        })?;
-        Ok(Self { client, timeout })
+        Ok(Self {
+            client: limited(timeout, extra_roots, None)?,
+            presenting: None,
+            timeout,
+        })
     }
 
-    pub(crate) fn get(&self, url: &Url) -> reqwest::RequestBuilder {
-        self.request(Method::GET, url)
+    /// The same for one provider, whose endpoints that know the client see this certificate (RFC 8705). Those endpoints share
+    /// no connection with any other request.
+    pub(crate) fn presenting(
+        &self,
+        certificate: &ClientCertificate,
+        extra_roots: Option<&[u8]>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            presenting: Some(limited(self.timeout, extra_roots, Some(certificate))?),
+            ..self.clone()
+        })
+    }
+
+    pub(crate) fn get(&self, asked: Asked, url: &Url) -> reqwest::RequestBuilder {
+        self.request(asked, Method::GET, url)
     }
 
     /// RFC 9110 §12.5.3: whoever does not say which codings it takes may get any.
-    fn request(&self, method: Method, url: &Url) -> reqwest::RequestBuilder {
-        self.client
+    fn request(&self, asked: Asked, method: Method, url: &Url) -> reqwest::RequestBuilder {
+        let presenting = self.presenting.as_ref().filter(|_| asked.knows_the_client());
+        presenting
+            .unwrap_or(&self.client)
             .request(method, url.clone())
             .header(http::header::ACCEPT_ENCODING, "identity")
     }
@@ -250,6 +278,7 @@ impl ProviderHttp {
     /// A form; with a guard, one that leaves only while that allows it.
     pub(crate) fn post_form(
         &self,
+        asked: Asked,
         url: &Url,
         form: &[(&str, &str)],
         guard: Option<&SendGuard>,
@@ -257,7 +286,7 @@ impl ProviderHttp {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        self.request(Method::POST, url)
+        self.request(asked, Method::POST, url)
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(match guard {
                 None => form.into(),
@@ -331,7 +360,9 @@ async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, HttpError>
 fn classify(error: reqwest::Error) -> HttpError {
     // The URL may hold a code or a token in its query; it never goes into an error.
     let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
+    if refuses_certificate(&error) {
+        HttpError::CertificateRefused(error)
+    } else if error.is_timeout() && !error.is_connect() {
         HttpError::Timeout
     } else if error.is_connect() {
         HttpError::Connect(error)
@@ -340,9 +371,63 @@ fn classify(error: reqwest::Error) -> HttpError {
     }
 }
 
-/// A client with the limits that all outbound requests share.
+/// Whether the server has ended the handshake because of the client's certificate (RFC 8446 §6.2). With TLS 1.3 the client
+/// hears of it after it has begun to send; the server has read nothing of that.
+fn refuses_certificate(error: &reqwest::Error) -> bool {
+    use rustls::AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, UnknownCA, UnsupportedCertificate,
+    };
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        // What an I/O error wraps is not its source.
+        let wrapped = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref())
+            .and_then(|inner| inner.downcast_ref());
+        if let Some(rustls::Error::AlertReceived(alert)) = wrapped.or_else(|| cause.downcast_ref()) {
+            return matches!(
+                alert,
+                AccessDenied
+                    | BadCertificate
+                    | CertificateExpired
+                    | CertificateRequired
+                    | CertificateRevoked
+                    | CertificateUnknown
+                    | UnknownCA
+                    | UnsupportedCertificate
+            );
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// A client for the provider.
+fn limited(
+    timeout: Duration,
+    extra_roots: Option<&[u8]>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<reqwest::Client, ConfigError> {
+    client(extra_roots, certificate, |builder| {
+        builder
+            .redirect(Policy::none())
+            .timeout(timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            // Another crate of the app may turn reqwest's decoders on. Answers of a provider are small: what is
+            // not decoded cannot grow.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+    })
+}
+
+/// A client with the limits that all outbound requests share; with a certificate, one that presents it to every server that
+/// asks for one.
 pub(crate) fn client(
     extra_roots: Option<&[u8]>,
+    certificate: Option<&ClientCertificate>,
     set: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, ConfigError> {
     let roots = match extra_roots {
@@ -353,10 +438,14 @@ pub(crate) fn client(
             .ok_or_else(|| ConfigError::new("AUTH_CA_FILE", "holds no certificate in PEM form"))?,
     };
     let builder = || {
-        set(reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("auth-core/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .referer(false))
+            .referer(false);
+        set(match certificate {
+            Some(certificate) => builder.identity(certificate.identity()),
+            None => builder,
+        })
     };
     builder()
         .tls_certs_merge(roots.iter().cloned())
@@ -410,7 +499,7 @@ mod tests {
         let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let guard = SendGuard::until(soon());
         let http = http();
-        let request = http.post_form(&url, &FORM, Some(&guard));
+        let request = http.post_form(Asked::Token, &url, &FORM, Some(&guard));
         let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert_eq!(
             (answer.expect("an answer").status, left),
@@ -425,12 +514,12 @@ mod tests {
     async fn nothing_compressed_is_asked_for() {
         let http = http();
         let (url, came) = server("\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        http.send(Asked::Userinfo, http.get(&url))
+        http.send(Asked::Userinfo, http.get(Asked::Userinfo, &url))
             .await
             .expect("an answer");
         let get = came.await.expect("the server ends").to_ascii_lowercase();
         let (url, came) = server("secret", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        http.send(Asked::Token, http.post_form(&url, &FORM, None))
+        http.send(Asked::Token, http.post_form(Asked::Token, &url, &FORM, None))
             .await
             .expect("an answer");
         let post = came.await.expect("the server ends").to_ascii_lowercase();
@@ -446,7 +535,7 @@ mod tests {
         let (url, _) = server("\r\n\r\n", answer).await;
         let http = http();
         let answer = http
-            .send(Asked::Userinfo, http.get(&url))
+            .send(Asked::Userinfo, http.get(Asked::Userinfo, &url))
             .await
             .expect("an answer");
         assert_eq!(&answer.body[..], b"bomb");
@@ -460,7 +549,7 @@ mod tests {
         for guard in [revoked, SendGuard::until(Instant::now())] {
             let (url, came) = server("secret", "").await;
             let http = http();
-            let request = http.post_form(&url, &FORM, Some(&guard));
+            let request = http.post_form(Asked::Token, &url, &FORM, Some(&guard));
             let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
             assert!(matches!(answer, Err(HttpError::NotSent)), "{answer:?}");
             assert_eq!(left, Left::No);
@@ -475,7 +564,11 @@ mod tests {
         guard.prolong(soon());
         let http = http();
         let (answer, _) = http
-            .send_guarded(Asked::Token, http.post_form(&url, &FORM, Some(&guard)), &guard)
+            .send_guarded(
+                Asked::Token,
+                http.post_form(Asked::Token, &url, &FORM, Some(&guard)),
+                &guard,
+            )
             .await;
         assert!(answer.is_ok());
         assert!(came.await.expect("the server ends").contains("secret"));
@@ -486,7 +579,7 @@ mod tests {
         let guard = SendGuard::until(soon());
         let (url, _came) = server("secret", "").await;
         let http = http();
-        let request = http.post_form(&url, &FORM, Some(&guard));
+        let request = http.post_form(Asked::Token, &url, &FORM, Some(&guard));
         let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert!(answer.is_err());
         assert_eq!(left, Left::Yes, "it may have been carried out");
@@ -496,7 +589,7 @@ mod tests {
         let url = format!("http://{}/", port.local_addr().expect("an address"));
         drop(port);
         let url = Url::parse(&url).expect("a URL");
-        let request = http.post_form(&url, &FORM, Some(&guard));
+        let request = http.post_form(Asked::Token, &url, &FORM, Some(&guard));
         let (answer, left) = http.send_guarded(Asked::Token, request, &guard).await;
         assert!(matches!(answer, Err(HttpError::Connect(_))), "{answer:?}");
         assert_eq!(left, Left::No, "nobody was there to take it");

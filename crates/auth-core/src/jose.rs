@@ -1,4 +1,5 @@
-//! Signed tokens (JWS, RFC 7515), the keys that verify them (JWK, RFC 7517) and the key that signs ours.
+//! Signed tokens (JWS, RFC 7515), the keys that verify them (JWK, RFC 7517) and the key that signs ours; encrypted tokens (JWE,
+//! RFC 7516) with a signed one in them.
 //!
 //! One path serves everything that a provider signs: ID tokens, userinfo answers, logout tokens, JWT access tokens.
 //! A token is parsed into a `Jws`, and the only way from there to its payload is `Jws::verify`, save for a token that was
@@ -9,6 +10,7 @@
 
 mod algorithm;
 mod claims;
+mod jwe;
 mod jwk;
 mod jws;
 mod mac;
@@ -24,6 +26,7 @@ pub(crate) mod testing;
 pub(crate) use algorithm::ALGORITHMS;
 pub use algorithm::{Algorithm, UnsupportedAlgorithm};
 pub(crate) use claims::{ObjectError, audience, instant, is_media_type, parse_object};
+pub(crate) use jwe::{DecryptionKey, DecryptionKeys, is_encrypted};
 pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};
 pub use jws::JwsError;

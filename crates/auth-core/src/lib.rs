@@ -25,6 +25,7 @@ mod breaker;
 mod cache;
 pub mod client;
 mod client_auth;
+mod client_certificate;
 mod client_keys;
 pub mod clock;
 pub mod codes;

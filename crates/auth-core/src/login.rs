@@ -745,6 +745,9 @@ impl LoginError {
             Self::Refused(code) | Self::PushRefused(code) => code.of_login(),
             Self::PushRequired => "login.push_required",
             Self::PushUnsupported => "login.push_unsupported",
+            Self::Push(TokenError::Refused(TokenErrorCode::ClientCertificate)) => {
+                "login.client_certificate_refused"
+            }
             Self::Push(TokenError::Malformed(_) | TokenError::Refused(_)) => "login.push_malformed",
             Self::Push(_) => "login.push_unavailable",
             Self::Token(
@@ -753,6 +756,7 @@ impl LoginError {
             Self::Token(TokenError::Malformed(_)) => "login.token_malformed",
             Self::Token(TokenError::Refused(code)) => match code {
                 TokenErrorCode::InvalidClient => "login.client_refused",
+                TokenErrorCode::ClientCertificate => "login.client_certificate_refused",
                 TokenErrorCode::UnauthorizedClient | TokenErrorCode::UnsupportedGrantType => {
                     "login.grant_not_allowed"
                 }
@@ -764,6 +768,9 @@ impl LoginError {
             },
             Self::ClientRefused(ClientAuthMethod::None) => "login.client_secret_missing",
             Self::ClientRefused(ClientAuthMethod::PrivateKeyJwt) => "login.client_key_refused",
+            Self::ClientRefused(
+                ClientAuthMethod::TlsClientAuth | ClientAuthMethod::SelfSignedTlsClientAuth,
+            ) => "login.client_certificate_refused",
             Self::ClientRefused(_) => "login.client_refused",
             Self::TokenType => "login.token_type",
             Self::IdTokenMissing => "login.id_token_missing",
@@ -851,7 +858,9 @@ impl LoginError {
             ) => Fault::Provider,
             Self::Refused(AuthorizationErrorCode::InteractionRequired) => Fault::Request,
             Self::Refused(_) | Self::PushRefused(_) => Fault::Configuration,
-            Self::Token(TokenError::Refused(code)) if code.is_about_the_registration() => {
+            Self::Token(TokenError::Refused(code)) | Self::Push(TokenError::Refused(code))
+                if code.is_about_the_registration() =>
+            {
                 Fault::Configuration
             }
             Self::ClientRefused(_) | Self::Clock { .. } | Self::PushRequired | Self::PushUnsupported => {

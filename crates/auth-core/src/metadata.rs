@@ -49,6 +49,18 @@ pub(crate) struct Metadata {
     pub(crate) requires_pushed_requests: bool,
 }
 
+/// What the client's certificate is for at this provider (RFC 8705).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CertificateUse {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// It authenticates the client (§2).
+    Authentication,
+    /// Access tokens are bound to it (§3), however the client authenticates.
+    Binding,
+}
+
 /// Members of the discovery document beyond OpenID Connect Discovery.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Additional {
@@ -63,6 +75,9 @@ struct Additional {
     #[serde(default)]
     require_pushed_authorization_requests: bool,
     code_challenge_methods_supported: Option<Vec<String>>,
+    /// Read where the client has a certificate only.
+    mtls_endpoint_aliases: Option<Value>,
+    tls_client_certificate_bound_access_tokens: Option<Value>,
 }
 
 impl AdditionalProviderMetadata for Additional {}
@@ -340,11 +355,14 @@ pub(crate) fn accept(
         return Err(ProviderError::IssuerMismatch);
     }
     let additional = document.additional_metadata();
-    let endpoint = |text: &str, name| endpoint(issuer, text, name);
+    let aliases = Aliases::read(additional, overrides.certificate)?;
+    let endpoint = |text: &str, name| endpoint(issuer, aliases.get(name).unwrap_or(text), name);
     let optional = |given: Option<Url>, text: Option<&str>, name| match (given, text) {
         (Some(url), _) => Ok(Some(url)),
-        (None, Some(text)) => endpoint(text, name).map(Some),
-        (None, None) => Ok(None),
+        (None, text) => text
+            .or_else(|| aliases.get(name))
+            .map(|text| endpoint(text, name))
+            .transpose(),
     };
     // A document that lists the methods of PKCE but not S256 cannot be used safely (RFC 9700 §2.1.1); one that
     // lists none may still do it.
@@ -372,16 +390,22 @@ pub(crate) fn accept(
             "the provider does not support the grant type `authorization_code`",
         ));
     }
+    let token_endpoint = document
+        .token_endpoint()
+        .ok_or(ProviderError::DiscoveryInsufficient("token_endpoint is missing"))
+        .and_then(|url| endpoint(url.as_str(), "token_endpoint"))?;
+    if overrides.certificate != CertificateUse::Nothing && token_endpoint.scheme() != "https" {
+        return Err(ProviderError::DiscoveryInsufficient(
+            "token_endpoint is not https, and so sees no certificate of the client",
+        ));
+    }
     Ok(Metadata {
         issuer: issuer.clone(),
         authorization_endpoint: endpoint(
             document.authorization_endpoint().as_str(),
             "authorization_endpoint",
         )?,
-        token_endpoint: document
-            .token_endpoint()
-            .ok_or(ProviderError::DiscoveryInsufficient("token_endpoint is missing"))
-            .and_then(|url| endpoint(url.as_str(), "token_endpoint"))?,
+        token_endpoint,
         userinfo_endpoint: optional(
             overrides.userinfo,
             document.userinfo_endpoint().map(|url| url.as_str()),
@@ -421,6 +445,46 @@ pub(crate) fn accept(
         )?,
         requires_pushed_requests: additional.require_pushed_authorization_requests,
     })
+}
+
+/// Where a client with a certificate finds what it shows the certificate to (RFC 8705 §5): endpoints that ask for one, so that
+/// the others need not, and no browser is asked.
+struct Aliases<'d>(Option<&'d Map<String, Value>>);
+
+impl<'d> Aliases<'d> {
+    /// Those that count: none for a client without a certificate.
+    fn read(document: &'d Additional, certificate: CertificateUse) -> Result<Self, ProviderError> {
+        if certificate == CertificateUse::Nothing {
+            return Ok(Self(None));
+        }
+        // §3.3. Without it, tokens would only be believed to be bound.
+        let binds = document.tls_client_certificate_bound_access_tokens == Some(Value::Bool(true));
+        if certificate == CertificateUse::Binding && !binds {
+            return Err(ProviderError::DiscoveryInsufficient(
+                "the provider does not bind access tokens to certificates",
+            ));
+        }
+        match &document.mtls_endpoint_aliases {
+            None => Ok(Self(None)),
+            Some(Value::Object(aliases)) => Ok(Self(Some(aliases))),
+            Some(_) => Err(ProviderError::DiscoveryMalformed(
+                "mtls_endpoint_aliases is no object",
+            )),
+        }
+    }
+
+    /// The alias of this endpoint. Browsers and everybody have none: they are sent where they always are.
+    fn get(&self, name: &str) -> Option<&'d str> {
+        const ALIASED: [&str; 5] = [
+            "token_endpoint",
+            "revocation_endpoint",
+            "introspection_endpoint",
+            "userinfo_endpoint",
+            "pushed_authorization_request_endpoint",
+        ];
+        let alias = self.0.filter(|_| ALIASED.contains(&name))?.get(name)?.as_str()?;
+        (!alias.is_empty()).then_some(alias)
+    }
 }
 
 /// The algorithms of a list that are known here.
@@ -491,7 +555,9 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
         "key set" => Asked::Keys,
         _ => Asked::Discovery,
     };
-    let request = http.get(url).header(http::header::ACCEPT, "application/json");
+    let request = http
+        .get(asked, url)
+        .header(http::header::ACCEPT, "application/json");
     match http.send(asked, request).await {
         Ok(answer) if answer.is_outage() => Err(unavailable(
             answer.retry_after(),
@@ -506,7 +572,169 @@ async fn fetch(http: &ProviderHttp, url: &Url, document: &'static str) -> Result
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const PLAIN: &str = "https://id.example";
+    const MTLS: &str = "https://mtls.id.example";
+
+    fn document() -> Value {
+        let at = |path: &str| format!("{PLAIN}/{path}");
+        json!({
+            "issuer": PLAIN,
+            "authorization_endpoint": at("authorize"),
+            "token_endpoint": at("token"),
+            "userinfo_endpoint": at("userinfo"),
+            "jwks_uri": at("jwks"),
+            "end_session_endpoint": at("logout"),
+            "revocation_endpoint": at("revoke"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+            "tls_client_certificate_bound_access_tokens": true,
+            "mtls_endpoint_aliases": {
+                "authorization_endpoint": format!("{MTLS}/authorize"),
+                "end_session_endpoint": format!("{MTLS}/logout"),
+                "jwks_uri": format!("{MTLS}/jwks"),
+                "token_endpoint": format!("{MTLS}/token"),
+                "userinfo_endpoint": format!("{MTLS}/userinfo"),
+                "introspection_endpoint": format!("{MTLS}/introspect"),
+                "pushed_authorization_request_endpoint": format!("{MTLS}/par"),
+                "revocation_endpoint": null,
+            },
+        })
+    }
+
+    fn accepted(document: &Value, overrides: EndpointOverrides) -> Result<Metadata, ProviderError> {
+        let issuer = Issuer::new(PLAIN).expect("an issuer");
+        accept(document.to_string().as_bytes(), &issuer, overrides)
+    }
+
+    fn with_certificate(certificate: CertificateUse) -> EndpointOverrides {
+        EndpointOverrides {
+            certificate,
+            ..EndpointOverrides::default()
+        }
+    }
+
+    fn at(origin: &str, path: &str) -> Url {
+        Url::parse(&format!("{origin}/{path}")).expect("a URL")
+    }
+
+    #[test] // RFC 8705 §5
+    fn a_client_with_a_certificate_uses_the_aliases_of_what_it_shows_it_to() {
+        for certificate in [CertificateUse::Authentication, CertificateUse::Binding] {
+            let metadata = accepted(&document(), with_certificate(certificate)).expect("good");
+            assert_eq!(metadata.token_endpoint, at(MTLS, "token"));
+            assert_eq!(metadata.userinfo_endpoint, Some(at(MTLS, "userinfo")));
+            assert_eq!(metadata.introspection_endpoint, Some(at(MTLS, "introspect")));
+            assert_eq!(
+                metadata.pushed_authorization_request_endpoint,
+                Some(at(MTLS, "par"))
+            );
+            // What has no alias, and what browsers and everybody use.
+            assert_eq!(metadata.revocation_endpoint, Some(at(PLAIN, "revoke")));
+            assert_eq!(metadata.authorization_endpoint, at(PLAIN, "authorize"));
+            assert_eq!(metadata.end_session_endpoint, Some(at(PLAIN, "logout")));
+            assert_eq!(metadata.jwks_uri, Some(at(PLAIN, "jwks")));
+        }
+        let given = EndpointOverrides {
+            userinfo: Some(at("https://given.example", "userinfo")),
+            ..with_certificate(CertificateUse::Binding)
+        };
+        let metadata = accepted(&document(), given).expect("good");
+        assert_eq!(
+            metadata.userinfo_endpoint,
+            Some(at("https://given.example", "userinfo"))
+        );
+    }
+
+    #[test] // RFC 8705 §5
+    fn a_client_without_a_certificate_uses_no_alias_and_reads_none() {
+        let mut document = document();
+        for aliases in [
+            document["mtls_endpoint_aliases"].clone(),
+            json!("nonsense"),
+            json!(7),
+        ] {
+            document["mtls_endpoint_aliases"] = aliases;
+            let metadata = accepted(&document, EndpointOverrides::default()).expect("good");
+            assert_eq!(metadata.token_endpoint, at(PLAIN, "token"));
+            assert_eq!(metadata.userinfo_endpoint, Some(at(PLAIN, "userinfo")));
+            assert_eq!(metadata.introspection_endpoint, None);
+        }
+    }
+
+    #[test] // RFC 8705 §5
+    fn an_alias_is_https_as_any_endpoint() {
+        for bad in [
+            "http://mtls.id.example/token",
+            "http://127.0.0.1/token",
+            "https://user@mtls.id.example/token",
+            "https://mtls.id.example/token#x",
+            "/token",
+        ] {
+            let mut document = document();
+            document["mtls_endpoint_aliases"]["token_endpoint"] = json!(bad);
+            let refused = accepted(&document, with_certificate(CertificateUse::Authentication));
+            assert!(
+                matches!(
+                    refused,
+                    Err(ProviderError::DiscoveryInsufficient("token_endpoint"))
+                ),
+                "{bad}: {refused:?}"
+            );
+        }
+        let mut document = document();
+        document["mtls_endpoint_aliases"] = json!([]);
+        let refused = accepted(&document, with_certificate(CertificateUse::Authentication));
+        assert!(matches!(refused, Err(ProviderError::DiscoveryMalformed(_))));
+    }
+
+    #[test] // RFC 8705 §3.3
+    fn bound_tokens_need_a_provider_that_says_it_binds_them() {
+        for says in [json!(false), json!("true"), json!(null)] {
+            let mut document = document();
+            document["tls_client_certificate_bound_access_tokens"] = says;
+            let refused = accepted(&document, with_certificate(CertificateUse::Binding));
+            assert!(
+                matches!(refused, Err(ProviderError::DiscoveryInsufficient(what)) if what.contains("bind")),
+                "{refused:?}"
+            );
+            // To authenticate the client, it need not.
+            accepted(&document, with_certificate(CertificateUse::Authentication)).expect("good");
+        }
+    }
+
+    #[test] // RFC 8705 §2
+    fn a_certificate_needs_a_token_endpoint_that_can_see_it() {
+        let local = "http://127.0.0.1:1";
+        let mut document = document();
+        document
+            .as_object_mut()
+            .expect("an object")
+            .remove("mtls_endpoint_aliases");
+        for name in ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"] {
+            document[name] = json!(local);
+        }
+        let accepted = |document: &Value, certificate| {
+            let issuer = Issuer::new(local).expect("an issuer");
+            accept(
+                document.to_string().as_bytes(),
+                &issuer,
+                with_certificate(certificate),
+            )
+        };
+        accepted(&document, CertificateUse::Nothing).expect("good");
+        let refused = accepted(&document, CertificateUse::Authentication);
+        assert!(
+            matches!(refused, Err(ProviderError::DiscoveryInsufficient(what)) if what.contains("https")),
+            "{refused:?}"
+        );
+        document["mtls_endpoint_aliases"] = json!({"token_endpoint": "https://127.0.0.1:2/token"});
+        accepted(&document, CertificateUse::Authentication).expect("good");
+    }
 
     #[test] // OpenID Connect Discovery §3, RFC 6749 §3.1, §3.2
     fn an_endpoint_of_an_https_issuer_is_https_without_credentials_and_fragment() {

@@ -539,7 +539,7 @@ impl Core {
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
         request.headers_mut().insert(AUTHORIZATION, bearer(token));
-        let sending = self.proxy.send(self.config.extra_roots.as_deref(), request);
+        let sending = self.proxy.send(self.config.extra_roots.as_deref(), None, request);
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {
             answer = call => match answer {

@@ -488,7 +488,7 @@ impl Core {
     ) -> Result<Answer, UserinfoFailure> {
         let http = &party.registration.http;
         let request = http
-            .get(endpoint)
+            .get(Asked::Userinfo, endpoint)
             .header(::http::header::ACCEPT, "application/json, application/jwt;q=0.9")
             .bearer_auth(access_token.expose());
         match http.send(Asked::Userinfo, request).await.map_err(Outage::from) {

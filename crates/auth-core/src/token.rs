@@ -115,7 +115,7 @@ pub(crate) enum Revoked {
     NoEndpoint,
 }
 
-/// The error codes of RFC 6749 §5.2. The text of an unknown one is not kept: it is the provider's.
+/// The error codes of RFC 6749 §5.2, and what says the same without one. The text of an unknown one is not kept: it is the provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenErrorCode {
@@ -143,6 +143,9 @@ pub enum TokenErrorCode {
     /// The redirect URI is not the registered one, as some providers say besides `invalid_grant`.
     #[error("redirect_uri_mismatch or invalid_redirect_uri")]
     RedirectUri,
+    /// The provider's endpoint refused the client's certificate, or demands one, before it read the request (RFC 8705 §2).
+    #[error("the client's certificate is not accepted")]
+    ClientCertificate,
     /// Any other code.
     #[error("an error code that RFC 6749 does not define")]
     Other,
@@ -174,7 +177,10 @@ impl TokenErrorCode {
     pub(crate) fn is_about_the_client(self) -> bool {
         matches!(
             self,
-            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType
+            Self::InvalidClient
+                | Self::ClientCertificate
+                | Self::UnauthorizedClient
+                | Self::UnsupportedGrantType
         )
     }
 }
@@ -287,7 +293,7 @@ impl Registration {
         );
         let mut request = self
             .http
-            .post_form(endpoint, &form, guard)
+            .post_form(asked, endpoint, &form, guard)
             .header(ACCEPT, "application/json");
         if let Some(value) = credentials.authorization {
             request = request.header(AUTHORIZATION, value);
@@ -306,6 +312,9 @@ impl Registration {
             Ok(answer) => Ok(answer),
             Err(HttpError::TooLarge) => Err(TokenError::Malformed("it is larger than 1 MiB")),
             Err(HttpError::NotSent) => Err(TokenError::HeldBack),
+            Err(HttpError::CertificateRefused(_)) => {
+                Err(TokenError::Refused(TokenErrorCode::ClientCertificate))
+            }
             Err(error) if left == Left::Yes => Err(TokenError::Unanswered(error.into())),
             Err(error) => Err(TokenError::Unavailable {
                 retry_after: None,

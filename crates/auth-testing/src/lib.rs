@@ -26,6 +26,8 @@
 mod api;
 mod control;
 mod hostile;
+#[cfg(feature = "mtls")]
+pub mod mtls;
 mod pages;
 mod params;
 mod provider;

@@ -361,6 +361,16 @@ pub(super) const CODES: &[Explanation] = &[
     .operator("Compare the clocks of this server and of the provider: what is signed is good for five minutes.")
     .settings(&[Setting::ClientId, Setting::Issuer]),
     code(
+        "login.client_certificate_refused",
+        "This application is not set up correctly",
+        "The provider does not accept the certificate that this application shows to prove who it is, or wants one and sees none.",
+        Turn::Developer,
+        TELL,
+    )
+    .developer("Compare `AUTH_CLIENT_CERT` with the client's registration: the subject or, for `self_signed_tls_client_auth`, the certificate itself, and `AUTH_CLIENT_AUTH` with the way to authenticate there. Is the endpoint one for certificates (`mtls_endpoint_aliases`)?")
+    .operator("See that the certificate has not expired (`openssl x509 -enddate -noout -in`), that the file holds the intermediate certificates too, and that no proxy in between ends the TLS connection.")
+    .settings(&[Setting::ClientId, Setting::Issuer]),
+    code(
         "login.code_refused",
         UNFINISHED,
         "The provider does not accept its own code: it was used before, has expired, or was meant for another redirect URI or client.",

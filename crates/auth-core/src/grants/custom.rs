@@ -182,6 +182,7 @@ fn secret_of(authentication: &ClientAuthentication) -> Option<&str> {
         ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => Some(secret.expose()),
         ClientAuthentication::PrivateKeyJwt(_)
         | ClientAuthentication::SecretJwt(_)
+        | ClientAuthentication::Certificate(_)
         | ClientAuthentication::None => None,
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Algorithm, Jwk, KeySet, parse_object};
 
 /// Longer tokens are refused unread: 64 KiB.
-const MAX_LEN: usize = 64 * 1024;
+pub(super) const MAX_LEN: usize = 64 * 1024;
 
 /// How many keys are tried on one token. Each trial costs a signature check, and the sender of the token decides how
 /// many keys fit it.
@@ -136,7 +136,7 @@ pub enum JwsError {
     /// Not three parts in base64url, longer than 64 KiB, or a header that is not a JSON object (RFC 7515 §5.2).
     #[error("the token is not a signed token in compact serialization")]
     Malformed,
-    /// The token is encrypted (RFC 7516). The client registration asks for that, and this library does not read it.
+    /// The token is encrypted (RFC 7516), and there is no key here that decrypts it.
     #[error("the token is encrypted")]
     Encrypted,
     /// The header's `alg` is unknown, `none`, symmetric, or not on the list (RFC 8725 §3.1).

@@ -51,34 +51,13 @@ impl SigningKey {
 
     /// Reads all private keys of such a text, in their order. There is one at least.
     pub(crate) fn all_from_pem(pem: &str) -> Result<Vec<Self>, SigningKeyError> {
-        let mut keys = Vec::new();
-        let mut other_private_key = false;
-        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()) {
-            let (kind, der) = section.map_err(|_| SigningKeyError::NotPem)?;
-            let der = Zeroizing::new(der);
-            match kind {
-                SectionKind::PrivateKey => keys.push(Self::from_pkcs8(&der)?),
-                SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => other_private_key = true,
-                _ => {}
-            }
-        }
-        // The PEM reader passes over sections it has no name for, the encrypted ones among them.
-        if !keys.is_empty() {
-            Ok(keys)
-        } else if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-            || pem.contains("Proc-Type: 4,ENCRYPTED")
-        {
-            Err(SigningKeyError::Encrypted)
-        } else if other_private_key {
-            Err(SigningKeyError::NotPkcs8)
-        } else if pem.contains("-----BEGIN ") {
-            Err(SigningKeyError::NoPrivateKey)
-        } else {
-            Err(SigningKeyError::NotPem)
-        }
+        private_keys(pem)?
+            .iter()
+            .map(|der| Self::from_pkcs8(der))
+            .collect()
     }
 
-    fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
         let pair = KeyPair::from_pkcs8(der)?;
         let numbers = pair.numbers().ok_or(SigningKeyError::UnsupportedKind)?;
         Ok(Self { pair, numbers })
@@ -176,6 +155,34 @@ impl SigningKey {
     }
 }
 
+/// The private keys of a PEM text, PKCS#8 in DER, in their order. There is one at least.
+pub(super) fn private_keys(pem: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, SigningKeyError> {
+    let mut keys = Vec::new();
+    let mut other_private_key = false;
+    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()) {
+        let (kind, der) = section.map_err(|_| SigningKeyError::NotPem)?;
+        let der = Zeroizing::new(der);
+        match kind {
+            SectionKind::PrivateKey => keys.push(der),
+            SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => other_private_key = true,
+            _ => {}
+        }
+    }
+    // The PEM reader passes over sections it has no name for, the encrypted ones among them.
+    if !keys.is_empty() {
+        Ok(keys)
+    } else if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED")
+    {
+        Err(SigningKeyError::Encrypted)
+    } else if other_private_key {
+        Err(SigningKeyError::NotPkcs8)
+    } else if pem.contains("-----BEGIN ") {
+        Err(SigningKeyError::NoPrivateKey)
+    } else {
+        Err(SigningKeyError::NotPem)
+    }
+}
+
 impl KeyPair {
     fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
         match RsaKeyPair::from_pkcs8(der) {
@@ -261,6 +268,9 @@ pub enum SigningKeyError {
     /// The key is an RSA key of fewer than 2048 bits.
     #[error("the RSA key is too short; 2048 bits are the least")]
     TooShort,
+    /// The key is to decrypt, and is of a kind that only signs.
+    #[error("an Ed25519 key signs and does not decrypt; use an RSA or P-256 key")]
+    CannotDecrypt,
 }
 
 /// Why nothing was signed.

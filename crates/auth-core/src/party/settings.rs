@@ -430,6 +430,7 @@ impl SignInProvider {
                 "pushed_authorization_request_url",
                 self.pushed_authorization_request_url.as_deref(),
             )?,
+            certificate: CertificateUse::Nothing,
         };
         check_end_session_parameter(self.end_session_parameter.as_deref())?;
         if self.par == ParPolicy::Always

@@ -20,6 +20,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_platform_verifier::Verifier;
 
 use super::upload::Upload;
+use crate::client_certificate::ClientCertificate;
 use crate::http::{CONNECT_TIMEOUT, POOL_IDLE};
 
 /// A connection that nothing goes over is asked so often whether it is still there.
@@ -30,24 +31,31 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub(crate) struct Transport(OnceLock<Client<HttpsConnector<HttpConnector>, Upload>>);
 
 impl Transport {
-    /// Sends a request to its URI's host and gives the head of the answer. `extra_roots` is a PEM bundle.
+    /// Sends a request to its URI's host and gives the head of the answer. `extra_roots` is a PEM bundle, `certificate` what
+    /// upstreams that ask for one see.
     pub(crate) fn send(
         &self,
         extra_roots: Option<&[u8]>,
+        certificate: Option<&ClientCertificate>,
         request: Request<Upload>,
     ) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
-        self.0.get_or_init(|| client(extra_roots)).request(request)
+        self.0
+            .get_or_init(|| client(extra_roots, certificate))
+            .request(request)
     }
 }
 
-fn client(extra_roots: Option<&[u8]>) -> Client<HttpsConnector<HttpConnector>, Upload> {
+fn client(
+    extra_roots: Option<&[u8]>,
+    certificate: Option<&ClientCertificate>,
+) -> Client<HttpsConnector<HttpConnector>, Upload> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_nodelay(true);
     http.set_keepalive(Some(KEEPALIVE));
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls(extra_roots))
+        .with_tls_config(tls(extra_roots, certificate))
         .https_or_http()
         .enable_http1()
         .wrap_connector(http);
@@ -58,7 +66,7 @@ fn client(extra_roots: Option<&[u8]>) -> Client<HttpsConnector<HttpConnector>, U
 }
 
 /// The system's roots and the extra ones, as everywhere else. On a machine that has none at all, no certificate is good.
-fn tls(extra_roots: Option<&[u8]>) -> ClientConfig {
+fn tls(extra_roots: Option<&[u8]>, certificate: Option<&ClientCertificate>) -> ClientConfig {
     let provider = Arc::new(default_provider());
     let roots = extra_roots
         .map(|pem| {
@@ -70,13 +78,14 @@ fn tls(extra_roots: Option<&[u8]>) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .expect("the provider has the suites of TLS 1.2 and 1.3");
-    match Verifier::new_with_extra_roots(roots, provider) {
+    let config = match Verifier::new_with_extra_roots(roots, provider) {
         Ok(verifier) => config
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth(),
-        Err(_) => config
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth(),
+            .with_custom_certificate_verifier(Arc::new(verifier)),
+        Err(_) => config.with_root_certificates(rustls::RootCertStore::empty()),
+    };
+    match certificate {
+        Some(certificate) => config.with_client_cert_resolver(certificate.resolver()),
+        None => config.with_no_client_auth(),
     }
 }

@@ -1,0 +1,117 @@
+//! The client's certificate: it shows the provider who the client is, and access tokens are bound to it (RFC 8705).
+//!
+//! It is presented to the provider's endpoints that know the client, and, where access tokens are bound to it, to the APIs that
+//! may see a token. Nobody else gets to see it: it says who this application is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use crate::config::ConfigError;
+
+/// A certificate, those that vouch for it, and its private key. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ClientCertificate {
+    certified: Arc<CertifiedKey>,
+    identity: reqwest::Identity,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate")
+            .field("chain", &self.certified.cert.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientCertificate {
+    /// Reads a chain, the client's own certificate first, and the first private key of `key`, both PEM.
+    ///
+    /// Whether the certificate has expired is not asked: it may do so at any time, and the provider says so.
+    pub(crate) fn from_pem(chain: &str, key: &str) -> Result<Self, ConfigError> {
+        const NAME: &str = "AUTH_CLIENT_CERT";
+        let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| ConfigError::new(NAME, "the certificate is not PEM, or is damaged"))?;
+        if chain.is_empty() {
+            return Err(ConfigError::new(
+                NAME,
+                "holds no certificate; it must have a section `-----BEGIN CERTIFICATE-----`",
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
+            ConfigError::new(
+                "AUTH_CLIENT_KEY",
+                "holds no private key for the certificate; it must be PEM, and not encrypted",
+            )
+        })?;
+        let identity = identity(&chain, &key)?;
+        let certified =
+            CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => ConfigError::new(
+                    NAME,
+                    "the certificate is for another key than AUTH_CLIENT_KEY; take the pair, the client's own certificate first",
+                ),
+                rustls::Error::InvalidCertificate(_) => ConfigError::new(NAME, "the certificate is damaged"),
+                _ => ConfigError::new("AUTH_CLIENT_KEY", "is of a kind that TLS cannot use"),
+            })?;
+        Ok(Self {
+            certified: Arc::new(certified),
+            identity,
+        })
+    }
+
+    /// As reqwest takes it.
+    pub(crate) fn identity(&self) -> reqwest::Identity {
+        self.identity.clone()
+    }
+
+    /// As rustls takes it.
+    pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {
+        Arc::new(Arc::clone(&self.certified).into())
+    }
+
+    /// The chain as `x5c` has it (RFC 7517 §4.7): what a provider knows a self-signed certificate by (RFC 8705 §2.2.2).
+    pub(crate) fn x5c(&self) -> Vec<String> {
+        self.certified
+            .cert
+            .iter()
+            .map(|certificate| STANDARD.encode(certificate))
+            .collect()
+    }
+}
+
+/// Reqwest reads PEM, and nothing beside certificates and keys.
+fn identity(
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+) -> Result<reqwest::Identity, ConfigError> {
+    let section = |label: &str, der: &[u8]| {
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            STANDARD.encode(der)
+        )
+    };
+    let label = match key {
+        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+        _ => "PRIVATE KEY",
+    };
+    let mut pem = Zeroizing::new(section(label, key.secret_der()));
+    for certificate in chain {
+        pem.push_str(&section("CERTIFICATE", certificate));
+    }
+    reqwest::Identity::from_pem(pem.as_bytes()).map_err(|_| {
+        ConfigError::new(
+            "AUTH_CLIENT_CERT",
+            "this certificate and its key cannot be used for TLS",
+        )
+    })
+}
