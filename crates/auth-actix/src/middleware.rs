@@ -11,7 +11,7 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forwar
 use actix_web::error::InternalError;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
-use auth_core::bearer::BearerGate;
+use auth_core::bearer::{BearerGate, PeerCertificate};
 use auth_core::gate::Gate;
 use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
@@ -347,6 +347,11 @@ impl RequestHead for Head<'_> {
 
     fn peer(&self) -> Option<IpAddr> {
         self.0.peer_addr().map(|peer| peer.ip())
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        let of_request = self.0.extensions().get().cloned();
+        of_request.or_else(|| self.0.conn_data().cloned())
     }
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {

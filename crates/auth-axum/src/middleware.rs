@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use auth_core::bearer::BearerGate;
+use auth_core::bearer::{BearerGate, PeerCertificate};
 use auth_core::gate::Gate;
 use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
@@ -373,6 +373,10 @@ impl<B> RequestHead for Head<'_, B> {
     fn peer(&self) -> Option<IpAddr> {
         let peer = self.0.extensions().get::<ConnectInfo<SocketAddr>>();
         peer.map(|ConnectInfo(peer)| peer.ip())
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        self.0.extensions().get().cloned()
     }
 
     fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {

@@ -13,7 +13,8 @@
 //!   logout token or a refresh token. [`declared_types_only`](ResourceServerBuilder::declared_types_only) turns that off.
 //! * With [`introspection`](ResourceServerBuilder::introspection), a token of any other form, if its provider says that it is
 //!   active.
-//! * A token that names a key in `cnf` only with a DPoP proof of that key; one that is bound in another way not at all.
+//! * A token that names a key in `cnf` only with a DPoP proof of that key, one that names a certificate only with that
+//!   certificate ([`PeerCertificate`]); one that is bound in another way not at all.
 //!
 //! What was found good is kept for as long as the token lives and its issuer's keys stay what they are, ten minutes at the
 //! most; what an introspection endpoint said, for a minute. Forged tokens cause no requests: an unknown key is looked for
@@ -22,6 +23,7 @@
 mod authorization;
 mod builder;
 mod cache;
+mod certificate;
 mod dpop;
 mod error;
 mod gate;
@@ -40,6 +42,7 @@ use serde_json::{Map, Value};
 
 pub use authorization::BearerRequest;
 pub use builder::{IntrospectionClient, ResourceServerBuilder};
+pub use certificate::PeerCertificate;
 pub use error::{BearerError, InvalidProof, InvalidRequest, InvalidToken};
 pub use gate::BearerGate;
 pub use token::BearerToken;
@@ -51,6 +54,7 @@ pub(crate) use builder::{issuer as issuer_of, url_of};
 pub(crate) use dpop::{Expected as ExpectedProof, check as check_proof};
 pub(crate) use jwt::{Candidate, Expected, TokenTypes};
 pub(crate) use keys::{GivenKeys, TrustedIssuer};
+pub(crate) use token::Binding;
 
 use authorization::{Presented, Scheme};
 use cache::{Entry, Sought, TokenCache, UsedKeys};
@@ -256,8 +260,8 @@ impl Inner {
         Ok(facts)
     }
 
-    /// A bound token comes with a proof, and only a bound one does (RFC 9449 §7). Gives a nonce for the next proof, where
-    /// one is due.
+    /// A token that is bound to a key comes with a proof, and only such a one does (RFC 9449 §7); one that is bound to a
+    /// certificate comes with it (RFC 8705 §3). Gives a nonce for the next proof, where one is due.
     async fn check_binding(
         &self,
         facts: &Facts,
@@ -265,11 +269,18 @@ impl Inner {
         request: &BearerRequest,
         now: Timestamp,
     ) -> Result<Option<String>, BearerError> {
-        match (&facts.key, presented.scheme) {
-            (None, Scheme::Bearer) => Ok(None),
-            (None, Scheme::Dpop) => Err(InvalidToken::NotBound.into()),
-            (Some(_), Scheme::Bearer) => Err(InvalidToken::ProofNeeded.into()),
-            (Some(key), Scheme::Dpop) => {
+        match (&facts.binding, presented.scheme) {
+            (Binding::Nothing, Scheme::Bearer) => Ok(None),
+            (Binding::Nothing | Binding::Certificate(_), Scheme::Dpop) => Err(InvalidToken::NotBound.into()),
+            (Binding::Certificate(thumbprint), Scheme::Bearer) => match &request.certificate {
+                None => Err(InvalidToken::CertificateNeeded.into()),
+                Some(presented) if presented.thumbprint() != thumbprint => {
+                    Err(InvalidToken::CertificateMismatch.into())
+                }
+                Some(_) => Ok(None),
+            },
+            (Binding::Key(_), Scheme::Bearer) => Err(InvalidToken::ProofNeeded.into()),
+            (Binding::Key(key), Scheme::Dpop) => {
                 let (Some(dpop), Some(proof)) = (&self.dpop, &request.proof) else {
                     return Err(InvalidToken::BindingUnsupported.into());
                 };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::bearer::PeerCertificate;
 use crate::config::Config;
 use crate::csrf::{self, CrossSite};
 use crate::devices;
@@ -29,6 +30,11 @@ pub trait RequestHead {
 
     /// The address of whoever is at the other end of the connection, where the framework knows it.
     fn peer(&self) -> Option<IpAddr> {
+        None
+    }
+
+    /// The certificate of whoever is at the other end of the connection, where the application has put it there.
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
         None
     }
 

@@ -25,6 +25,7 @@
 
 mod api;
 mod control;
+mod encryption;
 mod hostile;
 #[cfg(feature = "mtls")]
 pub mod mtls;
@@ -39,6 +40,7 @@ mod traffic;
 mod wire;
 
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
+pub use encryption::encrypt;
 pub use hostile::HostileAnswer;
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;

@@ -125,11 +125,12 @@ impl Authority {
             .expect("there is a root");
         let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
         let (certificate, key) = self.sign(&params);
+        let versions: &[_] = match versions {
+            Versions::All => &[&version::TLS13, &version::TLS12],
+            Versions::Tls12 => &[&version::TLS12],
+        };
         let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(match versions {
-                Versions::All => &[&version::TLS13, &version::TLS12],
-                Versions::Tls12 => &[&version::TLS12],
-            })
+            .with_protocol_versions(versions)
             .expect("the provider has suites for them")
             .with_client_cert_verifier(clients)
             .with_single_cert(
@@ -306,8 +307,8 @@ async fn converse(stream: TcpStream, acceptor: TlsAcceptor, to: SocketAddr, stat
         Err((_, mut stream)) => {
             *lock(&state.refused) += 1;
             // What the client has sent already is read, so that closing does not overtake the alert.
-            let drain = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
             let _ = stream.shutdown().await;
+            let drain = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
             let _ = tokio::time::timeout(Duration::from_secs(5), drain).await;
             return;
         }

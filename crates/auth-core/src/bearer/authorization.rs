@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::certificate::PeerCertificate;
 use super::error::{BearerError, InvalidRequest};
 use crate::request::RequestHead;
 use crate::secret::AccessToken;
@@ -36,6 +37,8 @@ pub struct BearerRequest {
     pub(crate) presented: Result<Presented, BearerError>,
     /// For requests with the scheme `DPoP`.
     pub(crate) proof: Option<Box<ProofRequest>>,
+    /// The certificate of the connection, where it is known.
+    pub(crate) certificate: Option<PeerCertificate>,
 }
 
 /// What a DPoP proof is compared with.
@@ -76,7 +79,11 @@ impl BearerRequest {
                 proofs,
             })
         });
-        Self { presented, proof }
+        Self {
+            certificate: presented.as_ref().ok().and_then(|_| head.peer_certificate()),
+            presented,
+            proof,
+        }
     }
 
     /// Whether the request brings no credentials of a kind that this library reads.

@@ -220,7 +220,7 @@ mod tests {
             audience: Vec::new(),
             expires_at: None,
             scopes: crate::types::Scopes::default(),
-            key: None,
+            binding: crate::bearer::Binding::Nothing,
             claims: claims.into_iter().collect(),
         };
         Entry {

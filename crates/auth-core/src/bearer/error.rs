@@ -136,9 +136,15 @@ pub enum InvalidToken {
     /// The token is bound to a key and was presented without proof of it (RFC 9449 §7.2).
     #[error("the access token is bound to a key, and was presented as a bearer token")]
     ProofNeeded,
-    /// The token is bound to nothing and was presented with the scheme `DPoP` (RFC 9449 §7.1).
+    /// The token is bound to no key and was presented with the scheme `DPoP` (RFC 9449 §7.1).
     #[error("the access token is not bound to a key, and was presented with the scheme DPoP")]
     NotBound,
+    /// The token is bound to a certificate, and none is known of the connection (RFC 8705 §3).
+    #[error("the access token is bound to a certificate, and was presented without one")]
+    CertificateNeeded,
+    /// The token is bound to another certificate than the connection's (RFC 8705 §3).
+    #[error("the access token is bound to another certificate")]
+    CertificateMismatch,
     /// The token is bound in a way that is not checked here (RFC 7800 §3.1).
     #[error("the access token is bound in a way that is not supported here")]
     BindingUnsupported,
@@ -300,6 +306,8 @@ impl InvalidToken {
             Self::NoMeans => "bearer.no_means",
             Self::ProofNeeded => "bearer.proof_needed",
             Self::NotBound => "bearer.not_bound",
+            Self::CertificateNeeded => "bearer.certificate_needed",
+            Self::CertificateMismatch => "bearer.certificate_mismatch",
             Self::BindingUnsupported => "bearer.binding_unsupported",
             Self::BindingMismatch => "bearer.binding_mismatch",
         }

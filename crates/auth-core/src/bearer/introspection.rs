@@ -14,7 +14,7 @@ use url::Url;
 use super::cache::{Entry, Name, Sought, TokenCache};
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Kind, instant, is_subject, kind};
-use super::token::{Facts, bound_key, scopes};
+use super::token::{Binding, Facts, binding, scopes};
 use crate::clock::Timestamp;
 use crate::jose;
 use crate::metadata::{Metadata, Outage, ProviderError};
@@ -256,9 +256,9 @@ impl Judge {
             Some(Value::String(sub)) if is_subject(sub) => Some(sub.clone()),
             Some(_) => return Err(InvalidToken::ClaimsInvalid),
         };
-        let key = bound_key(&members)?;
+        let binding = binding(&members)?;
         // RFC 9449 §6.2: a DPoP token without its key could be used by anyone.
-        if token_type.as_deref() == Some("dpop") && key.is_none() {
+        if token_type.as_deref() == Some("dpop") && !matches!(binding, Binding::Key(_)) {
             return Err(InvalidToken::BindingUnsupported);
         }
         Ok(Facts {
@@ -267,7 +267,7 @@ impl Judge {
             audience,
             expires_at,
             scopes: scopes(&members),
-            key,
+            binding,
             claims: members,
         })
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::error::InvalidToken;
-use super::token::{Facts, bound_key, scopes};
+use super::token::{Facts, binding, scopes};
 use crate::clock::Timestamp;
 use crate::jose::{self, Algorithm, Jws, JwsError, KeySet};
 
@@ -136,7 +136,7 @@ impl<'t> Candidate<'t> {
             audience,
             expires_at: Some(expires_at),
             scopes,
-            key: bound_key(&claims)?,
+            binding: binding(&claims)?,
             claims,
         })
     }

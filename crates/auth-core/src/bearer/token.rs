@@ -12,7 +12,7 @@ use crate::secret::AccessToken;
 use crate::types::Scopes;
 
 /// A good access token: signed by a trusted issuer or active at it, meant for this resource, not expired, and, where it is
-/// bound to a key, presented by who holds that key. Cheap to clone.
+/// bound to a key or a certificate, presented by who holds it. Cheap to clone.
 ///
 /// `Debug` shows the issuer and the client, and neither the token nor who it is about.
 #[derive(Clone)]
@@ -28,9 +28,19 @@ pub(crate) struct Facts {
     pub(crate) audience: Vec<String>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) scopes: Scopes,
-    /// The thumbprint of the key that the token is bound to (RFC 9449 §6).
-    pub(crate) key: Option<String>,
+    pub(crate) binding: Binding,
     pub(crate) claims: Map<String, Value>,
+}
+
+/// What a token is bound to: whoever presents it shows that they hold that too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// Nothing: whoever has it can use it.
+    Nothing,
+    /// A key, by its thumbprint (RFC 9449 §6).
+    Key(String),
+    /// A certificate, by its thumbprint (RFC 8705 §3).
+    Certificate(String),
 }
 
 impl fmt::Debug for BearerToken {
@@ -95,10 +105,11 @@ impl BearerToken {
         self.facts.claims.get("acr")?.as_str()
     }
 
-    /// Whether the token is bound to a key, and its sender has proved to hold that key (RFC 9449).
+    /// Whether the token is bound to a key or a certificate, and its sender has proved to hold that key (RFC 9449) or has come
+    /// with that certificate (RFC 8705).
     #[must_use]
     pub fn is_bound(&self) -> bool {
-        self.facts.key.is_some()
+        self.facts.binding != Binding::Nothing
     }
 
     /// All claims of the JWT, or all members of the introspection answer. They are about a person: log none of them.
@@ -124,15 +135,20 @@ pub(super) fn scopes(claims: &Map<String, Value>) -> Scopes {
     }
 }
 
-/// The thumbprint that `cnf` names (RFC 9449 §6.1), `None` where the token is bound to nothing. A binding of another kind
-/// (RFC 8705 `x5t#S256`, say) is one that nobody here checks.
-pub(super) fn bound_key(claims: &Map<String, Value>) -> Result<Option<String>, InvalidToken> {
-    match claims.get("cnf") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(members)) => match members.get("jkt").and_then(Value::as_str) {
-            Some(jkt) if members.len() == 1 && !jkt.is_empty() => Ok(Some(jkt.to_owned())),
-            _ => Err(InvalidToken::BindingUnsupported),
-        },
-        Some(_) => Err(InvalidToken::BindingUnsupported),
-    }
+/// What `cnf` says that the token is bound to: a key (RFC 9449 §6.1) or a certificate (RFC 8705 §3.1). A binding of another kind,
+/// or a second one, is one that nobody here checks.
+pub(super) fn binding(claims: &Map<String, Value>) -> Result<Binding, InvalidToken> {
+    let members = match claims.get("cnf") {
+        None | Some(Value::Null) => return Ok(Binding::Nothing),
+        Some(Value::Object(members)) if members.len() == 1 => members,
+        Some(_) => return Err(InvalidToken::BindingUnsupported),
+    };
+    let named = |name: &str| {
+        let thumbprint = members.get(name)?.as_str()?;
+        (!thumbprint.is_empty()).then(|| thumbprint.to_owned())
+    };
+    named("jkt")
+        .map(Binding::Key)
+        .or_else(|| named("x5t#S256").map(Binding::Certificate))
+        .ok_or(InvalidToken::BindingUnsupported)
 }

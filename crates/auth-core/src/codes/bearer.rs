@@ -162,7 +162,22 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Developer,
         "Ask whoever runs this API.",
     )
-    .developer("DPoP (`cnf` with `jkt` alone) is supported once the public URL is configured (`dpop`); certificates are not."),
+    .developer("DPoP (`cnf` with `jkt` alone) is supported once the public URL is configured (`dpop`), and so are certificates (`x5t#S256` alone)."),
+    code(
+        "bearer.certificate_needed",
+        "This access token is not accepted",
+        "The token is bound to a certificate, and this API sees no certificate of whoever sent it.",
+        Turn::User,
+        "Send it over a connection that presents the certificate, to the address that asks for one.",
+    )
+    .developer("Where callers do present theirs, put it into each request's extensions (`PeerCertificate`): only whoever ends TLS sees it."),
+    code(
+        "bearer.certificate_mismatch",
+        "This access token is not accepted",
+        "The token is bound to another certificate than the one of the connection.",
+        Turn::User,
+        "Present the certificate that the token was asked for with. After a change of certificates, get a new token.",
+    ),
     code(
         "bearer.binding_mismatch",
         "This access token is not accepted",

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::provider::{KEYS, sign};
 use super::{CLIENT, ISSUER, NOW, bit, case};
-use crate::bearer::{Candidate, Expected, ExpectedProof, TokenTypes, check_proof, credentials};
+use crate::bearer::{Binding, Candidate, Expected, ExpectedProof, TokenTypes, check_proof, credentials};
 use crate::jose::ALGORITHMS;
 
 const API: &str = "https://api.example";
@@ -102,7 +102,14 @@ pub fn access_token(data: &[u8]) {
         );
     }
     assert_eq!(facts.subject.as_deref(), claims["sub"].as_str());
-    assert_eq!(facts.key.as_deref(), claims["cnf"]["jkt"].as_str());
+    let cnf = |name: &str| claims["cnf"][name].as_str().map(str::to_owned);
+    let binding = match (cnf("jkt"), cnf("x5t#S256")) {
+        (Some(key), None) => Binding::Key(key),
+        (None, Some(certificate)) => Binding::Certificate(certificate),
+        (None, None) => Binding::Nothing,
+        both => panic!("two bindings: {both:?}"),
+    };
+    assert_eq!(facts.binding, binding);
 }
 
 /// A DPoP proof: its claims, which are then put under a good signature; or the whole proof.

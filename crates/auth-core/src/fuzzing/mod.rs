@@ -22,7 +22,7 @@ pub use browser::{
 };
 pub use own::{record, seal, secret_keys, signing_key, urls};
 pub use provider::{
-    answer_headers, discovery, id_token, jws, key_set, logout_token, token_response, userinfo,
+    answer_headers, discovery, id_token, jwe, jws, key_set, logout_token, token_response, userinfo,
 };
 
 use crate::auth::Auth;
@@ -33,7 +33,7 @@ use crate::seal::SecretKeys;
 pub type Target = fn(&[u8]);
 
 /// Every function by its name, which is that of its fuzz target and of the folder of its seeds.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("access_token", access_token),
     ("answer_headers", answer_headers),
     ("authorization", authorization),
@@ -45,6 +45,7 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("error_code", error_code),
     ("forwarded", forwarded),
     ("id_token", id_token),
+    ("jwe", jwe),
     ("jws", jws),
     ("key_set", key_set),
     ("login", login),

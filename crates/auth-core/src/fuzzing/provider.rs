@@ -1,7 +1,7 @@
 //! What a provider, or somebody in its place, answers.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,7 +16,9 @@ use super::{CLIENT, ISSUER, NOW, bit, case};
 use crate::config::EndpointOverrides;
 use crate::http::Answer;
 use crate::jarm;
-use crate::jose::{ALGORITHMS, Algorithm, Jws, KeySet, SigningKey, parse_key_set};
+use crate::jose::{
+    self, ALGORITHMS, Algorithm, DecryptionKey, DecryptionKeys, Jws, KeySet, SigningKey, parse_key_set,
+};
 use crate::metadata::{self, Metadata};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::token::{TokenResponse, read_introspection};
@@ -67,6 +69,31 @@ pub fn jws(data: &[u8]) {
     }
     let as_id_token = validation::verify(&text, &KEYS, &expected(0), NOW);
     assert!(as_id_token.is_err() || is_signed_by_us(&text), "{text}");
+}
+
+/// An encrypted token is decrypted exactly if it is one that was encrypted for us, to the byte.
+pub fn jwe(data: &[u8]) {
+    static KEYS_AND_TOKENS: LazyLock<(DecryptionKeys, Vec<String>)> = LazyLock::new(encrypted);
+    let (keys, tokens) = &*KEYS_AND_TOKENS;
+    let text = String::from_utf8_lossy(data);
+    let decrypted = keys.decrypt(&text);
+    assert_eq!(
+        decrypted.is_ok(),
+        tokens.iter().any(|token| *token == text),
+        "{text}"
+    );
+    assert!(decrypted.is_err() || jose::is_encrypted(&text));
+}
+
+/// Keys, and all tokens that were encrypted for them.
+fn encrypted() -> (DecryptionKeys, Vec<String>) {
+    let vectors: Value = serde_json::from_str(include_str!("../jose/jwe/vectors.json")).expect("JSON");
+    let keys = ["rsa", "ec"].map(|name| vectors["keys"][name].as_str().expect("a key"));
+    let keys = DecryptionKey::all_from_pem(&keys.join("\n")).expect("keys");
+    let keys = DecryptionKeys::new(keys.into_iter().map(Arc::new).collect()).expect("a key");
+    let tokens = vectors["tokens"].as_array().expect("an array").iter();
+    let tokens = tokens.map(|one| one["token"].as_str().expect("text").to_owned());
+    (keys, tokens.collect())
 }
 
 fn expected(case: u8) -> validation::Expected<'static> {

@@ -1,15 +1,19 @@
 //! The resource server against the development provider: keys, introspection, proofs, what is asked for and how often.
 
 use auth_core::bearer::{
-    BearerError, BearerGate, BearerToken, IntrospectionClient, InvalidProof, InvalidToken, ResourceServer,
-    ResourceServerBuilder, dangerous_decode_without_verification,
+    BearerError, BearerGate, BearerToken, IntrospectionClient, InvalidProof, InvalidToken, PeerCertificate,
+    ResourceServer, ResourceServerBuilder, dangerous_decode_without_verification,
 };
 use auth_core::jose::{Algorithm, SigningKey};
 use auth_core::reply::Reply;
+use auth_core::request::RequestHead;
 use auth_core::secret::AccessToken;
 use auth_core::store::MemoryStore;
+use auth_testing::mtls::{Authority, Identity};
 use auth_testing::{DevProvider, Endpoint, Fault, OldKeys};
 use futures_util::future::join_all;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 
 use crate::world::{BASE, CLIENT, Head, SECRET, World, header, secs};
@@ -483,6 +487,61 @@ async fn a_bound_token_comes_with_a_proof_that_is_good_once() {
     assert_eq!(said[1], "Bearer");
     let another = proof(&world, &token, json!({"jti": "p2"}));
     server.verify(&with_proof(&token, &another)).await.unwrap();
+}
+
+/// A request on a connection whose caller has presented a certificate.
+struct Presenting(Head, PeerCertificate);
+
+impl RequestHead for Presenting {
+    fn method(&self) -> &str {
+        self.0.method()
+    }
+
+    fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.query()
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        self.0.header_values(name, each);
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        Some(self.1.clone())
+    }
+}
+
+#[tokio::test] // RFC 8705 §3, §3.1
+async fn a_token_that_is_bound_to_a_certificate_comes_with_it() {
+    let world = World::start().await;
+    let server = api(&world).dpop("https://api.example").build().unwrap();
+    let authority = Authority::new();
+    let [its, another] = ["its", "another"].map(|name| authority.client(name));
+    let peer = |identity: &Identity| {
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+        PeerCertificate::from_der(&certificate)
+    };
+    assert_eq!(peer(&its).thumbprint(), its.thumbprint);
+    let token = sign(&world, json!({"cnf": {"x5t#S256": its.thumbprint}}));
+    // From the second time on it is remembered, and its certificate is asked for all the same.
+    for _ in 0..2 {
+        let presented = Presenting(with_token(&token), peer(&its));
+        assert!(server.verify(&presented).await.unwrap().is_bound());
+        let presented = Presenting(with_token(&token), peer(&another));
+        assert_invalid(server.verify(&presented).await, InvalidToken::CertificateMismatch);
+        assert_invalid(verify(&server, &token).await, InvalidToken::CertificateNeeded);
+    }
+    // A certificate is no proof of a key, nor the other way round.
+    let presented = Presenting(with_token(&bound(&world)), peer(&its));
+    assert_invalid(server.verify(&presented).await, InvalidToken::ProofNeeded);
+    let presented = Presenting(with_proof(&token, &proof(&world, &token, json!({}))), peer(&its));
+    assert_invalid(server.verify(&presented).await, InvalidToken::NotBound);
+    // What is bound to nothing may come with any certificate.
+    let presented = Presenting(with_token(&sign(&world, json!({}))), peer(&its));
+    assert!(!server.verify(&presented).await.unwrap().is_bound());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §7.1, §7.2

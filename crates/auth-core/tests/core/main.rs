@@ -11,6 +11,7 @@ mod certificates;
 mod client;
 mod client_keys;
 mod details;
+mod encryption;
 mod events;
 mod explainer;
 mod gates;
@@ -23,6 +24,7 @@ mod login;
 mod logout;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod mtls;
 mod outcomes;
 mod par;
 mod payloads;

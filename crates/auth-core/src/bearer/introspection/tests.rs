@@ -70,7 +70,11 @@ fn what_the_answer_says_has_to_agree() {
         (json!({"sub": ""}), InvalidToken::ClaimsInvalid),
         (json!({"sub": 7}), InvalidToken::ClaimsInvalid),
         (
-            json!({"cnf": {"x5t#S256": "c"}}),
+            json!({"cnf": {"x5t#S256": ["c"]}}),
+            InvalidToken::BindingUnsupported,
+        ),
+        (
+            json!({"token_type": "DPoP", "cnf": {"x5t#S256": "c"}}),
             InvalidToken::BindingUnsupported,
         ),
         (json!({"token_type": "DPoP"}), InvalidToken::BindingUnsupported),
@@ -78,7 +82,9 @@ fn what_the_answer_says_has_to_agree() {
         assert_eq!(facts(answer.clone()).err(), Some(error), "{answer}");
     }
     let bound = facts(json!({"token_type": "DPoP", "cnf": {"jkt": "k"}})).expect("good");
-    assert_eq!(bound.key.as_deref(), Some("k"));
+    assert_eq!(bound.binding, Binding::Key("k".to_owned()));
+    let bound = facts(json!({"cnf": {"x5t#S256": "c"}})).expect("good");
+    assert_eq!(bound.binding, Binding::Certificate("c".to_owned()));
 }
 
 #[test] // RFC 7662 §4

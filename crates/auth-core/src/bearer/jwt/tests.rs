@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::bearer::Binding;
 use crate::jose::testing::{TestKey, key_set};
 
 const ISSUER: &str = "https://id.example";
@@ -78,7 +79,7 @@ fn a_token_by_the_specification_is_accepted_and_read() {
     assert_eq!(facts.audience, [API]);
     assert_eq!(facts.expires_at, Some(Timestamp::from_secs(NOW.as_secs() + 300)));
     assert_eq!(facts.scopes, crate::types::Scopes::parse("a b"));
-    assert_eq!(facts.key, None);
+    assert_eq!(facts.binding, Binding::Nothing);
     assert_eq!(Value::Object(facts.claims), claims);
 }
 
@@ -311,15 +312,19 @@ fn what_is_no_token_of_claims_is_malformed() {
     }
 }
 
-#[test] // RFC 9449 §6.1; RFC 7800 §3.1
+#[test] // RFC 9449 §6.1; RFC 7800 §3.1; RFC 8705 §3.1
 fn the_key_that_a_token_is_bound_to_is_read_and_other_bindings_are_refused() {
     let facts = verify(&sign(AT, &with(json!({"cnf": {"jkt": "thumbprint"}})))).expect("good");
-    assert_eq!(facts.key.as_deref(), Some("thumbprint"));
+    assert_eq!(facts.binding, Binding::Key("thumbprint".to_owned()));
+    let facts = verify(&sign(AT, &with(json!({"cnf": {"x5t#S256": "certificate"}})))).expect("good");
+    assert_eq!(facts.binding, Binding::Certificate("certificate".to_owned()));
     for cnf in [
         json!({}),
         json!({"jkt": ""}),
         json!({"jkt": 7}),
-        json!({"x5t#S256": "certificate"}),
+        json!({"x5t#S256": ""}),
+        json!({"x5t#S256": 7}),
+        json!({"x5t": "certificate"}),
         json!({"jkt": "thumbprint", "x5t#S256": "certificate"}),
         json!("thumbprint"),
         json!([]),
