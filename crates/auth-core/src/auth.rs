@@ -16,7 +16,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::app_sessions::AppSessions;
 use crate::client::AuthenticatedClient;
-use crate::client_keys;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
 use crate::cookie;
@@ -30,7 +29,7 @@ use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
 use crate::metrics;
-use crate::party::{Party, ProviderInfo};
+use crate::party::{self, Party, ProviderInfo};
 use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
 use crate::refresh::{Flights, POLL, RefreshError, WAIT_FOR_HOLDER};
@@ -517,8 +516,7 @@ impl Auth {
     #[must_use]
     pub fn client_jwks(&self) -> Option<serde_json::Value> {
         let parties = self.0.config.parties.configured().iter();
-        let parties = parties.chain(self.0.further.values());
-        client_keys::jwks(parties.filter_map(|party| party.config.client_keys.as_ref()))
+        party::jwks(parties.chain(self.0.further.values()))
     }
 
     /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for

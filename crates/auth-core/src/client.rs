@@ -175,6 +175,12 @@ impl AuthenticatedClient {
         self.keep(session)
     }
 
+    /// The provider that has issued the token that goes along.
+    pub(crate) async fn party(&self) -> Result<Arc<Party>, Error> {
+        let place = self.exchange.as_ref().and_then(|exchange| exchange.place());
+        self.calls.core.place(place, &self.session()).await
+    }
+
     async fn exchanged(
         &self,
         exchange: &TokenExchange,
@@ -446,9 +452,13 @@ impl Calls {
     /// Runs the request on the core's runtime: a connection that is born on a worker of a framework with runtimes of their
     /// own stalls whoever shares it while that worker is busy. Whoever is on that runtime already is spared the way there and
     /// back. Dropping the call ends it.
-    async fn run(&self, request: reqwest::Request) -> Result<reqwest::Response, ApiError> {
+    async fn run(&self, request: reqwest::Request, party: &Party) -> Result<reqwest::Response, ApiError> {
         let runtime = &self.core.runtime;
-        let call = self.core.api_http.execute(request);
+        let http = party
+            .bound_apis
+            .as_ref()
+            .map_or(&self.core.api_http, |apis| &apis.http);
+        let call = http.execute(request);
         let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
             call.await
         } else {
@@ -510,17 +520,27 @@ impl Caller {
         request
     }
 
+    /// Whose token it is: the provider's, whose tokens may be bound to a certificate.
+    async fn party(&self) -> Result<Arc<Party>, ApiError> {
+        let party = match self {
+            Self::User(client) => client.party().await,
+            Self::Machine(client) => client.calls.core.party_of_machine(&client.credentials).await,
+        };
+        party.map_err(ApiError::of_token)
+    }
+
     async fn send(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
         let again = request.try_clone();
         let token = self.token().await?;
-        let response = self.calls().run(self.signed(request, &token)).await?;
+        let party = self.party().await?;
+        let response = self.calls().run(self.signed(request, &token), &party).await?;
         let again = again.filter(|_| is_refused(response.status(), response.headers()));
         let Some(again) = again else {
             return Ok(self.answer(response));
         };
         match self.another_token(&token).await? {
             Some(token) => {
-                let response = self.calls().run(self.signed(again, &token)).await?;
+                let response = self.calls().run(self.signed(again, &token), &party).await?;
                 Ok(self.answer(response))
             }
             // The API's own answer is the answer.

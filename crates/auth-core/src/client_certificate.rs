@@ -12,15 +12,19 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
+use crate::jose::SigningKey;
 
 /// A certificate, those that vouch for it, and its private key. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ClientCertificate {
     certified: Arc<CertifiedKey>,
     identity: reqwest::Identity,
+    /// The key's public half: of an RSA, P-256 or Ed25519 key.
+    public_jwk: Option<Value>,
 }
 
 impl fmt::Debug for ClientCertificate {
@@ -46,6 +50,7 @@ impl ClientCertificate {
                 "holds no certificate; it must have a section `-----BEGIN CERTIFICATE-----`",
             ));
         }
+        let public_jwk = SigningKey::from_pem(key).ok().map(|key| key.public_jwk());
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
             ConfigError::new(
                 "AUTH_CLIENT_KEY",
@@ -65,6 +70,7 @@ impl ClientCertificate {
         Ok(Self {
             certified: Arc::new(certified),
             identity,
+            public_jwk,
         })
     }
 
@@ -78,13 +84,22 @@ impl ClientCertificate {
         Arc::new(Arc::clone(&self.certified).into())
     }
 
-    /// The chain as `x5c` has it (RFC 7517 §4.7): what a provider knows a self-signed certificate by (RFC 8705 §2.2.2).
-    pub(crate) fn x5c(&self) -> Vec<String> {
-        self.certified
-            .cert
-            .iter()
+    /// Adds the chain to the JWK of its key, as `x5c` (RFC 7517 §4.7): what a provider knows a self-signed certificate by
+    /// (RFC 8705 §2.2.2). Where the key is not among those of the client, it is added as well, if it is of a kind that a JWK is
+    /// made of here.
+    pub(crate) fn add_to(&self, keys: &mut Vec<Value>) {
+        let Some(own) = &self.public_jwk else { return };
+        let chain: Vec<_> = (self.certified.cert.iter())
             .map(|certificate| STANDARD.encode(certificate))
-            .collect()
+            .collect();
+        let mut jwk = own.clone();
+        jwk["x5c"] = json!(chain);
+        match keys
+            .iter_mut()
+            .find(|held| held["kid"] == own["kid"] && held["use"] == own["use"]) {
+            Some(held) => *held = jwk,
+            None => keys.push(jwk),
+        }
     }
 }
 

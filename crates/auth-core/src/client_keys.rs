@@ -43,14 +43,10 @@ impl ClientKeys {
     }
 }
 
-/// The public halves (RFC 7517 §5), each once. `None` where there is no key.
-pub(crate) fn jwks<'a>(of: impl Iterator<Item = &'a ClientKeys>) -> Option<Value> {
-    let mut keys: Vec<Value> = Vec::new();
-    for key in of.flat_map(|keys| &keys.all) {
-        let key = key.public_jwk();
-        if !keys.contains(&key) {
-            keys.push(key);
-        }
+impl ClientKeys {
+    /// The public halves (RFC 7517 §4).
+    pub(crate) fn public_jwks(&self) -> impl Iterator<Item = Value> {
+        self.all.iter().map(|key| key.public_jwk())
     }
     (!keys.is_empty()).then(|| json!({ "keys": keys }))
 }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::events::{Event, EventHook};
 use crate::forwarded::TrustedProxies;
 use crate::grants::FurtherProvider;
-use crate::http::{self, ProviderHttp};
+use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::metadata::CertificateUse;
 use crate::party::{self, Parties, Party, SignInProvider, is_name};
@@ -524,6 +524,56 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.client_key_pem(pem))
     }
 
+    /// The client's certificate, for [`ClientAuthMethod::TlsClientAuth`], [`ClientAuthMethod::SelfSignedTlsClientAuth`] and
+    /// [tokens that are bound to it](Self::certificate_bound_tokens) (RFC 8705): PEM, the client's own first, then those
+    /// that vouch for it; and the first private key of `key`, PEM as well.
+    ///
+    /// The endpoints of the provider that know the client see it: those for tokens, revocation, introspection, pushed requests and
+    /// userinfo, at the addresses that the discovery document has for that purpose (`mtls_endpoint_aliases`, §5). Nobody else
+    /// does, save APIs where tokens are bound to it. A certificate that has expired is found out by the provider; a new one
+    /// takes a new start.
+    ///
+    /// ```no_run
+    /// # fn example(chain: &str, key: &str) {
+    /// use auth_core::config::ClientAuthMethod;
+    ///
+    /// let builder = auth_core::Auth::builder()
+    ///     .issuer("https://id.example")
+    ///     .client("my-client", None)
+    ///     .client_auth(ClientAuthMethod::TlsClientAuth)
+    ///     .client_certificate_pem(chain, key);
+    /// # }
+    /// ```
+    pub fn client_certificate_pem(self, chain: &str, key: &str) -> Self {
+        self.of_provider(|provider| provider.client_certificate_pem(chain, key))
+    }
+
+    /// Has access tokens bound to the [client's certificate](Self::client_certificate_pem) (RFC 8705 §3), however the client
+    /// authenticates, also where it does not (§4): whoever steals such a token cannot use it. Default: they are not.
+    ///
+    /// The APIs then see the certificate, in calls of the [client](crate::client) and through [proxies](crate::proxy). A
+    /// provider whose discovery document does not say that it binds tokens cannot be used
+    /// (`tls_client_certificate_bound_access_tokens`, §3.3): the client is registered there for such tokens as well (§3.4).
+    pub fn certificate_bound_tokens(self) -> Self {
+        self.of_provider(SignInProvider::certificate_bound_tokens)
+    }
+
+    /// The private key that decrypts what the provider encrypts for this client: ID tokens, signed userinfo answers,
+    /// signed authorization responses and logout tokens (OpenID Connect Core §10.2, RFC 7516). PKCS#8 in PEM form; RSA of 2048
+    /// bits or more, or P-256. Another key than the [one that signs](Self::client_key_pem). Default: none, and encrypted tokens
+    /// are refused.
+    ///
+    /// The public half is in the set at `{base_url}/auth/jwks`, with `use` being `enc`, for the registration at the provider, which
+    /// chooses the algorithms: `RSA-OAEP-256`, `RSA-OAEP`, `ECDH-ES`, `ECDH-ES+A128KW` or `ECDH-ES+A256KW`, with `A128GCM`,
+    /// `A256GCM`, `A128CBC-HS256` or `A256CBC-HS512`. What is not encrypted is accepted too: whoever knows the public half
+    /// can encrypt, and it is the signature within that counts.
+    ///
+    /// The text may hold several keys, and calling this again adds further ones: to change keys, add the new one, and take the
+    /// old one away once no provider uses it any more.
+    pub fn decryption_key_pem(self, pem: &str) -> Self {
+        self.of_provider(|provider| provider.decryption_key_pem(pem))
+    }
+
     /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101, JAR), so that nobody can change it
     /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
     pub fn sign_requests(self) -> Self {
@@ -860,11 +910,7 @@ impl AuthBuilder {
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
-        let api_http = http::client(self.ca.as_deref(), None, |builder| {
-            builder
-                .timeout(self.http_timeout)
-                .redirect(crate::client::same_origin_redirects())
-        })?;
+        let api_http = provider_http.for_apis(None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
         for (name, checked) in checked {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::auth::Auth;
 use crate::config::{
     AuthBuilder, ClientAuthMethod, ConfigError, ParPolicy, ResponseMode, UserinfoPolicy, variables_of,
@@ -185,7 +187,7 @@ impl AuthBuilder {
 }
 
 /// The variables that each of several providers has for itself.
-const OF_PROVIDER: [&str; 22] = [
+const OF_PROVIDER: [&str; 25] = [
     "AUTH_ISSUER",
     "AUTH_AUTHORIZATION_URL",
     "AUTH_TOKEN_URL",
@@ -200,6 +202,9 @@ const OF_PROVIDER: [&str; 22] = [
     "AUTH_CLIENT_SECRET",
     "AUTH_CLIENT_AUTH",
     "AUTH_CLIENT_KEY",
+    "AUTH_CLIENT_CERT",
+    "AUTH_CERT_BOUND_TOKENS",
+    "AUTH_DECRYPTION_KEY",
     "AUTH_SCOPES",
     "AUTH_AUTHORIZE_PARAMS",
     "AUTH_RESOURCE",
@@ -255,11 +260,26 @@ impl SignInProvider {
         if let Some(method) = get("AUTH_CLIENT_AUTH")? {
             provider = provider.client_auth(client_auth(&method)?);
         }
+        let mut key = None;
         if let Some(path) = get("AUTH_CLIENT_KEY")? {
-            provider = match std::fs::read_to_string(&path) {
-                Ok(pem) => provider.client_key_pem(&pem),
+            provider = match std::fs::read_to_string(&path).map(Zeroizing::new) {
+                Ok(pem) => provider.client_key_pem(key.insert(pem)),
                 Err(error) => provider.client_key_error(unreadable("AUTH_CLIENT_KEY", &error)),
             };
+        }
+        if let Some(path) = get("AUTH_CLIENT_CERT")? {
+            let (chain, key) = certificate_and_key(&path, key)?;
+            provider = provider.client_certificate_pem(&chain, &key);
+        }
+        match get("AUTH_CERT_BOUND_TOKENS")?.as_deref() {
+            None | Some("false") => {}
+            Some("true") => provider = provider.certificate_bound_tokens(),
+            Some(_) => return Err(one_of("AUTH_CERT_BOUND_TOKENS", "true or false")),
+        }
+        if let Some(path) = get("AUTH_DECRYPTION_KEY")? {
+            let pem = std::fs::read_to_string(&path).map(Zeroizing::new);
+            provider = provider
+                .decryption_key_pem(&pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?);
         }
         if let Some(scopes) = get("AUTH_SCOPES")? {
             provider = provider.scopes(&scopes);
@@ -345,15 +365,37 @@ fn unreadable(name: &'static str, error: &std::io::Error) -> ConfigError {
     )
 }
 
+/// The certificate of this file, and the private key that is in the same file, or else that of `AUTH_CLIENT_KEY`.
+fn certificate_and_key(
+    path: &str,
+    key: Option<Zeroizing<String>>,
+) -> Result<(Zeroizing<String>, Zeroizing<String>), ConfigError> {
+    let pem = std::fs::read_to_string(path).map(Zeroizing::new);
+    let pem = pem.map_err(|error| unreadable("AUTH_CLIENT_CERT", &error))?;
+    let key = match key {
+        _ if pem.contains("PRIVATE KEY-----") => pem.clone(),
+        Some(key) => key,
+        None => {
+            return Err(ConfigError::new(
+                "AUTH_CLIENT_KEY",
+                "AUTH_CLIENT_CERT needs it: the path of the certificate's private key in PEM form",
+            ));
+        }
+    };
+    Ok((pem, key))
+}
+
 fn client_auth(text: &str) -> Result<ClientAuthMethod, ConfigError> {
     match text {
         "client_secret_basic" => Ok(ClientAuthMethod::ClientSecretBasic),
         "client_secret_post" => Ok(ClientAuthMethod::ClientSecretPost),
         "private_key_jwt" => Ok(ClientAuthMethod::PrivateKeyJwt),
+        "tls_client_auth" => Ok(ClientAuthMethod::TlsClientAuth),
+        "self_signed_tls_client_auth" => Ok(ClientAuthMethod::SelfSignedTlsClientAuth),
         "none" => Ok(ClientAuthMethod::None),
         _ => Err(one_of(
             "AUTH_CLIENT_AUTH",
-            "client_secret_basic, client_secret_post, private_key_jwt or none",
+            "client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or none",
         )),
     }
 }
@@ -424,6 +466,30 @@ mod tests {
             ("AUTH_CLIENT_AUTH", "client_secret_post", "AUTH_CLIENT_SECRET"),
             ("AUTH_CLIENT_AUTH", "private_key_jwt", "AUTH_CLIENT_KEY"),
             ("AUTH_CLIENT_AUTH", "password", "AUTH_CLIENT_AUTH"),
+            ("AUTH_CLIENT_AUTH", "tls_client_auth", "AUTH_CLIENT_CERT"),
+            (
+                "AUTH_CLIENT_AUTH",
+                "self_signed_tls_client_auth",
+                "AUTH_CLIENT_CERT",
+            ),
+            ("AUTH_CERT_BOUND_TOKENS", "true", "AUTH_CLIENT_CERT"),
+            ("AUTH_CERT_BOUND_TOKENS", "yes", "AUTH_CERT_BOUND_TOKENS"),
+            ("AUTH_CLIENT_CERT", "/nonexistent/cert.pem", "AUTH_CLIENT_CERT"),
+            (
+                "AUTH_CLIENT_CERT",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+                "AUTH_CLIENT_KEY",
+            ),
+            (
+                "AUTH_DECRYPTION_KEY",
+                "/nonexistent/key.pem",
+                "AUTH_DECRYPTION_KEY",
+            ),
+            (
+                "AUTH_DECRYPTION_KEY",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+                "AUTH_DECRYPTION_KEY",
+            ),
             ("AUTH_CLIENT_KEY", "/nonexistent/key.pem", "AUTH_CLIENT_KEY"),
             ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
             ("AUTH_AUTHORIZE_PARAMS", "state=x", "AUTH_AUTHORIZE_PARAMS"),

@@ -312,7 +312,11 @@ pub(crate) type GrantBreaker = Mutex<Breaker<[u8; 32], GrantError>>;
 
 impl Core {
     /// Where a request for a session goes: to its provider, or to the further provider of this name.
-    async fn place(&self, name: Option<&str>, session: &Session) -> Result<Arc<Party>, crate::Error> {
+    pub(crate) async fn place(
+        &self,
+        name: Option<&str>,
+        session: &Session,
+    ) -> Result<Arc<Party>, crate::Error> {
         match name {
             None => Ok(self.party_of(session).await?),
             Some(name) => self.named(name).await,

@@ -17,6 +17,7 @@ use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::client::same_origin_redirects;
 use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
@@ -38,6 +39,8 @@ pub(crate) struct ProviderHttp {
     client: reqwest::Client,
     /// The same with the client's certificate, where it has one.
     presenting: Option<reqwest::Client>,
+    /// Further root certificates, PEM.
+    extra_roots: Option<Arc<[u8]>>,
     timeout: Duration,
 }
 
@@ -245,20 +248,36 @@ impl ProviderHttp {
         Ok(Self {
             client: limited(timeout, extra_roots, None)?,
             presenting: None,
+            extra_roots: extra_roots.map(Arc::from),
             timeout,
         })
     }
 
     /// The same for one provider, whose endpoints that know the client see this certificate (RFC 8705). Those endpoints share
     /// no connection with any other request.
-    pub(crate) fn presenting(
-        &self,
-        certificate: &ClientCertificate,
-        extra_roots: Option<&[u8]>,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, ConfigError> {
+        let presenting = limited(self.timeout, self.extra_roots.as_deref(), Some(certificate))?;
         Ok(Self {
-            presenting: Some(limited(self.timeout, extra_roots, Some(certificate))?),
+            presenting: Some(presenting),
             ..self.clone()
+        })
+    }
+
+    /// The same for whoever else is asked.
+    pub(crate) fn without_certificate(&self) -> Self {
+        Self {
+            presenting: None,
+            ..self.clone()
+        }
+    }
+
+    /// A client for APIs, with the same time limit and roots, which see the certificate where there is one.
+    pub(crate) fn for_apis(
+        &self,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<reqwest::Client, ConfigError> {
+        client(self.extra_roots.as_deref(), certificate, |builder| {
+            builder.timeout(self.timeout).redirect(same_origin_redirects())
         })
     }
 
@@ -425,7 +444,7 @@ fn limited(
 
 /// A client with the limits that all outbound requests share; with a certificate, one that presents it to every server that
 /// asks for one.
-pub(crate) fn client(
+fn client(
     extra_roots: Option<&[u8]>,
     certificate: Option<&ClientCertificate>,
     set: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,

@@ -155,7 +155,7 @@ pub(crate) fn verify(
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<IdTokenClaims, IdTokenError> {
-    // Step 1: an encrypted token is for registrations that ask for it; ours does not.
+    // Step 1: a token that was encrypted has been decrypted before, or there is no key for it.
     let jws = Jws::parse(token)?;
 
     // RFC 8725 §3.11: a token of another kind (access token, logout token) is no ID token, whatever its claims say.
@@ -269,7 +269,7 @@ pub enum IdTokenError {
     /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §7.2).
     #[error("the ID token is malformed")]
     Malformed,
-    /// The token is encrypted (step 1).
+    /// The token is encrypted (step 1), and there is no key that decrypts it.
     #[error("the ID token is encrypted")]
     Encrypted,
     /// The header's `typ` is neither absent nor `JWT` (RFC 8725 §3.11).
@@ -396,8 +396,8 @@ pub(crate) static CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "id_token.encrypted",
-        "The provider encrypts the ID tokens of this client.",
-        "Turn ID token encryption off in the client's registration at the provider; signed tokens over https are enough.",
+        "The provider encrypts the ID tokens of this client, and no key here decrypts them.",
+        "Set `AUTH_DECRYPTION_KEY` to the private key of the public one that is registered there, with `RSA-OAEP-256` or `ECDH-ES` and `A128GCM`, `A256GCM` or `A128CBC-HS256`; or turn the encryption off, for signed tokens over https are enough.",
     ),
     (
         "id_token.type_unexpected",

@@ -72,7 +72,7 @@ pub enum ResponseJwtError {
     /// Not a signed token, or its claims are not an object of distinct members.
     #[error("the response is no signed token")]
     Malformed,
-    /// The token is encrypted.
+    /// The token is encrypted, and there is no key that decrypts it.
     #[error("the response is encrypted")]
     Encrypted,
     /// The header's `typ` is neither absent nor `JWT` (RFC 8725 §3.11).
@@ -108,9 +108,8 @@ impl ResponseJwtError {
     /// The stable code of the failure.
     pub(crate) const fn code(self) -> &'static str {
         match self {
-            Self::Malformed | Self::Encrypted | Self::TypeUnexpected | Self::CriticalHeader => {
-                "login.response_malformed"
-            }
+            Self::Encrypted => "login.response_encrypted",
+            Self::Malformed | Self::TypeUnexpected | Self::CriticalHeader => "login.response_malformed",
             Self::AlgorithmNotAllowed => "login.response_algorithm",
             Self::UnknownKey | Self::SignatureInvalid => "login.response_signature",
             Self::IssuerMismatch => "login.issuer_mismatch",

@@ -22,6 +22,7 @@ use crate::cookie;
 use crate::error::Fault;
 use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
+use crate::jose;
 use crate::metadata::{Metadata, ProviderError};
 use crate::party::Party;
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
@@ -305,6 +306,8 @@ fn cookie_name(names: CookieNames, state: &str) -> String {
 /// The provider's answer, tied to the attempt of this browser that it belongs to.
 pub(crate) struct AuthorizationResponse {
     pub(crate) parameters: Parameters,
+    /// The signed token that is to hold the response, where responses are signed (JARM).
+    token: Option<String>,
     pub(crate) attempt: Attempt,
     /// The cookie to take away: the attempt is used up.
     pub(crate) cookie: String,
@@ -329,7 +332,8 @@ pub(crate) fn receive(
     if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
-    let state = state_of(party, &parameters).ok_or(LoginError::StateMissing)?;
+    let token = token_of(party, &parameters)?;
+    let state = state_of(token.as_deref(), &parameters).ok_or(LoginError::StateMissing)?;
     let state = state.as_str();
     let name = cookie_name(config.cookies, state);
     let value = request
@@ -347,15 +351,29 @@ pub(crate) fn receive(
         once_until: attempt.began_at.plus(ATTEMPT_LIFETIME),
         cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config, party)),
         attempt,
+        token,
         parameters,
     })
 }
 
+/// The signed token of a response, where responses are signed; decrypted, where the provider has encrypted it (JARM §2.2).
+fn token_of(party: &Party, parameters: &Parameters) -> Result<Option<String>, LoginError> {
+    let response = parameters.get("response");
+    let Some(response) = response.filter(|_| party.config.response_mode.is_signed()) else {
+        return Ok(None);
+    };
+    let token = party.registration.decrypted(response);
+    if jose::is_encrypted(&token) {
+        return Err(LoginError::ResponseJwt(ResponseJwtError::Encrypted));
+    }
+    Ok(Some(token.into_owned()))
+}
+
 /// The `state` of a response, also of one that is signed and not verified yet.
-fn state_of(party: &Party, parameters: &Parameters) -> Option<String> {
-    match parameters.get("response") {
-        Some(response) if party.config.response_mode.is_signed() => jarm::unverified_state(response),
-        _ => parameters.get("state").map(str::to_owned),
+fn state_of(token: Option<&str>, parameters: &Parameters) -> Option<String> {
+    match token {
+        Some(token) => jarm::unverified_state(token),
+        None => parameters.get("state").map(str::to_owned),
     }
 }
 
@@ -366,7 +384,9 @@ pub(crate) fn return_path_of(config: &Config, party: &Party, request: &RouteRequ
     } else {
         request.query_parameters()
     };
-    state_of(party, &parameters)
+    token_of(party, &parameters)
+        .ok()
+        .and_then(|token| state_of(token.as_deref(), &parameters))
         .map(|state| cookie_name(config.cookies, &state))
         .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
         .map(|attempt| attempt.return_to)
@@ -391,8 +411,8 @@ impl AuthorizationResponse {
         let is_plain = ["code", "state", "iss", "error"]
             .iter()
             .any(|name| self.parameters.names(name));
-        match self.parameters.get("response") {
-            Some(response) if !is_plain => Ok(Some(response)),
+        match &self.token {
+            Some(token) if !is_plain => Ok(Some(token)),
             _ => Err(LoginError::ResponseUnsigned),
         }
     }

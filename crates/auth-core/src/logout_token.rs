@@ -62,7 +62,7 @@ pub(crate) fn verify(
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<LogoutToken, LogoutTokenError> {
-    // Step 1: an encrypted token is for registrations that ask for it; ours does not.
+    // Step 1: a token that was encrypted has been decrypted before, or there is no key for it.
     let jws = Jws::parse(token)?;
     // §2.4 and RFC 8725 §3.11: `logout+jwt` where the provider says it. An ID token says nothing or `JWT`; the claims
     // below tell it apart.

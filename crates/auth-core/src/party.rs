@@ -5,17 +5,21 @@ mod settings;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 pub use settings::SignInProvider;
 pub(crate) use settings::{Checked, PartyConfig, api_url};
 
 use crate::breaker::Breaker;
+use crate::client_certificate::ClientCertificate;
+use crate::client_keys::ClientKeys;
 use crate::config::{ConfigError, paths};
 use crate::grants::GrantBreaker;
 use crate::http::ProviderHttp;
-use crate::jose::Algorithm;
-use crate::metadata::{Metadata, Provider, ProviderError};
+use crate::jose::{Algorithm, DecryptionKeys};
+use crate::metadata::{CertificateUse, Metadata, Provider, ProviderError};
+use crate::proxy::Transport;
 use crate::refresh::RefreshError;
 use crate::store::SessionKey;
 use crate::token::Registration;
@@ -29,6 +33,9 @@ pub(crate) struct Party {
     pub(crate) config: PartyConfig,
     pub(crate) provider: Provider,
     pub(crate) registration: Registration,
+    certificate: Option<ClientCertificate>,
+    /// Where access tokens are bound to the certificate.
+    pub(crate) bound_apis: Option<BoundApis>,
     /// Where the provider sends the browser back to.
     pub(crate) redirect_uri: String,
     pub(crate) grant_breaker: GrantBreaker,
@@ -61,8 +68,18 @@ impl Party {
             plain_identity,
             client_id,
             authentication,
+            certificate,
+            decryption_keys,
             config,
         } = checked;
+        let presenting = (certificate.as_ref())
+            .map(|certificate| http.presenting(certificate))
+            .transpose()?;
+        let bound_apis = (certificate.as_ref())
+            .filter(|_| config.overrides.certificate == CertificateUse::Binding)
+            .map(|certificate| BoundApis::new(certificate, http))
+            .transpose()?;
+        let http = presenting.as_ref().unwrap_or(http);
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
         Ok(Self {
             redirect_uri: base_url.join(&callback_path(name.as_deref())),
@@ -71,8 +88,11 @@ impl Party {
             registration: Registration {
                 client_id,
                 authentication,
+                decryption_keys,
                 http: http.clone(),
             },
+            certificate,
+            bound_apis,
             config: PartyConfig {
                 plain_identity,
                 ..config
@@ -80,6 +100,21 @@ impl Party {
             grant_breaker: GrantBreaker::default(),
             refresh_breaker: Mutex::default(),
         })
+    }
+
+    /// Adds the public halves of the client's keys that are not there yet.
+    fn add_jwks(&self, keys: &mut Vec<Value>) {
+        let signing = self.config.client_keys.iter().flat_map(ClientKeys::public_jwks);
+        let decrypting = (self.registration.decryption_keys.iter()).flat_map(DecryptionKeys::public_jwks);
+        for jwk in signing.chain(decrypting) {
+            let is_same = |held: &Value| held["kid"] == jwk["kid"] && held["use"] == jwk["use"];
+            if !keys.iter().any(is_same) {
+                keys.push(jwk);
+            }
+        }
+        if let Some(certificate) = &self.certificate {
+            certificate.add_to(keys);
+        }
     }
 
     /// The algorithms that an ID token may be signed with.
@@ -102,6 +137,33 @@ impl Party {
         self.refresh_breaker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The public halves of the client's keys at all of these (RFC 7517 §5); `None` where it has none.
+pub(crate) fn jwks<'a>(parties: impl Iterator<Item = &'a Arc<Party>>) -> Option<Value> {
+    let mut keys = Vec::new();
+    for party in parties {
+        party.add_jwks(&mut keys);
+    }
+    (!keys.is_empty()).then(|| json!({ "keys": keys }))
+}
+
+/// The connections to APIs that see the certificate which access tokens are bound to (RFC 8705 §3).
+pub(crate) struct BoundApis {
+    pub(crate) certificate: ClientCertificate,
+    pub(crate) http: reqwest::Client,
+    /// Those of proxies.
+    pub(crate) proxy: Transport,
+}
+
+impl BoundApis {
+    fn new(certificate: &ClientCertificate, http: &ProviderHttp) -> Result<Self, ConfigError> {
+        Ok(Self {
+            certificate: certificate.clone(),
+            http: http.for_apis(Some(certificate))?,
+            proxy: Transport::default(),
+        })
     }
 }
 

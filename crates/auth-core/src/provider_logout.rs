@@ -9,6 +9,7 @@
 //! clocks of two instances, and no tolerance is right for both: an instance whose clock is behind can miss what began on
 //! another one less than the difference before the sign-out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,8 +101,9 @@ impl Core {
         let token = parameters
             .get("logout_token")
             .ok_or(LogoutTokenError::Malformed)?;
-        let party = self.party_of_logout_token(token)?;
-        let token = self.verify_logout_token(&party, token).await?;
+        let token = self.decrypted_logout_token(token);
+        let party = self.party_of_logout_token(&token)?;
+        let token = self.verify_logout_token(&party, &token).await?;
 
         let now = self.clock.now();
         let issuer = party.provider.issuer();
@@ -130,6 +132,16 @@ impl Core {
                 _ => Err(error.into()),
             },
         }
+    }
+
+    /// The signed token in one that a provider has encrypted, by whichever key of ours decrypts it; any other as it is. Who has
+    /// signed it is looked at afterwards.
+    fn decrypted_logout_token<'t>(&self, token: &'t str) -> Cow<'t, str> {
+        let parties = self.config.parties.configured().iter();
+        parties
+            .map(|party| party.registration.decrypted(token))
+            .find(|decrypted| matches!(decrypted, Cow::Owned(_)))
+            .unwrap_or(Cow::Borrowed(token))
     }
 
     /// The provider that a logout token says it is from. Of several registrations at one provider it is the one that the token

@@ -81,6 +81,7 @@ use crate::config::ConfigError;
 use crate::csrf::CrossSite;
 use crate::error::{Error, Fault};
 use crate::grants::TokenExchange;
+use crate::party::Party;
 use crate::secret::AccessToken;
 use crate::session::Session;
 use crate::types::secure_url;
@@ -486,13 +487,14 @@ impl Auth {
         let tokens = self.client(session).with_exchange(proxy.exchange.clone());
         let token = tokens.access_token().await?;
         let mut upload = Upload::new(request.body, proxy.max_request_body);
-        let mut answer = core.call(&head, &token, &upload, patience).await?;
+        let party = tokens.party().await?;
+        let mut answer = core.call(&party, &head, &token, &upload, patience).await?;
         if is_refused(answer.status(), answer.headers()) && upload.hold() {
             if let Some(token) = tokens.another_token(&token).await?
                 && let Some(again) = upload.again()
             {
                 drop(answer);
-                answer = core.call(&head, &token, &again, patience).await?;
+                answer = core.call(&party, &head, &token, &again, patience).await?;
                 upload = again;
             } else {
                 upload.go_on();
@@ -529,6 +531,7 @@ impl Core {
     /// of a framework stalls whoever shares it while that worker is busy. Dropping the call ends it.
     async fn call(
         &self,
+        party: &Party,
         head: &Head,
         token: &AccessToken,
         upload: &Upload,
@@ -539,7 +542,12 @@ impl Core {
         *request.uri_mut() = head.uri.clone();
         *request.headers_mut() = head.headers.clone();
         request.headers_mut().insert(AUTHORIZATION, bearer(token));
-        let sending = self.proxy.send(self.config.extra_roots.as_deref(), None, request);
+        let roots = self.config.extra_roots.as_deref();
+        // The upstream may see the token, and so what the token is bound to.
+        let sending = match &party.bound_apis {
+            Some(apis) => apis.proxy.send(roots, Some(&apis.certificate), request),
+            None => self.proxy.send(roots, None, request),
+        };
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {
             answer = call => match answer {

@@ -1,6 +1,7 @@
 //! From the provider's answer to a session: the code is redeemed, the user is identified, the app's hook is heard, and
 //! the record is written (OpenID Connect Core §3.1.3, §5.3).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -440,12 +441,19 @@ impl Core {
         keys: &KeySet,
     ) -> Result<Map<String, Value>, UserinfoError> {
         let media_type = answer.media_type();
+        // What is encrypted is signed as well (§5.3.2).
+        let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+        let signed = party.registration.decrypted(text.trim_ascii());
+        let body = match &signed {
+            Cow::Owned(signed) => signed.as_bytes(),
+            Cow::Borrowed(_) => &answer.body,
+        };
         let parse = |keys: &KeySet| {
             userinfo::parse(
                 &userinfo::Answer {
                     status: answer.status,
                     content_type: media_type.as_deref(),
-                    body: &answer.body,
+                    body,
                 },
                 &userinfo::Expected {
                     subject,

@@ -4,6 +4,7 @@
 //! RFC 7009 §2.1, RFC 7662 §2.1). Answers are read leniently where leniency loses nothing, because a refresh token
 //! that was rotated and not kept is a session lost.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use url::Url;
 use crate::client_auth::ClientAuthentication;
 use crate::clock::Timestamp;
 use crate::http::{Answer, Asked, HttpError, Left, ProviderHttp, SendGuard};
+use crate::jose::{self, DecryptionKeys};
 use crate::metadata::{Metadata, Outage};
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::types::Scopes;
@@ -25,6 +27,8 @@ use crate::types::Scopes;
 pub(crate) struct Registration {
     pub(crate) client_id: String,
     pub(crate) authentication: ClientAuthentication,
+    /// What decrypts tokens that the provider encrypts for this client.
+    pub(crate) decryption_keys: Option<DecryptionKeys>,
     pub(crate) http: ProviderHttp,
 }
 
@@ -219,6 +223,11 @@ impl Registration {
             )
             .await?;
         let mut response = TokenResponse::read(&answer, now)?;
+        // Kept as it was signed: that is what the provider is shown at sign-out.
+        response.id_token = (response.id_token).map(|token| match self.decrypted(token.expose()) {
+            Cow::Owned(signed) => IdToken::new(signed),
+            Cow::Borrowed(_) => token,
+        });
         // GitHub and others that are older than RFC 6749 put commas between scopes.
         if metadata.jwks_uri.is_none() {
             response.scope = response
@@ -226,6 +235,25 @@ impl Registration {
                 .map(|scopes| scopes.iter().flat_map(|scope| scope.split(',')).collect());
         }
         Ok(response)
+    }
+
+    /// The signed token in one that the provider has encrypted for this client. Any other comes back as it is, also an
+    /// encrypted one that no key decrypts: whoever verifies it says so.
+    pub(crate) fn decrypted<'t>(&self, token: &'t str) -> Cow<'t, str> {
+        let Some(keys) = self
+            .decryption_keys
+            .as_ref()
+            .filter(|_| jose::is_encrypted(token))
+        else {
+            return Cow::Borrowed(token);
+        };
+        match keys.decrypt(token) {
+            Ok(signed) => Cow::Owned(signed.to_string()),
+            Err(error) => {
+                tracing::debug!(%error, "an encrypted token is not decrypted");
+                Cow::Borrowed(token)
+            }
+        }
     }
 
     /// Revokes a token (RFC 7009). That the provider cannot do so is no failure: there is nothing to do about it.

@@ -184,7 +184,7 @@ pub(crate) static CODES: &[(&str, &str, &str)] = &[
     (
         "userinfo.signature_invalid",
         "The userinfo answer is signed, and the signature does not verify with the provider's published keys and the allowed algorithms.",
-        "Set the client's userinfo signature algorithm at the provider to one allowed for ID tokens, or turn userinfo signing and encryption off.",
+        "Set the client's userinfo signature algorithm at the provider to one allowed for ID tokens, or turn userinfo signing off. Of an encrypted answer, `AUTH_DECRYPTION_KEY` has to be the key.",
     ),
     (
         "userinfo.issuer_mismatch",

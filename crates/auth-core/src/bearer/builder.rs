@@ -368,7 +368,9 @@ impl ResourceServerBuilder {
         }
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         let http = match &self.auth {
-            Some(auth) if self.ca.is_none() => auth.core().config.parties.first().registration.http.clone(),
+            Some(auth) if self.ca.is_none() => {
+                (auth.core().config.parties.first().registration.http).without_certificate()
+            }
             _ => ProviderHttp::new(self.http_timeout, self.ca.as_deref())?,
         };
         let issuers = self.trusted(&http, &runtime)?;
@@ -465,6 +467,7 @@ impl ResourceServerBuilder {
                 let registration = Registration {
                     client_id: client.id.clone(),
                     authentication: client.authentication.clone(),
+                    decryption_keys: None,
                     http: http.clone(),
                 };
                 let source = Source::Given {

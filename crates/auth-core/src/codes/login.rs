@@ -158,13 +158,22 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("If it stays, the provider does not sign its answers for this client: turn it on there (JARM), or set `AUTH_RESPONSE_MODE=query`.")
     .settings(&[Setting::ResponseMode, Setting::ClientId]),
     code(
+        "login.response_encrypted",
+        UNFINISHED,
+        "The answer from the sign-in page is encrypted, and no key of this application decrypts it.",
+        Turn::Developer,
+        "Start again from the application's own page.",
+    )
+    .developer("Set `AUTH_DECRYPTION_KEY` to the private key of the public one that is registered at the provider, with `RSA-OAEP-256` or `ECDH-ES` and `A128GCM`, `A256GCM` or `A128CBC-HS256`; or turn the encryption of authorization responses off there.")
+    .settings(&[Setting::ClientId]),
+    code(
         "login.response_malformed",
         UNFINISHED,
         "The answer from the sign-in page is no signed token that this application reads.",
         Turn::Developer,
         "Start again from the application's own page.",
     )
-    .developer("Turn the encryption of authorization responses off for this client at the provider; if it is off, see that nothing in between changes the parameter `response`.")
+    .developer("See that nothing in between changes the parameter `response`.")
     .settings(&[Setting::ClientId]),
     code(
         "login.response_algorithm",

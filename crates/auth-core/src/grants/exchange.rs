@@ -110,6 +110,11 @@ impl TokenExchange {
         self
     }
 
+    /// The further provider that the exchange is made at, if it is one.
+    pub(crate) fn place(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
     /// Adds an `audience`: the API that the new token is for, by the name that the provider knows it by.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.targets.audiences.push(audience.into());

@@ -61,6 +61,17 @@ impl FurtherProvider {
         Self(self.0.client_key_pem(pem))
     }
 
+    /// The client's certificate, for `tls_client_auth` and `self_signed_tls_client_auth` there, as
+    /// [`AuthBuilder::client_certificate_pem`].
+    pub fn client_certificate_pem(self, chain: &str, key: &str) -> Self {
+        Self(self.0.client_certificate_pem(chain, key))
+    }
+
+    /// Has that provider's access tokens bound to the certificate, as [`AuthBuilder::certificate_bound_tokens`].
+    pub fn certificate_bound_tokens(self) -> Self {
+        Self(self.0.certificate_bound_tokens())
+    }
+
     pub(crate) fn check(
         self,
         name: &str,

@@ -10,6 +10,7 @@ use crate::auth::{Auth, Core};
 use crate::client::MachineClient;
 use crate::client_auth::ClientAuthentication;
 use crate::error::Error;
+use crate::party::Party;
 use crate::refresh::Freshness;
 use crate::seal::Purpose;
 use crate::secret::{SecurityToken, sha256};
@@ -184,11 +185,16 @@ impl Core {
         Ok(token)
     }
 
-    async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
-        let place = match &credentials.provider {
+    /// The provider that issues the token.
+    pub(crate) async fn party_of_machine(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, Error> {
+        Ok(match &credentials.provider {
             None => Arc::clone(self.config.parties.first()),
             Some(name) => self.named(name).await?,
-        };
+        })
+    }
+
+    async fn request_machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
+        let place = self.party_of_machine(credentials).await?;
         // RFC 6749 §4.4: confidential clients only.
         if matches!(place.registration.authentication, ClientAuthentication::None) {
             return Err(

@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use crate::bearer::{self, GivenKeys, TrustedIssuer};
-use crate::client_auth::ClientAuthentication;
+use crate::client_auth::{CertificateTrust, ClientAuthentication};
+use crate::client_certificate::ClientCertificate;
 use crate::client_keys::ClientKeys;
 #[cfg(doc)]
 use crate::config::AuthBuilder;
@@ -16,7 +17,8 @@ use crate::config::{
     UserinfoPolicy,
 };
 use crate::http::ProviderHttp;
-use crate::jose::{self, Algorithm, SigningKey};
+use crate::jose::{self, Algorithm, DecryptionKey, DecryptionKeys, SigningKey};
+use crate::metadata::CertificateUse;
 use crate::preset::Preset;
 use crate::request_object;
 use crate::roles::RoleClaims;
@@ -66,6 +68,9 @@ pub struct SignInProvider {
     client_secret: Option<ClientSecret>,
     client_auth: Option<ClientAuthMethod>,
     client_keys: Result<Vec<Arc<SigningKey>>, ConfigError>,
+    client_certificate: Option<Result<ClientCertificate, ConfigError>>,
+    binds_tokens: bool,
+    decryption_keys: Result<Vec<Arc<DecryptionKey>>, ConfigError>,
     signs_requests: bool,
     scopes: Scopes,
     authorize_params: Vec<(String, String)>,
@@ -107,6 +112,9 @@ impl Default for SignInProvider {
             client_secret: None,
             client_auth: None,
             client_keys: Ok(Vec::new()),
+            client_certificate: None,
+            binds_tokens: false,
+            decryption_keys: Ok(Vec::new()),
             signs_requests: false,
             scopes: Scopes::parse("openid profile email offline_access"),
             authorize_params: Vec::new(),
@@ -174,6 +182,8 @@ pub(crate) struct Checked {
     pub(super) plain_identity: PlainIdentityChoice,
     pub(super) client_id: String,
     pub(super) authentication: ClientAuthentication,
+    pub(super) certificate: Option<ClientCertificate>,
+    pub(super) decryption_keys: Option<DecryptionKeys>,
     pub(crate) config: PartyConfig,
 }
 
@@ -338,6 +348,33 @@ impl SignInProvider {
         self
     }
 
+    /// As [`AuthBuilder::client_certificate_pem`].
+    pub fn client_certificate_pem(mut self, chain: &str, key: &str) -> Self {
+        self.client_certificate = Some(ClientCertificate::from_pem(chain, key));
+        self
+    }
+
+    /// As [`AuthBuilder::certificate_bound_tokens`].
+    pub fn certificate_bound_tokens(mut self) -> Self {
+        self.binds_tokens = true;
+        self
+    }
+
+    /// As [`AuthBuilder::decryption_key_pem`].
+    pub fn decryption_key_pem(mut self, pem: &str) -> Self {
+        match (&mut self.decryption_keys, DecryptionKey::all_from_pem(pem)) {
+            (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
+            (Ok(_), Err(error)) => {
+                self.decryption_keys = Err(ConfigError::new(
+                    DECRYPTION_KEY,
+                    format!("{error}; it takes a PKCS#8 private key in PEM form, RSA or P-256"),
+                ));
+            }
+            (Err(_), _) => {}
+        }
+        self
+    }
+
     /// As [`AuthBuilder::sign_requests`].
     pub fn sign_requests(mut self) -> Self {
         self.signs_requests = true;
@@ -421,6 +458,9 @@ impl SignInProvider {
             return Err(error);
         }
         let provider = self.provider()?;
+        let authentication = self.authentication()?;
+        let certificate = self.client_certificate.clone().transpose()?;
+        let certificate_use = self.certificate_use(&provider, &authentication)?;
         let overrides = EndpointOverrides {
             userinfo: optional_url("AUTH_USERINFO_URL", self.userinfo_url.as_deref())?,
             revocation: optional_url("AUTH_REVOCATION_URL", self.revocation_url.as_deref())?,
@@ -430,7 +470,7 @@ impl SignInProvider {
                 "pushed_authorization_request_url",
                 self.pushed_authorization_request_url.as_deref(),
             )?,
-            certificate: CertificateUse::Nothing,
+            certificate: certificate_use,
         };
         check_end_session_parameter(self.end_session_parameter.as_deref())?;
         if self.par == ParPolicy::Always
@@ -455,8 +495,17 @@ impl SignInProvider {
             ));
         }
         let client_id = self.checked_client_id()?;
-        let authentication = self.authentication()?;
-        let client_keys = ClientKeys::new(self.client_keys.clone()?);
+        let signing_keys = self.client_keys.clone()?;
+        let decryption_keys = DecryptionKeys::new(self.decryption_keys.clone()?);
+        if let Some(keys) = &decryption_keys
+            && signing_keys.iter().any(|key| keys.has(&key.thumbprint()))
+        {
+            return Err(ConfigError::new(
+                DECRYPTION_KEY,
+                "is AUTH_CLIENT_KEY too; a key that signs decrypts nothing, so make another one",
+            ));
+        }
+        let client_keys = ClientKeys::new(signing_keys);
         if self.signs_requests && client_keys.is_none() {
             return Err(key_missing("AUTH_REQUEST_OBJECT=signed"));
         }
@@ -507,6 +556,8 @@ impl SignInProvider {
             plain_identity: self.plain_identity,
             client_id,
             authentication,
+            certificate,
+            decryption_keys,
             config: PartyConfig {
                 label: self.label,
                 overrides,
@@ -603,10 +654,61 @@ impl SignInProvider {
                 }
                 Ok(ClientAuthentication::SecretJwt(secret))
             }
+            ClientAuthMethod::TlsClientAuth => {
+                Ok(ClientAuthentication::Certificate(CertificateTrust::Authority))
+            }
+            ClientAuthMethod::SelfSignedTlsClientAuth => {
+                Ok(ClientAuthentication::Certificate(CertificateTrust::SelfSigned))
+            }
             ClientAuthMethod::None => Ok(ClientAuthentication::None),
         }
     }
+
+    /// What the certificate is for: one that is needed is there, and one that is there is needed.
+    fn certificate_use(
+        &self,
+        provider: &ProviderConfig,
+        authentication: &ClientAuthentication,
+    ) -> Result<CertificateUse, ConfigError> {
+        let authenticates = matches!(authentication, ClientAuthentication::Certificate(_));
+        let certificate_use = match (authenticates, self.binds_tokens) {
+            (_, true) => CertificateUse::Binding,
+            (true, false) => CertificateUse::Authentication,
+            (false, false) => CertificateUse::Nothing,
+        };
+        match (&self.client_certificate, certificate_use) {
+            (None, CertificateUse::Nothing) => return Ok(certificate_use),
+            (None, _) => {
+                let who = if authenticates {
+                    format!("AUTH_CLIENT_AUTH={authentication:?}")
+                } else {
+                    "AUTH_CERT_BOUND_TOKENS=true".to_owned()
+                };
+                return Err(ConfigError::new(
+                    CLIENT_CERTIFICATE,
+                    format!("{who} needs it: the path of the client's certificate in PEM form"),
+                ));
+            }
+            (Some(_), CertificateUse::Nothing) => {
+                return Err(ConfigError::new(
+                    CLIENT_CERTIFICATE,
+                    "is for nothing; set AUTH_CLIENT_AUTH=tls_client_auth, self_signed_tls_client_auth or AUTH_CERT_BOUND_TOKENS=true",
+                ));
+            }
+            (Some(_), _) => {}
+        }
+        match provider {
+            ProviderConfig::Endpoints { token, .. } if token.scheme() != "https" => Err(ConfigError::new(
+                "AUTH_TOKEN_URL",
+                "must be https, or it sees no certificate of the client",
+            )),
+            _ => Ok(certificate_use),
+        }
+    }
 }
+
+const CLIENT_CERTIFICATE: &str = "AUTH_CLIENT_CERT";
+const DECRYPTION_KEY: &str = "AUTH_DECRYPTION_KEY";
 
 fn key_missing(who: &str) -> ConfigError {
     ConfigError::new(

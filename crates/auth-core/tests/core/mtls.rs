@@ -39,9 +39,12 @@ impl Stage {
         );
         let authority = Authority::new();
         let identity = authority.client("app");
-        let start = |upstream: String| Gateway::with_versions(&authority, &upstream, versions);
-        let provider = start(world.provider.issuer().to_owned()).await.unwrap();
-        let api = start(world.provider.api_url().to_owned()).await.unwrap();
+        let start = async |upstream: &str| {
+            let gateway = Gateway::with_versions(&authority, upstream, versions).await;
+            gateway.unwrap()
+        };
+        let provider = start(world.provider.issuer()).await;
+        let api = start(world.provider.api_url()).await;
         provider.alias(&world.provider);
         Self {
             world,
@@ -86,7 +89,7 @@ async fn a_client_with_a_certificate_signs_in_refreshes_and_signs_out_at_the_ali
         url.starts_with(stage.world.provider.issuer()),
         "the browser is sent where no certificate is asked for: {url}"
     );
-    assert_eq!(control.count(Endpoint::Par), 1);
+    assert_eq!(control.count(Endpoint::PushedAuthorization), 1);
     let target = browser.approve(&url).await;
     assert_eq!(location(&browser.callback(&target).await), "/");
     assert_eq!(control.count(Endpoint::Userinfo), 1);
