@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::pem::PemObject as _;
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
 use crate::jose::SigningKey;
+use crate::secret::sha256;
 
 /// A certificate, those that vouch for it, and its private key. Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +85,7 @@ impl ClientCertificate {
         Arc::new(Arc::clone(&self.certified).into())
     }
 
-    /// Adds the chain to the JWK of its key, as `x5c` (RFC 7517 §4.7): what a provider knows a self-signed certificate by
+    /// Adds the chain to the JWK of its key, as `x5c` and by its thumbprint (RFC 7517 §4.7, §4.9): what a provider knows a self-signed certificate by
     /// (RFC 8705 §2.2.2). Where the key is not among those of the client, it is added as well, if it is of a kind that a JWK is
     /// made of here.
     pub(crate) fn add_to(&self, keys: &mut Vec<Value>) {
@@ -94,13 +95,17 @@ impl ClientCertificate {
             .collect();
         let mut jwk = own.clone();
         jwk["x5c"] = json!(chain);
-        match keys
-            .iter_mut()
-            .find(|held| held["kid"] == own["kid"] && held["use"] == own["use"]) {
+        jwk["x5t#S256"] = json!(self.certified.cert.first().map(thumbprint));
+        let is_own = |held: &&mut Value| held["kid"] == own["kid"] && held["use"] == own["use"];
+        match keys.iter_mut().find(is_own) {
             Some(held) => *held = jwk,
             None => keys.push(jwk),
         }
     }
+}
+
+fn thumbprint(certificate: &CertificateDer<'_>) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(&[certificate]))
 }
 
 /// Reqwest reads PEM, and nothing beside certificates and keys.

@@ -395,16 +395,11 @@ fn classify(error: reqwest::Error) -> HttpError {
 fn refuses_certificate(error: &reqwest::Error) -> bool {
     use rustls::AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
-        CertificateUnknown, UnknownCA, UnsupportedCertificate,
+        CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
     };
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        // What an I/O error wraps is not its source.
-        let wrapped = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(|error| error.get_ref())
-            .and_then(|inner| inner.downcast_ref());
-        if let Some(rustls::Error::AlertReceived(alert)) = wrapped.or_else(|| cause.downcast_ref()) {
+        if let Some(rustls::Error::AlertReceived(alert)) = cause.downcast_ref() {
             return matches!(
                 alert,
                 AccessDenied
@@ -413,11 +408,19 @@ fn refuses_certificate(error: &reqwest::Error) -> bool {
                     | CertificateRequired
                     | CertificateRevoked
                     | CertificateUnknown
+                    | DecryptError
                     | UnknownCA
                     | UnsupportedCertificate
             );
         }
-        next = cause.source();
+        // What an I/O error wraps is not its source.
+        let wrapped = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
     }
     false
 }

@@ -81,6 +81,9 @@ impl Authority {
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
+        // A name of its own: verifiers look for an authority by its name.
+        let name = format!("authority {}", crate::random::token());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
@@ -102,12 +105,17 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let (certificate, key) = self.sign(&params);
-        Identity {
-            thumbprint: thumbprint(certificate.der()),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Identity::of(self.sign(&params))
+    }
+
+    /// A certificate for a server on this machine, `127.0.0.1` and `localhost`.
+    ///
+    /// # Panics
+    ///
+    /// Where no key can be made.
+    #[must_use]
+    pub fn server(&self) -> Identity {
+        Identity::of(self.sign(&local()))
     }
 
     fn sign(&self, params: &CertificateParams) -> (rcgen::Certificate, KeyPair) {
@@ -123,8 +131,7 @@ impl Authority {
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .expect("there is a root");
-        let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
-        let (certificate, key) = self.sign(&params);
+        let (certificate, key) = self.sign(&local());
         let versions: &[_] = match versions {
             Versions::All => &[&version::TLS13, &version::TLS12],
             Versions::Tls12 => &[&version::TLS12],
@@ -139,6 +146,33 @@ impl Authority {
             )
             .expect("a pair");
         TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+fn local() -> CertificateParams {
+    CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names")
+}
+
+impl Identity {
+    /// A client's certificate that no authority has signed.
+    ///
+    /// # Panics
+    ///
+    /// Where no key can be made.
+    #[must_use]
+    pub fn self_signed(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        Self::of((params.self_signed(&key).expect("a certificate"), key))
+    }
+
+    fn of((certificate, key): (rcgen::Certificate, KeyPair)) -> Self {
+        Self {
+            thumbprint: thumbprint(certificate.der()),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
     }
 }
 

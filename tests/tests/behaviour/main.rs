@@ -26,6 +26,7 @@ mod login;
 mod logout;
 mod metrics;
 mod modes;
+mod mtls;
 mod note;
 mod par;
 mod process;
@@ -187,6 +188,11 @@ behaviour! {
             a_response_is_one_signed_token,
             a_signed_error_is_a_page,
             a_response_that_is_not_wholly_signed_is_refused,
+        }
+        mtls {
+            a_certificate_signs_in_refreshes_and_calls_apis,
+            a_certificate_that_is_not_registered_is_refused_with_a_page,
+            encrypted_id_tokens_are_decrypted_with_the_published_key,
         }
         bearer {
             a_good_token_is_answered_with_its_claims,

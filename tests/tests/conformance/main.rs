@@ -48,6 +48,7 @@ mod oidcc_client_test_kid_absent_single_jwks;
 mod oidcc_client_test_missing_aud;
 mod oidcc_client_test_missing_iat;
 mod oidcc_client_test_missing_sub;
+mod oidcc_client_test_mtls_endpoint_aliases;
 mod oidcc_client_test_nonce_invalid;
 mod oidcc_client_test_refresh_token;
 mod oidcc_client_test_refresh_token_invalid_aud;
@@ -189,6 +190,7 @@ conformance! {
         oidcc_client_test_invalid_sig_hs256,
         oidcc_client_test_invalid_sig_es256,
         oidcc_client_test_aggregated_claims,
+        oidcc_client_test_mtls_endpoint_aliases,
         oidcc_client_test_userinfo_signed,
     }
     "oidcc-client-test-plan" comprehensive_form_post(FormPost) {

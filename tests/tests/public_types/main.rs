@@ -62,6 +62,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_testing::OldKeys",
             "auth_testing::PublicKeyError",
             "auth_testing::SigningAlgorithm",
+            "auth_testing::Versions",
         ],
     ),
     (

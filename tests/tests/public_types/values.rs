@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_axum::AuthExt as _;
-use auth_core::bearer::{BearerRequest, IntrospectionClient, ResourceServer};
+use auth_core::bearer::{BearerRequest, IntrospectionClient, PeerCertificate, ResourceServer};
 use auth_core::clock::{TestClock, Timestamp};
 use auth_core::grants::{
     ClientCredentials, CustomGrant, FurtherProvider, Presented, TokenExchange, TokenType,
@@ -25,6 +25,7 @@ use auth_core::store::{
     StoreError,
 };
 use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys, SignInProvider};
+use auth_testing::mtls::{Authority, Gateway};
 use auth_testing::servers::{PostgresServer, RedisServer};
 use auth_testing::{Client, DevProvider, Endpoint, Fault};
 use aws_lc_rs::rand::SystemRandom;
@@ -256,6 +257,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     let id = grants(shown, &auth, &id).await;
     secrets.push(id.expose());
     bearer(shown, secrets, &auth, &id, provider.api_url()).await;
+    certificates(shown, secrets, &provider).await;
     records(shown, &open().await, &id, clock.clock().now()).await;
     app_sessions(shown, secrets, &auth).await;
     failures(shown, (&auth, open().await), &provider, &clock, &id).await;
@@ -293,6 +295,20 @@ fn response_future(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth) {
         .body(axum::body::Body::empty())
         .unwrap();
     shown.value(&tower_service::Service::call(&mut service, request));
+}
+
+/// A certificate, and what demands it.
+async fn certificates(shown: &mut Shown, secrets: &mut Vec<String>, provider: &DevProvider) {
+    let authority = Authority::new();
+    shown.value(&authority);
+    let identity = authority.client("types");
+    secrets.push(identity.key.clone());
+    secrets.extend(identity.key.lines().nth(1).map(str::to_owned));
+    shown.value(&identity);
+    shown.value(&Gateway::start(&authority, provider.issuer()).await.unwrap());
+    let given = |builder: AuthBuilder| builder.client_certificate_pem(&identity.certificate, &identity.key);
+    shown.value(&given(Auth::builder()));
+    shown.value(&PeerCertificate::from_der(identity.certificate.as_bytes()));
 }
 
 /// A request that brings the user's access token to an API of the application's own, and some that bring a bad one.
