@@ -1,7 +1,9 @@
 //! Mutual TLS (RFC 8705): who sees the client's certificate, where it is shown, and what happens where it is refused.
 
+use auth_core::bearer::{BearerError, IntrospectionClient};
 use auth_core::client::ApiError;
 use auth_core::config::ClientAuthMethod;
+use auth_core::grants::{ClientCredentials, FurtherProvider};
 use auth_core::proxy::Proxy;
 use auth_core::{Auth, AuthBuilder};
 use auth_testing::mtls::{Authority, Gateway, Identity, Versions};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::par::always;
 use crate::proxy::{forward, request};
-use crate::world::{BASE, LIFE, World, assert_page, location};
+use crate::world::{BASE, Head, LIFE, World, assert_page, location};
 
 /// The client that is registered for a certificate. In its requests it differs from a public one in nothing but the connection.
 const CLIENT: &str = "certified";
@@ -137,6 +139,73 @@ async fn documents_for_everybody_are_fetched_without_the_certificate() {
     assert!(keys.refused() > 0);
     assert_eq!(keys.seen().len(), 0);
     assert_eq!(stage.world.control().count(Endpoint::Jwks), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §7.2
+async fn other_providers_and_endpoints_of_others_do_not_see_the_certificate() {
+    let stage = Stage::start().await;
+    let elsewhere = Gateway::start(&stage.authority, stage.world.provider.issuer())
+        .await
+        .unwrap();
+    let partner = |builder: AuthBuilder| {
+        let token = format!("{}/token", elsewhere.url());
+        let provider =
+            FurtherProvider::token_endpoint(token).client(crate::world::CLIENT, Some(crate::world::SECRET));
+        builder.further_provider("partner", provider)
+    };
+    let auth = stage
+        .auth(&stage.identity, |builder| {
+            partner(builder).certificate_bound_tokens()
+        })
+        .await;
+    let credentials = ClientCredentials::new().at("partner");
+    let error = auth.machine_token(&credentials).await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        "grant.client_refused",
+        "a certificate is demanded, and none is shown"
+    );
+
+    // The same for an introspection endpoint that is not the provider's own.
+    let client = IntrospectionClient::secret_basic(crate::world::CLIENT, crate::world::SECRET);
+    let server = auth
+        .resource_server("https://api.example")
+        .introspection(format!("{}/introspect", elsewhere.url()), client)
+        .build()
+        .unwrap();
+    let head = Head {
+        method: "GET",
+        target: "/".to_owned(),
+        headers: vec![("authorization", "Bearer opaque".to_owned())],
+    };
+    let error = server.verify(&head).await.unwrap_err();
+    assert!(matches!(error, BearerError::Introspection { .. }), "{error}");
+    assert_eq!(elsewhere.seen().len(), 0);
+    assert!(elsewhere.refused() >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §2
+async fn a_further_provider_may_know_the_client_by_a_certificate_of_its_own() {
+    let stage = Stage::start().await;
+    let identity = stage.authority.client("at the partner");
+    let provider = FurtherProvider::issuer(stage.world.provider.issuer())
+        .client(crate::world::CLIENT, Some(crate::world::SECRET))
+        .client_certificate_pem(&identity.certificate, &identity.key)
+        .certificate_bound_tokens();
+    let auth = stage
+        .auth(&stage.identity, |builder| {
+            builder.further_provider("partner", provider)
+        })
+        .await;
+    let api = auth.machine_client(ClientCredentials::new().scopes("machine").at("partner"));
+    let answer = api
+        .get(format!("{}/machine", stage.api.url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(stage.provider.seen(), [identity.thumbprint.clone()]);
+    assert_eq!(stage.api.seen(), [identity.thumbprint]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §2

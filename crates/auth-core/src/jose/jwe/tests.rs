@@ -135,8 +135,17 @@ fn no_part_can_be_changed_or_left_out() {
 fn a_shorter_tag_is_no_tag() {
     let keys = keys(&["rsa"]);
     for (enc, length) in [("A128GCM", 12), ("A128CBC-HS256", 15), ("A256CBC-HS512", 16)] {
-        let token = with_part(token("RSA-OAEP", enc), 4, |tag| tag[..length].to_vec());
-        assert_eq!(refused(&keys, &token), JweError::NotForUs, "{enc}");
+        let good = token("RSA-OAEP", enc);
+        let short = with_part(good, 4, |tag| tag[..length].to_vec());
+        assert_eq!(refused(&keys, &short), JweError::NotForUs, "{enc}");
+        // The same bytes with another boundary between content and tag.
+        let mut last = 0;
+        let moved = with_part(good, 3, |mut content| {
+            last = content.pop().expect("not empty");
+            content
+        });
+        let moved = with_part(&moved, 4, |tag| [&[last], tag.as_slice()].concat());
+        assert_eq!(refused(&keys, &moved), JweError::NotForUs, "{enc}");
     }
 }
 
