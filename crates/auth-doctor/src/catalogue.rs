@@ -335,7 +335,7 @@ checks! {
         "Remove `AUTH_PAR=always`, or have the provider name its `pushed_authorization_request_endpoint`.", "RFC 9126 §5", [];
     REQUESTS_NOT_PUSHED = "requests.not_pushed", Note,
         "Authorization requests go through the browser, where they can be read and changed.",
-        "Set `AUTH_PAR=always`, if the provider offers it.", "FAPI 2.0 Security Profile §5.3.3.2", [Fapi2];
+        "Set `AUTH_PAR=always` where the provider offers it.", "FAPI 2.0 Security Profile §5.3.3.2", [Fapi2];
     REQUESTS_RESPONSE_MODE = "requests.response_mode", Error,
         "The provider does not answer in the way that `AUTH_RESPONSE_MODE` asks for.",
         "Set `AUTH_RESPONSE_MODE` to one that it lists, or turn it on at the provider.", "OpenID Connect Discovery §3", [];

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::io;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use auth_core::clock::{Clock, Timestamp};
 use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION};
@@ -42,8 +42,6 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// How long it took.
-    pub(crate) took: Duration,
     /// The times here before the request and after the answer.
     pub(crate) between: (Timestamp, Timestamp),
     /// The server's certificate (DER), where it has one.
@@ -102,7 +100,7 @@ impl Http {
     }
 
     pub(crate) async fn get(&self, url: &Url, accept: &'static str) -> Result<Answer, NoAnswer> {
-        let (before, started) = (self.clock.now(), Instant::now());
+        let before = self.clock.now();
         let request = self.client.get(url.clone()).header(ACCEPT, accept);
         let mut response = request.send().await.map_err(|error| reason(&error))?;
         let mut body = Vec::new();
@@ -114,7 +112,6 @@ impl Http {
         }
         Ok(Answer {
             status: response.status().as_u16(),
-            took: started.elapsed(),
             between: (before, self.clock.now()),
             certificate: response
                 .extensions()
@@ -128,6 +125,11 @@ impl Http {
 }
 
 impl Answer {
+    /// How long it took.
+    pub(crate) fn took(&self) -> Duration {
+        self.between.1.since(self.between.0)
+    }
+
     /// The server's own time (RFC 9110 §6.6.1).
     pub(crate) fn date(&self) -> Option<Timestamp> {
         let value = self.headers.get(DATE)?.to_str().ok()?;

@@ -11,30 +11,32 @@ const USAGE: u8 = 2;
 
 /// Tells in plain words what is wrong or weak in a sign-in set-up.
 ///
-/// Reads the environment that the applications read (AUTH_ISSUER, AUTH_CLIENT_ID, …), asks the provider, and tries out what can
-/// be tried without a user. It changes nothing and signs nobody in.
+/// Reads the environment that the applications read (AUTH_ISSUER, AUTH_CLIENT_ID,
+/// …), asks the provider, and tries out what can be tried without a user. It
+/// changes nothing and signs nobody in. The client's secret is read from the
+/// environment alone.
 ///
-/// Exit code: 0 where there is no error, 1 where there is one, 2 for wrong usage.
+/// Exit code: 0 without errors, 1 with errors, 2 for wrong usage.
 #[derive(Debug, Parser)]
-#[command(name = "auth-doctor", version, max_term_width = 80)]
+#[command(name = "auth-doctor", version, verbatim_doc_comment)]
 struct Arguments {
-    /// The provider's issuer, in the place of AUTH_ISSUER
+    /// The provider, in the place of AUTH_ISSUER
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
 
-    /// The client's id, in the place of AUTH_CLIENT_ID; its secret is read from the environment alone
+    /// The client, in the place of AUTH_CLIENT_ID
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 
-    /// The application's own public origin, in the place of AUTH_BASE_URL
+    /// The application's origin, in the place of AUTH_BASE_URL
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
-    /// The scopes to ask for, in the place of AUTH_SCOPES
+    /// What to ask for, in the place of AUTH_SCOPES
     #[arg(long, value_name = "SCOPES")]
     scopes: Option<String>,
 
-    /// Makes errors of what a profile does not allow
+    /// Makes errors of what the profile does not allow
     #[arg(long, value_enum)]
     profile: Option<DemandedProfile>,
 
@@ -42,7 +44,7 @@ struct Arguments {
     #[arg(long)]
     strict: bool,
 
-    /// Asks the provider only what anybody may ask: the client does not authenticate
+    /// The client does not show the provider who it is
     #[arg(long)]
     no_probe: bool,
 

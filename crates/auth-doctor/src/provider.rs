@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use auth_core::clock::{Clock, Timestamp};
 use auth_core::jose::Algorithm;
+use auth_core::types::Issuer;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -147,15 +148,16 @@ async fn discover(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
     );
-    let Ok(address) = Url::parse(&address) else {
+    // One that the library does not take is asked for nothing; the settings say why.
+    let (Ok(_), Ok(address)) = (Issuer::new(issuer), Url::parse(&address)) else {
         return Provider::unknown();
     };
     let answer = http.get(&address, "application/json").await;
     if let Ok(answer) = &answer {
-        if answer.took > SLOW {
+        if answer.took() > SLOW {
             findings.say(
                 &c::DISCOVERY_SLOW,
-                format!("It took {:.1} seconds.", answer.took.as_secs_f32()),
+                format!("It took {:.1} seconds.", answer.took().as_secs_f32()),
             );
         }
         compare_clocks(answer, findings);
@@ -390,7 +392,10 @@ fn judge_algorithms(settings: &Settings, document: &Document, findings: &mut Fin
         );
     } else if !algorithms.iter().any(|algorithm| FAPI.contains(algorithm)) {
         let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
-        findings.say(&c::ALGORITHMS_NOT_FAPI, format!("There is {}.", names.join(", ")));
+        findings.say(
+            &c::ALGORITHMS_NOT_FAPI,
+            format!("They are signed with {}.", names.join(", ")),
+        );
     }
 }
 
@@ -416,7 +421,12 @@ fn judge_requests(settings: &Settings, document: &Document, findings: &mut Findi
         if document.is_true("require_pushed_authorization_requests") {
             findings.add(&c::REQUESTS_PAR_REQUIRED);
         }
-        findings.add(&c::REQUESTS_NOT_PUSHED);
+        let is_offered = document.text("pushed_authorization_request_endpoint").is_some();
+        let offers = if is_offered { "offers" } else { "does not offer" };
+        findings.say(
+            &c::REQUESTS_NOT_PUSHED,
+            format!("The provider {offers} to have them pushed."),
+        );
     }
     let mode = settings.variables.get("AUTH_RESPONSE_MODE");
     let mode = mode.as_deref().unwrap_or("query");

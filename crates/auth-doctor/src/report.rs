@@ -50,8 +50,10 @@ pub struct Subject {
 pub struct Verdict {
     /// Which one.
     pub profile: Profile,
-    /// `None` where too little is known of the provider to say so.
+    /// `None` where nothing speaks against it, and too little is known of the provider to say that it fits.
     pub fits: Option<bool>,
+    /// Whether the provider could be judged as well.
+    pub complete: bool,
     /// The ids of the findings that speak against it.
     pub missing: Vec<&'static str>,
 }
@@ -191,16 +193,23 @@ impl Verdict {
         Self {
             profile,
             fits,
+            complete: is_known,
             missing,
         }
     }
 
     fn in_words(&self) -> String {
-        match (self.fits, self.missing.as_slice()) {
+        match (self.fits, &self.missing) {
             (None, _) => "not judged: too little is known of the provider".to_owned(),
             (Some(true), _) => "nothing that can be seen from here speaks against it".to_owned(),
-            (Some(false), [one]) => format!("1 point is missing: {one}"),
-            (Some(false), many) => format!("{} points are missing: {}", many.len(), many.join(", ")),
+            (Some(false), missing) => {
+                let at_least = if self.complete { "" } else { "at least " };
+                let points = match missing.len() {
+                    1 => "1 point is".to_owned(),
+                    many => format!("{many} points are"),
+                };
+                format!("{at_least}{points} missing: {}", missing.join(", "))
+            }
         }
     }
 }
