@@ -415,6 +415,9 @@ checks! {
     SIGN_IN_REFUSED = "sign_in.refused", Error,
         "The provider refuses the authorization request.",
         "Compare redirect URI, scopes and parameters with the client's registration.", "RFC 6749 §4.1.2.1", [];
+    SIGN_IN_REDIRECT_URI_LOOSE = "sign_in.redirect_uri_loose", Warning,
+        "The provider sends its answers to redirect URIs that only begin like the registered one: a page of this application that redirects can leak codes.",
+        "Register the whole redirect URI at the provider, without a wildcard, and have it compared to the letter.", "RFC 9700 §2.1, §4.1", [OAuth21, Rfc9700, Fapi2];
     SIGN_IN_PUSH_REFUSED = "sign_in.push_refused", Note,
         "The provider offers pushed authorization requests, and refuses this client's.",
         "Before `AUTH_PAR=always` is set, allow them for this client at the provider.", "RFC 9126 §2.3", [];

@@ -176,12 +176,13 @@ fn tls_reason(error: &(dyn Error + 'static)) -> Option<(&'static Check, &'static
 
 fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
     use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
     };
     match error {
         rustls::Error::InvalidCertificate(error) => match error {
-            UnknownIssuer => (&TLS_UNKNOWN_AUTHORITY, "its authority is not known"),
+            // Another authority of the same name, an older one perhaps, shows as a bad signature.
+            UnknownIssuer | BadSignature => (&TLS_UNKNOWN_AUTHORITY, "its authority is not known"),
             NotValidForName | NotValidForNameContext { .. } => {
                 (&TLS_WRONG_NAME, "its certificate is for another host")
             }

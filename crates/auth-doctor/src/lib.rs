@@ -40,6 +40,7 @@ pub use report::{COLUMNS, JSON_VERSION, Paint, Report, Subject, Summary, Verdict
 pub use variables::Variables;
 
 use finding::Findings;
+use http::Tls;
 use provider::Provider;
 use settings::Settings;
 
@@ -108,11 +109,15 @@ pub async fn examine(variables: &Variables, options: &Options) -> Report {
         if let Some(auth) = &settings.auth {
             store::ask(&settings, auth, &mut findings).await;
         }
-        provider = provider::examine(&settings, clock, &mut findings).await;
+        if let Some(http) = settings.http(Tls::Any, clock) {
+            provider = provider::examine(&settings, &http, clock, &mut findings).await;
+            if depth >= Depth::Try {
+                sign_in::try_out(&settings, &provider, &http, clock, &mut findings).await;
+            }
+        }
     }
-    if depth >= Depth::Try {
-        sign_in::try_out(&settings, &provider, clock, &mut findings).await;
-    } else {
+    provider::judge_binding(&settings, &provider, &mut findings);
+    if depth < Depth::Try {
         findings.add(&catalogue::SIGN_IN_NOT_TRIED);
     }
     if let Some(auth) = &settings.auth {

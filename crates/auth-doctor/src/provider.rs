@@ -68,14 +68,14 @@ pub(crate) struct Provider {
 }
 
 /// Looks at the provider. Nothing that it is asked needs the client's authentication.
-pub(crate) async fn examine(settings: &Settings, clock: &Clock, findings: &mut Findings) -> Provider {
-    let http = |tls| Http::new(settings.ca.as_deref(), settings.timeout, tls, clock.clone());
-    let (Some(any), Some(only_13)) = (http(Tls::Any), http(Tls::Only13)) else {
-        // The certificates cannot be used; the settings say so.
-        return Provider::unknown();
-    };
+pub(crate) async fn examine(
+    settings: &Settings,
+    http: &Http,
+    clock: &Clock,
+    findings: &mut Findings,
+) -> Provider {
     let provider = match settings.issuer() {
-        Some(issuer) => discover(settings, &issuer, &any, clock, findings).await,
+        Some(issuer) => discover(settings, &issuer, http, clock, findings).await,
         None => Provider {
             document: given(settings),
             is_usable: settings.auth.is_some(),
@@ -103,10 +103,10 @@ pub(crate) async fn examine(settings: &Settings, clock: &Clock, findings: &mut F
             hosts.add(issuer, "issuer");
         }
     }
-    hosts.examine(&any, &only_13, clock.now(), findings).await;
+    hosts.examine(settings, http, clock, findings).await;
     if settings.issuer().is_some() && provider.is_usable {
         judge(settings, &provider.document, findings);
-        keys::examine(settings, &provider.document, &any, findings).await;
+        keys::examine(settings, &provider.document, http, findings).await;
     }
     provider
 }
@@ -550,6 +550,31 @@ fn judge_client(settings: &Settings, document: &Document, findings: &mut Finding
     }
 }
 
+/// Whether tokens are bound to whoever has the key, and whether they could be.
+pub(crate) fn judge_binding(settings: &Settings, provider: &Provider, findings: &mut Findings) {
+    let is_bound = ["AUTH_DPOP", "AUTH_CERT_BOUND_TOKENS"]
+        .iter()
+        .any(|name| settings.variables.is(name, "true"));
+    if is_bound || !settings.has_client {
+        return;
+    }
+    let document = &provider.document;
+    let mut offers = Vec::new();
+    // RFC 9449 §5.1, RFC 8705 §3.3.
+    if document.list("dpop_signing_alg_values_supported").is_some() {
+        offers.push("DPoP");
+    }
+    if document.is_true("tls_client_certificate_bound_access_tokens") {
+        offers.push("certificates");
+    }
+    let detail = match (provider.is_usable, offers.is_empty()) {
+        (false, _) => String::new(),
+        (true, true) => "The provider offers neither.".to_owned(),
+        (true, false) => format!("The provider offers {}.", offers.join(" and ")),
+    };
+    findings.say(&c::CLIENT_NOT_BOUND, detail);
+}
+
 /// The hosts that the application talks to, each with what is there.
 #[derive(Debug, Default)]
 struct Hosts(BTreeMap<String, (Url, Vec<&'static str>)>);
@@ -579,7 +604,7 @@ impl Hosts {
     }
 
     /// Opens a connection to each, and looks at its certificate. The page at `/` is nothing that an application asks for.
-    async fn examine(&self, any: &Http, only_13: &Http, now: Timestamp, findings: &mut Findings) {
+    async fn examine(&self, settings: &Settings, http: &Http, clock: &Clock, findings: &mut Findings) {
         const SOON: i64 = 14 * 24 * 3600;
         let mut is_good = false;
         for (origin, (root, there)) in &self.0 {
@@ -587,18 +612,21 @@ impl Hosts {
             let is_api = !there
                 .iter()
                 .any(|what| ENDPOINTS.contains(what) || *what == "issuer");
-            match any.get(root, "*/*").await {
+            match http.get(root, "*/*").await {
                 Ok(answer) => {
                     let Some(ends_at) = answer.certificate.as_deref().and_then(ends_at) else {
                         continue;
                     };
                     is_good = true;
-                    let left = ends_at.as_secs() - now.as_secs();
+                    let left = ends_at.as_secs() - clock.now().as_secs();
                     if left < SOON {
                         let days = left / (24 * 3600);
                         findings.say(&c::TLS_EXPIRES_SOON, format!("{origin}: in {days} days."));
                     }
-                    if !is_api && let Err(NoAnswer::Tls(..)) = only_13.get(root, "*/*").await {
+                    if !is_api
+                        && let Some(only_13) = settings.http(Tls::Only13, clock)
+                        && let Err(NoAnswer::Tls(..)) = only_13.get(root, "*/*").await
+                    {
                         findings.say(&c::TLS_NO_1_3, format!("{origin} ({what})."));
                     }
                 }

@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 use crate::catalogue as c;
 use crate::finding::Findings;
+use crate::http::{Http, Tls};
 use crate::variables::Variables;
 
 /// Where the example applications listen.
@@ -116,6 +117,11 @@ impl Settings {
         };
         settings.judge(findings);
         settings
+    }
+
+    /// What the doctor asks with. `None` where the certificates of `AUTH_CA_FILE` cannot be used; that has been said.
+    pub(crate) fn http(&self, tls: Tls, clock: &Clock) -> Option<Http> {
+        Http::new(self.ca.as_deref(), self.timeout, tls, clock.clone())
     }
 
     /// `AUTH_BASE_URL`, or what was assumed.
@@ -248,7 +254,9 @@ impl Settings {
         let Some(list) = self.variables.get("AUTH_SECRET") else {
             // One that is wrong has been said.
             if !findings.has(&c::SETTINGS_INVALID) {
-                findings.add(&c::SECRET_UNSET);
+                let is_kept = store_scheme(&self.variables).is_some_and(|scheme| scheme != "memory");
+                let sessions = "The sessions in the store cannot be opened after a restart.";
+                findings.say(&c::SECRET_UNSET, if is_kept { sessions } else { "" });
             }
             return;
         };
@@ -305,11 +313,6 @@ impl Settings {
                 }
             }
             _ => {}
-        }
-        let is_bound =
-            self.variables.is("AUTH_DPOP", "true") || self.variables.is("AUTH_CERT_BOUND_TOKENS", "true");
-        if !is_bound {
-            findings.add(&c::CLIENT_NOT_BOUND);
         }
     }
 }

@@ -10,12 +10,15 @@ use url::Url;
 use crate::browser::{Browser, Refused};
 use crate::catalogue as c;
 use crate::finding::Findings;
-use crate::http::{Http, NoAnswer, Tls, shown, words};
+use crate::http::{Http, NoAnswer, shown, words};
 use crate::provider::{Provider, pushes};
 use crate::settings::Settings;
 
 /// A code that no provider issues.
 const NO_CODE: &str = "auth-doctor-tries-a-code-that-is-none";
+
+/// What is put behind the redirect URI to make one that nobody has registered.
+const NOT_REGISTERED: &str = "/auth-doctor-tries-another";
 
 /// How authorization requests get to the provider in a try.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,7 @@ enum Way {
 pub(crate) async fn try_out(
     settings: &Settings,
     provider: &Provider,
+    http: &Http,
     clock: &Clock,
     findings: &mut Findings,
 ) {
@@ -54,10 +58,18 @@ pub(crate) async fn try_out(
             }
         }
     }
-    if let Some(auth) = instance(settings, Way::AsSet, clock).await {
-        authorize(settings, auth, provider, clock, findings).await;
+    let in_url = instance(settings, Way::InUrl, clock).await;
+    let goes_in_url =
+        !pushes(settings, &provider.document) && !settings.variables.is("AUTH_REQUEST_OBJECT", "signed");
+    let as_set = match &in_url {
+        Some(auth) if goes_in_url => Some(auth.clone()),
+        _ => instance(settings, Way::AsSet, clock).await,
+    };
+    if let Some(auth) = as_set {
+        authorize(settings, auth, provider, http, findings).await;
     }
-    if let Some(auth) = instance(settings, Way::InUrl, clock).await {
+    if let Some(auth) = in_url {
+        loosen(settings, auth.clone(), http, findings).await;
         redeem(settings, auth, findings).await;
     }
 }
@@ -100,7 +112,7 @@ async fn authorize(
     settings: &Settings,
     auth: Auth,
     provider: &Provider,
-    clock: &Clock,
+    http: &Http,
     findings: &mut Findings,
 ) {
     let mut browser = Browser::new(auth);
@@ -111,9 +123,6 @@ async fn authorize(
     if pushes(settings, &provider.document) {
         accepted(settings, findings);
     }
-    let Some(http) = Http::new(settings.ca.as_deref(), settings.timeout, Tls::Any, clock.clone()) else {
-        return;
-    };
     let answer = match http.get(&url, "text/html").await {
         Ok(answer) => answer,
         Err(NoAnswer::Tls(check, reason)) => {
@@ -148,6 +157,40 @@ async fn authorize(
             format!("{} answers with status {}.", shown(&url), answer.status),
         ),
         _ => findings.add(&c::SIGN_IN_NOT_KNOWN),
+    }
+}
+
+/// Asks for an answer at a redirect URI that nobody has registered, below the one of the application: a provider that sends
+/// one there compares only how they begin (RFC 9700 §4.1.3).
+async fn loosen(settings: &Settings, auth: Auth, http: &Http, findings: &mut Findings) {
+    // What is refused with the right one shows nothing.
+    if !findings.has(&c::SIGN_IN_GOOD) {
+        return;
+    }
+    let Some(other) = settings
+        .redirect_uri()
+        .map(|uri| format!("{uri}{NOT_REGISTERED}"))
+    else {
+        return;
+    };
+    let Ok(mut url) = Browser::new(auth).begin().await else {
+        return;
+    };
+    let parameters: Vec<_> = url.query_pairs().into_owned().collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(parameters.into_iter().map(|(name, value)| match name.as_str() {
+            "redirect_uri" => (name, other.clone()),
+            _ => (name, value),
+        }));
+    if let Ok(answer) = http.get(&url, "text/html").await
+        && (300..400).contains(&answer.status)
+        && answer.location(&url).is_some_and(|to| shown(&to) == other)
+    {
+        findings.say(
+            &c::SIGN_IN_REDIRECT_URI_LOOSE,
+            format!("It sends answers to {other}, too."),
+        );
     }
 }
 

@@ -75,7 +75,7 @@ fn ids_are_one_each_in_the_order_of_the_areas_and_say_what_mends_them() {
             .into_iter()
             .filter(|text| !text.is_empty())
         {
-            assert!(text.ends_with('.') || text.ends_with(')'), "{}: {text}", check.id);
+            assert!(text.ends_with(['.', ')', '?']), "{}: {text}", check.id);
             assert!(!text.contains('|'), "{}: {text}", check.id);
         }
     }

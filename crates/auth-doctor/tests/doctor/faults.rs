@@ -352,6 +352,13 @@ pub(crate) const FAULTS: &[Planted] = &[
             control.require_pushed_requests(true);
         },
     ),
+    provider("sign_in.redirect_uri_loose", |control| {
+        // As with a wildcard.
+        control.add_redirect_uri(
+            "the-app",
+            "http://127.0.0.1:3000/auth/callback/auth-doctor-tries-another",
+        );
+    }),
     provider("sign_in.push_refused", |control| {
         control.fail(
             Endpoint::PushedAuthorization,
@@ -569,7 +576,7 @@ async fn all_wrong_settings_are_named_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_a_provider_writes_gets_out_as_it_came() {
     let world = World::start().await;
-    let odd = "\u{1b}[2J\u{7}\u{202e}https://other.example/";
+    let odd = "https://other.example/\u{1b}[2J\u{7}\u{202e}";
     with(
         world.control(),
         "issuer",

@@ -201,20 +201,26 @@ async fn old_versions_of_tls_are_told_from_none_at_all() {
     assert_eq!(of_tls(&report), ["tls.no_1_3", "tls.good"]);
 
     // What a server of TLS 1.0 says to a client that offers nothing older than 1.2: alert 70, protocol_version.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let old = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(&[21, 3, 1, 0, 2, 2, 70]);
-        }
-    });
+    let old = says(&[21, 3, 1, 0, 2, 2, 70]);
     let report = examined(&old, None, Clock::system()).await;
     assert_eq!(of_tls(&report), ["tls.too_old"], "{:?}", report.findings);
     assert!(complaints(&report).contains(&"tls.too_old"));
 
-    let plain = Plain::start(|_| "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_owned());
-    let report = examined(&plain.url.replace("http:", "https:"), None, Clock::system()).await;
+    let plain = says(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let report = examined(&plain, None, Clock::system()).await;
     assert_eq!(of_tls(&report), ["tls.failed"], "{:?}", report.findings);
+}
+
+/// A server that says one thing to whoever says anything; gives its https address.
+fn says(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(bytes);
+        }
+    });
+    url
 }
