@@ -79,6 +79,9 @@ checks! {
     SETTINGS_INVALID = "settings.invalid", Error,
         "A setting is wrong or missing: no application starts like this.",
         "Change the variable as it says.", "", [];
+    SETTINGS_PROVIDER_ONLY = "settings.provider_only", Note,
+        "Nothing but a provider is named, so nothing else is looked at.",
+        "Set `AUTH_CLIENT_ID` and `AUTH_BASE_URL` (or `--client-id`, `--base-url`) to have the application's own set-up looked at.", "", [];
     SETTINGS_NO_CLIENT = "settings.no_client", Note,
         "No client id is set, so nothing is known of this application's registration.",
         "Set `AUTH_CLIENT_ID` (or `--client-id`) to the client id registered at the provider.", "RFC 6749 §2.2", [];

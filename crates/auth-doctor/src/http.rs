@@ -53,8 +53,8 @@ pub(crate) struct Answer {
 pub(crate) enum NoAnswer {
     /// TLS: what is wrong, and a few words.
     Tls(&'static Check, &'static str),
-    /// No connection.
-    Connect,
+    /// No connection, and a few words.
+    Connect(&'static str),
     /// Too slow, broken off, not HTTP, too large.
     Broken(&'static str),
 }
@@ -62,8 +62,7 @@ pub(crate) enum NoAnswer {
 impl NoAnswer {
     pub(crate) fn in_words(&self) -> &'static str {
         match self {
-            Self::Tls(_, words) | Self::Broken(words) => words,
-            Self::Connect => "no connection can be made",
+            Self::Tls(_, words) | Self::Connect(words) | Self::Broken(words) => words,
         }
     }
 }
@@ -148,30 +147,49 @@ impl Answer {
 fn reason(error: &reqwest::Error) -> NoAnswer {
     if let Some((check, words)) = tls_reason(error) {
         NoAnswer::Tls(check, words)
+    } else if error.is_connect() {
+        NoAnswer::Connect(connect_reason(error))
     } else if error.is_timeout() {
         NoAnswer::Broken("there is no complete answer in time")
-    } else if error.is_connect() {
-        NoAnswer::Connect
     } else {
         NoAnswer::Broken("the connection breaks off, or what comes is no HTTP")
     }
 }
 
-/// What rustls says, however deep it lies.
-fn tls_reason(error: &(dyn Error + 'static)) -> Option<(&'static Check, &'static str)> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return Some(of_rustls(error));
-        }
-        // An I/O error is transparent: its own source is that of the error in it.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause = match inner {
+/// An error and all its causes. An I/O error is transparent: its own source is that of the error in it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
-        };
+        }
+    })
+}
+
+/// What rustls says, however deep it lies.
+fn tls_reason(error: &(dyn Error + 'static)) -> Option<(&'static Check, &'static str)> {
+    causes(error)
+        .find_map(|error| error.downcast_ref::<rustls::Error>())
+        .map(of_rustls)
+}
+
+/// Why no connection comes about.
+fn connect_reason(error: &reqwest::Error) -> &'static str {
+    let is_refused = |error: &(dyn Error + 'static)| {
+        error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if error.is_timeout() {
+        "nobody answers"
+    } else if causes(error).any(is_refused) {
+        "the connection is refused"
+    } else if causes(error).any(|error| error.to_string().contains("dns error")) {
+        "the name leads nowhere"
+    } else {
+        "no connection can be made"
     }
-    None
 }
 
 fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {

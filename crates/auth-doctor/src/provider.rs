@@ -239,8 +239,12 @@ fn say(
         (_, Err(NoAnswer::Tls(check, reason))) => {
             findings.say(check, format!("{asked}: {reason}."));
         }
-        ("provider.unreachable", _) => {
-            findings.say(&c::DISCOVERY_UNREACHABLE, format!("{asked} was asked for."));
+        ("provider.unreachable", answer) => {
+            let reason = match answer {
+                Err(reason) => reason.in_words(),
+                Ok(_) => "no connection can be made",
+            };
+            findings.say(&c::DISCOVERY_UNREACHABLE, format!("{asked}: {reason}."));
         }
         ("provider.unavailable", answer) => {
             let what = match answer {
@@ -633,11 +637,11 @@ impl Hosts {
                 Err(NoAnswer::Tls(check, reason)) => {
                     findings.say(check, format!("{origin} ({what}): {reason}."));
                 }
-                Err(NoAnswer::Connect) if is_api => {
-                    findings.say(&c::API_UNREACHABLE, format!("{origin} ({what})."))
+                Err(NoAnswer::Connect(reason)) if is_api => {
+                    findings.say(&c::API_UNREACHABLE, format!("{origin} ({what}): {reason}."));
                 }
-                Err(NoAnswer::Connect) => {
-                    findings.say(&c::ENDPOINTS_UNREACHABLE, format!("{origin} ({what})."));
+                Err(NoAnswer::Connect(reason)) => {
+                    findings.say(&c::ENDPOINTS_UNREACHABLE, format!("{origin} ({what}): {reason}."));
                 }
                 // Nobody promises that something is at `/`.
                 Err(NoAnswer::Broken(_)) => {}

@@ -22,6 +22,15 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
 /// What a client is called of which nothing is known; it is shown to nobody.
 const NOBODY: &str = "auth-doctor";
 
+/// Settings that say that there is an application: without any of them, only the provider is looked at.
+const OF_THE_APP: [&str; 5] = [
+    "AUTH_CLIENT_ID",
+    "AUTH_CLIENT_SECRET",
+    "AUTH_BASE_URL",
+    "AUTH_SECRET",
+    "AUTH_STORE",
+];
+
 /// Settings without which the rest still makes sense: a wrong one is said, left out, and the rest is looked at.
 const CAN_BE_LEFT_OUT: [&str; 26] = [
     "API2_URL",
@@ -58,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) variables: Variables,
     /// The application as it would start; `None` where it does not, whatever is left out.
     pub(crate) auth: Option<Auth>,
+    /// Whether anything is known of the application besides its provider.
+    pub(crate) has_app: bool,
     /// Whether the client is known.
     pub(crate) has_client: bool,
     /// Roots of `AUTH_CA_FILE`.
@@ -78,13 +89,21 @@ impl Settings {
             findings.add(&c::SETTINGS_OTHER_ISSUER);
         }
         let has_client = variables.get("AUTH_CLIENT_ID").is_some();
+        let has_app = OF_THE_APP.iter().any(|name| variables.get(name).is_some());
+        if !has_app {
+            findings.add(&c::SETTINGS_PROVIDER_ONLY);
+        }
         if !has_client && variables.get("AUTH_CLIENT_SECRET").is_none() {
-            findings.add(&c::SETTINGS_NO_CLIENT);
+            if has_app {
+                findings.add(&c::SETTINGS_NO_CLIENT);
+            }
             variables.set("AUTH_CLIENT_ID", NOBODY);
         }
         if variables.get("AUTH_BASE_URL").is_none() {
             let url = assume_base_url(&mut variables);
-            findings.say(&c::SETTINGS_BASE_URL_ASSUMED, format!("It is {url}."));
+            if has_app {
+                findings.say(&c::SETTINGS_BASE_URL_ASSUMED, format!("It is {url}."));
+            }
         }
         let given = variables.clone();
         if let Some(path) = sqlite_file(&variables).filter(|path| !Path::new(path).exists()) {
@@ -110,6 +129,7 @@ impl Settings {
             .and_then(|path| std::fs::read(path).ok());
         let settings = Self {
             auth,
+            has_app,
             has_client,
             ca,
             timeout: Duration::from_secs(seconds(&variables, "HTTP_TIMEOUT_SECS").unwrap_or(10)),
@@ -131,7 +151,11 @@ impl Settings {
 
     /// The redirect URI to register.
     pub(crate) fn redirect_uri(&self) -> Option<String> {
-        let origin = self.base_url()?.origin().ascii_serialization();
+        let origin = self
+            .base_url()
+            .filter(|_| self.has_app)?
+            .origin()
+            .ascii_serialization();
         Some(format!("{origin}{}", paths::CALLBACK))
     }
 
@@ -173,10 +197,12 @@ impl Settings {
     }
 
     fn judge(&self, findings: &mut Findings) {
-        self.judge_base_url(findings);
-        self.judge_sessions(findings);
-        self.judge_secret(findings);
         self.judge_issuer(findings);
+        if self.has_app {
+            self.judge_base_url(findings);
+            self.judge_sessions(findings);
+            self.judge_secret(findings);
+        }
         if self.has_client {
             self.judge_client(findings);
         }

@@ -98,14 +98,26 @@ async fn instance(settings: &Settings, way: Way, clock: &Clock) -> Option<Auth> 
         }
     }
     let parameters = variables.get("AUTH_AUTHORIZE_PARAMS").unwrap_or_default();
-    let mut quiet = url::form_urlencoded::Serializer::new(String::new());
-    quiet.extend_pairs(
-        url::form_urlencoded::parse(parameters.trim_start_matches('?').as_bytes())
-            .filter(|(name, _)| name != "prompt"),
-    );
-    quiet.append_pair("prompt", "none");
-    variables.set("AUTH_AUTHORIZE_PARAMS", quiet.finish());
+    variables.set("AUTH_AUTHORIZE_PARAMS", without_asking(&parameters));
     variables.builder().ok()?.clock(clock.clone()).build().await.ok()
+}
+
+/// The same parameters, but that the user is not asked (OpenID Connect Core §3.1.2.1).
+fn without_asking(parameters: &str) -> String {
+    let parameters = url::form_urlencoded::parse(parameters.trim_start_matches('?').as_bytes());
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters.filter(|(name, _)| name != "prompt"))
+        .append_pair("prompt", "none")
+        .finish()
+}
+
+/// A provider's answer with a code that is none.
+fn answer_without_code(state: &str, issuer: Option<&str>) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("code", NO_CODE)
+        .append_pair("state", state)
+        .extend_pairs(issuer.map(|issuer| ("iss", issuer)))
+        .finish()
 }
 
 async fn authorize(
@@ -236,12 +248,7 @@ async fn redeem(settings: &Settings, auth: Auth, findings: &mut Findings) {
     };
     let state = url.query_pairs().find(|(name, _)| name == "state");
     let Some((_, state)) = state else { return };
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("code", NO_CODE).append_pair("state", &state);
-    if let Some(issuer) = settings.issuer() {
-        query.append_pair("iss", &issuer);
-    }
-    let query = query.finish();
+    let query = answer_without_code(&state, settings.issuer().as_deref());
     let Some(refused) = browser.come_back(query).await else {
         return;
     };

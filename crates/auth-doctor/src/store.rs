@@ -14,7 +14,7 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// What the setting says by itself.
 pub(crate) fn judge(settings: &Settings, findings: &mut Findings) {
-    let Some(scheme) = store_scheme(&settings.variables) else {
+    let Some(scheme) = store_scheme(&settings.variables).filter(|_| settings.has_app) else {
         return;
     };
     let base = settings.base_url();
