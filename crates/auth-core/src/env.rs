@@ -101,7 +101,29 @@ impl AuthBuilder {
         Self::from_variables(variable)
     }
 
-    pub(crate) fn from_variables(
+    /// The same with another source than the process's environment: a test's table, or the environment with some
+    /// variables replaced. `get` is asked for each variable by its name, and gives `None` for one that is not set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a variable that cannot be understood, and whatever `get` refuses.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # fn example() -> Result<(), auth_core::ConfigError> {
+    /// use auth_core::{AuthBuilder, env};
+    ///
+    /// // As the environment says, but with the sessions in memory.
+    /// let builder = AuthBuilder::from_variables(|name| match name {
+    ///     "AUTH_STORE" => Ok(Some("memory:".to_owned())),
+    ///     name => env::variable(name),
+    /// })?;
+    /// # let _ = builder;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_variables(
         mut get: impl FnMut(&str) -> Result<Option<String>, ConfigError>,
     ) -> Result<Self, ConfigError> {
         let mut builder = match get("AUTH_PROVIDERS")? {

@@ -14,7 +14,13 @@ use std::fmt::Debug;
 
 use auth_tests::leaks::{Kind, Searcher};
 
-const CRATES: [&str; 4] = ["auth-core", "auth-axum", "auth-actix", "auth-testing"];
+const CRATES: [&str; 5] = [
+    "auth-core",
+    "auth-axum",
+    "auth-actix",
+    "auth-doctor",
+    "auth-testing",
+];
 
 /// Types that need no value, each with what makes that so.
 const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
@@ -58,6 +64,15 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::UrlError",
             "auth_core::UserinfoError",
             "auth_core::UserinfoPolicy",
+            "auth_doctor::Check",
+            "auth_doctor::Demands",
+            "auth_doctor::Depth",
+            "auth_doctor::Options",
+            "auth_doctor::Paint",
+            "auth_doctor::Profile",
+            "auth_doctor::Severity",
+            "auth_doctor::Summary",
+            "auth_doctor::Verdict",
             "auth_testing::Endpoint",
             "auth_testing::OldKeys",
             "auth_testing::PublicKeyError",

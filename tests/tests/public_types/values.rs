@@ -25,6 +25,7 @@ use auth_core::store::{
     StoreError,
 };
 use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys, SignInProvider};
+use auth_doctor::{Depth, Options, Variables, examine};
 use auth_testing::mtls::{Authority, Gateway};
 use auth_testing::servers::{PostgresServer, RedisServer};
 use auth_testing::{Client, DevProvider, Endpoint, Fault};
@@ -76,6 +77,7 @@ pub(crate) async fn shown() -> (Shown, Vec<String>) {
     let mut secrets: Vec<String> = [CLIENT_SECRET, KEY, PASSWORD, PAYLOAD].map(str::to_owned).into();
     plain(&mut shown, &mut secrets);
     stores(&mut shown).await;
+    examination(&mut shown).await;
     sign_in(&mut shown, &mut secrets).await;
     (shown, secrets)
 }
@@ -106,6 +108,26 @@ fn plain(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.value(&client);
     shown.value(&DevProvider::builder().client(client));
     shown.value(&RedisServer::builder().password(PASSWORD));
+}
+
+/// A set-up with secrets, examined.
+async fn examination(shown: &mut Shown) {
+    let mut variables = Variables::of_table([
+        ("AUTH_ISSUER", "https://id.example"),
+        ("AUTH_CLIENT_ID", "types"),
+        ("AUTH_CLIENT_SECRET", CLIENT_SECRET),
+        ("AUTH_SECRET", &KEY[..60]),
+    ]);
+    variables.set("AUTH_STORE", format!("mysql://app:{PASSWORD}@db.example/app"));
+    shown.value(&variables);
+    let options = Options {
+        depth: Depth::Settings,
+        ..Options::default()
+    };
+    let report = examine(&variables, &options).await;
+    shown.value(&report.subject);
+    shown.value(&report.findings[0]);
+    shown.value(&report);
 }
 
 /// Stores with a password in their address, open and refused.

@@ -1,0 +1,135 @@
+//! A browser that signs nobody in: it asks the library for what `GET /auth/login` and `GET /auth/callback` answer, in this
+//! process, and so what the doctor knows of a sign-in is what the application itself would make of it.
+
+use auth_core::config::paths;
+use auth_core::request::RequestHead;
+use auth_core::{Auth, reply::Reply};
+use url::Url;
+
+/// One browser of one application.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    auth: Auth,
+    cookies: Vec<(String, String)>,
+}
+
+/// The library's refusal.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The failure's stable code, `login.client_refused`.
+    pub(crate) code: &'static str,
+    /// What happened, in the library's words.
+    pub(crate) cause: &'static str,
+    /// What the library knows of this one case.
+    pub(crate) detail: Option<String>,
+    /// What the developer does about it.
+    pub(crate) mend: Option<&'static str>,
+}
+
+impl Refused {
+    /// What happened and what to do, for a finding.
+    pub(crate) fn in_words(&self) -> String {
+        [Some(self.cause), self.detail.as_deref(), self.mend]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+impl Browser {
+    pub(crate) fn new(auth: Auth) -> Self {
+        Self {
+            auth,
+            cookies: Vec::new(),
+        }
+    }
+
+    /// Opens `/auth/login`: where the provider is.
+    pub(crate) async fn begin(&mut self) -> Result<Url, Refused> {
+        let head = self.head(paths::LOGIN, None);
+        let reply = self
+            .auth
+            .login(self.auth.route_request(&head, Vec::new(), None))
+            .await;
+        for (_, line) in reply.headers.iter().filter(|(name, _)| *name == "set-cookie") {
+            let pair = line.split(';').next().and_then(|pair| pair.split_once('='));
+            self.cookies
+                .extend(pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+        let location = reply.headers.iter().find(|(name, _)| *name == "location");
+        match location.and_then(|(_, url)| Url::parse(url).ok()) {
+            Some(url) => Ok(url),
+            None => Err(refused(&reply)),
+        }
+    }
+
+    /// Comes back from the provider, with no code or with one that is none: nobody is signed in by it.
+    pub(crate) async fn come_back(&self, query: String) -> Option<Refused> {
+        let head = self.head(paths::CALLBACK, Some(query));
+        let reply = self
+            .auth
+            .callback(self.auth.route_request(&head, Vec::new(), None))
+            .await;
+        reply.failure.is_some().then(|| refused(&reply))
+    }
+
+    fn head(&self, path: &'static str, query: Option<String>) -> Head {
+        let cookies: Vec<_> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        Head {
+            path,
+            query,
+            cookies: cookies.join("; "),
+        }
+    }
+}
+
+fn refused(reply: &Reply) -> Refused {
+    match &reply.failure {
+        Some(failure) => Refused {
+            code: failure.code(),
+            cause: failure.cause(),
+            detail: failure.detail().map(str::to_owned),
+            mend: failure.explanation().developer,
+        },
+        None => Refused {
+            code: "setup",
+            cause: "The library answers with neither a redirect nor a failure.",
+            detail: None,
+            mend: None,
+        },
+    }
+}
+
+/// The head of a browser's request.
+struct Head {
+    path: &'static str,
+    query: Option<String>,
+    cookies: String,
+}
+
+impl RequestHead for Head {
+    fn method(&self) -> &'static str {
+        "GET"
+    }
+
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
+        match name {
+            "accept" => each("text/html"),
+            "cookie" => each(&self.cookies),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What the doctor finds, and what it makes of it.
+
+use serde::{Serialize, Serializer};
+
+use crate::catalogue::{AREAS, Check};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The application does not start, or nobody can sign in, or somebody can sign in as somebody else.
+    Error,
+    /// It works, and is weaker or more fragile than it has to be.
+    Warning,
+    /// Good to know.
+    Note,
+    /// As it should be.
+    Ok,
+}
+
+impl Severity {
+    /// As one word, `warning`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// What a set-up can be held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// The OAuth 2.1 Authorization Framework (draft).
+    OAuth21,
+    /// Best Current Practice for OAuth 2.0 Security.
+    Rfc9700,
+    /// FAPI 2.0 Security Profile.
+    Fapi2,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OAuth21, Self::Rfc9700, Self::Fapi2];
+
+    /// Its name, `RFC 9700`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OAuth21 => "OAuth 2.1",
+            Self::Rfc9700 => "RFC 9700",
+            Self::Fapi2 => "FAPI 2.0",
+        }
+    }
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The stable id, `discovery.issuer_mismatch`.
+    pub id: &'static str,
+    /// How much it matters here: as a rule what the [`Check`] says, and an error where the profile that was asked for does
+    /// not allow it.
+    pub severity: Severity,
+    /// What was found, in one sentence.
+    pub title: &'static str,
+    /// What there is to say of this one case; empty where there is nothing. It never holds a secret.
+    pub detail: String,
+    /// What mends it; empty where nothing has to be mended.
+    pub mend: &'static str,
+    /// The specification and its section; empty where there is none.
+    pub reference: &'static str,
+    /// The profiles that the set-up does not fit because of this.
+    pub against: &'static [Profile],
+}
+
+/// The findings so far. Of two with one id the first is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    list: Vec<Finding>,
+}
+
+impl Findings {
+    pub(crate) fn add(&mut self, check: &Check) {
+        self.say(check, String::new());
+    }
+
+    /// With what there is to say of this one case.
+    pub(crate) fn say(&mut self, check: &Check, detail: impl Into<String>) {
+        if !self.has(check) {
+            self.say_also(check, detail);
+        }
+    }
+
+    /// Once more, where it was found more than once.
+    pub(crate) fn say_also(&mut self, check: &Check, detail: impl Into<String>) {
+        self.list.push(Finding {
+            id: check.id,
+            severity: check.severity,
+            title: check.title,
+            detail: detail.into(),
+            mend: check.mend,
+            reference: check.reference,
+            against: check.against,
+        });
+    }
+
+    pub(crate) fn has(&self, check: &Check) -> bool {
+        self.list.iter().any(|finding| finding.id == check.id)
+    }
+
+    /// Whether nothing is wrong in an area.
+    pub(crate) fn is_good(&self, area: &str) -> bool {
+        !self
+            .list
+            .iter()
+            .any(|finding| area_of(finding.id) == area && finding.severity <= Severity::Warning)
+    }
+
+    /// All of them, area by area, what matters most first.
+    pub(crate) fn into_sorted(mut self) -> Vec<Finding> {
+        let place = |id| AREAS.iter().position(|(area, _)| *area == area_of(id));
+        self.list
+            .sort_by_key(|finding| (place(finding.id), finding.severity));
+        self.list
+    }
+}
+
+/// What stands before the point.
+pub(crate) fn area_of(id: &str) -> &str {
+    id.split('.').next().unwrap_or_default()
+}

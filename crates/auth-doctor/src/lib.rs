@@ -1,0 +1,150 @@
+//! Tells in plain words what is wrong or weak in a sign-in set-up.
+//!
+//! [`examine`] reads the settings that the applications read, asks the provider what it says of itself, and tries out what can
+//! be tried without a user. It gives a [`Report`]; the program `auth-doctor` prints it. `docs/doctor.md` lists every finding.
+//!
+//! What the application would make of a setting, a document or an answer is asked of the library itself wherever that is the
+//! question: the settings are read by [`AuthBuilder::from_variables`](auth_core::AuthBuilder::from_variables), a sign-in is
+//! begun by [`Auth::login`](auth_core::Auth::login), an answer is taken by [`Auth::callback`](auth_core::Auth::callback).
+//!
+//! The doctor changes nothing and signs nobody in. It opens the session store as an application does at its start, which makes
+//! missing tables, but no file. No secret is in a report.
+//!
+//! ```no_run
+//! use auth_doctor::{Options, Paint, Variables, examine};
+//!
+//! # async fn example() {
+//! let report = examine(&Variables::of_environment(), &Options::default()).await;
+//! print!("{}", report.text(Paint::Plain));
+//! # }
+//! ```
+
+mod browser;
+pub mod catalogue;
+mod finding;
+mod http;
+mod keys;
+mod provider;
+mod report;
+mod settings;
+mod sign_in;
+mod store;
+mod variables;
+
+use std::time::Duration;
+
+use auth_core::clock::Clock;
+
+pub use finding::{Finding, Profile, Severity};
+pub use report::{COLUMNS, JSON_VERSION, Paint, Report, Subject, Summary, Verdict};
+pub use variables::Variables;
+
+use finding::Findings;
+use http::Tls;
+use provider::Provider;
+use settings::Settings;
+
+/// A provider that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How far the doctor goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// The settings alone: nobody is asked, and the store is not opened.
+    Settings,
+    /// The store is opened, and the provider is asked what anybody may ask.
+    Read,
+    /// The client shows the provider who it is, with an authorization request that asks nobody and a code that is none.
+    #[default]
+    Try,
+}
+
+/// What the set-up is held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Demands {
+    /// What FAPI 2.0 does not allow is an error.
+    pub fapi2: bool,
+    /// Warnings fail, too.
+    pub strict: bool,
+}
+
+impl Demands {
+    /// Makes errors of what the FAPI 2.0 Security Profile does not allow.
+    #[must_use]
+    pub const fn fapi2(mut self, is_demanded: bool) -> Self {
+        self.fapi2 = is_demanded;
+        self
+    }
+
+    /// Makes warnings fail as errors do.
+    #[must_use]
+    pub const fn strict(mut self, is_strict: bool) -> Self {
+        self.strict = is_strict;
+        self
+    }
+}
+
+/// How to examine.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How far to go. Default: to the end.
+    pub depth: Depth,
+    /// What the set-up is held to. Default: to nothing beyond working.
+    pub demands: Demands,
+    /// The clock. Default: the system's.
+    pub clock: Clock,
+}
+
+/// Examines a set-up.
+///
+/// It takes as long as the provider takes; each request ends within `HTTP_TIMEOUT_SECS`.
+pub async fn examine(variables: &Variables, options: &Options) -> Report {
+    let mut findings = Findings::default();
+    let (clock, depth) = (&options.clock, options.depth);
+    let settings = Settings::read(variables, depth >= Depth::Read, clock, &mut findings).await;
+    store::judge(&settings, &mut findings);
+    let mut provider = Provider::unknown();
+    if depth >= Depth::Read {
+        if let Some(auth) = &settings.auth {
+            store::ask(&settings, auth, &mut findings).await;
+        }
+        if let Some(http) = settings.http(Tls::Any, clock) {
+            provider = provider::examine(&settings, &http, clock, &mut findings).await;
+            if depth >= Depth::Try {
+                sign_in::try_out(&settings, &provider, &http, clock, &mut findings).await;
+            }
+        }
+    }
+    provider::judge_binding(&settings, &provider, &mut findings);
+    if depth < Depth::Try {
+        findings.add(&catalogue::SIGN_IN_NOT_TRIED);
+    }
+    if let Some(auth) = &settings.auth {
+        auth.shutdown().await;
+    }
+    let subject = Subject::of(&settings);
+    Report::new(subject, findings, options.demands, provider.is_usable, variables)
+}
+
+impl Subject {
+    fn of(settings: &Settings) -> Self {
+        let variables = &settings.variables;
+        let provider = ["AUTH_ISSUER", "AUTH_AUTHORIZATION_URL"]
+            .into_iter()
+            .find_map(|name| variables.get(name));
+        Self {
+            provider: provider.map(|text| match url::Url::parse(&text) {
+                // An issuer is shown to the byte, if there is nothing in it that is not for everybody.
+                Ok(url) if url.password().is_none() && url.query().is_none() => http::words(&text),
+                Ok(url) => http::shown(&url),
+                Err(_) => http::words(&text),
+            }),
+            client_id: variables
+                .get("AUTH_CLIENT_ID")
+                .filter(|_| settings.has_client)
+                .map(|id| http::words(&id)),
+            redirect_uri: settings.redirect_uri(),
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! What the settings say by themselves, before anybody is asked: first the library's own reading, then what it lets pass and
+//! should still be known.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use auth_core::clock::Clock;
+use auth_core::config::paths;
+use auth_core::jose::{Algorithm, SigningKey};
+use auth_core::{Auth, ConfigError};
+use ipnet::IpNet;
+use url::{Host, Url};
+
+use crate::catalogue as c;
+use crate::finding::Findings;
+use crate::http::{Http, Tls};
+use crate::variables::Variables;
+
+/// Where the example applications listen.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
+/// What a client is called of which nothing is known; it is shown to nobody.
+const NOBODY: &str = "auth-doctor";
+
+/// Settings that say that there is an application: without any of them, only the provider is looked at.
+const OF_THE_APP: [&str; 5] = [
+    "AUTH_CLIENT_ID",
+    "AUTH_CLIENT_SECRET",
+    "AUTH_BASE_URL",
+    "AUTH_SECRET",
+    "AUTH_STORE",
+];
+
+/// Settings without which the rest still makes sense: a wrong one is said, left out, and the rest is looked at.
+const CAN_BE_LEFT_OUT: [&str; 26] = [
+    "API2_URL",
+    "API_URL",
+    "AUTH_AUTHORIZE_PARAMS",
+    "AUTH_BASE_URL",
+    "AUTH_CA_FILE",
+    "AUTH_DPOP",
+    "AUTH_END_SESSION_PARAM",
+    "AUTH_END_SESSION_URL",
+    "AUTH_ID_TOKEN_ALG",
+    "AUTH_INTROSPECTION_URL",
+    "AUTH_PAR",
+    "AUTH_PROVIDERS",
+    "AUTH_REQUEST_OBJECT",
+    "AUTH_RESOURCE",
+    "AUTH_RESPONSE_MODE",
+    "AUTH_REVOCATION_URL",
+    "AUTH_ROLES_CLAIM",
+    "AUTH_SCOPES",
+    "AUTH_SECRET",
+    "AUTH_SESSION_IDLE",
+    "AUTH_SESSION_MAX",
+    "AUTH_STORE",
+    "AUTH_TRUSTED_PROXIES",
+    "AUTH_USERINFO",
+    "AUTH_USERINFO_URL",
+    "HTTP_TIMEOUT_SECS",
+];
+
+/// The settings, less those that are wrong.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) variables: Variables,
+    /// The application as it would start; `None` where it does not, whatever is left out.
+    pub(crate) auth: Option<Auth>,
+    /// Whether anything is known of the application besides its provider.
+    pub(crate) has_app: bool,
+    /// Whether the client is known.
+    pub(crate) has_client: bool,
+    /// Roots of `AUTH_CA_FILE`.
+    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) timeout: Duration,
+}
+
+impl Settings {
+    /// Reads everything. The store is opened where `opens_store` says so.
+    pub(crate) async fn read(
+        variables: &Variables,
+        opens_store: bool,
+        clock: &Clock,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut variables = variables.clone();
+        if variables.leave_client_out() {
+            findings.add(&c::SETTINGS_OTHER_ISSUER);
+        }
+        let has_client = variables.get("AUTH_CLIENT_ID").is_some();
+        let has_app = OF_THE_APP.iter().any(|name| variables.get(name).is_some());
+        if !has_app {
+            findings.add(&c::SETTINGS_PROVIDER_ONLY);
+        }
+        if !has_client && variables.get("AUTH_CLIENT_SECRET").is_none() {
+            if has_app {
+                findings.add(&c::SETTINGS_NO_CLIENT);
+            }
+            variables.set("AUTH_CLIENT_ID", NOBODY);
+        }
+        if variables.get("AUTH_BASE_URL").is_none() {
+            let url = assume_base_url(&mut variables);
+            if has_app {
+                findings.say(&c::SETTINGS_BASE_URL_ASSUMED, format!("It is {url}."));
+            }
+        }
+        let given = variables.clone();
+        if let Some(path) = sqlite_file(&variables).filter(|path| !Path::new(path).exists()) {
+            // Opening it would make it.
+            let directory = Path::new(&path).parent().filter(|path| *path != Path::new(""));
+            if directory.is_none_or(Path::is_dir) {
+                findings.add(&c::STORE_NOT_THERE_YET);
+                variables.set("AUTH_STORE", "memory:");
+            }
+        } else if !opens_store && store_scheme(&variables).is_some() {
+            variables.set("AUTH_STORE", "memory:");
+        }
+        let auth = start(&mut variables, clock, findings).await;
+        if variables.get("AUTH_STORE") == Some("memory:".to_owned()) {
+            // Left out for the doctor's sake: the other checks see what is set.
+            variables.set(
+                "AUTH_STORE",
+                given.get("AUTH_STORE").unwrap_or_else(|| "memory:".to_owned()),
+            );
+        }
+        let ca = variables
+            .get("AUTH_CA_FILE")
+            .and_then(|path| std::fs::read(path).ok());
+        let settings = Self {
+            auth,
+            has_app,
+            has_client,
+            ca,
+            timeout: Duration::from_secs(seconds(&variables, "HTTP_TIMEOUT_SECS").unwrap_or(10)),
+            variables,
+        };
+        settings.judge(findings);
+        settings
+    }
+
+    /// What the doctor asks with. `None` where the certificates of `AUTH_CA_FILE` cannot be used; that has been said.
+    pub(crate) fn http(&self, tls: Tls, clock: &Clock) -> Option<Http> {
+        Http::new(self.ca.as_deref(), self.timeout, tls, clock.clone())
+    }
+
+    /// `AUTH_BASE_URL`, or what was assumed.
+    pub(crate) fn base_url(&self) -> Option<Url> {
+        url(&self.variables, "AUTH_BASE_URL")
+    }
+
+    /// The redirect URI to register.
+    pub(crate) fn redirect_uri(&self) -> Option<String> {
+        let origin = self
+            .base_url()
+            .filter(|_| self.has_app)?
+            .origin()
+            .ascii_serialization();
+        Some(format!("{origin}{}", paths::CALLBACK))
+    }
+
+    pub(crate) fn issuer(&self) -> Option<String> {
+        self.variables.get("AUTH_ISSUER")
+    }
+
+    /// How the client authenticates, by the name that it has in discovery documents.
+    pub(crate) fn client_auth(&self) -> String {
+        self.variables.get("AUTH_CLIENT_AUTH").unwrap_or_else(|| {
+            let has_secret = self.variables.get("AUTH_CLIENT_SECRET").is_some();
+            if has_secret { "client_secret_basic" } else { "none" }.to_owned()
+        })
+    }
+
+    /// The algorithms that the client's key can sign with.
+    pub(crate) fn key_algorithms(&self) -> Option<&'static [Algorithm]> {
+        let pem = std::fs::read_to_string(self.variables.get("AUTH_CLIENT_KEY")?).ok()?;
+        Some(SigningKey::from_pem(&pem).ok()?.algorithms())
+    }
+
+    /// The scopes that are asked for.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let scopes = self.variables.get("AUTH_SCOPES");
+        scopes
+            .as_deref()
+            .unwrap_or("openid profile email offline_access")
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The APIs that tokens go to: the variable and the URL.
+    pub(crate) fn apis(&self) -> Vec<(&'static str, Url)> {
+        ["API_URL", "API2_URL"]
+            .into_iter()
+            .filter_map(|name| Some((name, url(&self.variables, name)?)))
+            .collect()
+    }
+
+    fn judge(&self, findings: &mut Findings) {
+        self.judge_issuer(findings);
+        if self.has_app {
+            self.judge_base_url(findings);
+            self.judge_sessions(findings);
+            self.judge_secret(findings);
+        }
+        if self.has_client {
+            self.judge_client(findings);
+        }
+        if seconds(&self.variables, "HTTP_TIMEOUT_SECS").is_some_and(|length| length > 30) {
+            findings.say(
+                &c::SETTINGS_TIMEOUT_LONG,
+                format!("It is {} seconds.", self.timeout.as_secs()),
+            );
+        }
+        if let Some(list) = self.variables.get("AUTH_TRUSTED_PROXIES")
+            && list
+                .split(',')
+                .filter_map(|text| text.trim().parse::<IpNet>().ok())
+                .any(|network| network.prefix_len() == 0)
+        {
+            findings.add(&c::SETTINGS_PROXIES_EVERYBODY);
+        }
+        if self.auth.is_some() && findings.is_good("settings") {
+            findings.add(&c::SETTINGS_GOOD);
+        }
+    }
+
+    fn judge_base_url(&self, findings: &mut Findings) {
+        let Some(base) = self.base_url() else { return };
+        let Some(host) = base.host() else { return };
+        if base.scheme() == "https" {
+            findings.add(&c::COOKIES_GOOD);
+        } else if is_loopback(&host) {
+            findings.add(&c::COOKIES_LOOPBACK);
+        } else {
+            findings.add(&c::COOKIES_HTTP);
+        }
+        if !matches!(host, Host::Domain(_)) && !is_loopback(&host) {
+            findings.add(&c::COOKIES_ADDRESS);
+        }
+        let listens_on = self.variables.get("APP_ADDR");
+        let listens_on = listens_on.and_then(|address| Url::parse(&format!("http://{address}")).ok());
+        if let Some(other) = listens_on.as_ref().and_then(Url::host)
+            && is_loopback(&host)
+            && is_loopback(&other)
+            && host != other
+        {
+            findings.say(
+                &c::COOKIES_TWO_ADDRESSES,
+                format!("They are {other} (APP_ADDR) and {host}."),
+            );
+        }
+        let provider = url(&self.variables, "AUTH_ISSUER");
+        // Browsers count as one site what has one scheme and one host, whatever the ports are.
+        let is_one_site =
+            provider.is_some_and(|provider| provider.scheme() == "http" && provider.host() == base.host());
+        if base.scheme() == "http" && self.variables.is("AUTH_RESPONSE_MODE", "form_post") && !is_one_site {
+            findings.add(&c::COOKIES_FORM_POST_HTTP);
+        }
+    }
+
+    fn judge_sessions(&self, findings: &mut Findings) {
+        const DAY: u64 = 24 * 3600;
+        let idle = seconds(&self.variables, "AUTH_SESSION_IDLE").unwrap_or(8 * 3600);
+        let max = seconds(&self.variables, "AUTH_SESSION_MAX").unwrap_or(7 * DAY);
+        if idle > DAY && max > DAY {
+            findings.say(&c::SESSION_IDLE_LONG, format!("It is {idle} seconds."));
+        }
+        if max > 30 * DAY {
+            findings.say(&c::SESSION_MAX_LONG, format!("It is {max} seconds."));
+        }
+        if idle < 60 || max < 60 {
+            findings.say(&c::SESSION_SHORT, format!("It is {} seconds.", idle.min(max)));
+        } else if idle > max {
+            findings.add(&c::SESSION_IDLE_BEYOND_MAX);
+        }
+    }
+
+    fn judge_secret(&self, findings: &mut Findings) {
+        let Some(list) = self.variables.get("AUTH_SECRET") else {
+            // One that is wrong has been said.
+            if !findings.has(&c::SETTINGS_INVALID) {
+                let is_kept = store_scheme(&self.variables).is_some_and(|scheme| scheme != "memory");
+                let sessions = "The sessions in the store cannot be opened after a restart.";
+                findings.say(&c::SECRET_UNSET, if is_kept { sessions } else { "" });
+            }
+            return;
+        };
+        let keys: Vec<_> = list.split(',').map(str::trim).collect();
+        if keys.iter().any(|key| is_guessable(key)) {
+            findings.add(&c::SECRET_GUESSABLE);
+        } else {
+            findings.add(&c::SECRET_GOOD);
+        }
+        if keys.len() > 1 {
+            findings.say(&c::SECRET_OLD_KEYS, format!("There are {}.", keys.len()));
+        }
+    }
+
+    fn judge_issuer(&self, findings: &mut Findings) {
+        let Some(issuer) = self.issuer() else {
+            if self.variables.get("AUTH_TOKEN_URL").is_some() {
+                findings.add(&c::ISSUER_PLAIN_OAUTH);
+            }
+            return;
+        };
+        if issuer.contains("/.well-known/") {
+            findings.add(&c::ISSUER_WELL_KNOWN);
+        }
+        let Ok(url) = Url::parse(&issuer) else { return };
+        let host = url.host_str().unwrap_or_default();
+        let is_asgardeo = host == "asgardeo.io" || host.ends_with(".asgardeo.io");
+        if is_asgardeo && !url.path().ends_with("/oauth2/token") && !findings.has(&c::ISSUER_WELL_KNOWN) {
+            findings.add(&c::ISSUER_ASGARDEO_PATH);
+        }
+        let tenant = url
+            .path_segments()
+            .and_then(|mut segments| segments.next())
+            .unwrap_or_default();
+        if host == "login.microsoftonline.com" && matches!(tenant, "common" | "organizations" | "consumers") {
+            findings.add(&c::ISSUER_MANY_TENANTS);
+        }
+    }
+
+    fn judge_client(&self, findings: &mut Findings) {
+        // 128 bits in base64url.
+        const SHORTEST_SECRET: usize = 22;
+        let method = self.client_auth();
+        match method.as_str() {
+            "none" => findings.add(&c::CLIENT_PUBLIC),
+            "client_secret_basic" | "client_secret_post" | "client_secret_jwt" => {
+                findings.add(&c::CLIENT_SYMMETRIC);
+                if method == "client_secret_post" {
+                    findings.add(&c::CLIENT_SECRET_POST);
+                }
+                let secret = self.variables.get("AUTH_CLIENT_SECRET").unwrap_or_default();
+                if !secret.is_empty() && secret.chars().count() < SHORTEST_SECRET {
+                    findings.add(&c::CLIENT_SECRET_SHORT);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Makes the application of these settings. Each setting that is wrong is said; where the rest makes sense without it, it is
+/// left out.
+async fn start(variables: &mut Variables, clock: &Clock, findings: &mut Findings) -> Option<Auth> {
+    loop {
+        let error = match variables.builder() {
+            Ok(builder) => match builder.clock(clock.clone()).build().await {
+                Ok(auth) => return Some(auth),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        say(&error, findings);
+        let name = CAN_BE_LEFT_OUT
+            .into_iter()
+            .find(|name| *name == error.variable() && variables.get(name).is_some())?;
+        variables.hide(name);
+        if name == "AUTH_BASE_URL" {
+            assume_base_url(variables);
+        }
+    }
+}
+
+fn say(error: &ConfigError, findings: &mut Findings) {
+    let text = error.to_string();
+    if error.variable() == "AUTH_STORE" && text.contains("cannot open") {
+        findings.say(&c::STORE_UNREACHABLE, text);
+    } else {
+        findings.say_also(&c::SETTINGS_INVALID, text);
+    }
+}
+
+fn assume_base_url(variables: &mut Variables) -> String {
+    let address = variables.get("APP_ADDR");
+    let url = format!("http://{}", address.as_deref().unwrap_or(DEFAULT_ADDRESS));
+    // What is no address is refused by the application, too.
+    let url = if Url::parse(&url).is_ok_and(|url| url.path() == "/") {
+        url
+    } else {
+        format!("http://{DEFAULT_ADDRESS}")
+    };
+    variables.set("AUTH_BASE_URL", url.as_str());
+    url
+}
+
+/// The store's kind, where it is one that the library knows.
+pub(crate) fn store_scheme(variables: &Variables) -> Option<String> {
+    const KNOWN: [&str; 7] = [
+        "memory",
+        "sqlite",
+        "redis",
+        "rediss",
+        "redis+unix",
+        "postgres",
+        "postgresql",
+    ];
+    let Some(url) = variables.get("AUTH_STORE") else {
+        return Some("memory".to_owned());
+    };
+    let (scheme, _) = url.split_once(':')?;
+    KNOWN.contains(&scheme).then(|| scheme.to_owned())
+}
+
+fn sqlite_file(variables: &Variables) -> Option<String> {
+    let url = variables.get("AUTH_STORE")?;
+    let path = url.strip_prefix("sqlite:")?;
+    (!path.is_empty() && !path.starts_with(':')).then(|| path.to_owned())
+}
+
+/// A key of 32 bytes that has hardly any different ones was typed by somebody.
+fn is_guessable(hex: &str) -> bool {
+    const FEWEST: usize = 9;
+    let pairs: HashSet<_> = hex.as_bytes().chunks(2).collect();
+    pairs.len() < FEWEST
+}
+
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+pub(crate) fn url(variables: &Variables, name: &'static str) -> Option<Url> {
+    Url::parse(&variables.get(name)?).ok()
+}
+
+fn seconds(variables: &Variables, name: &'static str) -> Option<u64> {
+    variables.get(name)?.parse().ok()
+}

@@ -1,0 +1,226 @@
+//! Servers with certificates that are not good, and servers that speak something else.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use auth_core::clock::{Clock, TestClock, Timestamp};
+use auth_doctor::{Depth, Report, Variables, examine};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use serde_json::json;
+
+use crate::world::{complaints, has, options};
+
+/// Reads one request's head.
+fn read_head(stream: &mut impl Read) -> String {
+    let (mut head, mut bytes) = (Vec::new(), [0; 1024]);
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut bytes) {
+            Ok(read @ 1..) => head.extend_from_slice(&bytes[..read]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// A server without TLS, which answers each request with what a function makes of its head.
+pub(crate) struct Plain {
+    pub(crate) url: String,
+}
+
+impl Plain {
+    pub(crate) fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let head = read_head(&mut stream);
+                let _ = stream.write_all(answer(&head).as_bytes());
+            }
+        });
+        Self { url }
+    }
+}
+
+/// A certificate authority of a test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate of it.
+#[derive(Clone, Copy)]
+struct Certificate {
+    name: &'static str,
+    years: (i32, i32),
+}
+
+const GOOD: Certificate = Certificate {
+    name: "localhost",
+    years: (2020, 2100),
+};
+
+const ONLY_1_2: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Serves a discovery document for `https://localhost:PORT`; gives that issuer.
+    fn serve(
+        &self,
+        certificate: Certificate,
+        versions: &'static [&'static SupportedProtocolVersion],
+    ) -> String {
+        let mut params = CertificateParams::new([certificate.name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(certificate.years.0, 1, 1);
+        params.not_after = date_time_ymd(certificate.years.1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let signed = params.signed_by(&key, &self.0).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![signed.der().clone()], key)
+                .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let served = issuer.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = StreamOwned::new(connection, stream.unwrap());
+                let _ = read_head(&mut stream);
+                let document = document(&served);
+                // Whoever does not trust the certificate is gone by now.
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{document}",
+                    document.len()
+                );
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        });
+        issuer
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+}
+
+fn document(issuer: &str) -> String {
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })
+    .to_string()
+}
+
+async fn examined(issuer: &str, ca: Option<&str>, clock: Clock) -> Report {
+    let directory = tempfile::tempdir().unwrap();
+    let mut variables = Variables::of_table([("AUTH_ISSUER", issuer)]);
+    if let Some(pem) = ca {
+        let file = directory.path().join("ca.pem");
+        std::fs::write(&file, pem).unwrap();
+        variables.set("AUTH_CA_FILE", file.to_str().unwrap());
+    }
+    examine(&variables, &options(Depth::Read, clock)).await
+}
+
+/// The ids of this area.
+fn of_tls(report: &Report) -> Vec<&'static str> {
+    let ids = report.findings.iter().map(|finding| finding.id);
+    ids.filter(|id| id.starts_with("tls.")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_certificate_is_told_apart() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let wrong_name = Certificate {
+        name: "elsewhere.example",
+        ..GOOD
+    };
+    let expired = Certificate {
+        years: (2020, 2021),
+        ..GOOD
+    };
+    let not_yet = Certificate {
+        years: (2099, 2100),
+        ..GOOD
+    };
+    for (certificate, ca, expected) in [
+        (GOOD, Some(ours.pem()), "tls.good"),
+        (GOOD, None, "tls.unknown_authority"),
+        (GOOD, Some(other.pem()), "tls.unknown_authority"),
+        (wrong_name, Some(ours.pem()), "tls.wrong_name"),
+        (expired, Some(ours.pem()), "tls.expired"),
+        (not_yet, Some(ours.pem()), "tls.not_yet_valid"),
+    ] {
+        let issuer = ours.serve(certificate, rustls::ALL_VERSIONS);
+        let report = examined(&issuer, ca.as_deref(), Clock::system()).await;
+        assert_eq!(of_tls(&report), [expected], "{:?}", report.findings);
+        assert_eq!(
+            has(&report, "discovery.good"),
+            expected == "tls.good",
+            "{expected}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_soon_is_found_before_it_does() {
+    const END_OF_2099: i64 = 4_102_444_800;
+    let ours = Authority::new();
+    let issuer = ours.serve(GOOD, rustls::ALL_VERSIONS);
+    let clock = TestClock::new();
+    for (days, expected) in [(13, "tls.expires_soon"), (15, "tls.good")] {
+        clock.set(Timestamp::from_secs(END_OF_2099 - days * 24 * 3600));
+        let report = examined(&issuer, Some(&ours.pem()), clock.clock()).await;
+        assert_eq!(of_tls(&report), [expected], "{days}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_versions_of_tls_are_told_from_none_at_all() {
+    let ours = Authority::new();
+    let issuer = ours.serve(GOOD, ONLY_1_2);
+    let report = examined(&issuer, Some(&ours.pem()), Clock::system()).await;
+    assert_eq!(of_tls(&report), ["tls.no_1_3", "tls.good"]);
+
+    // What a server of TLS 1.0 says to a client that offers nothing older than 1.2: alert 70, protocol_version.
+    let old = says(&[21, 3, 1, 0, 2, 2, 70]);
+    let report = examined(&old, None, Clock::system()).await;
+    assert_eq!(of_tls(&report), ["tls.too_old"], "{:?}", report.findings);
+    assert!(complaints(&report).contains(&"tls.too_old"));
+
+    let plain = says(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let report = examined(&plain, None, Clock::system()).await;
+    assert_eq!(of_tls(&report), ["tls.failed"], "{:?}", report.findings);
+}
+
+/// A server that says one thing to whoever says anything; gives its https address.
+fn says(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(bytes);
+        }
+    });
+    url
+}
