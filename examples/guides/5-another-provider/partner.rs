@@ -1,0 +1,67 @@
+//! Guide 5: an API that takes the tokens of another provider. The same on both frameworks.
+
+use std::env::{VarError, var};
+
+use auth_core::AuthBuilder;
+use auth_core::grants::{FurtherProvider, Presented, TokenExchange};
+use maud::{DOCTYPE, html};
+use serde_json::Value;
+
+/// This application at the partner's provider, and the partner's API.
+#[derive(Clone)]
+pub(crate) struct Partner {
+    pub(crate) api: String,
+    audience: String,
+}
+
+impl Partner {
+    pub(crate) fn from_env() -> Result<Self, VarError> {
+        let (api, audience) = (var("PARTNER_API_URL")?, var("PARTNER_AUDIENCE")?);
+        Ok(Self { api, audience })
+    }
+
+    /// The registration there is a second one, with an id and a secret of its own. Tokens go to this API's origin now, too.
+    pub(crate) fn settings(&self, builder: AuthBuilder) -> Result<AuthBuilder, VarError> {
+        let secret = var("PARTNER_CLIENT_SECRET")?;
+        let provider =
+            FurtherProvider::issuer(var("PARTNER_ISSUER")?).client(var("PARTNER_CLIENT_ID")?, Some(&secret));
+        Ok(builder.further_provider("partner", provider).other_api(&self.api))
+    }
+
+    /// The user's ID token for an access token of the partner's (RFC 8693). An ID token is for this application alone to
+    /// read and so the safer thing to show; a partner that wants the access token gets `Presented::SessionAccessToken`.
+    pub(crate) fn exchange(&self) -> TokenExchange {
+        let exchange = TokenExchange::new()
+            .at("partner")
+            .subject(Presented::SessionIdToken);
+        exchange.audience(&self.audience)
+    }
+}
+
+pub(crate) fn home() -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { title { "Guide 5" } }
+            body {
+                p { a href="/orders" { "Orders, from the partner" } }
+                form method="post" action="/auth/logout" { button { "Sign out" } }
+            }
+        }
+    }
+    .into_string()
+}
+
+pub(crate) fn orders(who: &Value) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { title { "Orders" } }
+            body {
+                p { "To the partner you are " (who["sub"].as_str().unwrap_or("nobody")) "." }
+                p { "Who asks for you is " (who["act"]["sub"].as_str().unwrap_or("nobody")) "." }
+            }
+        }
+    }
+    .into_string()
+}
