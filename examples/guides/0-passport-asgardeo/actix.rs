@@ -9,6 +9,7 @@ use serde_json::Value;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = AuthBuilder::from_env()?.on_sign_in(user::verify).build().await?;
     let app = move || {
         App::new()

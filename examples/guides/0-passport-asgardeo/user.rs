@@ -14,7 +14,7 @@ struct User {
     family_name: String,
 }
 
-/// `verify`. Here everything is verified already: signature, issuer, audience, nonce, and that userinfo speaks of the same user.
+/// `verify`, called once all is verified: the ID token step by step, and that userinfo speaks of the same user.
 pub(crate) async fn verify(mut sign_in: SignIn) -> Result<SignIn, Refused> {
     let profile = sign_in.claims();
     let text = |claim: Option<&str>| claim.unwrap_or_default().to_owned();

@@ -8,6 +8,7 @@ use auth_actix::{AuthBuilder, AuthError, AuthExt, AuthenticatedClient, Gate, Pro
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = auth::callbacks(AuthBuilder::from_env()?).build().await?;
     let app = move || {
         // `withProtectedRoute`: whoever is not signed in goes to the index page.

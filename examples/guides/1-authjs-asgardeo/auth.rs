@@ -12,7 +12,7 @@ pub(crate) fn callbacks(builder: AuthBuilder) -> AuthBuilder {
     builder.on_sign_in(jwt).session_view(session)
 }
 
-/// What the session keeps of the user, besides `iss` and `sub`. The tokens are kept in any case, and stay on the server.
+/// What the session keeps of the user, besides `iss` and `sub`. Tokens are kept in any case, on the server.
 async fn jwt(mut sign_in: SignIn) -> Result<SignIn, Refused> {
     let claims = sign_in.claims();
     let username = claims
@@ -24,7 +24,7 @@ async fn jwt(mut sign_in: SignIn) -> Result<SignIn, Refused> {
     Ok(sign_in)
 }
 
-/// What `GET /auth/session` shows to the page's script, the counterpart of `useSession`. No token is within its reach.
+/// What `GET /auth/session` shows to the page's script, as `useSession` does. No token is within its reach.
 fn session(session: &Session, mut shown: Value) -> Value {
     let claims = session.claims();
     shown["user"] = json!({

@@ -7,6 +7,7 @@ use axum::{Router, response::Html, routing::get};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = auth::callbacks(AuthBuilder::from_env()?).build().await?;
     // `withProtectedRoute`: whoever is not signed in goes to the index page.
     let protected = require(Gate::signed_in().or_redirect("/"));

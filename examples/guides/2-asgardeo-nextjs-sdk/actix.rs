@@ -15,6 +15,7 @@ struct Site {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = Auth::from_env().await?;
     let site = Data::new(Site {
         auth: auth.clone(),

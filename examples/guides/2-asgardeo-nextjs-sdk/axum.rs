@@ -18,6 +18,7 @@ struct Site {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = Auth::from_env().await?;
     let site = Site {
         auth: auth.clone(),

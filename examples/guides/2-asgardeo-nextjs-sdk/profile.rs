@@ -65,9 +65,10 @@ pub(crate) fn failed() -> String {
 }
 
 pub(crate) fn home() -> String {
-    page(
-        &html! { p { a href="/auth/login?return_to=/dashboard" { "Sign in" } } p { a href="/dashboard" { "Profile" } } },
-    )
+    page(&html! {
+        p { a href="/auth/login?return_to=/dashboard" { "Sign in" } }
+        p { a href="/dashboard" { "Profile" } }
+    })
 }
 
 fn page(body: &Markup) -> String {

@@ -14,6 +14,7 @@ struct Site {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = Auth::from_env().await?;
     let site = Data::new(Site {
         auth: auth.clone(),
@@ -57,7 +58,7 @@ async fn switch_account(name: Path<String>, session: SwitchSession) -> Result<Re
     Ok(Redirect::to("/profile").see_other())
 }
 
-/// `revokeAccessToken(sessionId)`; the session goes on with another token if it can be refreshed, and ends here otherwise.
+/// `revokeAccessToken(sessionId)`. The session goes on with another token; where none can be had, it has ended.
 async fn revoke(site: Data<Site>, user: RequireAuth) -> Result<Redirect, AuthError> {
     site.auth.revoke_access_token(&user).await?;
     Ok(Redirect::to("/").see_other())

@@ -17,6 +17,7 @@ struct Site {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = Auth::from_env().await?;
     let site = Site {
         auth: auth.clone(),
@@ -56,7 +57,7 @@ async fn switch_account(Path(name): Path<String>, session: SwitchSession) -> Res
     Ok(Redirect::to("/profile"))
 }
 
-/// `revokeAccessToken(sessionId)`; the session goes on with another token if it can be refreshed, and ends here otherwise.
+/// `revokeAccessToken(sessionId)`. The session goes on with another token; where none can be had, it has ended.
 async fn revoke(State(site): State<Site>, user: RequireAuth) -> Result<Redirect, AuthError> {
     site.auth.revoke_access_token(&user).await?;
     Ok(Redirect::to("/"))

@@ -7,8 +7,8 @@ use auth_core::{Auth, Error};
 use maud::{DOCTYPE, html};
 use serde_json::{Value, json};
 
-/// `fetchUserProfile(sessionId)`, for code that has nothing but the session's key: a job, another task. It says
-/// `auth.isSignedIn(sessionId)` and `auth.getAccessToken(sessionId)` in one: the token is alive, refreshed first where it was not.
+/// `fetchUserProfile(sessionId)`, for code that has nothing but the session's key: a job, another task.
+/// `signed_in` is `isSignedIn` and `getAccessToken` in one: the token is alive, refreshed first if need be.
 pub(crate) async fn user_profile(auth: &Auth, session_id: &SessionKey) -> Result<Value, Error> {
     let session = auth.signed_in(session_id).await?;
     Ok(fetch(&auth.client(&session), "/users/me").await?)
@@ -25,7 +25,7 @@ pub(crate) async fn report(api: &AuthenticatedClient, base: &str) -> Result<Valu
     fetch(&api.for_audience(base).at(base), "/whoami").await
 }
 
-/// `exchangeToken` with `account_switch`, where a provider has that grant: the new tokens take the place of the session's.
+/// `exchangeToken` with `account_switch`, where there is that grant. The new tokens become the session's.
 pub(crate) fn account_switch(account: String) -> CustomGrant {
     CustomGrant::new("account_switch")
         .template("client_id", "{{clientId}}")
@@ -51,8 +51,8 @@ pub(crate) fn home() -> String {
             head { title { "Guide 3" } }
             body {
                 @for path in ["/profile", "/dashboard", "/report"] { p { a href=(path) { (path) } } }
-                @for (path, label) in [("/account/bob", "Become Bob"), ("/revoke", "Revoke the token"), ("/auth/logout", "Sign out")] {
-                    form method="post" action=(path) { button { (label) } }
+                @for path in ["/account/bob", "/revoke", "/auth/logout"] {
+                    form method="post" action=(path) { button { (path) } }
                 }
             }
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = appointments::strategy()?.build().await?;
     let app = move || {
         let requires_login = require(Gate::signed_in().or_redirect("/"));

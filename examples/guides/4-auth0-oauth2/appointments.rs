@@ -5,8 +5,8 @@ use auth_core::session::Session;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
-/// `new oauth2.Strategy({…})`, whose endpoints come from the environment, and `jwt.decode(accessToken)` with the checks that
-/// are missing there: signature, issuer, audience, expiry.
+/// `new oauth2.Strategy({…})`, whose endpoints come from the environment, and `jwt.decode(accessToken)` with
+/// the checks that are missing there: signature, issuer, audience, expiry.
 pub(crate) fn strategy() -> Result<AuthBuilder, Box<dyn std::error::Error>> {
     let (issuer, keys) = (std::env::var("TOKEN_ISSUER")?, std::env::var("TOKEN_KEYS")?);
     let audience = std::env::var("TOKEN_AUDIENCE")?;
@@ -23,7 +23,10 @@ pub(crate) fn home(session: Option<&Session>) -> String {
                 p { "You are " (session.subject()) ". " a href="/appointments" { "Your appointments" } }
                 form method="post" action="/auth/logout" { button { "Sign out" } }
             }
-            None => p { "Appointments are for who is signed in. " a href="/auth/login?return_to=/appointments" { "Sign in" } }
+            None => {
+                p { "Appointments are for who is signed in." }
+                p { a href="/auth/login?return_to=/appointments" { "Sign in" } }
+            }
         }
     })
 }

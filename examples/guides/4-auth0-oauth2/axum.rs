@@ -8,6 +8,7 @@ use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let auth = appointments::strategy()?.build().await?;
     let requires_login = require(Gate::signed_in().or_redirect("/"));
     let app = Router::new()

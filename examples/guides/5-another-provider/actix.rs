@@ -10,6 +10,7 @@ use serde_json::Value;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
     let partner = Partner::from_env()?;
     let auth = partner.settings(AuthBuilder::from_env()?)?.build().await?;
     // What the page's own script asks the partner for, with the same token.

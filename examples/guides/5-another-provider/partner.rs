@@ -20,7 +20,7 @@ impl Partner {
         Ok(Self { api, audience })
     }
 
-    /// The registration there is a second one, with an id and a secret of its own. Tokens go to this API's origin now, too.
+    /// The registration there is a second one, with an id and a secret of its own. `other_api` lets tokens go there.
     pub(crate) fn settings(&self, builder: AuthBuilder) -> Result<AuthBuilder, VarError> {
         let secret = var("PARTNER_CLIENT_SECRET")?;
         let provider =
@@ -28,8 +28,8 @@ impl Partner {
         Ok(builder.further_provider("partner", provider).other_api(&self.api))
     }
 
-    /// The user's ID token for an access token of the partner's (RFC 8693). An ID token is for this application alone to
-    /// read and so the safer thing to show; a partner that wants the access token gets `Presented::SessionAccessToken`.
+    /// The user's ID token for an access token of the partner's (RFC 8693). Where the partner trusts access
+    /// tokens instead, it is `Presented::SessionAccessToken`.
     pub(crate) fn exchange(&self) -> TokenExchange {
         let exchange = TokenExchange::new()
             .at("partner")

@@ -94,8 +94,12 @@ pub(crate) async fn another_account_takes_the_session_over(stage: Stage) {
     assert_eq!(sent.form("grant_type"), Some("account_switch"));
     assert!(!old.is_signed_in().await);
     // One that there is not: nothing has changed.
-    let answer = browser.submit("/account/nobody", &[]).await;
-    assert_eq!(answer.assert_failure(502..=502), "grant.refused");
+    let problem = browser
+        .submit("/account/nobody", &[])
+        .await
+        .assert_problem(502)
+        .json();
+    assert_eq!(problem["code"], "grant.refused");
     assert_eq!(browser.fetch("/profile").await.json()["id"], "bob");
 }
 
