@@ -3,6 +3,7 @@
 use auth_core::grants::CustomGrant;
 use auth_core::secret::AccessToken;
 use auth_core::session::Session;
+use auth_core::{ConfigError, env};
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
@@ -15,10 +16,11 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn from_env() -> Result<Self, Box<dyn std::error::Error>> {
+        let me_endpoint = env::variable("ME_ENDPOINT")?;
         let timeout = std::time::Duration::from_secs(10);
         Ok(Self {
             http: reqwest::Client::builder().timeout(timeout).build()?,
-            me_endpoint: std::env::var("ME_ENDPOINT")?,
+            me_endpoint: me_endpoint.ok_or(ConfigError::new("ME_ENDPOINT", "must be set"))?,
         })
     }
 

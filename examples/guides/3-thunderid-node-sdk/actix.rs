@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let auth = Auth::from_env().await?;
     let site = Data::new(Site {
         auth: auth.clone(),
-        reports: std::env::var("API2_URL")?,
+        reports: services::reports()?,
     });
     let app = move || {
         App::new()

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let auth = Auth::from_env().await?;
     let site = Site {
         auth: auth.clone(),
-        reports: std::env::var("API2_URL")?,
+        reports: services::reports()?,
     };
     let app = Router::new()
         .route("/", get(async || Html(services::home())))

@@ -3,7 +3,7 @@
 use auth_core::client::{ApiError, AuthenticatedClient};
 use auth_core::grants::CustomGrant;
 use auth_core::store::SessionKey;
-use auth_core::{Auth, Error};
+use auth_core::{Auth, ConfigError, Error, env};
 use maud::{DOCTYPE, html};
 use serde_json::{Value, json};
 
@@ -18,6 +18,11 @@ pub(crate) async fn user_profile(auth: &Auth, session_id: &SessionKey) -> Result
 pub(crate) async fn dashboard(api: &AuthenticatedClient) -> Result<Value, ApiError> {
     let (profile, organizations) = tokio::try_join!(fetch(api, "/users/me"), fetch(api, "/organizations"))?;
     Ok(json!({ "organizations": organizations, "profile": profile }))
+}
+
+/// Where the reports are: an API of another audience.
+pub(crate) fn reports() -> Result<String, ConfigError> {
+    env::variable("API2_URL")?.ok_or(ConfigError::new("API2_URL", "must be set"))
 }
 
 /// An API of another audience: the session's token is exchanged for one that this API takes (RFC 8693).

@@ -1,18 +1,22 @@
 //! Guide 4: the strategy, and the pages. The same on both frameworks.
 
-use auth_core::AuthBuilder;
 use auth_core::session::Session;
+use auth_core::{AuthBuilder, ConfigError, env};
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
 /// `new oauth2.Strategy({…})`, whose endpoints come from the environment, and `jwt.decode(accessToken)` with
 /// the checks that are missing there: signature, issuer, audience, expiry.
-pub(crate) fn strategy() -> Result<AuthBuilder, Box<dyn std::error::Error>> {
-    let (issuer, keys) = (std::env::var("TOKEN_ISSUER")?, std::env::var("TOKEN_KEYS")?);
-    let audience = std::env::var("TOKEN_AUDIENCE")?;
+pub(crate) fn strategy() -> Result<AuthBuilder, ConfigError> {
+    let (issuer, keys) = (setting("TOKEN_ISSUER")?, setting("TOKEN_KEYS")?);
+    let audience = setting("TOKEN_AUDIENCE")?;
     Ok(AuthBuilder::from_env()?
         .authorize_param("audience", &audience)
         .user_from_access_token(issuer, keys, audience))
+}
+
+fn setting(name: &'static str) -> Result<String, ConfigError> {
+    env::variable(name)?.ok_or(ConfigError::new(name, "must be set"))
 }
 
 /// The page that everybody may see, and where `requiresLogin` sends who is not signed in.

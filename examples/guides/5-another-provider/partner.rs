@@ -1,9 +1,7 @@
 //! Guide 5: an API that takes the tokens of another provider. The same on both frameworks.
 
-use std::env::{VarError, var};
-
-use auth_core::AuthBuilder;
 use auth_core::grants::{FurtherProvider, Presented, TokenExchange};
+use auth_core::{AuthBuilder, ConfigError, env};
 use maud::{DOCTYPE, html};
 use serde_json::Value;
 
@@ -15,16 +13,16 @@ pub(crate) struct Partner {
 }
 
 impl Partner {
-    pub(crate) fn from_env() -> Result<Self, VarError> {
-        let (api, audience) = (var("PARTNER_API_URL")?, var("PARTNER_AUDIENCE")?);
+    pub(crate) fn from_env() -> Result<Self, ConfigError> {
+        let (api, audience) = (setting("PARTNER_API_URL")?, setting("PARTNER_AUDIENCE")?);
         Ok(Self { api, audience })
     }
 
     /// The registration there is a second one, with an id and a secret of its own. `other_api` lets tokens go there.
-    pub(crate) fn settings(&self, builder: AuthBuilder) -> Result<AuthBuilder, VarError> {
-        let secret = var("PARTNER_CLIENT_SECRET")?;
-        let provider =
-            FurtherProvider::issuer(var("PARTNER_ISSUER")?).client(var("PARTNER_CLIENT_ID")?, Some(&secret));
+    pub(crate) fn settings(&self, builder: AuthBuilder) -> Result<AuthBuilder, ConfigError> {
+        let secret = setting("PARTNER_CLIENT_SECRET")?;
+        let provider = FurtherProvider::issuer(setting("PARTNER_ISSUER")?)
+            .client(setting("PARTNER_CLIENT_ID")?, Some(&secret));
         Ok(builder.further_provider("partner", provider).other_api(&self.api))
     }
 
@@ -36,6 +34,10 @@ impl Partner {
             .subject(Presented::SessionIdToken);
         exchange.audience(&self.audience)
     }
+}
+
+fn setting(name: &'static str) -> Result<String, ConfigError> {
+    env::variable(name)?.ok_or(ConfigError::new(name, "must be set"))
 }
 
 pub(crate) fn home() -> String {

@@ -73,6 +73,7 @@ guides! {
     }
     trying {
         the_settings_that_are_printed_are_enough,
+        a_setting_that_is_missing_is_named,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `cargo run -p guides --bin provider`: the settings that it prints are those that the programs need.
 
+use std::time::Duration;
+
 use auth_tests::app::guide_program;
 use auth_tests::stage::{BASE, Environment};
 use auth_tests::{Browser, Stage, html};
@@ -27,6 +29,28 @@ pub(crate) async fn the_settings_that_are_printed_are_enough(stage: Stage) {
         ];
         let page = browser.navigate(page[usize::from(guide)]).await;
         page.assert_status(200);
+    }
+}
+
+pub(crate) async fn a_setting_that_is_missing_is_named(stage: Stage) {
+    let provider = stage.provider().start().await.unwrap();
+    for (guide, missing) in [
+        (0, "AUTH_BASE_URL"),
+        (1, "AUTH_CLIENT_ID"),
+        (2, "ME_ENDPOINT"),
+        (3, "API2_URL"),
+        (4, "TOKEN_ISSUER"),
+        (5, "PARTNER_API_URL"),
+    ] {
+        let settings = stage
+            .environment(&provider)
+            .unset(missing)
+            .unset("AUTH_CLIENT_SECRET");
+        let program = stage.framework.guide(guide);
+        let mut app = stage.spawn_program(stage.framework, program, &settings);
+        assert!(!app.ended(Duration::from_secs(30)).await.success());
+        let said = app.stderr().join("\n");
+        assert!(said.contains(missing), "guide {guide} without {missing}: {said}");
     }
 }
 
