@@ -1,7 +1,8 @@
 //! An example application as a process.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -39,17 +40,42 @@ impl Framework {
     ///
     /// When they do not compile.
     #[must_use]
-    pub fn binary(self) -> &'static PathBuf {
-        static BINARIES: OnceLock<[PathBuf; 2]> = OnceLock::new();
-        &BINARIES.get_or_init(build_both)[self as usize]
+    pub fn binary(self) -> &'static Path {
+        static BINARIES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+        &BINARIES.get_or_init(|| build(&[]))[self.package()]
+    }
+
+    /// The program of this guide, of `docs/guides`. As [`binary`](Self::binary).
+    ///
+    /// # Panics
+    ///
+    /// When the programs do not compile, or there is no such guide.
+    #[must_use]
+    pub fn guide(self, number: u8) -> &'static Path {
+        match self {
+            Self::Axum => guide_program(&format!("{number}-axum")),
+            Self::Actix => guide_program(&format!("{number}-actix")),
+        }
     }
 }
 
-fn build_both() -> [PathBuf; 2] {
+/// A program of `examples/guides`, by its name. As [`Framework::binary`].
+///
+/// # Panics
+///
+/// When the programs do not compile, or there is none of that name.
+#[must_use]
+pub fn guide_program(name: &str) -> &'static Path {
+    static PROGRAMS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    &PROGRAMS.get_or_init(|| build(&["guides"]))[name]
+}
+
+/// Both applications and the programs of further packages, by name: cargo makes their dependencies once, whichever is asked for.
+fn build(packages: &[&str]) -> HashMap<String, PathBuf> {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--message-format=json-render-diagnostics"]);
-    for framework in Framework::BOTH {
-        cargo.args(["-p", framework.package()]);
+    for package in Framework::BOTH.map(Framework::package).iter().chain(packages) {
+        cargo.args(["-p", package]);
     }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
@@ -61,14 +87,14 @@ fn build_both() -> [PathBuf; 2] {
         .expect("cargo runs");
     assert!(output.status.success(), "the example applications do not compile");
     let messages = String::from_utf8_lossy(&output.stdout);
-    Framework::BOTH.map(|framework| {
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == framework.package())
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .unwrap_or_else(|| panic!("cargo built no binary {}", framework.package()))
-    })
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, message["executable"].as_str()?.into()))
+        })
+        .collect()
 }
 
 /// What a process has printed so far.
@@ -108,7 +134,17 @@ impl App {
     /// When the binary cannot be started.
     #[must_use]
     pub fn spawn(framework: Framework, environment: &[(String, String)]) -> Self {
-        let mut child = Command::new(framework.binary())
+        Self::spawn_program(framework, framework.binary(), environment)
+    }
+
+    /// The same with another program of that framework.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn spawn_program(framework: Framework, program: &Path, environment: &[(String, String)]) -> Self {
+        let mut child = Command::new(program)
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

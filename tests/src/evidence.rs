@@ -8,8 +8,8 @@
 //! | `state`, `nonce`, `code_challenge` | these parameters of `Location` with an authorization request, of the request itself and of a pushed one |
 //! | the same, signed | `request` there |
 //! | the name of a pushed request | `request_uri` of `Location` with an authorization request, and of the request itself |
-//! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself |
-//! | the access token | `Authorization` to userinfo and the APIs; `token` to revocation and introspection |
+//! | the ID token | `id_token_hint` of `Location` to the end-session endpoint, and of the request itself; `subject_token` of an exchange of ID tokens |
+//! | the access token | `Authorization` to userinfo and the APIs; `token` to revocation and introspection; `subject_token` of an exchange of access tokens, `token` of a switch |
 //! | a proof (RFC 9449) | `DPoP` to userinfo, the APIs, and endpoints for tokens and pushed requests |
 //! | code, verifier, refresh token | the form to the token endpoint, each under its own name; `token` to revocation and introspection |
 //! | the client's secret, an assertion | `Authorization: Basic` or the form to endpoints that authenticate the client |
@@ -377,6 +377,13 @@ impl Search<'_> {
             }
         }
 
+        let subject = match request.form("subject_token_type") {
+            Some("urn:ietf:params:oauth:token-type:id_token") => Kind::IdToken,
+            _ => Kind::AccessToken,
+        };
+        let is_switch = request
+            .form("grant_type")
+            .is_some_and(|grant| grant.ends_with("_switch"));
         let in_form: &[(&str, &[Kind])] = match endpoint {
             E::Token => &[
                 ("code", &[Kind::Grant]),
@@ -384,7 +391,8 @@ impl Search<'_> {
                 ("refresh_token", &[Kind::Grant]),
                 ("client_assertion", &[Kind::Grant]),
                 ("client_secret", &[Kind::Setting, Kind::Grant]),
-                ("subject_token", &[Kind::AccessToken]),
+                ("subject_token", &[subject]),
+                ("token", if is_switch { &[Kind::AccessToken] } else { &[] }),
             ],
             E::Revoke | E::Introspect => &[
                 ("token", &[Kind::AccessToken, Kind::Grant]),

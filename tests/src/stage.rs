@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use auth_testing::{Client, DevProvider, DevProviderBuilder};
@@ -179,7 +180,13 @@ impl Stage {
     /// Starts an application, of either framework, without waiting for it.
     #[must_use]
     pub fn spawn_as(&self, framework: Framework, environment: &Environment) -> App {
-        let app = App::spawn(framework, &environment.0);
+        self.spawn_program(framework, framework.binary(), environment)
+    }
+
+    /// Starts another program of a framework, without waiting for it.
+    #[must_use]
+    pub fn spawn_program(&self, framework: Framework, program: &Path, environment: &Environment) -> App {
+        let app = App::spawn_program(framework, program, &environment.0);
         self.evidence.settings(&environment.0);
         self.evidence.output(app.output());
         app
@@ -188,6 +195,13 @@ impl Stage {
     /// Starts the application and waits until it listens.
     pub async fn start(&self, environment: &Environment) -> App {
         let mut app = self.spawn(environment);
+        app.ready().await;
+        app
+    }
+
+    /// Starts another program and waits until it listens.
+    pub async fn start_program(&self, program: &Path, environment: &Environment) -> App {
+        let mut app = self.spawn_program(self.framework, program, environment);
         app.ready().await;
         app
     }

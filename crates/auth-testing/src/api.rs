@@ -19,10 +19,11 @@ use crate::provider::userinfo::{AccessToken, BearerError, is_dpop};
 use crate::traffic::{Observer, observe};
 
 /// The paths the APIs know. Each stands for what lies below it, too.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 9] = [
     "/scim2/Me",
     "/users/me",
     "/organizations",
+    "/api/appointments",
     "/machine",
     "/step-up",
     "/mail",
@@ -44,7 +45,7 @@ pub(crate) fn route(path: &str) -> &'static str {
     ROUTES.into_iter().find(|route| below(route)).unwrap_or("/")
 }
 
-/// The API for people's data: profile, organizations, mail.
+/// The API for people's data: profile, organizations, appointments, mail.
 pub(crate) fn first(provider: Arc<Provider>) -> Router {
     let audience = provider.api_url.clone();
     let classify = |path: &str| Some(Endpoint::Api(route(path)));
@@ -52,6 +53,7 @@ pub(crate) fn first(provider: Arc<Provider>) -> Router {
         .route("/scim2/Me", get(scim_me))
         .route("/users/me", get(users_me))
         .route("/organizations", get(organizations))
+        .route("/api/appointments", get(appointments))
         .route("/machine", get(machine))
         .route("/step-up", get(step_up))
         .route("/mail", get(mail))
@@ -187,6 +189,10 @@ async fn organizations() -> Json<Value> {
         { "id": "org-1", "name": "Example Engineering", "members": 42 },
         { "id": "org-2", "name": "Friends of Loopback", "members": 127 },
     ]))
+}
+
+async fn appointments(axum::Extension(token): Token) -> Json<Value> {
+    Json(json!([{ "with": "the dentist", "for": token.text("sub"), "at": "2030-01-02T09:30:00Z" }]))
 }
 
 /// For client-credentials tokens: those whose subject is the client (RFC 9068 §2.2).

@@ -1,5 +1,5 @@
 //! Chromium drives both applications, with nothing configured, through sign-in, profile, expiry and sign-out, with script and without; through the
-//! list of a user's sessions; and through what users and other sites do to a sign-in.
+//! list of a user's sessions; through what users and other sites do to a sign-in; and through the page of guide 1 whose script calls an API.
 //!
 //! Needs Debian's `chromium` and `chromium-driver`; `./tests/run` installs them. Pictures go to `target/screenshots`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -7,6 +7,7 @@
 mod devices;
 mod driver;
 mod elsewhere;
+mod guides;
 #[path = "../../../crates/auth-core/tests/core/payloads.rs"]
 mod payloads;
 mod tricks;
