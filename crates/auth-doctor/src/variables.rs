@@ -97,7 +97,7 @@ impl Variables {
     }
 
     /// As the library reads it: what is empty counts as unset, but for a few.
-    pub(crate) fn read(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<String>, ConfigError> {
         if let Some(replaced) = self.replaced.get(name) {
             return Ok(replaced.clone());
         }
