@@ -412,7 +412,10 @@ impl Auth {
             .get("step_up")
             .zip(request.session.as_ref())
             .and_then(|(sealed, id)| Ask::open(&self.0.config.keys, sealed, &id.key(), now));
-        let party = match self.party_for_login(&parameters, step_up.as_ref()).await {
+        let party = match self
+            .party_for_login(&parameters, step_up.as_ref(), &return_to)
+            .await
+        {
             Ok(Some(party)) => party,
             Ok(None) => return self.choose(&parameters, &return_to),
             Err(error) => return self.failed(&error, None, None, return_to, &request.incoming),
@@ -436,6 +439,7 @@ impl Auth {
         &self,
         parameters: &Parameters,
         step_up: Option<&Ask>,
+        return_to: &ReturnTo,
     ) -> Result<Option<Arc<Party>>, Error> {
         let parties = &self.0.config.parties;
         if parameters.repeats(&["iss", "provider"]) {
@@ -456,6 +460,10 @@ impl Auth {
         // What the present sign-in lacks is for its own provider to bring.
         if let Some(ask) = step_up {
             return Ok(Some(parties.of(ask.provider.as_deref()).await?));
+        }
+        let choose = self.0.config.choose_provider.as_ref();
+        if let Some(name) = choose.and_then(|choose| choose(&return_to.path())) {
+            return Ok(Some(parties.of(Some(&name)).await?));
         }
         Ok(match parties.configured() {
             [only] => Some(Arc::clone(only)),
@@ -764,7 +772,7 @@ impl Auth {
         match done {
             Err(_) => self.page(&RefreshError::Interrupted.into(), &incoming),
             Ok(Some(Ok(issuer))) => respond::signed_out(&issuer),
-            Ok(Some(Err(error))) => self.page(&error.into(), &incoming),
+            Ok(Some(Err(error))) => self.page(&error, &incoming),
             Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
         }
     }

@@ -20,7 +20,7 @@ use crate::grants::FurtherProvider;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::metadata::CertificateUse;
-use crate::party::{self, Parties, Party, Profile, SignInProvider, is_name};
+use crate::party::{self, Failed, Find, Lookup, Means, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
@@ -206,6 +206,7 @@ impl CookieNames {
 }
 
 pub(crate) type SignInHook = Arc<dyn Fn(SignIn) -> BoxFuture<'static, Result<SignIn, Refused>> + Send + Sync>;
+pub(crate) type ChooseHook = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) type SessionViewHook = Arc<dyn Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync>;
 
 /// The app does not let this user in. The reason is for the log; the user sees that they were refused.
@@ -229,6 +230,7 @@ pub(crate) struct Config {
     pub(crate) cookies: CookieNames,
     /// The providers that users sign in with.
     pub(crate) parties: Parties,
+    pub(crate) choose_provider: Option<ChooseHook>,
     pub(crate) keys: SecretKeys,
     pub(crate) session_idle: Duration,
     pub(crate) session_max: Duration,
@@ -309,6 +311,8 @@ pub struct AuthBuilder {
     /// Whether anything of that one was set.
     has_provider: bool,
     providers: Vec<(String, SignInProvider)>,
+    find_provider: Option<Find>,
+    choose_provider: Option<ChooseHook>,
     ca: Option<Vec<u8>>,
     store: StoreChoice,
     keys: Option<SecretKeys>,
@@ -349,6 +353,8 @@ impl Default for AuthBuilder {
             provider: SignInProvider::default(),
             has_provider: false,
             providers: Vec::new(),
+            find_provider: None,
+            choose_provider: None,
             ca: None,
             store: StoreChoice::Url("memory:".to_owned()),
             keys: None,
@@ -402,6 +408,75 @@ impl AuthBuilder {
         let name = name.into();
         self.providers.retain(|(held, _)| *held != name);
         self.providers.push((name, provider));
+        self
+    }
+
+    /// Looks providers up while the application runs, by name: one for each tenant, in the application's database. `None` says
+    /// that there is none of that name. It is asked for names that no [`provider`](Self::provider) has, and that could be one's.
+    ///
+    /// * What is found is taken as it is for five minutes; 1,000 providers are kept, the ones used last. As long as the settings
+    ///   stay the same, so does what was fetched from the provider. One that is gone then is a sign-out for its sessions.
+    /// * That there is none is remembered for ten seconds, of 1,000 names. A name is asked for once at a time, and 16 names at
+    ///   once: who makes names up fills no memory, and keeps the database no busier than that.
+    /// * A lookup that fails, or takes longer than [`http_timeout`](Self::http_timeout), leaves a provider as it was found
+    ///   last. Where there is none yet, it is a 503. Nobody is signed out. Its error goes to the log.
+    ///
+    /// Each has the redirect URI `{base_url}/auth/callback/<name>`. They are not on the page to choose on: links name them,
+    /// `/auth/login?provider=<name>`, or [`choose_provider`](Self::choose_provider) does. A logout token, or a sign-in that a
+    /// third party asks for, is known by its issuer while the provider is kept; as its address for back-channel and front-channel
+    /// logout, a provider is therefore given one with `?provider=<name>`. Their client keys are not at `/auth/jwks`.
+    ///
+    /// There has to be a provider in the settings too: what belongs to no user is its.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, SignInProvider};
+    /// # #[derive(Clone)]
+    /// # struct Database;
+    /// # struct Tenant { issuer: String, client_id: String, client_secret: String }
+    /// # impl Database {
+    /// #     async fn tenant(&self, _name: &str) -> Result<Option<Tenant>, std::io::Error> { Ok(None) }
+    /// # }
+    /// # let database = Database;
+    /// let builder = Auth::builder()
+    ///     .issuer("https://id.example")
+    ///     .client("our-own-staff", Some("its secret"))
+    ///     .providers_from(move |name| {
+    ///         let database = database.clone();
+    ///         async move {
+    ///             let tenant = database.tenant(&name).await?;
+    ///             Ok::<_, std::io::Error>(tenant.map(|tenant| {
+    ///                 SignInProvider::default()
+    ///                     .issuer(tenant.issuer)
+    ///                     .client(tenant.client_id, Some(&tenant.client_secret))
+    ///             }))
+    ///         }
+    ///     })
+    ///     // Every page of a tenant is below /t/<tenant>/.
+    ///     .choose_provider(|path| Some(path.strip_prefix("/t/")?.split('/').next()?.to_owned()));
+    /// ```
+    pub fn providers_from<F, Fut, E>(mut self, find: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<SignInProvider>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        self.find_provider = Some(Arc::new(move |name| {
+            let found = find(name);
+            Box::pin(async move { found.await.map_err(|error| -> Failed { error.into() }) })
+        }));
+        self
+    }
+
+    /// Chooses the provider of a sign-in by the page that it leads back to: it is given that page's path, without the query,
+    /// and gives the provider's name. `None` leaves the choice to the user, if there are several. Asked where neither the
+    /// address of the sign-in names a provider, nor the present session does that lacks something.
+    ///
+    /// [`providers_from`](Self::providers_from) has an example.
+    pub fn choose_provider<F>(mut self, choose: F) -> Self
+    where
+        F: Fn(&str) -> Option<String> + Send + Sync + 'static,
+    {
+        self.choose_provider = Some(Arc::new(choose));
         self
     }
 
@@ -950,6 +1025,16 @@ impl AuthBuilder {
             let party = Party::new(name, checked, &base_url, &provider_http, &runtime)?;
             parties.push(Arc::new(party));
         }
+        let lookup = self.find_provider.map(|find| {
+            Lookup::new(Means {
+                find,
+                base_url: base_url.clone(),
+                http: provider_http.clone(),
+                runtime: runtime.clone(),
+                clock: self.clock.clone(),
+                limit: self.http_timeout,
+            })
+        });
         let further = self
             .further
             .into_iter()
@@ -980,7 +1065,8 @@ impl AuthBuilder {
                 https: base_url.is_https(),
             },
             base_url,
-            parties: Parties::new(parties)?,
+            parties: Parties::new(parties, lookup)?,
+            choose_provider: self.choose_provider,
             keys: self.keys.unwrap_or_else(SecretKeys::random),
             session_idle: self.session_idle,
             session_max: self.session_max,

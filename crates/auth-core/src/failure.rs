@@ -224,7 +224,10 @@ fn detail(error: &Error) -> Option<String> {
         ProviderError::DiscoveryMalformed(what) | ProviderError::DiscoveryInsufficient(what) => {
             Some(format!("What is missing or wrong: {what}."))
         }
-        ProviderError::IssuerMismatch | ProviderError::KeysMalformed | ProviderError::Unknown => None,
+        ProviderError::IssuerMismatch
+        | ProviderError::KeysMalformed
+        | ProviderError::Unknown
+        | ProviderError::Lookup(_) => None,
     };
     match error {
         Error::Provider(error) => provider(error),

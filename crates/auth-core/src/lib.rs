@@ -88,7 +88,7 @@ pub use failure::Failure;
 pub use http::HttpError;
 pub use jarm::ResponseJwtError;
 pub use metadata::{Outage, ProviderError};
-pub use party::{Profile, ProviderInfo, SignInProvider};
+pub use party::{LookupError, Profile, ProviderInfo, SignInProvider};
 pub use preset::Preset;
 pub use seal::SecretKeys;
 pub use token::{TokenError, TokenErrorCode};

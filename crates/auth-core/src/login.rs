@@ -908,6 +908,7 @@ impl LoginError {
                 Fault::Configuration
             }
             Self::Store(_) => Fault::Store,
+            Self::Provider(error) => error.fault(),
             error if error.status() >= 500 => Fault::Provider,
             _ => Fault::Request,
         }

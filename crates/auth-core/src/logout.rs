@@ -479,7 +479,10 @@ impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         Self {
             code: error.code(),
-            may_pass: matches!(error, ProviderError::Unavailable { .. }),
+            may_pass: matches!(
+                error,
+                ProviderError::Unavailable { .. } | ProviderError::Lookup(_)
+            ),
             retry_after: error.retry_after(),
             cause: error.into(),
         }

@@ -20,6 +20,7 @@ use crate::config::{EndpointOverrides, ProviderConfig};
 use crate::error::Fault;
 use crate::http::{Answer, Asked, HttpError, ProviderHttp};
 use crate::jose::{Algorithm, Jwk, KeySet, parse_key_set};
+use crate::party::LookupError;
 use crate::types::{Issuer, secure_url};
 
 /// The provider as the rest of the core sees it.
@@ -133,6 +134,9 @@ pub enum ProviderError {
     /// There is no provider of this name here, or not any more.
     #[error("no provider of this name is configured")]
     Unknown,
+    /// What provider the name stands for cannot be said at present.
+    #[error("the provider of this name cannot be looked up")]
+    Lookup(#[source] Arc<LookupError>),
 }
 
 /// What kept the provider from giving a good answer, for now.
@@ -163,12 +167,13 @@ impl ProviderError {
             Self::DiscoveryInsufficient(_) => "provider.discovery_insufficient",
             Self::KeysMalformed => "provider.keys_malformed",
             Self::Unknown => "provider.unknown",
+            Self::Lookup(_) => "provider.lookup_failed",
         }
     }
 
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Unavailable { .. } => 503,
+            Self::Unavailable { .. } | Self::Lookup(_) => 503,
             Self::Unknown => 404,
             _ => 502,
         }
@@ -177,6 +182,8 @@ impl ProviderError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Unknown => Fault::Request,
+            // The application's own store of providers.
+            Self::Lookup(_) => Fault::Store,
             _ => Fault::Provider,
         }
     }

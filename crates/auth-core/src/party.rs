@@ -1,5 +1,6 @@
 //! A provider that users sign in with, and what this application is there.
 
+mod lookup;
 mod settings;
 
 use std::fmt;
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+pub use lookup::LookupError;
+pub(crate) use lookup::{Failed, Find, Lookup, Means};
 pub(crate) use settings::{Checked, PartyConfig, api_url};
 pub use settings::{Profile, SignInProvider};
 
@@ -166,13 +169,14 @@ impl BoundApis {
 pub(crate) struct Parties {
     /// In the order of the settings; the one without a name in front.
     configured: Vec<Arc<Party>>,
+    lookup: Option<Lookup>,
 }
 
 impl Parties {
     /// There is one at least.
-    pub(crate) fn new(configured: Vec<Arc<Party>>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(configured: Vec<Arc<Party>>, lookup: Option<Lookup>) -> Result<Self, ConfigError> {
         match configured.is_empty() {
-            false => Ok(Self { configured }),
+            false => Ok(Self { configured, lookup }),
             true => Err(ConfigError::new(
                 "AUTH_PROVIDERS",
                 "names no provider; set AUTH_ISSUER, or the names of several",
@@ -190,24 +194,39 @@ impl Parties {
         &self.configured
     }
 
+    fn configured_as(&self, name: Option<&str>) -> Option<&Arc<Party>> {
+        let mut configured = self.configured.iter();
+        configured.find(|party| party.name.as_deref() == name)
+    }
+
     /// The one of this name, as far as it is known without asking.
     pub(crate) fn at_hand(&self, name: Option<&str>) -> Option<Arc<Party>> {
-        let mut configured = self.configured.iter();
-        configured
-            .find(|party| party.name.as_deref() == name)
+        self.configured_as(name)
             .map(Arc::clone)
+            .or_else(|| self.lookup.as_ref()?.at_hand(name?))
     }
 
-    /// The one of this name.
+    /// The one of this name: configured, or looked up.
     pub(crate) async fn of(&self, name: Option<&str>) -> Result<Arc<Party>, ProviderError> {
-        self.at_hand(name).ok_or(ProviderError::Unknown)
+        match (self.configured_as(name), &self.lookup, name) {
+            (Some(party), _, _) => Ok(Arc::clone(party)),
+            (None, Some(lookup), Some(name)) => lookup.of(name).await,
+            (None, _, _) => Err(ProviderError::Unknown),
+        }
     }
 
-    /// The OpenID Connect providers with this issuer: several where this application is registered there more than once.
+    /// The OpenID Connect providers with this issuer, as far as they are known without asking: several where this
+    /// application is registered there more than once.
     pub(crate) fn with_issuer(&self, issuer: &str) -> Vec<Arc<Party>> {
         let is_meant =
-            |party: &&Arc<Party>| party.provider.is_openid() && party.provider.issuer().as_str() == issuer;
-        self.configured.iter().filter(is_meant).cloned().collect()
+            |party: &Arc<Party>| party.provider.is_openid() && party.provider.issuer().as_str() == issuer;
+        let looked_up = self.lookup.as_ref().map(Lookup::all_at_hand);
+        let all = self
+            .configured
+            .iter()
+            .cloned()
+            .chain(looked_up.unwrap_or_default());
+        all.filter(is_meant).collect()
     }
 }
 

@@ -100,7 +100,7 @@ impl Core {
         let token = parameters
             .get("logout_token")
             .ok_or(LogoutTokenError::Malformed)?;
-        let party = self.party_of_logout_token(token)?;
+        let party = self.party_of_logout_token(request, token).await?;
         let token = self.verify_logout_token(&party, token).await?;
 
         let now = self.clock.now();
@@ -132,16 +132,34 @@ impl Core {
         }
     }
 
-    /// The provider that a logout token says it is from. Of several registrations at one provider it is the one that the token
-    /// is for. Nothing of that is verified yet.
-    fn party_of_logout_token(&self, token: &str) -> Result<Arc<Party>, LogoutTokenError> {
+    /// The provider that a logout token is to be verified as the token of: the one that the address names (`?provider=<name>`),
+    /// or the one that the token says it is from. Of several registrations at one provider it is the one that the token is for.
+    async fn party_of_logout_token(
+        &self,
+        request: &RouteRequest,
+        token: &str,
+    ) -> Result<Arc<Party>, Refusal> {
         let claims = logout_token::unverified_claims(token)?;
+        if let Some(party) = self.named_in(request).await {
+            return match party {
+                Ok(party) if party.provider.is_openid() => Ok(party),
+                Ok(_) | Err(ProviderError::Unknown) => Err(LogoutTokenError::IssuerMismatch.into()),
+                Err(error) => Err(error.into()),
+            };
+        }
         let issuer = claims.get("iss").and_then(Value::as_str);
         let parties = self.config.parties.with_issuer(issuer.unwrap_or_default());
         let audience = claims.get("aud").and_then(jose::audience).unwrap_or_default();
         let is_meant = |party: &&Arc<Party>| audience.contains(&party.registration.client_id);
         let meant = parties.iter().find(is_meant).or_else(|| parties.first());
-        meant.cloned().ok_or(LogoutTokenError::IssuerMismatch)
+        Ok(meant.cloned().ok_or(LogoutTokenError::IssuerMismatch)?)
+    }
+
+    /// The provider that the request's address names.
+    async fn named_in(&self, request: &RouteRequest) -> Option<Result<Arc<Party>, ProviderError>> {
+        let parameters = request.query_parameters();
+        let name = parameters.get("provider")?;
+        Some(self.config.parties.of(Some(name)).await)
     }
 
     async fn verify_logout_token(&self, party: &Party, token: &str) -> Result<LogoutToken, Refusal> {
@@ -169,18 +187,22 @@ impl Core {
     }
 
     /// Ends the sessions that `iss` and `sid` of the request name, and says whose they are. `None` where they are not there, or not ours.
-    pub(crate) async fn frontchannel_logout(
-        &self,
-        request: &RouteRequest,
-    ) -> Option<Result<Issuer, StoreError>> {
+    pub(crate) async fn frontchannel_logout(&self, request: &RouteRequest) -> Option<Result<Issuer, Error>> {
         let parameters = request.query_parameters();
         if parameters.repeats(&["iss", "sid"]) {
             return None;
         }
-        let parties = self.config.parties.with_issuer(parameters.get("iss")?);
-        let issuer = parties.first()?.provider.issuer();
-        let sid = index_key(b"sid", &issuer, parameters.get("sid")?);
-        Some(self.end_in_front(sid).await.map(|()| issuer))
+        let (iss, sid) = (parameters.get("iss")?, parameters.get("sid")?);
+        let party = match self.named_in(request).await {
+            Some(Ok(party)) => Some(party).filter(|party| party.provider.is_openid())?,
+            Some(Err(ProviderError::Unknown)) => return None,
+            Some(Err(error)) => return Some(Err(error.into())),
+            None => self.config.parties.with_issuer(iss).into_iter().next()?,
+        };
+        let issuer = Some(party.provider.issuer()).filter(|issuer| issuer.as_str() == iss)?;
+        let sid = index_key(b"sid", &issuer, sid);
+        let ended = self.end_in_front(sid).await;
+        Some(ended.map(|()| issuer).map_err(Error::from))
     }
 
     /// Anybody can send this, with any `sid`: only a sign-out that ends something is written down.

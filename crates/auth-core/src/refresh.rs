@@ -150,9 +150,9 @@ impl RefreshError {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Ended(_) => Fault::NotSignedIn,
+            Self::Provider(error) => error.fault(),
             Self::Unavailable(_)
             | Self::Unanswered(_)
-            | Self::Provider(_)
             | Self::Busy
             | Self::HolderGaveUp
             | Self::Interrupted => Fault::Provider,

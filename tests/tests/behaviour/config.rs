@@ -35,15 +35,6 @@ async fn refused(stage: &Stage, variables: &[&str], environment: Environment) {
     }
 }
 
-/// Better no start than a protection that is only believed to be on.
-pub(crate) async fn what_this_version_cannot_do_is_refused(stage: Stage) {
-    let (name, value) = ("AUTH_PROVIDERS", "one,two");
-    refused(&stage, &[name], complete(&stage).set(name, value)).await;
-    // Without any provider as well: the built-in one does not take its place.
-    let alone = stage.bare_environment().set(name, value);
-    refused(&stage, &[name], alone).await;
-}
-
 pub(crate) async fn a_provider_needs_a_client_id(stage: Stage) {
     let settings = complete(&stage).unset("AUTH_CLIENT_ID");
     refused(&stage, &["AUTH_CLIENT_ID"], settings).await;

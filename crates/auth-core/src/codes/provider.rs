@@ -83,4 +83,13 @@ pub(super) const CODES: &[Explanation] = &[
         "Start again from the application's own page.",
     )
     .developer("`/auth/login?provider=<name>` and `/auth/callback/<name>` take the names in `AUTH_PROVIDERS`, or of `AuthBuilder::provider`. A redirect URI that is registered with another name leads here."),
+    code(
+        "provider.lookup_failed",
+        "This application cannot look up how you sign in",
+        "Which sign-in service your address belongs to is kept in the application's own database, and that gave no answer, or one that cannot be used. You stay signed in if you were.",
+        Turn::Operator,
+        LATER,
+    )
+    .developer("The lookup that was given to `AuthBuilder::providers_from` failed, took longer than `HTTP_TIMEOUT_SECS`, or gave settings that are wrong. The log has the cause.")
+    .operator("See that the application's database is up. The log has the cause."),
 ];

@@ -1,0 +1,320 @@
+//! Providers that the application looks up while it runs, in its database say: one for each tenant.
+//!
+//! What is found is kept for [`FRESH`], and stays what it is, with what it has fetched from the provider, as long as the
+//! settings stay. What is not there is remembered for a moment. Both are bounded: however many names somebody makes up, memory
+//! does not grow, and a name that is asked for often is asked for once at a time. A lookup that fails signs nobody out: what
+//! was found last goes on, and where there is nothing, the answer is that nobody knows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::{Party, SignInProvider, is_name};
+use crate::clock::{Clock, Timestamp};
+use crate::config::ConfigError;
+use crate::http::ProviderHttp;
+use crate::metadata::ProviderError;
+use crate::types::BaseUrl;
+
+/// How long a provider that was found is taken as it is.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+/// How long it is remembered that there is none of a name.
+const MISSING_FOR: Duration = Duration::from_secs(10);
+/// How long a provider goes on as it was after a lookup that failed, until the next.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How many providers are kept, and how many names that nobody has. Whichever was used longest ago goes.
+pub(super) const MAX_FOUND: usize = 1_000;
+pub(super) const MAX_MISSING: usize = 1_000;
+/// How many names are looked up at the same time.
+const AT_ONCE: usize = 16;
+
+/// A lookup that failed, as the application says.
+pub(crate) type Failed = Box<dyn StdError + Send + Sync>;
+/// The application's lookup.
+pub(crate) type Find =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Option<SignInProvider>, Failed>> + Send + Sync>;
+type Flight = Shared<BoxFuture<'static, Result<Arc<Party>, ProviderError>>>;
+
+/// Why the application could not say what provider a name stands for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The application's own lookup failed.
+    #[error("the application's lookup of the provider failed")]
+    Failed(#[source] Failed),
+    /// It took longer than a call may take.
+    #[error("the application's lookup of the provider took too long")]
+    TimedOut,
+    /// What it found cannot be used.
+    #[error("the settings that were found for the provider cannot be used")]
+    Settings(#[source] ConfigError),
+    /// It was broken off: the app is shutting down, or the lookup has panicked.
+    #[error("the application's lookup of the provider was broken off")]
+    Interrupted,
+}
+
+impl From<LookupError> for ProviderError {
+    fn from(error: LookupError) -> Self {
+        Self::Lookup(Arc::new(error))
+    }
+}
+
+/// What a lookup needs to make a provider of what it finds.
+pub(crate) struct Means {
+    pub(crate) find: Find,
+    pub(crate) base_url: BaseUrl,
+    pub(crate) http: ProviderHttp,
+    pub(crate) runtime: Handle,
+    pub(crate) clock: Clock,
+    /// The limit for one lookup.
+    pub(crate) limit: Duration,
+}
+
+/// The providers that were looked up.
+#[derive(Clone)]
+pub(crate) struct Lookup(Arc<Inner>);
+
+struct Inner {
+    means: Means,
+    state: Mutex<State>,
+    slots: Semaphore,
+}
+
+struct State {
+    found: Kept<Found>,
+    missing: Kept<Timestamp>,
+    flights: HashMap<String, Flight>,
+}
+
+/// A provider that was found, as it was set, and until when it is taken as it is.
+struct Found {
+    party: Arc<Party>,
+    settings: SignInProvider,
+    until: Timestamp,
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, missing) = self.sizes();
+        f.debug_struct("Lookup")
+            .field("found", &found)
+            .field("missing", &missing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lookup {
+    pub(crate) fn new(means: Means) -> Self {
+        Self(Arc::new(Inner {
+            means,
+            state: Mutex::new(State {
+                found: Kept::new(MAX_FOUND),
+                missing: Kept::new(MAX_MISSING),
+                flights: HashMap::new(),
+            }),
+            slots: Semaphore::new(AT_ONCE),
+        }))
+    }
+
+    /// How many providers are kept, and how many names that nobody has.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        (state.found.entries.len(), state.missing.entries.len())
+    }
+
+    /// The provider of this name, as it was found last.
+    pub(super) fn at_hand(&self, name: &str) -> Option<Arc<Party>> {
+        let mut state = self.0.lock();
+        state.found.get(name).map(|found| Arc::clone(&found.party))
+    }
+
+    /// All that are kept.
+    pub(super) fn all_at_hand(&self) -> Vec<Arc<Party>> {
+        let state = self.0.lock();
+        let found = state.found.entries.values();
+        found.map(|(_, found)| Arc::clone(&found.party)).collect()
+    }
+
+    /// The provider of this name: as it is kept, or as the application says now.
+    pub(super) async fn of(&self, name: &str) -> Result<Arc<Party>, ProviderError> {
+        if !is_name(name) {
+            return Err(ProviderError::Unknown);
+        }
+        let flight = {
+            let now = self.0.means.clock.now();
+            let mut state = self.0.lock();
+            if let Some(found) = state.found.get(name).filter(|found| found.until > now) {
+                return Ok(Arc::clone(&found.party));
+            }
+            if state.missing.get(name).is_some_and(|until| *until > now) {
+                return Err(ProviderError::Unknown);
+            }
+            match state.flights.get(name) {
+                Some(flight) => flight.clone(),
+                None => {
+                    let flight = self.start(name.to_owned());
+                    state.flights.insert(name.to_owned(), flight.clone());
+                    flight
+                }
+            }
+        };
+        flight.await
+    }
+
+    /// On the core's runtime: whoever asked may go away.
+    fn start(&self, name: String) -> Flight {
+        let inner = Arc::clone(&self.0);
+        let task = self.0.means.runtime.spawn(async move {
+            let found = AssertUnwindSafe(inner.find(&name)).catch_unwind().await;
+            inner.land(name, found.unwrap_or(Err(LookupError::Interrupted)))
+        });
+        async move {
+            task.await
+                .unwrap_or_else(|_| Err(LookupError::Interrupted.into()))
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<SignInProvider>, LookupError> {
+        let _slot = self.slots.acquire().await.map_err(|_| LookupError::Interrupted)?;
+        let find = (self.means.find)(name.to_owned());
+        let found = timeout(self.means.limit, find).await;
+        found
+            .map_err(|_| LookupError::TimedOut)?
+            .map_err(LookupError::Failed)
+    }
+
+    fn make(&self, name: &str, settings: &SignInProvider) -> Result<Party, ConfigError> {
+        let checked = settings.clone().check();
+        let party = checked.and_then(|checked| {
+            let Means {
+                base_url,
+                http,
+                runtime,
+                ..
+            } = &self.means;
+            Party::new(Some(name.to_owned()), checked, base_url, http, runtime)
+        });
+        party.map_err(|error| error.of_provider(name))
+    }
+
+    /// Keeps what has come of a lookup.
+    fn land(
+        &self,
+        name: String,
+        found: Result<Option<SignInProvider>, LookupError>,
+    ) -> Result<Arc<Party>, ProviderError> {
+        let now = self.means.clock.now();
+        let mut state = self.lock();
+        state.flights.remove(&name);
+        let old = state.found.get(&name);
+        let made = match found {
+            Ok(None) => {
+                state.found.remove(&name);
+                state.missing.put(name, now.plus(MISSING_FOR));
+                return Err(ProviderError::Unknown);
+            }
+            Ok(Some(settings)) => match old {
+                Some(old) if old.settings == settings => {
+                    old.until = now.plus(FRESH);
+                    return Ok(Arc::clone(&old.party));
+                }
+                _ => self
+                    .make(&name, &settings)
+                    .map(|party| (party, settings))
+                    .map_err(LookupError::Settings),
+            },
+            Err(error) => Err(error),
+        };
+        match (made, state.found.get(&name)) {
+            (Ok((party, settings)), _) => {
+                let party = Arc::new(party);
+                let found = Found {
+                    party: Arc::clone(&party),
+                    settings,
+                    until: now.plus(FRESH),
+                };
+                state.missing.remove(&name);
+                state.found.put(name, found);
+                Ok(party)
+            }
+            (Err(error), Some(old)) => {
+                tracing::warn!(
+                    provider = name,
+                    cause = crate::error::chain(&error),
+                    "a provider was not looked up anew; it stays as it was"
+                );
+                old.until = now.plus(AFTER_FAILURE);
+                Ok(Arc::clone(&old.party))
+            }
+            (Err(error), None) => Err(error.into()),
+        }
+    }
+}
+
+/// So many values by name; whichever was used longest ago goes.
+struct Kept<T> {
+    entries: HashMap<String, (u64, T)>,
+    /// The names, the one used longest ago first.
+    order: BTreeMap<u64, String>,
+    next: u64,
+    max: usize,
+}
+
+impl<T> Kept<T> {
+    fn new(max: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+            max,
+        }
+    }
+
+    fn get(&mut self, name: &str) -> Option<&mut T> {
+        let (number, value) = self.entries.get_mut(name)?;
+        if let Some(name) = self.order.remove(number) {
+            *number = self.next;
+            self.order.insert(self.next, name);
+            self.next += 1;
+        }
+        Some(value)
+    }
+
+    fn put(&mut self, name: String, value: T) {
+        self.remove(&name);
+        if self.entries.len() >= self.max
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+        self.order.insert(self.next, name.clone());
+        self.entries.insert(name, (self.next, value));
+        self.next += 1;
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some((number, _)) = self.entries.remove(name) {
+            self.order.remove(&number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
