@@ -58,6 +58,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::UrlError",
             "auth_core::UserinfoError",
             "auth_core::UserinfoPolicy",
+            "auth_testing::DpopNonces",
             "auth_testing::Endpoint",
             "auth_testing::OldKeys",
             "auth_testing::PublicKeyError",
