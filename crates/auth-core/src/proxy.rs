@@ -73,6 +73,7 @@ use url::{Position, Url};
 
 use answer::Leave;
 pub use answer::{AnswerBroken, Download, ProxyAnswer, Rest, Tunnel};
+use transport::Over;
 pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
 
@@ -488,7 +489,9 @@ impl Auth {
         let mut credential = tokens.credential().await?;
         let mut retries = Retries::default();
         let mut upload = Upload::new(request.body, proxy.max_request_body);
-        let mut answer = core.call(&head, &credential, &upload, patience).await?;
+        let mut answer = core
+            .call(&head, &credential, &upload, patience, Over::Any)
+            .await?;
         let origin = origin_of(&head.uri);
         loop {
             let learned = Learned {
@@ -509,7 +512,7 @@ impl Auth {
             };
             drop(answer);
             credential = next;
-            answer = core.call(&head, &credential, &again, patience).await?;
+            answer = core.call(&head, &credential, &again, patience, Over::New).await?;
             upload = again;
         }
         let leave = Leave::new(self, session, slot);
@@ -547,6 +550,7 @@ impl Core {
         credential: &Credential,
         upload: &Upload,
         patience: Patience,
+        over: Over,
     ) -> Result<Response<Incoming>, ProxyError> {
         let mut request = Request::new(upload.clone());
         *request.method_mut() = head.method.clone();
@@ -560,7 +564,7 @@ impl Core {
             nonces,
             now,
         );
-        let sending = self.proxy.send(self.config.extra_roots.as_deref(), request);
+        let sending = self.proxy.send(self.config.extra_roots.as_deref(), request, over);
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {
             answer = call => match answer {

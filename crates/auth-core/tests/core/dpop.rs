@@ -331,7 +331,7 @@ async fn a_refresh_that_lacks_a_nonce_is_made_again_by_the_same_holder() {
     assert_eq!(refreshes[0].as_ref().unwrap().refresh_count(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §8
 async fn whoever_has_lost_the_lease_when_the_nonce_comes_presents_nothing_again() {
     let world = world().await;
     let session = signed_in(&world).await;
@@ -495,7 +495,7 @@ async fn a_further_provider_binds_tokens_where_it_is_said_to() {
     assert!(machine.is_bearer() && !machine.is_bound());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §5
 async fn a_switch_keeps_the_key_and_a_custom_grant_proves_it() {
     let world = world().await;
     let session = signed_in(&world).await;
@@ -553,7 +553,7 @@ async fn an_attached_token_is_no_bearer_token_either() {
 }
 
 #[cfg(feature = "sqlite")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §2
 async fn the_applications_own_token_is_bound_to_a_key_that_goes_with_it_where_it_is_shared() {
     let world = world().await;
     let file = format!("{}/bound-{}.db", env!("CARGO_TARGET_TMPDIR"), std::process::id());
