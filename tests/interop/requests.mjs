@@ -4,12 +4,13 @@
 // Settings come as one JSON value in the environment variable SETTINGS:
 //   base_url         the app's public origin; redirect URI and `jwks_uri` are derived from it
 //   require_pushed   whether discovery demands pushed authorization requests (RFC 9126)
+//   fapi             whether the rules of the FAPI 2.0 profile hold, and tokens are bound to keys (RFC 9449), with nonces
 //
 // `GET /control/app?origin=…` says where the app really listens. `GET /control/events` is what has happened so far.
 //
 // Prints `listening on ISSUER` when ready and ends when its standard input closes, so that it never outlives the test.
 
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 
 import { Provider } from 'oidc-provider';
@@ -26,7 +27,7 @@ const key = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: '
 let app = settings.base_url;
 
 // What has happened: a count per name, how often the client's keys were fetched, and what access tokens were issued for.
-const events = { jwks_fetched: 0, access_tokens: [] };
+const events = { jwks_fetched: 0, access_tokens: [], api_nonces: 0 };
 
 const configuration = {
   clients: [
@@ -41,6 +42,7 @@ const configuration = {
       request_object_signing_alg: 'ES256',
       authorization_signed_response_alg: 'ES256',
       authorization_details_types: ['account'],
+      dpop_bound_access_tokens: settings.fapi,
     },
   ],
   jwks: { keys: [key] },
@@ -55,6 +57,10 @@ const configuration = {
   features: {
     claimsParameter: { enabled: true },
     devInteractions: { enabled: true },
+    dPoP: settings.fapi
+      ? { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true }
+      : { enabled: false },
+    ...(settings.fapi ? { fapi: { enabled: true, profile: '2.0' } } : {}),
     jwtResponseModes: { enabled: true },
     pushedAuthorizationRequests: {
       enabled: true,
@@ -119,18 +125,33 @@ server.listen(0, '127.0.0.1', () => {
     provider.on(name, (_context, error) => console.error(name, error));
   }
   provider.on('access_token.saved', (token) => {
-    events.access_tokens.push({ audience: token.aud, details: token.rar });
+    events.access_tokens.push({ audience: token.aud, details: token.rar, jkt: token.jkt });
   });
 
   const answer = (response, value) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(value));
   };
-  // An API that lets everybody in who has any token: what is tested is how the tokens were asked for.
+  const claims = (proof) => JSON.parse(Buffer.from((proof ?? '..').split('.')[1] || 'e30', 'base64url'));
+  // An API that lets everybody in who has any token: what is tested is how the tokens were asked for. With FAPI, each proof
+  // needs the nonce of the answer before.
+  let nonce = randomUUID();
   const handle = provider.callback();
   server.on('request', (request, response) => {
     if (request.url === '/api/scim2/Me') {
-      answer(response, { userName: 'whoever', authorized: /^Bearer .+$/i.test(request.headers.authorization ?? '') });
+      const scheme = settings.fapi ? /^DPoP .+$/ : /^Bearer .+$/i;
+      if (settings.fapi) {
+        const known = claims(request.headers.dpop).nonce === nonce;
+        nonce = randomUUID();
+        response.setHeader('dpop-nonce', nonce);
+        if (!known) {
+          events.api_nonces += 1;
+          response.writeHead(401, { 'www-authenticate': 'DPoP error="use_dpop_nonce", algs="ES256"' });
+          response.end();
+          return;
+        }
+      }
+      answer(response, { userName: 'whoever', authorized: scheme.test(request.headers.authorization ?? '') });
     } else if (request.url.startsWith('/control/app?')) {
       app = new URL(request.url, issuer).searchParams.get('origin');
       answer(response, { app });

@@ -1,6 +1,7 @@
 //! Interoperability: both applications at an `oidc-provider` that takes signed requests only (RFC 9101), pushed (RFC 9126) or in the URL,
 //! signs its responses (JARM), fetches the client's keys from the application, and issues tokens for a resource (RFC 8707) and for
-//! what was asked for in detail (RFC 9396).
+//! what was asked for in detail (RFC 9396); and at one that keeps to the FAPI 2.0 profile, with tokens that are bound to keys and
+//! nonces in every proof (RFC 9449).
 //!
 //! Needs node and the packages of `tests/interop`; `./tests/run` sees to both.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -28,10 +29,23 @@ struct Provider {
     _process: Child,
 }
 
+/// What the provider demands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demands {
+    Signed,
+    SignedAndPushed,
+    /// All that, and tokens that are bound to keys.
+    Fapi,
+}
+
 impl Provider {
-    async fn start(require_pushed: bool) -> Self {
+    async fn start(demands: Demands) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
-        let settings = json!({"base_url": BASE, "require_pushed": require_pushed});
+        let settings = json!({
+            "base_url": BASE,
+            "require_pushed": demands != Demands::Signed,
+            "fapi": demands == Demands::Fapi,
+        });
         let mut process = Command::new("node")
             .arg("requests.mjs")
             .current_dir(here)
@@ -86,8 +100,9 @@ async fn sign_in(browser: &Browser, request: Answer) -> Answer {
     page
 }
 
-async fn whole_visit(stage: Stage, is_pushed: bool) {
-    let provider = Provider::start(is_pushed).await;
+async fn whole_visit(stage: Stage, demands: Demands) {
+    let provider = Provider::start(demands).await;
+    let (is_pushed, is_bound) = (demands != Demands::Signed, demands == Demands::Fapi);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client.pem");
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
@@ -112,6 +127,7 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
         .set("AUTH_CLIENT_KEY", path.display())
         .set("AUTH_REQUEST_OBJECT", "signed")
         .set("AUTH_RESPONSE_MODE", "jwt")
+        .set("AUTH_DPOP", is_bound)
         .set("AUTH_RESOURCE", RESOURCE)
         .set("AUTH_SCOPES", "openid email offline_access")
         .set("AUTH_AUTHORIZE_PARAMS", extra)
@@ -153,7 +169,12 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
     let me = browser.fetch("/api/me").await;
     assert_eq!(me.assert_status(200).json()["authorized"], true);
 
+    // The nonce of one answer is in the next proof.
+    let again = browser.fetch("/api/me").await;
+    assert_eq!(again.assert_status(200).json()["authorized"], true);
+
     let events = provider.events(&browser).await;
+    assert_eq!(events["api_nonces"], json!(u64::from(is_bound)), "{events}");
     assert_eq!(
         events["pushed_authorization_request.success"],
         json!(u64::from(is_pushed)),
@@ -161,18 +182,18 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
     );
     assert_eq!(events["refresh_token.consumed"], 1, "{events}");
     assert!(events["jwks_fetched"].as_u64().unwrap() >= 1, "{events}");
-    for name in [
-        "authorization.error",
-        "grant.error",
-        "pushed_authorization_request.error",
-        "server_error",
-    ] {
+    // A sign-in begins without a nonce, and the first request says so; from then on the latest one is in every proof.
+    let demanded = json!(u64::from(is_bound));
+    assert_eq!(events["pushed_authorization_request.error"], demanded, "{events}");
+    for name in ["authorization.error", "grant.error", "server_error"] {
         assert_eq!(events[name], 0, "{name}: {events}");
     }
     let details: Value = serde_json::from_str(DETAILS).unwrap();
     let tokens = events["access_tokens"].as_array().unwrap();
     assert_eq!(tokens.len(), 2, "{events}");
+    assert_eq!(tokens[0]["jkt"], tokens[1]["jkt"], "{events}");
     for token in tokens {
+        assert_eq!(token["jkt"].is_string(), is_bound, "{events}");
         assert_eq!(
             (&token["audience"], &token["details"]),
             (&json!(RESOURCE), &details),
@@ -182,25 +203,26 @@ async fn whole_visit(stage: Stage, is_pushed: bool) {
 }
 
 macro_rules! both {
-    ($($name:ident: $is_pushed:expr;)*) => {
+    ($($name:ident: $demands:expr;)*) => {
         mod axum {
-            $(both!($name, Axum, $is_pushed);)*
+            $(both!($name, Axum, $demands);)*
         }
         mod actix {
-            $(both!($name, Actix, $is_pushed);)*
+            $(both!($name, Actix, $demands);)*
         }
     };
-    ($name:ident, $framework:ident, $is_pushed:expr) => {
+    ($name:ident, $framework:ident, $demands:expr) => {
         #[tokio::test]
         #[ignore = "needs node; run ./tests/run"]
         async fn $name() {
             use super::*;
-            Stage::run(Framework::$framework, Carrier::Cookie, |stage| whole_visit(stage, $is_pushed)).await;
+            Stage::run(Framework::$framework, Carrier::Cookie, |stage| whole_visit(stage, $demands)).await;
         }
     };
 }
 
 both! {
-    signed_requests_are_pushed_and_signed_responses_come_back: true;
-    signed_requests_stand_in_the_url_and_signed_responses_come_back: false;
+    signed_requests_are_pushed_and_signed_responses_come_back: Demands::SignedAndPushed;
+    signed_requests_stand_in_the_url_and_signed_responses_come_back: Demands::Signed;
+    the_fapi_profile_with_nonces_is_met: Demands::Fapi;
 }

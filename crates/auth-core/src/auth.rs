@@ -315,7 +315,8 @@ impl Auth {
     }
 
     /// The session's access token, alive: refreshed first where it is not. Never log it, and never send it to a
-    /// browser.
+    /// browser. Where it is bound to a key ([`AuthBuilder::dpop`]), it lets nobody in by itself:
+    /// [`AuthenticatedClient::authorization`] gives what a request has to bring.
     ///
     /// # Errors
     ///

@@ -73,6 +73,7 @@ use url::{Position, Url};
 
 use answer::Leave;
 pub use answer::{AnswerBroken, Download, ProxyAnswer, Rest, Tunnel};
+use transport::Over;
 pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
 
@@ -490,7 +491,9 @@ impl Auth {
         let mut retries = Retries::default();
         let mut upload = Upload::new(request.body, proxy.max_request_body);
         let party = tokens.party().await?;
-        let mut answer = core.call(&party, &head, &credential, &upload, patience).await?;
+        let mut answer = core
+            .call(&party, &head, &credential, &upload, patience, Over::Any)
+            .await?;
         let origin = origin_of(&head.uri);
         loop {
             let learned = Learned {
@@ -511,7 +514,9 @@ impl Auth {
             };
             drop(answer);
             credential = next;
-            answer = core.call(&party, &head, &credential, &again, patience).await?;
+            answer = core
+                .call(&party, &head, &credential, &again, patience, Over::New)
+                .await?;
             upload = again;
         }
         let leave = Leave::new(self, session, slot);
@@ -550,6 +555,7 @@ impl Core {
         credential: &Credential,
         upload: &Upload,
         patience: Patience,
+        over: Over,
     ) -> Result<Response<Incoming>, ProxyError> {
         let mut request = Request::new(upload.clone());
         *request.method_mut() = head.method.clone();
@@ -566,8 +572,8 @@ impl Core {
         let roots = self.config.extra_roots.as_deref();
         // The upstream may see the token, and so what the token is bound to.
         let sending = match &party.bound_apis {
-            Some(apis) => apis.proxy.send(roots, Some(&apis.certificate), request),
-            None => self.proxy.send(roots, None, request),
+            Some(apis) => apis.proxy.send(roots, Some(&apis.certificate), request, over),
+            None => self.proxy.send(roots, None, request, over),
         };
         let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
         tokio::select! {

@@ -235,6 +235,7 @@ pub(crate) async fn a_demand_for_a_nonce_is_not_the_one_retry(stage: Stage) {
     assert_all_bound(&world);
 }
 
+// RFC 9449 §2
 pub(crate) async fn fifty_requests_each_of_two_sessions_never_mix(stage: Stage) {
     let world = world(&stage).await;
     let control = world.provider.control();
@@ -271,6 +272,7 @@ pub(crate) async fn fifty_requests_each_of_two_sessions_never_mix(stage: Stage) 
     assert_all_bound(&world);
 }
 
+// RFC 9449 §5
 pub(crate) async fn a_session_keeps_its_key_over_restarts_and_other_settings(stage: Stage) {
     let folder = tempfile::tempdir().unwrap();
     let stored = |settings: Environment| settings.set("AUTH_STORE", address(&folder));

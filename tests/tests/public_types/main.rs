@@ -73,6 +73,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_doctor::Severity",
             "auth_doctor::Summary",
             "auth_doctor::Verdict",
+            "auth_testing::DpopNonces",
             "auth_testing::Endpoint",
             "auth_testing::OldKeys",
             "auth_testing::PublicKeyError",

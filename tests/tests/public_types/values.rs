@@ -593,6 +593,8 @@ async fn failures(
     let control = provider.control();
     let session = auth.authenticate(Some(id)).await.unwrap();
     let client = auth.client(&session);
+    let url = format!("{}/users/me", provider.api_url());
+    shown.value(&client.authorization(&Method::GET, &url).await.unwrap());
     for error in [
         client.get("https://elsewhere.example/").send().await.unwrap_err(),
         client

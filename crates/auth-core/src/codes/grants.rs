@@ -42,7 +42,7 @@ pub(super) const CODES: &[Explanation] = &[
         TELL,
     )
     .developer("The log says what is wrong with it; does the request name the right `requested_token_type`?")
-    .provider("An answer has `token_type`, and that of a token exchange `issued_token_type` (RFC 8693 section 2.2.1)."),
+    .provider("An answer has `token_type`, which is `DPoP` where the request brought a proof (RFC 9449 section 5), and that of a token exchange `issued_token_type` (RFC 8693 section 2.2.1)."),
     code(
         "grant.nothing_to_present",
         "This application has a fault",

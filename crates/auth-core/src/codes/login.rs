@@ -418,11 +418,11 @@ pub(super) const CODES: &[Explanation] = &[
     code(
         "login.token_type",
         "This application is not set up correctly",
-        "The provider sent a token that is no bearer token.",
+        "The provider sent a token of another type than was agreed: no bearer token, or with `AUTH_DPOP` none that is bound to a key.",
         Turn::Developer,
         TELL,
     )
-    .developer("Turn sender-constrained tokens off for this client at the provider.")
+    .developer("Set `AUTH_DPOP` as the client is registered at the provider: `true` where its tokens are sender-constrained by DPoP, and not otherwise.")
     .settings(&[Setting::ClientId]),
     code(
         "login.id_token_missing",

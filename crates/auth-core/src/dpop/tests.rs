@@ -127,7 +127,7 @@ fn a_nonce_that_cannot_stand_in_a_proof_is_ignored() {
     assert!(nonces.remember(&key, API, &headers(&[("dpop-nonce", &longest)])));
 }
 
-#[test]
+#[test] // RFC 9449 §8.2
 fn nonces_are_bounded_and_the_used_ones_stay() {
     let mut held = Generations::default();
     let name = |number: usize| sha256(&[&number.to_be_bytes()]);

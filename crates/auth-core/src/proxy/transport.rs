@@ -26,9 +26,24 @@ use crate::http::{CONNECT_TIMEOUT, POOL_IDLE};
 /// A connection that nothing goes over is asked so often whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+type Connections = Client<HttpsConnector<HttpConnector>, Upload>;
+
 /// Makes the connections; nothing is set up before the first is needed.
 #[derive(Default)]
-pub(crate) struct Transport(OnceLock<Client<HttpsConnector<HttpConnector>, Upload>>);
+pub(crate) struct Transport {
+    kept: OnceLock<Connections>,
+    new: OnceLock<Connections>,
+}
+
+/// Which connection a request goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// One that is there, or else a new one, which is kept.
+    Any,
+    /// One of its own: for another try. An upstream that answers before it has read the body may close the connection behind
+    /// its answer, and whoever asks again at once, over the same one, gets none.
+    New,
+}
 
 impl Transport {
     /// Sends a request to its URI's host and gives the head of the answer. `extra_roots` is a PEM bundle, `certificate` what
@@ -38,17 +53,24 @@ impl Transport {
         extra_roots: Option<&[u8]>,
         certificate: Option<&ClientCertificate>,
         request: Request<Upload>,
+        over: Over,
     ) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
-        self.0
-            .get_or_init(|| client(extra_roots, certificate))
-            .request(request)
+        let client = match over {
+            Over::Any => self
+                .kept
+                .get_or_init(|| client(extra_roots, certificate, usize::MAX)),
+            Over::New => self.new.get_or_init(|| client(extra_roots, certificate, 0)),
+        };
+        client.request(request)
     }
 }
 
+/// `kept` is how many idle connections to one host are kept.
 fn client(
     extra_roots: Option<&[u8]>,
     certificate: Option<&ClientCertificate>,
-) -> Client<HttpsConnector<HttpConnector>, Upload> {
+    kept: usize,
+) -> Connections {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -61,6 +83,7 @@ fn client(
         .wrap_connector(http);
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(kept)
         .pool_timer(TokioTimer::new())
         .build(connector)
 }

@@ -1,7 +1,7 @@
 //! Tokens that are bound to a key (RFC 9449): a key for each session, a proof for each request, the nonces of each server, and
 //! never a bearer token.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use auth_core::client::AuthenticatedClient;
 use auth_core::grants::{ClientCredentials, CustomGrant, FurtherProvider, TokenExchange};
@@ -17,12 +17,13 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use http::Method;
 use serde_json::{Map, Value};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::grants::{EXCHANGE, requests_of};
-use crate::par::{always, pushed, query};
+use crate::par::{always, private_key, public_key, pushed, query};
 use crate::proxy::{forward, request, upstream};
 use crate::store::Op;
 use crate::world::{BASE, CLIENT, LIFE, SECRET, World, assert_page, eventually};
@@ -258,6 +259,24 @@ async fn a_pushed_request_names_the_key_and_proves_it() {
     assert!(browser.session().is_some());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9101, RFC 9449 §10
+async fn a_signed_request_names_the_key() {
+    let pem = private_key();
+    let world = World::with(|builder| builder.client_key_pem(&pem).sign_requests().dpop()).await;
+    let client = Client::confidential(CLIENT, SECRET)
+        .redirect_uri(format!("{BASE}/auth/callback"))
+        .request_object_key(public_key(&pem));
+    world.control().register(client);
+    world.control().require_signed_requests(true);
+    let mut browser = world.browser();
+    let url = browser.begin("/").await;
+    let carried: BTreeMap<_, _> = query(&url).into_iter().collect();
+    assert!(!carried.contains_key("dpop_jkt"));
+    assert_eq!(Proof::read(&carried["request"]).claim("dpop_jkt").len(), 43);
+    let target = browser.approve(&url).await;
+    assert_eq!(browser.callback(&target).await.status, 303);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §8, §8.2, §9
 async fn the_latest_nonce_of_each_server_is_in_the_next_proof_there() {
     let world = world().await;
@@ -312,7 +331,7 @@ async fn a_refresh_that_lacks_a_nonce_is_made_again_by_the_same_holder() {
     assert_eq!(refreshes[0].as_ref().unwrap().refresh_count(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §8
 async fn whoever_has_lost_the_lease_when_the_nonce_comes_presents_nothing_again() {
     let world = world().await;
     let session = signed_in(&world).await;
@@ -369,6 +388,37 @@ async fn a_provider_that_is_never_content_with_a_nonce_is_asked_twice() {
     world.control().clear_tampering();
     let auth = world.instance_with(AuthBuilder::dpop).await;
     auth.signed_in(&session.key()).await.unwrap();
+}
+
+/// Whether a refresh token may be used up is asked of the request that brought it last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_gone_once_it_has_demanded_a_nonce_has_used_nothing_up() {
+    const DEMAND: &[u8] =
+        b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 26\r\n\
+        connection: close\r\ndpop-nonce: n\r\n\r\n{\"error\":\"use_dpop_nonce\"}";
+    let world = world().await;
+    let session = signed_in(&world).await;
+    world.clock.advance(LIFE);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/token", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Nobody listens any more when the answer comes.
+        drop(listener);
+        let mut came = Vec::new();
+        while !came.windows(14).any(|window| window == b"refresh_token=") {
+            stream.read_buf(&mut came).await.unwrap();
+        }
+        stream.write_all(DEMAND).await.unwrap();
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut came).await;
+    });
+    world.control().tamper_discovery(move |document| {
+        document.insert("token_endpoint".to_owned(), endpoint.clone().into());
+    });
+    let auth = world.instance_with(AuthBuilder::dpop).await;
+    let error = auth.signed_in(&session.key()).await.unwrap_err();
+    assert_eq!((error.status(), error.code()), (503, "refresh.unavailable"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8693, RFC 9449 §5
@@ -445,7 +495,7 @@ async fn a_further_provider_binds_tokens_where_it_is_said_to() {
     assert!(machine.is_bearer() && !machine.is_bound());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §5
 async fn a_switch_keeps_the_key_and_a_custom_grant_proves_it() {
     let world = world().await;
     let session = signed_in(&world).await;
@@ -503,7 +553,7 @@ async fn an_attached_token_is_no_bearer_token_either() {
 }
 
 #[cfg(feature = "sqlite")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9449 §2
 async fn the_applications_own_token_is_bound_to_a_key_that_goes_with_it_where_it_is_shared() {
     let world = world().await;
     let file = format!("{}/bound-{}.db", env!("CARGO_TARGET_TMPDIR"), std::process::id());
