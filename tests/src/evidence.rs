@@ -430,12 +430,17 @@ mod tests {
     const CODE: &str = "a-code-that-was-issued-0123456789";
     const STATE: &str = "a-state-of-an-attempt-0123456789ab";
     const COOKIE: &str = "a-session-identifier-0123456789abcd";
+    const ID_TOKEN: &str = "an-id-token-that-was-issued-0123456";
+    const ACCESS_TOKEN: &str = "an-access-token-that-was-issued-012";
+    const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 
     fn evidence() -> Evidence {
         let evidence = Evidence::default();
         evidence.secret(Kind::Grant, CODE);
         evidence.secret(Kind::Binding, STATE);
         evidence.secret(Kind::Cookie, COOKIE);
+        evidence.secret(Kind::IdToken, ID_TOKEN);
+        evidence.secret(Kind::AccessToken, ACCESS_TOKEN);
         evidence.secret(Kind::Private, "/srv/app/sessions.db");
         evidence
     }
@@ -581,6 +586,15 @@ mod tests {
             http.get(format!("{}/{CODE}", provider.api_url())),
             http.post(&token).form(&[("scope", CODE)]),
             http.post(&token).form(&[("code", COOKIE)]),
+            http.post(&token).form(&[("subject_token", ID_TOKEN)]),
+            http.post(&token).form(&[
+                ("subject_token", ACCESS_TOKEN),
+                ("subject_token_type", ID_TOKEN_TYPE),
+            ]),
+            http.post(&token)
+                .form(&[("token", ACCESS_TOKEN), ("grant_type", "refresh_token")]),
+            http.post(&token)
+                .form(&[("token", ID_TOKEN), ("grant_type", "account_switch")]),
             http.post(format!("{issuer}/revoke"))
                 .form(&[("code_verifier", CODE)]),
             http.post(format!("{token}?code={CODE}"))
@@ -593,6 +607,11 @@ mod tests {
             http.post(&token)
                 .form(&[("code", CODE), ("code_verifier", "a-verifier-0123456789abcdef")]),
             http.post(format!("{issuer}/revoke")).form(&[("token", CODE)]),
+            http.post(&token).form(&[("subject_token", ACCESS_TOKEN)]),
+            http.post(&token)
+                .form(&[("subject_token", ID_TOKEN), ("subject_token_type", ID_TOKEN_TYPE)]),
+            http.post(&token)
+                .form(&[("token", ACCESS_TOKEN), ("grant_type", "account_switch")]),
         ];
         let evidence = evidence();
         evidence.provider(provider.control().clone());

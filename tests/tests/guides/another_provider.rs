@@ -80,9 +80,28 @@ pub(crate) async fn a_partner_that_refuses_or_is_down_signs_nobody_out(stage: St
     there.fail_next(Endpoint::Token, 1, Fault::oauth(400, "invalid_target"));
     let page = browser.navigate("/orders").await;
     assert_eq!(page.assert_failure(502..=502), "grant.refused");
+    // It answers with another kind of token; the API fails; the script forgets the header.
+    there.tamper_token_response(|answer| answer["token_type"] = "DPoP".into());
+    let page = browser.navigate("/orders").await;
+    assert_eq!(page.assert_failure(502..=502), "grant.unusable");
+    there.clear_tampering();
+    there.fail_next(WHOAMI, 1, Fault::status(500));
+    let page = browser.navigate("/orders").await;
+    assert_eq!(page.assert_failure(502..=502), "api.status");
+    let problem = browser
+        .fetch("/proxy/partner/whoami")
+        .await
+        .assert_problem(403)
+        .json();
+    assert_eq!(problem["code"], "proxy.csrf_header");
     // It is down; a person waits, and is not signed out.
     there.go_down().await;
-    browser.navigate("/orders").await.assert_unavailable();
+    let other = browser.fresh();
+    world.sign_in_with(&other, "bob").await;
+    let page = other.navigate("/orders").await;
+    page.assert_unavailable();
+    assert_eq!(page.assert_failure(503..=503), "grant.unavailable");
+    assert!(other.is_signed_in().await);
     assert!(browser.is_signed_in().await);
     there.come_up().await.unwrap();
     browser.navigate("/orders").await.assert_status(200);

@@ -58,6 +58,10 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
     control.fail_next(APPOINTMENTS, 1, Fault::Reset);
     let failed = browser.navigate("/appointments").await;
     assert_eq!(failed.assert_failure(502..=502), "api.unreachable");
+    // There, a 4xx is shown as appointments.
+    control.fail_next(APPOINTMENTS, 1, Fault::status(404));
+    let failed = browser.navigate("/appointments").await;
+    assert_eq!(failed.assert_failure(502..=502), "api.status");
     // Sign-out, which there is none of: here, and at the provider by its own parameter.
     let home = browser.navigate("/").await;
     assert!(home.text().contains("You are alice."), "{}", home.describe());

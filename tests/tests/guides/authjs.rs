@@ -44,6 +44,22 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
     sent_to_sign_in(&world, browser, "/server-profile").await;
 }
 
+pub(crate) async fn its_mistakes_have_the_codes_it_names(stage: Stage) {
+    let world = world(&stage, 1, |settings, _| settings).await;
+    world.sign_in("alice").await;
+    for (fault, code) in [
+        (Fault::status(403), "api.status"),
+        (
+            Fault::body(200, "application/json", r#"{"userName":"alice"}"#),
+            "api.malformed",
+        ),
+    ] {
+        world.provider.control().fail_next(ME, 1, fault);
+        let page = world.browser.navigate("/server-profile").await;
+        assert_eq!(page.assert_failure(502..=502), code);
+    }
+}
+
 /// What the page's script does.
 fn asks_for_me(browser: &Browser) -> Ask {
     browser

@@ -48,8 +48,10 @@ guides! {
     passport {
         the_guide_from_the_sign_in_to_the_sign_out,
         its_mistakes_have_the_codes_it_names,
+        a_wrong_issuer_is_told_apart,
     }
     authjs {
+        its_mistakes_have_the_codes_it_names,
         the_guide_from_the_sign_in_to_the_sign_out,
         the_page_s_script_calls_the_api_and_sees_no_token,
     }

@@ -47,6 +47,15 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
     let failed = browser.navigate("/dashboard").await;
     let text = failed.assert_status(502).text();
     assert!(text.contains("Failed to fetch user details"), "{text}");
+    // A provider that is down while the token is dead: the library's page, and the session stays.
+    let other = browser.fresh();
+    control.next_access_token_lifetime(Duration::ZERO);
+    world.sign_in_with(&other, "alice").await;
+    control.fail(Endpoint::Token, Fault::status(503));
+    let down = other.navigate("/dashboard").await;
+    assert_eq!(down.assert_failure(503..=503), "refresh.unavailable");
+    control.clear(Endpoint::Token);
+    assert!(other.is_signed_in().await);
     let page = browser.navigate("/dashboard").await;
     sign_out(&world, &page).await;
     sent_to_sign_in(&world, browser, "/dashboard").await;
@@ -66,6 +75,20 @@ pub(crate) async fn another_organization_takes_the_session_over(stage: Stage) {
     assert_eq!(sent.form("switching_organization"), Some("org-2"));
     // The session has another identifier; the one before is of no use.
     assert!(!old.is_signed_in().await);
+    // One that the provider refuses: nothing has changed.
+    for (error, code) in [
+        ("invalid_grant", "grant.refused"),
+        ("unauthorized_client", "grant.client_refused"),
+    ] {
+        control.fail_next(Endpoint::Token, 1, Fault::oauth(400, error));
+        let problem = browser
+            .submit("/organizations/org-1", &[])
+            .await
+            .assert_problem(502)
+            .json();
+        assert_eq!(problem["code"], code);
+    }
+    assert!(browser.is_signed_in().await);
     // A text of the user's adds no parameter, and is no placeholder.
     browser.submit("/organizations/a&scope=b", &[]).await;
     browser

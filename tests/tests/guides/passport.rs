@@ -55,6 +55,26 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
     sent_to_sign_in(&world, browser, "/users").await;
 }
 
+pub(crate) async fn a_wrong_issuer_is_told_apart(stage: Stage) {
+    for code in [
+        "provider.unreachable",
+        "provider.discovery_missing",
+        "provider.issuer_mismatch",
+    ] {
+        let world = world(&stage, 0, |settings, _| settings).await;
+        let control = world.provider.control();
+        match code {
+            "provider.unreachable" => control.go_down().await,
+            "provider.discovery_missing" => control.fail(Endpoint::Discovery, Fault::status(404)),
+            _ => control.tamper_discovery(|document| {
+                document["issuer"] = "https://elsewhere.example".into();
+            }),
+        }
+        let answer = world.browser.navigate("/auth/login").await;
+        assert_eq!(answer.assert_failure(502..=503), code);
+    }
+}
+
 pub(crate) async fn its_mistakes_have_the_codes_it_names(stage: Stage) {
     let world = world(&stage, 0, |settings, _| settings).await;
     let (browser, control) = (&world.browser, world.provider.control());
@@ -81,6 +101,24 @@ pub(crate) async fn its_mistakes_have_the_codes_it_names(stage: Stage) {
     let answer = browser.script(Method::POST, "/auth/logout").site(Site::CrossSite);
     let problem = answer.await.assert_problem(403).json();
     assert_eq!(problem["code"], "request.cross_site");
+    // The provider does not know a scope, or not for this application.
+    let asking = browser.fresh();
+    let request = sent_to_sign_in(&world, &asking, "/users").await;
+    control.tamper_callback(|response| {
+        response.retain(|(name, _)| name != "code");
+        response.push(("error".to_owned(), "invalid_scope".to_owned()));
+    });
+    let answer = world.finish(&asking, &request, "bob").await;
+    assert_eq!(answer.assert_failure(400..=499), "login.scope_refused");
+    control.clear_tampering();
+    // Opened under another name than `AUTH_BASE_URL` has.
+    let login = browser
+        .fresh()
+        .navigate("/auth/login")
+        .header("host", "localhost:3000")
+        .await;
+    let answer = world.finish(&browser.fresh(), &login.location(), "bob").await;
+    assert_eq!(answer.assert_failure(400..=400), "login.cookie_other_address");
     // Without a refresh token a session lasts as long as the access token.
     let brief = browser.fresh();
     control.next_access_token_lifetime(Duration::ZERO);

@@ -46,6 +46,17 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
         browser.fetch("/profile").await.assert_status(200).json()["id"],
         "alice"
     );
+    // Exchanges that are refused; another user's, for this one has a token already.
+    let other = browser.fresh();
+    world.sign_in_with(&other, "bob").await;
+    for (error, code) in [
+        ("invalid_target", "grant.refused"),
+        ("unauthorized_client", "grant.client_refused"),
+    ] {
+        control.fail_next(Endpoint::Token, 1, Fault::oauth(400, error));
+        let problem = other.fetch("/report").await.assert_problem(502).json();
+        assert_eq!(problem["code"], code);
+    }
     let home = browser.navigate("/").await;
     sign_out(&world, &home).await;
     let problem = browser.fetch("/profile").await.assert_problem(401).json();
