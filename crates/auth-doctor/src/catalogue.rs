@@ -327,9 +327,9 @@ checks! {
         "Have the provider name `code_challenge_methods_supported`, or ask whoever runs it.", "RFC 9700 §2.1.1", [OAuth21, Rfc9700, Fapi2];
     REQUESTS_PKCE_PLAIN = "requests.pkce_plain", Note,
         "The provider also takes PKCE with `plain`. This application does not use it.", "", "RFC 9700 §2.1.1", [];
-    REQUESTS_NO_ISS = "requests.no_iss", Warning,
-        "The provider's answers do not say who they come from: with a second provider, one could pass for the other.",
-        "Turn `authorization_response_iss_parameter_supported` on at the provider, or set `AUTH_RESPONSE_MODE=jwt` if it can sign its answers.", "RFC 9207 §2.4, RFC 9700 §4.4.2", [Rfc9700, Fapi2];
+    REQUESTS_NO_ISS = "requests.no_iss", Note,
+        "The provider's answers do not say who they come from: an application with a second provider could take one for the other.",
+        "Turn `authorization_response_iss_parameter_supported` on at the provider, or set `AUTH_RESPONSE_MODE=jwt` if it can sign its answers.", "RFC 9207 §2.4, RFC 9700 §4.4.2", [Fapi2];
     REQUESTS_PAR_REQUIRED = "requests.par_required", Error,
         "The provider takes pushed authorization requests only, and `AUTH_PAR=never` forbids them.",
         "Remove `AUTH_PAR=never`.", "RFC 9126 §5", [];
@@ -358,9 +358,9 @@ checks! {
     SCOPES_UNKNOWN = "scopes.unknown", Warning,
         "The provider does not list a scope that is asked for; some refuse the whole sign-in then.",
         "Set `AUTH_SCOPES` to scopes that the provider lists; docs/providers has what each provider takes.", "RFC 6749 §3.3", [];
-    SCOPES_NO_REFRESH = "scopes.no_refresh", Warning,
+    SCOPES_NO_REFRESH = "scopes.no_refresh", Note,
         "`offline_access` is not asked for, and the provider knows it: there may be no refresh token, and sessions end with the access token.",
-        "Add `offline_access` to `AUTH_SCOPES`.", "OpenID Connect Core §11", [];
+        "If sessions end too soon, add `offline_access` to `AUTH_SCOPES`; some providers give refresh tokens without it.", "OpenID Connect Core §11", [];
     SCOPES_GRANT_REFRESH = "scopes.grant_refresh", Warning,
         "The provider issues no refresh tokens: sessions end with the access token.",
         "Turn the grant type `refresh_token` on at the provider.", "RFC 6749 §6", [];

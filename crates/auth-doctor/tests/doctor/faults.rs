@@ -632,13 +632,12 @@ async fn the_profiles_are_judged_by_what_was_found() {
     ] {
         assert!(missing(&report, 2).contains(&id), "FAPI 2.0: {id}");
     }
-    without(world.control(), "authorization_response_iss_parameter_supported");
+    without(world.control(), "code_challenge_methods_supported");
     let report = world.examine().await;
-    assert_eq!(report.verdicts[0].fits, Some(true));
-    assert_eq!(
-        (report.verdicts[1].fits, missing(&report, 1)),
-        (Some(false), vec!["requests.no_iss"])
-    );
+    for index in 0..2 {
+        assert_eq!(report.verdicts[index].fits, Some(false));
+        assert_eq!(missing(&report, index), ["requests.pkce_unknown"]);
+    }
 
     world.control().fail(Endpoint::Discovery, Fault::status(503));
     let report = world.examine().await;
@@ -695,6 +694,24 @@ async fn a_set_up_for_development_is_told_what_is_not_for_production() {
             .map(|finding| finding.severity);
         assert_eq!(severity, Some(Severity::Note), "{id}");
     }
+}
+
+/// A client with a key of its own and pushed requests: what is missing for FAPI 2.0 is https, and tokens that are bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_up_that_is_nearly_that_of_fapi_is_told_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let mut world = World::start().await;
+    world.set("AUTH_CLIENT_SECRET", "");
+    world.set("AUTH_CLIENT_AUTH", "private_key_jwt");
+    world.set("AUTH_CLIENT_KEY", key.to_str().unwrap());
+    world.set("AUTH_PAR", "always");
+    let report = world.examine_to(Depth::Read).await;
+    assert_eq!(
+        report.verdicts[2].missing,
+        ["cookies.loopback", "tls.none", "client.not_bound"]
+    );
 }
 
 /// The client's key against what the provider takes.
