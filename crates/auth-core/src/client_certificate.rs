@@ -36,6 +36,13 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
+/// Two are one where the certificates are: a certificate is for one key.
+impl PartialEq for ClientCertificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+}
+
 impl ClientCertificate {
     /// Reads a chain, the client's own certificate first, and the first private key of `key`, both PEM.
     ///

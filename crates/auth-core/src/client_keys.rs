@@ -48,7 +48,6 @@ impl ClientKeys {
     pub(crate) fn public_jwks(&self) -> impl Iterator<Item = Value> {
         self.all.iter().map(|key| key.public_jwk())
     }
-    (!keys.is_empty()).then(|| json!({ "keys": keys }))
 }
 
 /// The first of the key's algorithms that the provider names; RS256 for an RSA key where it names none.

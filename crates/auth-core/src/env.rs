@@ -278,8 +278,8 @@ impl SignInProvider {
         }
         if let Some(path) = get("AUTH_DECRYPTION_KEY")? {
             let pem = std::fs::read_to_string(&path).map(Zeroizing::new);
-            provider = provider
-                .decryption_key_pem(&pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?);
+            provider =
+                provider.decryption_key_pem(&pem.map_err(|error| unreadable("AUTH_DECRYPTION_KEY", &error))?);
         }
         if let Some(scopes) = get("AUTH_SCOPES")? {
             provider = provider.scopes(&scopes);

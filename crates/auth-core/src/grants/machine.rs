@@ -186,7 +186,10 @@ impl Core {
     }
 
     /// The provider that issues the token.
-    pub(crate) async fn party_of_machine(&self, credentials: &ClientCredentials) -> Result<Arc<Party>, Error> {
+    pub(crate) async fn party_of_machine(
+        &self,
+        credentials: &ClientCredentials,
+    ) -> Result<Arc<Party>, Error> {
         Ok(match &credentials.provider {
             None => Arc::clone(self.config.parties.first()),
             Some(name) => self.named(name).await?,

@@ -50,6 +50,13 @@ enum Private {
     P256(PrivateKey),
 }
 
+/// Two are one where their public halves are.
+impl PartialEq for DecryptionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
 impl fmt::Debug for DecryptionKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
