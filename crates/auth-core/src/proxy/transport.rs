@@ -66,11 +66,7 @@ impl Transport {
 }
 
 /// `kept` is how many idle connections to one host are kept.
-fn client(
-    extra_roots: Option<&[u8]>,
-    certificate: Option<&ClientCertificate>,
-    kept: usize,
-) -> Connections {
+fn client(extra_roots: Option<&[u8]>, certificate: Option<&ClientCertificate>, kept: usize) -> Connections {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
