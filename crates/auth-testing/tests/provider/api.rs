@@ -32,6 +32,8 @@ async fn profile_is_scim_with_emails_in_both_spellings() {
     assert_eq!(harness.api("/users/me", &bob).await.json()["id"], "bob");
     let organizations = harness.api("/organizations", &bob).await.json();
     assert!(organizations.as_array().unwrap().len() > 1);
+    let appointments = harness.api("/api/appointments", &bob).await.json();
+    assert_eq!(appointments[0]["for"], "bob");
 }
 
 #[tokio::test] // RFC 6750 §3, RFC 9068 §4
