@@ -76,10 +76,13 @@ pub(crate) async fn examine(
 ) -> Provider {
     let provider = match settings.issuer() {
         Some(issuer) => discover(settings, &issuer, http, clock, findings).await,
-        None => Provider {
-            document: given(settings),
-            is_usable: settings.auth.is_some(),
-        },
+        None => {
+            let document = given(settings);
+            Provider {
+                is_usable: settings.auth.is_some() && document.url("token_endpoint").is_some(),
+                document,
+            }
+        }
     };
     let mut hosts = Hosts::default();
     for name in ENDPOINTS {

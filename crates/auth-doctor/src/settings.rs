@@ -93,7 +93,9 @@ impl Settings {
         if !has_app {
             findings.add(&c::SETTINGS_PROVIDER_ONLY);
         }
-        if !has_client && variables.get("AUTH_CLIENT_SECRET").is_none() {
+        // Several providers have a client each.
+        let needs_client = !has_client && variables.get("AUTH_PROVIDERS").is_none();
+        if needs_client && variables.get("AUTH_CLIENT_SECRET").is_none() {
             if has_app {
                 findings.add(&c::SETTINGS_NO_CLIENT);
             }

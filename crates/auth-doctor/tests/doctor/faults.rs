@@ -566,6 +566,24 @@ async fn why_there_is_no_connection_is_told() {
     assert!(text.contains("the connection is refused"), "{text}");
 }
 
+/// Endpoints that are given by hand are tried out like those of a discovery document.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_oauth_provider_is_tried_out_as_well() {
+    let mut world = World::start().await;
+    let issuer = world.provider.issuer().to_owned();
+    world.set("AUTH_ISSUER", "");
+    world.set("AUTH_AUTHORIZATION_URL", &format!("{issuer}/authorize"));
+    world.set("AUTH_TOKEN_URL", &format!("{issuer}/token"));
+    world.set("AUTH_SCOPES", "mail.read");
+    let report = world.examine().await;
+    assert_eq!(complaints(&report), [""; 0]);
+    for id in ["issuer.plain_oauth", "sign_in.good", "client.good"] {
+        assert!(has(&report, id), "{id}: {:?}", report.findings);
+    }
+    world.set("AUTH_CLIENT_SECRET", "another-secret-0123456789");
+    assert_eq!(complaints(&world.examine().await), ["client.refused"]);
+}
+
 /// The first setting that is wrong does not hide the others.
 #[tokio::test]
 async fn all_wrong_settings_are_named_at_once() {
