@@ -37,7 +37,7 @@
 //! [`MachineClient`] is the same with a token of the application's own, and has the same methods.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -794,28 +794,42 @@ impl Authorization {
 pub(crate) struct ApiHttp {
     /// Follows redirects within one origin.
     following: reqwest::Client,
-    /// Follows none: for requests with a proof.
-    staying: reqwest::Client,
+    /// Follows none: for requests with a proof. Made when the first is sent, for the system's roots take their time.
+    staying: OnceLock<reqwest::Client>,
+    timeout: Duration,
+    extra_roots: Option<Vec<u8>>,
 }
 
 impl ApiHttp {
     /// `extra_roots` is a PEM bundle.
     pub(crate) fn new(timeout: Duration, extra_roots: Option<&[u8]>) -> Result<Self, ConfigError> {
-        let client = |policy: fn() -> Policy| {
-            crate::http::client(extra_roots, |builder| builder.timeout(timeout).redirect(policy()))
-        };
         Ok(Self {
-            following: client(same_origin_redirects)?,
-            staying: client(Policy::none)?,
+            following: api_client(timeout, extra_roots, same_origin_redirects)?,
+            staying: OnceLock::new(),
+            timeout,
+            extra_roots: extra_roots.map(<[u8]>::to_vec),
         })
     }
 
     fn of(&self, scheme: Scheme) -> &reqwest::Client {
         match scheme {
             Scheme::Bearer => &self.following,
-            Scheme::Dpop => &self.staying,
+            Scheme::Dpop => self.staying.get_or_init(|| {
+                api_client(self.timeout, self.extra_roots.as_deref(), Policy::none)
+                    .expect("the other client was made of the same settings")
+            }),
         }
     }
+}
+
+fn api_client(
+    timeout: Duration,
+    extra_roots: Option<&[u8]>,
+    redirects: fn() -> Policy,
+) -> Result<reqwest::Client, ConfigError> {
+    crate::http::client(extra_roots, |builder| {
+        builder.timeout(timeout).redirect(redirects())
+    })
 }
 
 /// Where an answer leads to within its own origin.
