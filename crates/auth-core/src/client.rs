@@ -37,7 +37,7 @@
 //! [`MachineClient`] is the same with a token of the application's own, and has the same methods.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -850,8 +850,10 @@ impl Authorization {
 pub(crate) struct ApiHttp {
     /// Follows redirects within one origin.
     following: reqwest::Client,
-    /// Follows none: for requests with a proof.
-    staying: reqwest::Client,
+    /// Follows none: for requests with a proof. Made when the first is sent, for the system's roots take their time.
+    staying: OnceLock<reqwest::Client>,
+    http: ProviderHttp,
+    certificate: Option<ClientCertificate>,
 }
 
 impl ApiHttp {
@@ -862,14 +864,20 @@ impl ApiHttp {
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             following: http.for_apis(certificate, same_origin_redirects)?,
-            staying: http.for_apis(certificate, Policy::none)?,
+            staying: OnceLock::new(),
+            http: http.clone(),
+            certificate: certificate.cloned(),
         })
     }
 
     fn of(&self, scheme: Scheme) -> &reqwest::Client {
         match scheme {
             Scheme::Bearer => &self.following,
-            Scheme::Dpop => &self.staying,
+            Scheme::Dpop => self.staying.get_or_init(|| {
+                self.http
+                    .for_apis(self.certificate.as_ref(), Policy::none)
+                    .expect("the other client was made of the same settings")
+            }),
         }
     }
 }
