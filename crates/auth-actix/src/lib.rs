@@ -75,7 +75,8 @@ pub use auth_core::gate::Gate;
 pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{
-    Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Refused, UntilEnded,
+    Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Refused,
+    SignInProvider, UntilEnded,
 };
 
 #[cfg(feature = "actix-session")]
