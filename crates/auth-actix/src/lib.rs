@@ -76,7 +76,7 @@ pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{
     Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Profile, Refused,
-    UntilEnded,
+    SignInProvider, UntilEnded,
 };
 
 #[cfg(feature = "actix-session")]

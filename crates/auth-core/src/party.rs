@@ -215,18 +215,17 @@ impl Parties {
         }
     }
 
-    /// The OpenID Connect providers with this issuer, as far as they are known without asking: several where this
-    /// application is registered there more than once.
+    /// The providers with this issuer, as far as they are known without asking: several where this application is registered
+    /// there more than once.
     pub(crate) fn with_issuer(&self, issuer: &str) -> Vec<Arc<Party>> {
-        let is_meant =
-            |party: &Arc<Party>| party.provider.is_openid() && party.provider.issuer().as_str() == issuer;
         let looked_up = self.lookup.as_ref().map(Lookup::all_at_hand);
         let all = self
             .configured
             .iter()
             .cloned()
             .chain(looked_up.unwrap_or_default());
-        all.filter(is_meant).collect()
+        all.filter(|party| party.provider.issuer().as_str() == issuer)
+            .collect()
     }
 }
 

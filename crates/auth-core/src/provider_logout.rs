@@ -140,19 +140,22 @@ impl Core {
         token: &str,
     ) -> Result<Arc<Party>, Refusal> {
         let claims = logout_token::unverified_claims(token)?;
-        if let Some(party) = self.named_in(request).await {
-            return match party {
-                Ok(party) if party.provider.is_openid() => Ok(party),
-                Ok(_) | Err(ProviderError::Unknown) => Err(LogoutTokenError::IssuerMismatch.into()),
-                Err(error) => Err(error.into()),
-            };
-        }
-        let issuer = claims.get("iss").and_then(Value::as_str);
-        let parties = self.config.parties.with_issuer(issuer.unwrap_or_default());
-        let audience = claims.get("aud").and_then(jose::audience).unwrap_or_default();
-        let is_meant = |party: &&Arc<Party>| audience.contains(&party.registration.client_id);
-        let meant = parties.iter().find(is_meant).or_else(|| parties.first());
-        Ok(meant.cloned().ok_or(LogoutTokenError::IssuerMismatch)?)
+        let meant = match self.named_in(request).await {
+            Some(Ok(party)) => Some(party),
+            Some(Err(ProviderError::Unknown)) => None,
+            Some(Err(error)) => return Err(error.into()),
+            None => {
+                let issuer = claims.get("iss").and_then(Value::as_str);
+                let parties = self.config.parties.with_issuer(issuer.unwrap_or_default());
+                let audience = claims.get("aud").and_then(jose::audience).unwrap_or_default();
+                let is_meant = |party: &&Arc<Party>| audience.contains(&party.registration.client_id);
+                let meant = parties.iter().find(is_meant).or_else(|| parties.first());
+                meant.cloned()
+            }
+        };
+        // A plain OAuth 2.0 provider issues no such tokens.
+        let meant = meant.filter(|party| party.provider.is_openid());
+        Ok(meant.ok_or(LogoutTokenError::IssuerMismatch)?)
     }
 
     /// The provider that the request's address names.
@@ -194,12 +197,15 @@ impl Core {
         }
         let (iss, sid) = (parameters.get("iss")?, parameters.get("sid")?);
         let party = match self.named_in(request).await {
-            Some(Ok(party)) => Some(party).filter(|party| party.provider.is_openid())?,
+            Some(Ok(party)) => party,
             Some(Err(ProviderError::Unknown)) => return None,
             Some(Err(error)) => return Some(Err(error.into())),
             None => self.config.parties.with_issuer(iss).into_iter().next()?,
         };
-        let issuer = Some(party.provider.issuer()).filter(|issuer| issuer.as_str() == iss)?;
+        let issuer = party.provider.issuer();
+        if !party.provider.is_openid() || issuer.as_str() != iss {
+            return None;
+        }
         let sid = index_key(b"sid", &issuer, sid);
         let ended = self.end_in_front(sid).await;
         Some(ended.map(|()| issuer).map_err(Error::from))

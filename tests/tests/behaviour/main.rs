@@ -77,6 +77,21 @@ macro_rules! behaviour {
 
 behaviour! {
     per_application {
+        providers {
+            without_a_name_a_page_offers_each_and_keeps_the_way_back,
+            each_signs_in_at_its_own_and_takes_the_place_of_the_other,
+            refresh_revocation_and_sign_out_are_the_session_s_provider_s,
+            an_answer_at_the_other_s_address_is_refused_and_used_up,
+            a_code_of_one_with_the_state_of_the_other_is_refused,
+            a_sign_out_at_one_ends_nothing_of_the_other,
+            a_name_that_nobody_has_is_404,
+            a_third_party_names_the_issuer_that_is_meant,
+            what_a_sign_in_lacks_is_asked_of_its_own_provider,
+            settings_go_for_one_provider_alone,
+            while_one_is_down_the_other_signs_in_and_refreshes,
+            a_session_of_a_provider_that_is_gone_is_signed_out,
+            two_hundred_sign_ins_at_both_keep_apart,
+        }
         explainer {
             a_cookie_that_is_missing_is_explained_by_what_can_be_known,
             a_sign_in_begun_over_http_is_told_apart_where_https_is_meant,
@@ -352,21 +367,6 @@ behaviour! {
             nobody_ends_the_session_of_somebody_else,
             users_whom_nobody_names_see_only_themselves,
             the_page_has_a_button_for_each,
-        }
-        providers {
-            without_a_name_a_page_offers_each_and_keeps_the_way_back,
-            each_signs_in_at_its_own_and_takes_the_place_of_the_other,
-            refresh_revocation_and_sign_out_are_the_session_s_provider_s,
-            an_answer_at_the_other_s_address_is_refused_and_used_up,
-            a_code_of_one_with_the_state_of_the_other_is_refused,
-            a_sign_out_at_one_ends_nothing_of_the_other,
-            a_name_that_nobody_has_is_404,
-            a_third_party_names_the_issuer_that_is_meant,
-            what_a_sign_in_lacks_is_asked_of_its_own_provider,
-            settings_go_for_one_provider_alone,
-            while_one_is_down_the_other_signs_in_and_refreshes,
-            a_session_of_a_provider_that_is_gone_is_signed_out,
-            two_hundred_sign_ins_at_both_keep_apart,
         }
         provider_logout {
             a_logout_token_ends_the_sessions_that_it_names,

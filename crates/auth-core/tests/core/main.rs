@@ -32,6 +32,7 @@ mod payloads;
 mod presets;
 mod provider_logout;
 mod provider_session;
+mod providers;
 mod proxy;
 mod redirects;
 mod refresh;
