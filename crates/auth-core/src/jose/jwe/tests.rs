@@ -59,7 +59,7 @@ fn every_algorithm_decrypts_what_others_encrypted() {
     }
 }
 
-#[test] // RFC 7516 appendix A.1
+#[test] // RFC 7516 §5.2, appendix A.1
 fn the_example_of_the_specification_is_decrypted() {
     let token = "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.\
         OKOawDo13gRp2ojaHV7LFpZcgV7T6DVZKTyKOMTYUmKoTCVJRgckCL9kiMT03JGeipsEdY3mx_etLbbWSrFr05kLzcSr4qKAq7YN7e9jwQRb23nfa6c9d-\
@@ -75,7 +75,7 @@ fn the_example_of_the_specification_is_decrypted() {
     );
 }
 
-#[test] // RFC 7518 appendix C
+#[test] // RFC 7518 §4.6, appendix C
 fn the_example_of_the_specification_is_agreed_upon() {
     let header = json!({
         "alg": "ECDH-ES", "enc": "A128GCM", "apu": "QWxpY2U", "apv": "Qm9i",
