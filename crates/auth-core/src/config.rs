@@ -44,8 +44,12 @@ impl ConfigError {
         }
     }
 
-    /// The same about one of several providers: its variables have its name in them.
-    pub(crate) fn of_provider(self, name: &str) -> Self {
+    /// The same about one of several providers: its variables have its name in them, but for those that it shares with the
+    /// others.
+    pub(crate) fn of_provider(self, name: &str, shared: &[String]) -> Self {
+        if shared.iter().any(|variable| *variable == self.variable) {
+            return self;
+        }
         let own = |text: &str| text.replace("AUTH_", &variables_of(name));
         let variable = match self.variable.starts_with("AUTH_") {
             true => own(&self.variable),
@@ -389,7 +393,7 @@ impl AuthBuilder {
         self
     }
 
-    /// Adds a provider that users sign in with, under a name of the application's own: letters from a to z, digits, `-` and
+    /// Adds a provider that users sign in with, under a name of the application's own: letters, digits, `-` and
     /// `_`, 64 at most. Called for several, users choose: on a page at `/auth/login`, or by a link of the application's,
     /// `/auth/login?provider=<name>`. Of two with one name the latter counts.
     ///
@@ -969,10 +973,13 @@ impl AuthBuilder {
             if !is_name(&name) {
                 return Err(ConfigError::new(
                     "AUTH_PROVIDERS",
-                    "a name has letters from a to z, digits, - and _, 64 at most",
+                    "a name has letters, digits, - and _, 64 at most",
                 ));
             }
-            let provider = provider.check().map_err(|error| error.of_provider(&name))?;
+            let shared = provider.shared.clone();
+            let provider = provider
+                .check()
+                .map_err(|error| error.of_provider(&name, &shared))?;
             checked.push((Some(name), provider));
         }
         let base_url = self

@@ -187,7 +187,7 @@ impl AuthBuilder {
             if !is_name(name) {
                 return Err(ConfigError::new(
                     VARIABLE,
-                    "is a comma-separated list of names: letters from a to z, digits, - and _, 64 at most",
+                    "is a comma-separated list of names: letters, digits, - and _, 64 at most",
                 ));
             }
             let prefix = variables_of(name);
@@ -197,18 +197,28 @@ impl AuthBuilder {
                     format!("two names have the same variables, {prefix}…; rename one"),
                 ));
             }
+            let mut shared = Vec::new();
             let provider = SignInProvider::from_variables(|variable| {
-                let own = variable.replacen("AUTH_", &prefix, 1);
-                get(&own)
+                let own = get(&variable.replacen("AUTH_", &prefix, 1))?;
+                if own.is_some() || OF_PROVIDER.contains(&variable) {
+                    return Ok(own);
+                }
+                // What all providers have in common needs to be said once.
+                let value = get(variable)?;
+                if value.is_some() {
+                    shared.push(variable.to_owned());
+                }
+                Ok(value)
             });
-            self = self.provider(*name, provider.map_err(|error| error.of_provider(name))?);
+            let provider = provider.map_err(|error| error.of_provider(name, &shared))?;
+            self = self.provider(*name, provider.shared(shared));
         }
         Ok(self)
     }
 }
 
-/// The variables that each of several providers has for itself.
-const OF_PROVIDER: [&str; 27] = [
+/// The variables that say which provider it is, and who this application is there: each of several has its own.
+const OF_PROVIDER: [&str; 11] = [
     "AUTH_ISSUER",
     "AUTH_AUTHORIZATION_URL",
     "AUTH_TOKEN_URL",
@@ -218,24 +228,8 @@ const OF_PROVIDER: [&str; 27] = [
     "AUTH_INTROSPECTION_URL",
     "AUTH_END_SESSION_URL",
     "AUTH_END_SESSION_PARAM",
-    "AUTH_ROLES_CLAIM",
     "AUTH_CLIENT_ID",
     "AUTH_CLIENT_SECRET",
-    "AUTH_CLIENT_AUTH",
-    "AUTH_CLIENT_KEY",
-    "AUTH_CLIENT_CERT",
-    "AUTH_CERT_BOUND_TOKENS",
-    "AUTH_DECRYPTION_KEY",
-    "AUTH_PROFILE",
-    "AUTH_DPOP",
-    "AUTH_SCOPES",
-    "AUTH_AUTHORIZE_PARAMS",
-    "AUTH_RESOURCE",
-    "AUTH_RESPONSE_MODE",
-    "AUTH_REQUEST_OBJECT",
-    "AUTH_PAR",
-    "AUTH_USERINFO",
-    "AUTH_ID_TOKEN_ALG",
 ];
 
 impl SignInProvider {
@@ -704,7 +698,10 @@ mod tests {
             ),
             ("AUTH_PROVIDERS", "staff,", "AUTH_PROVIDERS"),
             ("AUTH_PROVIDERS", "", "AUTH_PROVIDERS"),
-            ("AUTH_PROVIDERS", "Staff", "AUTH_PROVIDERS"),
+            ("AUTH_PROVIDERS", "staff,Staff", "AUTH_PROVIDERS"),
+            ("AUTH_SCOPES", "openid \"x\"", "AUTH_SCOPES"),
+            ("AUTH_STAFF_SCOPES", "openid \"x\"", "AUTH_STAFF_SCOPES"),
+            ("AUTH_PAR", "sometimes", "AUTH_PAR"),
             ("AUTH_PROVIDERS", "staff/x", "AUTH_PROVIDERS"),
             ("AUTH_PROVIDERS", "staff,staff", "AUTH_PROVIDERS"),
             ("AUTH_PROVIDERS", "old-customers,old_customers", "AUTH_PROVIDERS"),
@@ -729,23 +726,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_variable_of_a_provider_is_refused_beside_several() {
+    async fn what_several_providers_have_in_common_is_said_once() {
+        let mut variables = TWO.to_vec();
+        variables.extend([
+            ("AUTH_SCOPES", "openid internal"),
+            ("AUTH_STAFF_SCOPES", "openid email"),
+            ("AUTH_RESPONSE_MODE", "form_post"),
+        ]);
+        let auth = start(&variables).await.expect("starts");
+        let parties = auth.core().config.parties.configured().iter();
+        let of_each: Vec<_> = parties
+            .map(|party| (party.config.scopes.to_string(), party.config.response_mode))
+            .collect();
+        assert_eq!(
+            of_each,
+            [
+                ("openid email".to_owned(), ResponseMode::FormPost),
+                ("openid internal".to_owned(), ResponseMode::FormPost)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_and_where_a_provider_is_is_refused_beside_several() {
         for name in OF_PROVIDER {
             let mut variables = TWO.to_vec();
             variables.push((name, "x"));
             let error = start(&variables).await.expect_err(name);
             assert_eq!(error.variable(), name);
         }
-        // And there is none that a single provider has besides these.
+        // Every one of them is read, and so is every URL.
         let mut asked = Vec::new();
         let _ = SignInProvider::from_variables(|name| {
             asked.push(name.to_owned());
             Ok(None)
         });
-        asked.sort_unstable();
-        let mut listed = OF_PROVIDER.to_vec();
-        listed.sort_unstable();
-        assert_eq!(asked, listed);
+        for name in OF_PROVIDER {
+            assert!(asked.iter().any(|asked| asked == name), "{name}");
+        }
+        for name in asked.iter().filter(|name| name.ends_with("_URL")) {
+            assert!(OF_PROVIDER.contains(&name.as_str()), "{name}");
+        }
     }
 
     #[tokio::test]

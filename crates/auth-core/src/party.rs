@@ -238,7 +238,7 @@ fn callback_path(name: Option<&str>) -> String {
 
 /// Whether this can be a provider's name: it stands in addresses, and in the names of environment variables.
 pub(crate) fn is_name(name: &str) -> bool {
-    let is_good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_good)
 }
 

@@ -211,7 +211,7 @@ impl Inner {
             } = &self.means;
             Party::new(Some(name.to_owned()), checked, base_url, http, runtime)
         });
-        party.map_err(|error| error.of_provider(name))
+        party.map_err(|error| error.of_provider(name, &[]))
     }
 
     /// Keeps what has come of a lookup.

@@ -86,6 +86,8 @@ pub struct SignInProvider {
     algorithms: Option<Vec<Algorithm>>,
     roles_claims: Vec<String>,
     profile: Option<Profile>,
+    /// The variables that these settings came from and that have no name in them: other providers share them.
+    pub(crate) shared: Vec<String>,
 }
 
 impl fmt::Debug for SignInProvider {
@@ -132,6 +134,7 @@ impl Default for SignInProvider {
             algorithms: None,
             roles_claims: Vec::new(),
             profile: None,
+            shared: Vec::new(),
         }
     }
 }
@@ -489,6 +492,11 @@ impl SignInProvider {
     /// As [`AuthBuilder::provider_api`].
     pub fn provider_api(mut self, base: impl Into<String>) -> Self {
         self.provider_api = Some(base.into());
+        self
+    }
+
+    pub(crate) fn shared(mut self, variables: Vec<String>) -> Self {
+        self.shared = variables;
         self
     }
 
