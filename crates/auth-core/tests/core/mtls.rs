@@ -319,7 +319,16 @@ async fn tokens_of_any_client_can_be_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §3.3
 async fn bound_tokens_need_a_provider_that_binds_them() {
     let stage = Stage::start().await;
-    stage.world.control().clear_tampering();
+    let token = format!("{}/token", stage.provider.url());
+    stage.world.control().tamper_discovery(move |document| {
+        document.insert(
+            "mtls_endpoint_aliases".to_owned(),
+            json!({"token_endpoint": token}),
+        );
+    });
+    // For authentication alone, it will do.
+    let auth = stage.auth(&stage.identity, |builder| builder).await;
+    stage.world.browser_of(&auth).sign_in("/").await;
     let auth = stage
         .auth(&stage.identity, AuthBuilder::certificate_bound_tokens)
         .await;
