@@ -146,7 +146,8 @@ impl Lookup {
 
     /// The provider of this name: as it is kept, or as the application says now.
     pub(super) async fn of(&self, name: &str) -> Result<Arc<Party>, ProviderError> {
-        if !is_name(name) {
+        // Lower case only: a database may find the same name in any.
+        if !is_name(name) || name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(ProviderError::Unknown);
         }
         let flight = {

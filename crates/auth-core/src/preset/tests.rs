@@ -328,9 +328,22 @@ macro_rules! page {
     };
 }
 
+/// The origins that are shown the provider's tokens.
+fn origins(auth: &Auth) -> Vec<String> {
+    let own = party(auth).config.api.as_ref();
+    let own = own.map(|api| api.origin().ascii_serialization());
+    auth.core()
+        .config
+        .api_origins
+        .iter()
+        .cloned()
+        .chain(own)
+        .collect()
+}
+
 /// Whatever a preset may set, as text.
 fn settings(auth: &Auth) -> String {
-    let (config, party) = (&auth.core().config, party(auth));
+    let party = party(auth);
     let own = &party.config;
     format!(
         "{:#?}",
@@ -340,8 +353,8 @@ fn settings(auth: &Auth) -> String {
             (
                 own.userinfo,
                 &party.registration.authentication,
-                (&config.api_base, &own.api),
-                &config.api_origins
+                api_base(auth),
+                origins(auth),
             ),
         )
     )
@@ -495,7 +508,7 @@ async fn what_is_set_after_a_preset_takes_its_place() {
     // The app's own API comes first, wherever it was named.
     assert_eq!(api_base(&auth).as_deref(), Some("https://api.example/"));
     let origins = ["https://api.example", "https://directory.example"];
-    assert_eq!(auth.core().config.api_origins, origins);
+    assert_eq!(self::origins(&auth), origins);
 
     let auth = Auth::builder()
         .preset(Preset::google())

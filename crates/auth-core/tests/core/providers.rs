@@ -121,6 +121,25 @@ async fn one_without_a_name_stays_what_it_was_beside_others() {
     assert_eq!(location(&browser.callback(&target).await), "/a");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9700 §4.4.2.2
+async fn an_answer_at_another_provider_s_address_is_refused_and_used_up() {
+    let world = World::start().await;
+    let acme = registered(&world);
+    let auth = world
+        .instance_with(|builder| builder.provider("acme", acme))
+        .await;
+    let mut browser = world.browser_of(&auth);
+    let request = location(&get(&mut browser, "/auth/login?provider=acme").await);
+    let target = browser.approve(&request).await;
+    let moved = target.replacen("/auth/callback/acme", "/auth/callback", 1);
+    let cookies = browser.cookies.clone();
+    assert_page(&browser.callback(&moved).await, 400, "login.other_provider");
+    browser.cookies = cookies;
+    let late = auth.callback_of("acme", browser.request("GET", &target)).await;
+    assert_page(&late, 400, "login.state_replayed");
+    assert_eq!(world.control().count(Endpoint::Token), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_for_all_providers_are_published_once_each() {
     let world = World::start().await;
