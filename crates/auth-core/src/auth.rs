@@ -356,8 +356,8 @@ impl Auth {
             // One that is gone was ended by somebody else, who revokes, or goes on under another name with other tokens.
             if was_there {
                 let tokens = session.data.tokens.clone();
-                let provider = session.data.provider.clone();
-                drop(core.revoke_in_background(session.key, provider, tokens.refresh, tokens.access));
+                let whose = session.data.issued_by();
+                drop(core.revoke_in_background(session.key, whose, tokens.refresh, tokens.access));
                 tracing::info!(session = ?session.key, "the session was ended");
             }
             Ok(())
@@ -933,15 +933,20 @@ impl Core {
             return Ok(None);
         };
         match self.party_of(&session).await {
-            Ok(_) => Ok(Some(session)),
+            Ok(party) => Ok(party.serves(&session.data).then_some(session)),
             Err(ProviderError::Unknown) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The provider that a session's user signed in with.
+    /// The provider that a session's user signed in with. One that has got its name since is another.
     pub(crate) async fn party_of(&self, session: &Session) -> Result<Arc<Party>, ProviderError> {
-        self.config.parties.of(session.data.provider.as_deref()).await
+        let data = &session.data;
+        let party = self
+            .config
+            .parties
+            .issuing(data.provider.as_deref(), &data.issuer);
+        party.await
     }
 
     async fn revoke_access_token(self: &Arc<Self>, session: Session) -> Result<(), Error> {

@@ -134,7 +134,12 @@ impl AuthenticatedClient {
         self.clone().with_exchange(Some(Arc::new(exchange)))
     }
 
-    pub(crate) fn with_exchange(self, exchange: Option<Arc<TokenExchange>>) -> Self {
+    pub(crate) fn with_exchange(mut self, exchange: Option<Arc<TokenExchange>>) -> Self {
+        // A token that another provider has issued is shown to that one's own API, and not to the session's.
+        self.calls.provider = match exchange.as_ref().and_then(|exchange| exchange.provider()) {
+            None => self.session().provider().map(str::to_owned),
+            named => named.map(str::to_owned),
+        };
         Self { exchange, ..self }
     }
 
@@ -152,8 +157,13 @@ impl AuthenticatedClient {
     /// ```
     #[must_use]
     pub fn as_application(&self, credentials: ClientCredentials) -> MachineClient {
+        let calls = Calls {
+            // The token is not the session's: another provider's, perhaps, whose own API is another.
+            provider: MachineClient::provider(&self.calls.core, &credentials),
+            ..self.calls.clone()
+        };
         MachineClient {
-            calls: self.calls.clone(),
+            calls,
             credentials: Arc::new(credentials),
         }
     }
@@ -273,13 +283,18 @@ impl fmt::Debug for MachineClient {
 
 impl MachineClient {
     pub(crate) fn new(core: Arc<Core>, credentials: ClientCredentials) -> Self {
-        let provider = match credentials.provider() {
-            None => core.config.parties.first().name.clone(),
-            named => named.map(str::to_owned),
-        };
+        let provider = Self::provider(&core, &credentials);
         Self {
             calls: Calls::new(core, provider),
             credentials: Arc::new(credentials),
+        }
+    }
+
+    /// Whose token it is.
+    fn provider(core: &Core, credentials: &ClientCredentials) -> Option<String> {
+        match credentials.provider() {
+            None => core.config.parties.first().name.clone(),
+            named => named.map(str::to_owned),
         }
     }
 
@@ -782,6 +797,10 @@ impl Retries {
             // It is no word about the token, so another one would not help.
             let is_first = !std::mem::replace(&mut self.had_nonce, true);
             return (is_first && answer.has_nonce).then_some(Retry::WithNonce);
+        }
+        // Nor would it where the proof is what is wrong (RFC 9449 §7.1): a clock, mostly.
+        if credential.key.is_some() && step_up::names_error(answer.headers, "dpop", "invalid_dpop_proof") {
+            return None;
         }
         // Nor would it where another sign-in is asked for (RFC 9470 §3).
         if step_up::demanded(answer.status, answer.headers).is_some() {

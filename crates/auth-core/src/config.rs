@@ -25,7 +25,7 @@ use crate::preset::Preset;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
-use crate::types::{BaseUrl, Issuer, ReturnTo};
+use crate::types::{BaseUrl, Issuer, ReturnTo, secure_url};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -273,8 +273,9 @@ pub mod paths {
     /// Explains a failure's code, which follows.
     pub const ERRORS: &str = "/auth/errors/";
 
-    /// Whether a path is the redirect URI's, of whichever provider.
-    pub(crate) fn is_callback(path: &str) -> bool {
+    /// Whether a path is a redirect URI's, of whichever provider: [`CALLBACK`], or below it.
+    #[must_use]
+    pub fn is_callback(path: &str) -> bool {
         path.strip_prefix(CALLBACK)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -994,6 +995,13 @@ impl AuthBuilder {
             .and_then(|text| {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
+        let has_profile = checked.iter().any(|(_, one)| one.config.demands_issuer);
+        if has_profile && secure_url(base_url.origin()).is_err() {
+            return Err(ConfigError::new(
+                "AUTH_BASE_URL",
+                "must be https, or http on loopback: AUTH_PROFILE is set",
+            ));
+        }
         for (variable, length) in [
             ("AUTH_SESSION_IDLE", self.session_idle),
             ("AUTH_SESSION_MAX", self.session_max),

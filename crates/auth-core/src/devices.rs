@@ -316,7 +316,7 @@ impl Core {
                 // One that has gone on under another name has other tokens, and these are none of this one's business.
                 let tokens = was_there.then(|| Leftover {
                     session: *key,
-                    provider: session.data.provider.clone(),
+                    whose: session.data.issued_by(),
                     tokens: session.data.tokens.clone(),
                 });
                 (was_there, tokens)

@@ -55,6 +55,11 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
     for name in [
         "AUTH_CLIENT_ID",
         "AUTH_CLIENT_SECRET",
+        "AUTH_CLIENT_AUTH",
+        "AUTH_CLIENT_KEY",
+        "AUTH_CLIENT_CERT",
+        "AUTH_DECRYPTION_KEY",
+        "AUTH_PROFILE",
         "AUTH_USERINFO_URL",
         "AUTH_REVOCATION_URL",
         "AUTH_INTROSPECTION_URL",
@@ -341,6 +346,12 @@ impl SignInProvider {
         }
         if let Some(form) = get("AUTH_REQUEST_OBJECT")? {
             match form.as_str() {
+                "none" if get("AUTH_PROFILE")?.as_deref() == Some("fapi2_message_signing") => {
+                    return Err(ConfigError::new(
+                        "AUTH_REQUEST_OBJECT",
+                        "must not be `none`: AUTH_PROFILE=fapi2_message_signing is set",
+                    ));
+                }
                 "none" => {}
                 "signed" => provider = provider.sign_requests(),
                 _ => return Err(one_of("AUTH_REQUEST_OBJECT", "none or signed")),

@@ -364,6 +364,8 @@ impl Party {
     /// one, where that binds tokens, the same one, or else the application's.
     fn key_for(&self, session: &Session, further: Option<&str>) -> Option<DpopKey> {
         let own = session.data.dpop_key.clone();
+        // The session's own provider by its name is no further one.
+        let further = further.filter(|further| session.provider() != Some(*further));
         match (further, &self.registration.dpop_key) {
             (None, _) => own,
             (Some(_), None) => None,

@@ -31,6 +31,7 @@ use crate::error::{Error, NotSignedIn};
 use crate::events::{EndReason, EventKind};
 use crate::metadata::{Metadata, ProviderError};
 use crate::metrics;
+use crate::party::{IssuedBy, Party};
 use crate::request::Incoming;
 use crate::secret::{AccessToken, IdToken, RefreshToken, SessionId, random_bytes};
 use crate::session::{Session, Tokens};
@@ -67,8 +68,7 @@ pub(crate) struct SignedOut {
 #[derive(Clone)]
 pub(crate) struct Leftover {
     pub(crate) session: SessionKey,
-    /// The name of the provider that they are from.
-    pub(crate) provider: Option<String>,
+    pub(crate) whose: IssuedBy,
     pub(crate) tokens: Tokens,
 }
 
@@ -88,7 +88,7 @@ impl Core {
         Ok(SignedOut {
             revocation: self.revoke_in_background(
                 session.key,
-                session.data.provider.clone(),
+                session.data.issued_by(),
                 session.data.tokens.refresh.clone(),
                 session.data.tokens.access.clone(),
             ),
@@ -117,21 +117,21 @@ impl Core {
         }
     }
 
-    /// Revokes tokens of a session that has ended, at the provider of this name, whether or not anyone waits for it.
+    /// Revokes tokens of a session that has ended, at their provider, whether or not anyone waits for it.
     pub(crate) fn revoke_in_background(
         self: &Arc<Self>,
         session: SessionKey,
-        provider: Option<String>,
+        whose: IssuedBy,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
     ) -> JoinHandle<()> {
         let core = Arc::clone(self);
         self.spawn(async move {
             // Also where there is no token left: a sign-out goes on to the endpoint that is named there.
-            if let Ok(party) = core.config.parties.of(provider.as_deref()).await {
+            if let Ok(party) = core.issuer_of(&whose).await {
                 let _ = party.provider.metadata(core.clock.now()).await;
             }
-            core.revoke(session, provider, refresh, access).await;
+            core.revoke(session, whose, refresh, access).await;
         })
     }
 
@@ -143,7 +143,7 @@ impl Core {
             let revocations = async {
                 while let Some(next) = left.front().cloned() {
                     let Tokens { refresh, access, .. } = next.tokens;
-                    core.revoke(next.session, next.provider, refresh, access).await;
+                    core.revoke(next.session, next.whose, refresh, access).await;
                     left.pop_front();
                 }
             };
@@ -161,7 +161,7 @@ impl Core {
     fn give_up_all(&self, leftover: Leftover) {
         let Leftover {
             session,
-            provider,
+            whose,
             tokens,
         } = leftover;
         let tokens = [
@@ -171,7 +171,7 @@ impl Core {
         for token in tokens.into_iter().flatten() {
             let tried = Tried {
                 session,
-                provider: provider.clone(),
+                whose: whose.clone(),
                 token,
                 since: self.clock.now(),
                 tries: 0,
@@ -184,7 +184,7 @@ impl Core {
     async fn revoke(
         self: &Arc<Self>,
         session: SessionKey,
-        provider: Option<String>,
+        whose: IssuedBy,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
     ) {
@@ -192,20 +192,25 @@ impl Core {
         for token in tokens.into_iter().flatten() {
             let tried = Tried {
                 session,
-                provider: provider.clone(),
+                whose: whose.clone(),
                 token,
                 since: self.clock.now(),
                 tries: 1,
             };
-            if let Err(failure) = self.try_to_revoke(tried.provider.as_deref(), &tried.token).await {
+            if let Err(failure) = self.try_to_revoke(&tried.whose, &tried.token).await {
                 self.revoke_later(tried, failure);
             }
         }
     }
 
-    async fn try_to_revoke(&self, provider: Option<&str>, token: &Token) -> Result<(), Failure> {
+    async fn issuer_of(&self, whose: &IssuedBy) -> Result<Arc<Party>, ProviderError> {
+        let IssuedBy { name, issuer } = whose;
+        self.config.parties.issuing(name.as_deref(), issuer).await
+    }
+
+    async fn try_to_revoke(&self, whose: &IssuedBy, token: &Token) -> Result<(), Failure> {
         let now = self.clock.now();
-        let party = self.config.parties.of(provider).await?;
+        let party = self.issuer_of(whose).await?;
         let metadata = party.provider.metadata(now).await?;
         let (hint, text) = (token.hint(), token.expose());
         let answer = party.registration.revoke(&metadata, text, hint, now).await?;
@@ -273,11 +278,11 @@ impl Core {
                 let _ = self.unrevoked.stopping.run_until_cancelled(pause).await;
                 continue;
             }
-            let Some((provider, token)) = self.unrevoked.next() else {
+            let Some((whose, token)) = self.unrevoked.next() else {
                 continue;
             };
             tokio::select! {
-                result = self.try_to_revoke(provider.as_deref(), &token) => self.tried_again(result),
+                result = self.try_to_revoke(&whose, &token) => self.tried_again(result),
                 () = self.unrevoked.too_late() => return,
             }
         }
@@ -332,10 +337,10 @@ impl Core {
     async fn try_a_last_time(self: &Arc<Self>) {
         let last_tries = async {
             loop {
-                let Some((provider, token)) = self.unrevoked.next() else {
+                let Some((whose, token)) = self.unrevoked.next() else {
                     return;
                 };
-                match self.try_to_revoke(provider.as_deref(), &token).await {
+                match self.try_to_revoke(&whose, &token).await {
                     // The others would not fare better.
                     Err(failure) if failure.may_pass => return,
                     result => self.tried_again(result),
@@ -415,11 +420,11 @@ impl Unrevoked {
         sleep(LAST_TRIES).await;
     }
 
-    /// The token that is to be tried next, and the provider that it is from.
-    fn next(&self) -> Option<(Option<String>, Token)> {
+    /// The token that is to be tried next, and whose it is.
+    fn next(&self) -> Option<(IssuedBy, Token)> {
         let waiting = self.lock();
         let tried = waiting.queue.front()?;
-        Some((tried.provider.clone(), tried.token.clone()))
+        Some((tried.whose.clone(), tried.token.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -430,8 +435,7 @@ impl Unrevoked {
 /// A token that could not be revoked so far.
 struct Tried {
     session: SessionKey,
-    /// The name of the provider that it is from.
-    provider: Option<String>,
+    whose: IssuedBy,
     token: Token,
     since: Timestamp,
     tries: u32,
@@ -624,7 +628,7 @@ mod tests {
         for n in 0..=MAX_WAITING {
             let tried = Tried {
                 session: SessionKey::from_bytes([0; 32]),
-                provider: None,
+                whose: auth.core().config.parties.first().identity(),
                 token: Token::Access(AccessToken::new(n.to_string())),
                 since: auth.now(),
                 tries: 1,

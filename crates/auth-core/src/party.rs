@@ -26,6 +26,7 @@ use crate::jose::{Algorithm, DecryptionKeys};
 use crate::metadata::{CertificateUse, Metadata, Provider, ProviderError};
 use crate::proxy::Transport;
 use crate::refresh::RefreshError;
+use crate::session::SessionData;
 use crate::store::SessionKey;
 use crate::token::Registration;
 use crate::types::{BaseUrl, Issuer};
@@ -35,6 +36,8 @@ use crate::types::{BaseUrl, Issuer};
 pub(crate) struct Party {
     /// Its name in this application; `None` of the one that has none.
     pub(crate) name: Option<String>,
+    /// The name under which its users are kept.
+    pub(crate) issuer: Issuer,
     pub(crate) config: PartyConfig,
     pub(crate) provider: Provider,
     pub(crate) registration: Registration,
@@ -45,6 +48,14 @@ pub(crate) struct Party {
     pub(crate) redirect_uri: String,
     pub(crate) grant_breaker: GrantBreaker,
     refresh_breaker: Mutex<RefreshBreaker>,
+}
+
+/// Whose tokens are meant: a provider's, by its name here and by its issuer. A name may be given to another provider, which
+/// is to see nothing of what the former has issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IssuedBy {
+    pub(crate) name: Option<String>,
+    pub(crate) issuer: Issuer,
 }
 
 /// Keeps refreshes from waiting for a provider that has just failed others.
@@ -87,10 +98,12 @@ impl Party {
             .transpose()?;
         let http = presenting.as_ref().unwrap_or(http);
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
+        let provider = Provider::new(provider, config.overrides.clone(), http.clone(), runtime.clone());
         Ok(Self {
+            issuer: provider.issuer(),
             redirect_uri: base_url.join(&callback_path(name.as_deref())),
             name,
-            provider: Provider::new(provider, config.overrides.clone(), http.clone(), runtime.clone()),
+            provider,
             registration: Registration {
                 client_id,
                 authentication,
@@ -121,6 +134,19 @@ impl Party {
         let decrypting = self.registration.decryption_keys.as_ref();
         keys.extend(decrypting.into_iter().flat_map(DecryptionKeys::public_jwks));
         keys
+    }
+
+    /// Whether a session may go on. Under a profile, one that began with bearer tokens may not, once they are to be bound.
+    pub(crate) fn serves(&self, session: &SessionData) -> bool {
+        let is_strict = self.config.demands_issuer && self.registration.dpop_key.is_some();
+        !is_strict || session.dpop_key.is_some()
+    }
+
+    pub(crate) fn identity(&self) -> IssuedBy {
+        IssuedBy {
+            name: self.name.clone(),
+            issuer: self.issuer.clone(),
+        }
     }
 
     /// The algorithms that an ID token may be signed with.
@@ -215,16 +241,33 @@ impl Parties {
         }
     }
 
-    /// The providers with this issuer, as far as they are known without asking: several where this application is registered
-    /// there more than once.
-    pub(crate) fn with_issuer(&self, issuer: &str) -> Vec<Arc<Party>> {
+    /// The one of this name, as long as it is the one with this issuer.
+    pub(crate) async fn issuing(
+        &self,
+        name: Option<&str>,
+        issuer: &Issuer,
+    ) -> Result<Arc<Party>, ProviderError> {
+        let party = self.of(name).await?;
+        if party.issuer == *issuer {
+            Ok(party)
+        } else {
+            Err(ProviderError::Unknown)
+        }
+    }
+
+    /// The providers that are known without asking.
+    pub(crate) fn all_at_hand(&self) -> impl Iterator<Item = Arc<Party>> {
         let looked_up = self.lookup.as_ref().map(Lookup::all_at_hand);
-        let all = self
-            .configured
+        self.configured
             .iter()
             .cloned()
-            .chain(looked_up.unwrap_or_default());
-        all.filter(|party| party.provider.issuer().as_str() == issuer)
+            .chain(looked_up.unwrap_or_default())
+    }
+
+    /// Those of them with this issuer: several where this application is registered there more than once.
+    pub(crate) fn with_issuer(&self, issuer: &str) -> Vec<Arc<Party>> {
+        self.all_at_hand()
+            .filter(|party| party.issuer.as_str() == issuer)
             .collect()
     }
 }

@@ -9,6 +9,7 @@
 //! clocks of two instances, and no tolerance is right for both: an instance whose clock is behind can miss what began on
 //! another one less than the difference before the sign-out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,12 +140,12 @@ impl Core {
         request: &RouteRequest,
         token: &str,
     ) -> Result<Arc<Party>, Refusal> {
-        let claims = logout_token::unverified_claims(token)?;
         let meant = match self.named_in(request).await {
             Some(Ok(party)) => Some(party),
             Some(Err(ProviderError::Unknown)) => None,
             Some(Err(error)) => return Err(error.into()),
             None => {
+                let claims = logout_token::unverified_claims(&self.readable(token))?;
                 let issuer = claims.get("iss").and_then(Value::as_str);
                 let parties = self.config.parties.with_issuer(issuer.unwrap_or_default());
                 let audience = claims.get("aud").and_then(jose::audience).unwrap_or_default();
@@ -156,6 +157,19 @@ impl Core {
         // A plain OAuth 2.0 provider issues no such tokens.
         let meant = meant.filter(|party| party.provider.is_openid());
         Ok(meant.ok_or(LogoutTokenError::IssuerMismatch)?)
+    }
+
+    /// An encrypted logout token, decrypted with the keys of whichever provider it was made out to, and any other as it is.
+    fn readable<'t>(&self, token: &'t str) -> Cow<'t, str> {
+        if !jose::is_encrypted(token) {
+            return Cow::Borrowed(token);
+        }
+        let mut parties = self.config.parties.all_at_hand();
+        let decrypted = parties.find_map(|party| match party.registration.decrypted(token) {
+            Cow::Owned(decrypted) => Some(decrypted),
+            Cow::Borrowed(_) => None,
+        });
+        decrypted.map_or(Cow::Borrowed(token), Cow::Owned)
     }
 
     /// The provider that the request's address names.

@@ -305,7 +305,11 @@ impl Proxy {
         path::check(target).map_err(|_| ProxyError::Path)?;
         let base = match &self.upstream {
             Upstream::Given(url) => url,
-            Upstream::Api => &core.api_base(session.provider()).ok_or(ApiError::NoBaseUrl)?,
+            Upstream::Api => {
+                let of_exchange = self.exchange.as_ref().and_then(|exchange| exchange.provider());
+                let provider = of_exchange.or(session.provider());
+                &core.api_base(provider).ok_or(ApiError::NoBaseUrl)?
+            }
         };
         let path = format!("{}{target}", base.path().trim_end_matches('/'));
         let path = PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?;

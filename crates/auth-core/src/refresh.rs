@@ -458,7 +458,7 @@ impl Core {
                     if let Some(Came { response, .. }) = &came {
                         drop(self.revoke_in_background(
                             *key,
-                            party.name.clone(),
+                            party.identity(),
                             response.refresh_token.clone(),
                             response.access_token.clone(),
                         ));
@@ -809,11 +809,11 @@ impl Core {
         if saved.data.moved_at.is_none() {
             return Ok(saved);
         }
-        let (key, provider) = (saved.key, saved.data.provider.clone());
+        let (key, whose) = (saved.key, saved.data.issued_by());
         let Some(session) = self.confirm(saved).await.map_err(RefreshError::unconfirmed)? else {
             self.revoke_in_background(
                 key,
-                provider,
+                whose,
                 response.refresh_token.clone(),
                 response.access_token.clone(),
             );
@@ -881,7 +881,7 @@ impl Core {
         drop(
             self.revoke_in_background(
                 session.key,
-                session.data.provider.clone(),
+                session.data.issued_by(),
                 // Where it is not rotated, the session's own is still good.
                 response
                     .refresh_token
@@ -900,7 +900,7 @@ impl Core {
                 if tokens.access != session.data.tokens.access {
                     drop(self.revoke_in_background(
                         session.key,
-                        session.data.provider.clone(),
+                        session.data.issued_by(),
                         tokens.refresh.clone(),
                         tokens.access.clone(),
                     ));

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::dpop::{Credential, DpopKey, Scheme};
+use crate::party::IssuedBy;
 use crate::seal::{Purpose, SecretKeys};
 use crate::secret::{self, AccessToken, IdToken, RefreshToken, sha256};
 use crate::step_up::Demands;
@@ -116,6 +117,14 @@ impl SessionData {
             token: self.tokens.access.clone()?,
             key: self.dpop_key.clone(),
         })
+    }
+
+    /// Whose tokens the session has.
+    pub(crate) fn issued_by(&self) -> IssuedBy {
+        IssuedBy {
+            name: self.provider.clone(),
+            issuer: self.issuer.clone(),
+        }
     }
 
     /// When the session ends however busy it is: its own end, or once neither token is good any more.

@@ -116,7 +116,10 @@ struct Site {
 
 /// Where the application's own session is used: its own pages, and where it begins and ends with the user.
 fn uses_session() -> impl Guard {
-    fn_guard(|context| ["/", "/note", paths::CALLBACK, paths::LOGOUT].contains(&context.head().uri.path()))
+    fn_guard(|context| {
+        let path = context.head().uri.path();
+        ["/", "/note", paths::LOGOUT].contains(&path) || paths::is_callback(path)
+    })
 }
 
 /// The routes that use the application's own session, beside the library's.

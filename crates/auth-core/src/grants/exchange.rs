@@ -147,6 +147,11 @@ impl TokenExchange {
         self
     }
 
+    /// The name of the provider that is asked; `None`: the session's.
+    pub(crate) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
     /// What the new token is for, as a name: everything but the session's own tokens.
     fn name(&self) -> [u8; 32] {
         let mut names = self.targets.names();
@@ -370,7 +375,8 @@ impl Core {
             }
             Presented::ClientToken => {
                 let mut credentials = ClientCredentials::new();
-                if let Some(name) = &exchange.provider {
+                // At the provider that is asked: another one's is nothing to it.
+                if let Some(name) = exchange.provider.as_deref().or(session.provider()) {
                     credentials = credentials.at(name);
                 }
                 let token = self.machine_token(&credentials, None).await?;

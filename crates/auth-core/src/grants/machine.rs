@@ -144,7 +144,7 @@ impl Core {
         let shared = self
             .config
             .share_machine_tokens
-            .then(|| self.shared_key(credentials));
+            .then(|| Self::shared_key(&place, credentials));
         let mut about_to_die = None;
         if let Some(key) = &shared {
             match self.load_shared(key).await {
@@ -230,9 +230,8 @@ impl Core {
     }
 
     /// Where instances with the same provider, client and keys find each other's token.
-    fn shared_key(&self, credentials: &ClientCredentials) -> AppDataKey {
-        let party = self.config.parties.first();
-        let (issuer, client) = (party.provider.issuer(), &party.registration.client_id);
+    fn shared_key(party: &Party, credentials: &ClientCredentials) -> AppDataKey {
+        let (issuer, client) = (&party.issuer, &party.registration.client_id);
         AppDataKey::from_bytes(sha256(&[
             b"machine token\0",
             &sha256(&[issuer.as_str().as_bytes()]),

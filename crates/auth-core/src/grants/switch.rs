@@ -286,7 +286,7 @@ impl Core {
             // Somebody has signed out meanwhile: that wins.
             self.revoke_in_background(
                 key,
-                held.data.provider.clone(),
+                held.data.issued_by(),
                 response.refresh_token.clone(),
                 response.access_token.clone(),
             );
@@ -321,12 +321,7 @@ impl Core {
                 // It was this one perhaps, whose answer is lost, or somebody has signed out. Nobody is signed in then.
                 (Ok(None), Err(_)) => {
                     let old = held.data.tokens.clone();
-                    drop(self.revoke_in_background(
-                        held.key,
-                        held.data.provider.clone(),
-                        old.refresh,
-                        old.access,
-                    ));
+                    drop(self.revoke_in_background(held.key, held.data.issued_by(), old.refresh, old.access));
                     return Ok(false);
                 }
                 (_, Err(error)) | (Err(error), _) => return Err(error),

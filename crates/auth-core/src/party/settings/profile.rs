@@ -79,6 +79,7 @@ impl Profile {
             ("AUTH_USERINFO_URL", &settings.userinfo_url),
             ("AUTH_REVOCATION_URL", &settings.revocation_url),
             ("AUTH_INTROSPECTION_URL", &settings.introspection_url),
+            ("AUTH_END_SESSION_URL", &settings.end_session_url),
             (
                 "pushed_authorization_request_url",
                 &settings.pushed_authorization_request_url,
@@ -176,7 +177,10 @@ mod tests {
     #[test]
     fn what_contradicts_the_profile_is_named() {
         type Set = fn(SignInProvider) -> SignInProvider;
-        let both: [(&str, Set); 9] = [
+        let both: [(&str, Set); 10] = [
+            ("AUTH_END_SESSION_URL", |provider| {
+                provider.end_session_url("https://id.example/logout")
+            }),
             ("AUTH_PAR", |provider| provider.par(ParPolicy::Never)),
             ("AUTH_CLIENT_SECRET", |provider| {
                 provider.client("app", Some("a secret"))
