@@ -82,12 +82,12 @@ async fn a_provider_s_own_api_is_shown_its_own_tokens_only() {
     let (id, _) = come_back(&mut world.browser_of(&auth), "/auth/login?provider=acme").await;
     let session = auth.authenticate(Some(&id)).await.expect("signed in");
     assert_eq!(session.provider(), Some("acme"));
-    let refused = auth.client(&session).get(&format!("{others}/x")).send().await;
+    let refused = auth.client(&session).get(format!("{others}/x")).send().await;
     assert!(
         matches!(refused, Err(ApiError::OriginNotAllowed { .. })),
         "{refused:?}"
     );
-    let shown = auth.client(&session).get(&format!("{own}/x")).send().await;
+    let shown = auth.client(&session).get(format!("{own}/x")).send().await;
     assert!(
         !matches!(shown, Err(ApiError::OriginNotAllowed { .. })),
         "{shown:?}"
