@@ -116,14 +116,7 @@ impl Core {
         // RFC 6749 §5.1: what is not named is what was asked for.
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
         let sign_in = self
-            .shape(
-                party,
-                &metadata,
-                &tokens,
-                &credential.token,
-                &identity,
-                scopes.clone(),
-            )
+            .shape(party, &tokens, &credential.token, &identity, scopes.clone())
             .await
             .map_err(|error| FailedSignIn::of(&identity.subject, error))?;
         let now = self.clock.now();
@@ -542,7 +535,6 @@ impl Core {
     pub(crate) async fn shape(
         &self,
         party: &Party,
-        metadata: &Metadata,
         tokens: &TokenResponse,
         access_token: &AccessToken,
         identity: &Identity,
@@ -550,7 +542,7 @@ impl Core {
     ) -> Result<SignIn, LoginError> {
         let sign_in = SignIn {
             provider: party.name.clone(),
-            issuer: metadata.issuer.clone(),
+            issuer: party.provider.issuer(),
             subject: identity.subject.clone(),
             claims: identity.claims.clone().into(),
             id_token_claims: identity.id_token_claims.clone().map(Claims::from),

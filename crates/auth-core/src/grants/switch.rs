@@ -138,7 +138,7 @@ impl Core {
             .switched_identity(held, party, metadata, grant, &response, &access_token)
             .await?;
         let data = self
-            .switched_data(held, party, metadata, grant, &response, access_token, identity)
+            .switched_data(held, party, grant, &response, access_token, identity)
             .await?;
         self.put_in_place(held, data, &response, began_at).await
     }
@@ -188,7 +188,6 @@ impl Core {
         &self,
         held: &Session,
         party: &Party,
-        metadata: &Metadata,
         grant: &CustomGrant,
         response: &TokenResponse,
         access_token: AccessToken,
@@ -203,14 +202,7 @@ impl Core {
             .unwrap_or_else(|| data.tokens.scopes.clone());
         if let Some(identity) = identity {
             let shaped = self
-                .shape(
-                    party,
-                    metadata,
-                    response,
-                    &access_token,
-                    &identity,
-                    scopes.clone(),
-                )
+                .shape(party, response, &access_token, &identity, scopes.clone())
                 .await?;
             let is_same = identity.subject == data.subject;
             data.claims = shaped.claims;

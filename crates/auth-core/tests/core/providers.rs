@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use auth_core::client::ApiError;
+use auth_core::grants::ClientCredentials;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::secret::SessionId;
 use auth_core::{AuthBuilder, Error, SignInProvider};
@@ -82,16 +83,68 @@ async fn a_provider_s_own_api_is_shown_its_own_tokens_only() {
     let (id, _) = come_back(&mut world.browser_of(&auth), "/auth/login?provider=acme").await;
     let session = auth.authenticate(Some(&id)).await.expect("signed in");
     assert_eq!(session.provider(), Some("acme"));
-    let refused = auth.client(&session).get(&format!("{others}/x")).send().await;
+    let refused = auth.client(&session).get(format!("{others}/x")).send().await;
     assert!(
         matches!(refused, Err(ApiError::OriginNotAllowed { .. })),
         "{refused:?}"
     );
-    let shown = auth.client(&session).get(&format!("{own}/x")).send().await;
+    let shown = auth.client(&session).get(format!("{own}/x")).send().await;
     assert!(
         !matches!(shown, Err(ApiError::OriginNotAllowed { .. })),
         "{shown:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_application_s_token_is_shown_to_its_issuer_s_api_and_no_other_provider_s() {
+    let world = World::start().await;
+    let (own, others) = ("https://api.acme.example", "https://api.other.example");
+    let acme = registered(&world).provider_api(own);
+    let other = registered(&world).provider_api(others);
+    // The first is the one whose tokens the application's own are.
+    let auth = world
+        .instance_with(|builder| builder.provider("other", other).provider("acme", acme))
+        .await;
+    let (id, _) = come_back(&mut world.browser_of(&auth), "/auth/login?provider=acme").await;
+    let session = auth.authenticate(Some(&id)).await.expect("signed in");
+    let application = auth.client(&session).as_application(ClientCredentials::new());
+    let refused = application.get(&format!("{own}/x")).send().await;
+    assert!(
+        matches!(refused, Err(ApiError::OriginNotAllowed { .. })),
+        "{refused:?}"
+    );
+    let shown = application.get(&format!("{others}/x")).send().await;
+    assert!(
+        !matches!(shown, Err(ApiError::OriginNotAllowed { .. })),
+        "{shown:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_s_tokens_are_shown_to_nobody_who_has_got_its_provider_s_name() {
+    let (world, other) = (World::start().await, World::start().await);
+    let mut browser = world.browser();
+    let id = browser.sign_in("/").await;
+    let moved = world
+        .instance_with(|builder| builder.issuer(other.provider.issuer()))
+        .await;
+    let refused = moved.authenticate(Some(&id)).await;
+    assert!(matches!(refused, Err(Error::NotSignedIn(_))), "{refused:?}");
+    world
+        .auth
+        .authenticate(Some(&id))
+        .await
+        .expect("signed in where it is");
+    // A sign-out there ends it, and tells the other provider nothing.
+    let mut there = world.browser_of(&moved);
+    there.cookies = browser.cookies.clone();
+    let reply = there.logout().await;
+    assert_eq!(header(&reply, "location"), Some("/"));
+    assert!(world.auth.authenticate(Some(&id)).await.is_err());
+    moved.shutdown().await;
+    for endpoint in [Endpoint::Token, Endpoint::Revoke, Endpoint::EndSession] {
+        assert_eq!(other.control().count(endpoint), 0, "{endpoint:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
