@@ -101,13 +101,14 @@ async fn the_application_s_token_is_shown_to_its_issuer_s_api_and_no_other_provi
     let (own, others) = ("https://api.acme.example", "https://api.other.example");
     let acme = registered(&world).provider_api(own);
     let other = registered(&world).provider_api(others);
-    // The first is the one whose tokens the application's own are.
     let auth = world
         .instance_with(|builder| builder.provider("other", other).provider("acme", acme))
         .await;
     let (id, _) = come_back(&mut world.browser_of(&auth), "/auth/login?provider=acme").await;
     let session = auth.authenticate(Some(&id)).await.expect("signed in");
-    let application = auth.client(&session).as_application(ClientCredentials::new());
+    let application = auth
+        .client(&session)
+        .as_application(ClientCredentials::new().at("other"));
     let refused = application.get(&format!("{own}/x")).send().await;
     assert!(
         matches!(refused, Err(ApiError::OriginNotAllowed { .. })),
