@@ -15,7 +15,8 @@ use rustls::{AlertDescription, CertificateError};
 use url::Url;
 
 use crate::catalogue::{
-    Check, TLS_EXPIRED, TLS_FAILED, TLS_NOT_YET_VALID, TLS_TOO_OLD, TLS_UNKNOWN_AUTHORITY, TLS_WRONG_NAME,
+    Check, TLS_CERTIFICATE_DEMANDED, TLS_EXPIRED, TLS_FAILED, TLS_NOT_YET_VALID, TLS_TOO_OLD,
+    TLS_UNKNOWN_AUTHORITY, TLS_WRONG_NAME,
 };
 
 /// As the library: no answer of a provider is larger, in bytes.
@@ -210,6 +211,10 @@ fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
             }
             _ => (&TLS_FAILED, "its certificate is not good"),
         },
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => (
+            &TLS_CERTIFICATE_DEMANDED,
+            "it demands a certificate of the client",
+        ),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => (&TLS_TOO_OLD, "it speaks no version of TLS that is safe"),
         rustls::Error::InvalidMessage(_) => (&TLS_FAILED, "it does not speak TLS there"),

@@ -2,16 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use auth_core::clock::{Clock, TestClock, Timestamp};
 use auth_doctor::{Depth, Report, Variables, examine};
+use auth_testing::mtls;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::json;
 
-use crate::world::{complaints, has, options};
+use crate::world::{World, complaints, detail, has, options};
 
 /// Reads one request's head.
 fn read_head(stream: &mut impl Read) -> String {
@@ -209,6 +211,90 @@ async fn old_versions_of_tls_are_told_from_none_at_all() {
     let plain = says(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
     let report = examined(&plain, None, Clock::system()).await;
     assert_eq!(of_tls(&report), ["tls.failed"], "{:?}", report.findings);
+}
+
+/// A client's certificate of this authority, good until a year, with its key in one file.
+fn client_certificate(directory: &Path, authority: &Authority, until: i32) -> String {
+    let mut params = CertificateParams::default();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let signed = params.signed_by(&key, &authority.0).unwrap();
+    let path = directory.join(format!("client-{until}.pem"));
+    std::fs::write(&path, format!("{}{}", signed.pem(), key.serialize_pem())).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_that_ends_is_found() {
+    const END_OF_2099: i64 = 4_102_444_800;
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::start().await;
+    let file = client_certificate(directory.path(), &Authority::new(), 2100);
+    world.set("AUTH_CLIENT_CERT", &file);
+    for (days, expected) in [
+        (15, &[][..]),
+        (13, &["client.certificate_expires_soon"]),
+        (-1, &["client.certificate_expired"]),
+    ] {
+        world
+            .clock
+            .set(Timestamp::from_secs(END_OF_2099 - days * 24 * 3600));
+        let report = world.examine_to(Depth::Settings).await;
+        assert_eq!(complaints(&report), expected, "{days}");
+    }
+}
+
+/// What a client's certificate is for, against what the provider says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_does_not_do_with_certificates_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = client_certificate(directory.path(), &Authority::new(), 2100);
+    let mut world = World::start().await;
+    world.set("AUTH_CLIENT_CERT", &file);
+    world.set("AUTH_CERT_BOUND_TOKENS", "true");
+    let report = world.examine().await;
+    assert_eq!(complaints(&report), ["client.certificate_binding_unsupported"]);
+    assert!(has(&report, "endpoints.no_mtls_aliases"));
+    assert!(!has(&report, "client.not_bound"));
+
+    world.set("AUTH_CERT_BOUND_TOKENS", "");
+    world.set("AUTH_CLIENT_SECRET", "");
+    world.set("AUTH_CLIENT_AUTH", "tls_client_auth");
+    let report = world.examine_to(Depth::Read).await;
+    assert_eq!(complaints(&report), ["client.method_unsupported"]);
+}
+
+/// The doctor's own requests have no certificate: where one is demanded, it says that it could not look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_demands_a_certificate_is_no_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = mtls::Authority::new();
+    let identity = authority.client("the app");
+    let mut world = World::start().await;
+    let gateway = mtls::Gateway::start(&authority, world.provider.issuer())
+        .await
+        .unwrap();
+    gateway.alias(&world.provider);
+    let (ca, file) = (
+        directory.path().join("ca.pem"),
+        directory.path().join("client.pem"),
+    );
+    std::fs::write(&ca, authority.pem()).unwrap();
+    std::fs::write(&file, format!("{}{}", identity.certificate, identity.key)).unwrap();
+    world.set("AUTH_CA_FILE", ca.to_str().unwrap());
+    world.set("AUTH_CLIENT_CERT", file.to_str().unwrap());
+    world.set("AUTH_CERT_BOUND_TOKENS", "true");
+    let report = world.examine().await;
+    assert_eq!(complaints(&report), [""; 0], "{:?}", report.findings);
+    let text = detail(&report, "tls.certificate_demanded");
+    assert!(
+        text.contains(gateway.url()) && text.contains("mtls_endpoint_aliases"),
+        "{text}"
+    );
+    assert!(!has(&report, "endpoints.no_mtls_aliases"));
+    // The library's own request, with the certificate, gets through.
+    assert!(has(&report, "client.good"), "{:?}", report.findings);
 }
 
 /// A server that says one thing to whoever says anything; gives its https address.
