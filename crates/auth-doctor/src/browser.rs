@@ -72,10 +72,11 @@ impl Browser {
     /// Comes back from the provider, with no code or with one that is none: nobody is signed in by it.
     pub(crate) async fn come_back(&self, query: String) -> Option<Refused> {
         let head = self.head(callback(self.provider.as_deref()), Some(query));
-        let reply = self
-            .auth
-            .callback(self.auth.route_request(&head, Vec::new(), None))
-            .await;
+        let request = self.auth.route_request(&head, Vec::new(), None);
+        let reply = match &self.provider {
+            None => self.auth.callback(request).await,
+            Some(name) => self.auth.callback_of(name, request).await,
+        };
         reply.failure.is_some().then(|| refused(&reply))
     }
 

@@ -232,6 +232,7 @@ async fn a_client_certificate_that_ends_is_found() {
     let mut world = World::start().await;
     let file = client_certificate(directory.path(), &Authority::new(), 2100);
     world.set("AUTH_CLIENT_CERT", &file);
+    world.set("AUTH_CERT_BOUND_TOKENS", "true");
     for (days, expected) in [
         (15, &[][..]),
         (13, &["client.certificate_expires_soon"]),
@@ -241,7 +242,7 @@ async fn a_client_certificate_that_ends_is_found() {
             .clock
             .set(Timestamp::from_secs(END_OF_2099 - days * 24 * 3600));
         let report = world.examine_to(Depth::Settings).await;
-        assert_eq!(complaints(&report), expected, "{days}");
+        assert_eq!(complaints(&report), expected, "{days}: {:?}", report.findings);
     }
 }
 
