@@ -243,7 +243,7 @@ checks! {
         "A certificate expires within 14 days.",
         "Whoever runs the server has to renew it; it should renew itself.", "", [];
     TLS_CERTIFICATE_DEMANDED = "tls.certificate_demanded", Note,
-        "A server demands a certificate of whoever connects. The doctor's own requests have none, so this host could not be looked at.",
+        "A server wants a certificate of whoever connects, and the doctor's own requests have none: this host could not be looked at.",
         "See that only the endpoints in `mtls_endpoint_aliases` are there: browsers have no certificate either.", "RFC 8705 §5", [];
     TLS_NO_1_3 = "tls.no_1_3", Note,
         "The provider does not speak TLS 1.3.",

@@ -61,6 +61,15 @@ pub(crate) enum NoAnswer {
 }
 
 impl NoAnswer {
+    /// Whether a server that wants a certificate can look like this: some say so, others hang up.
+    pub(crate) fn may_want_certificate(&self) -> bool {
+        match self {
+            Self::Tls(_, words) => *words == BROKE_OFF,
+            Self::Connect(_) => false,
+            Self::Broken(_) => true,
+        }
+    }
+
     pub(crate) fn in_words(&self) -> &'static str {
         match self {
             Self::Tls(_, words) | Self::Connect(words) | Self::Broken(words) => words,
@@ -193,6 +202,9 @@ fn connect_reason(error: &reqwest::Error) -> &'static str {
     }
 }
 
+/// What a server does that wants something else of the client: before TLS 1.3, also where it wants a certificate.
+const BROKE_OFF: &str = "it broke the TLS handshake off";
+
 fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
@@ -218,7 +230,7 @@ fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => (&TLS_TOO_OLD, "it speaks no version of TLS that is safe"),
         rustls::Error::InvalidMessage(_) => (&TLS_FAILED, "it does not speak TLS there"),
-        rustls::Error::AlertReceived(_) => (&TLS_FAILED, "it broke the TLS handshake off"),
+        rustls::Error::AlertReceived(_) => (&TLS_FAILED, BROKE_OFF),
         _ => (&TLS_FAILED, "the TLS handshake fails"),
     }
 }

@@ -687,6 +687,11 @@ impl Hosts {
                         findings.say(&c::TLS_NO_1_3, format!("{origin} ({what})."));
                     }
                 }
+                // It is there for clients with a certificate.
+                Err(reason) if **there == [ALIASES] && reason.may_want_certificate() => {
+                    let detail = format!("{origin} ({what}): {}.", reason.in_words());
+                    findings.say(&c::TLS_CERTIFICATE_DEMANDED, detail);
+                }
                 Err(NoAnswer::Tls(check, reason)) => {
                     findings.say(check, format!("{origin} ({what}): {reason}."));
                 }

@@ -278,3 +278,16 @@ async fn another_issuer_takes_the_place_of_all_of_them() {
         assert_eq!(request.form("client_secret"), None);
     }
 }
+
+/// The application's own surroundings are nobody's fault in particular, and are looked at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_and_apis_are_looked_at_once() {
+    let mut two = Two::start().await;
+    two.set("API_URL", "http://127.0.0.1:1");
+    two.set("AUTH_STORE", "redis://127.0.0.1:1");
+    let report = two.examine_to(Depth::Read).await;
+    assert_eq!(
+        complaints(&report),
+        [("all", "store.unreachable"), ("all", "api.unreachable")]
+    );
+}

@@ -10,7 +10,9 @@ use auth_doctor::{Depth, Report, Variables, examine};
 use auth_testing::mtls;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::json;
 
 use crate::world::{World, complaints, detail, has, options};
@@ -77,6 +79,24 @@ impl Authority {
         certificate: Certificate,
         versions: &'static [&'static SupportedProtocolVersion],
     ) -> String {
+        self.serve_to(&WebPkiClientVerifier::no_client_auth(), certificate, versions)
+    }
+
+    /// The same to clients that show a certificate of this authority.
+    fn serve_to_known(&self, versions: &'static [&'static SupportedProtocolVersion]) -> String {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        self.serve_to(&clients.build().unwrap(), GOOD, versions)
+    }
+
+    fn serve_to(
+        &self,
+        clients: &Arc<dyn ClientCertVerifier>,
+        certificate: Certificate,
+        versions: &'static [&'static SupportedProtocolVersion],
+    ) -> String {
         let mut params = CertificateParams::new([certificate.name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(certificate.years.0, 1, 1);
         params.not_after = date_time_ymd(certificate.years.1, 1, 1);
@@ -87,7 +107,7 @@ impl Authority {
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
                 .with_protocol_versions(versions)
                 .unwrap()
-                .with_no_client_auth()
+                .with_client_cert_verifier(Arc::clone(clients))
                 .with_single_cert(vec![signed.der().clone()], key)
                 .unwrap();
         let config = Arc::new(config);
@@ -108,6 +128,8 @@ impl Authority {
                 );
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
+                // Whoever was refused has a request on the way; hanging up on it could overtake the refusal.
+                while matches!(stream.sock.read(&mut [0; 1024]), Ok(1..)) {}
             }
         });
         issuer
@@ -296,6 +318,46 @@ async fn a_host_that_demands_a_certificate_is_no_error() {
     assert!(!has(&report, "endpoints.no_mtls_aliases"));
     // The library's own request, with the certificate, gets through.
     assert!(has(&report, "client.good"), "{:?}", report.findings);
+}
+
+/// The same of the provider's own host, and of one that only hangs up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_wanted_of_everybody_is_told_from_a_fault() {
+    let ours = Authority::new();
+    for versions in [rustls::ALL_VERSIONS, ONLY_1_2] {
+        let issuer = ours.serve_to_known(versions);
+        let report = examined(&issuer, Some(&ours.pem()), Clock::system()).await;
+        assert_eq!(of_tls(&report), ["tls.certificate_demanded"]);
+        assert_eq!(complaints(&report), [""; 0], "{:?}", report.findings);
+        assert_eq!(report.verdicts[0].fits, None);
+    }
+
+    // What a server of TLS 1.2 may say: alert 40, handshake_failure.
+    let hangs_up = says(&[21, 3, 3, 0, 2, 2, 40]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::start().await;
+    let file = client_certificate(directory.path(), &ours, 2100);
+    world.set("AUTH_CLIENT_CERT", &file);
+    world.set("AUTH_CERT_BOUND_TOKENS", "true");
+    for (member, expected) in [
+        ("mtls_endpoint_aliases", "tls.certificate_demanded"),
+        ("", "tls.failed"),
+    ] {
+        let at = format!("{hangs_up}/token");
+        world.control().tamper_discovery(move |document| {
+            document.insert(
+                "tls_client_certificate_bound_access_tokens".to_owned(),
+                json!(true),
+            );
+            if member.is_empty() {
+                document.insert("token_endpoint".to_owned(), json!(at));
+            } else {
+                document.insert(member.to_owned(), json!({ "token_endpoint": at }));
+            }
+        });
+        let report = world.examine_to(Depth::Read).await;
+        assert!(has(&report, expected), "{:?}", report.findings);
+    }
 }
 
 /// A server that says one thing to whoever says anything; gives its https address.
