@@ -10,6 +10,8 @@ use url::Url;
 #[derive(Debug)]
 pub(crate) struct Browser {
     auth: Auth,
+    /// The name of the provider to sign in with, where there are several.
+    provider: Option<String>,
     cookies: Vec<(String, String)>,
 }
 
@@ -38,16 +40,19 @@ impl Refused {
 }
 
 impl Browser {
-    pub(crate) fn new(auth: Auth) -> Self {
+    pub(crate) fn new(auth: Auth, provider: Option<&str>) -> Self {
         Self {
             auth,
+            provider: provider.map(str::to_owned),
             cookies: Vec::new(),
         }
     }
 
     /// Opens `/auth/login`: where the provider is.
     pub(crate) async fn begin(&mut self) -> Result<Url, Refused> {
-        let head = self.head(paths::LOGIN, None);
+        // A name is letters, digits, `-` and `_`.
+        let query = self.provider.as_ref().map(|name| format!("provider={name}"));
+        let head = self.head(paths::LOGIN.to_owned(), query);
         let reply = self
             .auth
             .login(self.auth.route_request(&head, Vec::new(), None))
@@ -66,15 +71,16 @@ impl Browser {
 
     /// Comes back from the provider, with no code or with one that is none: nobody is signed in by it.
     pub(crate) async fn come_back(&self, query: String) -> Option<Refused> {
-        let head = self.head(paths::CALLBACK, Some(query));
-        let reply = self
-            .auth
-            .callback(self.auth.route_request(&head, Vec::new(), None))
-            .await;
+        let head = self.head(callback(self.provider.as_deref()), Some(query));
+        let request = self.auth.route_request(&head, Vec::new(), None);
+        let reply = match &self.provider {
+            None => self.auth.callback(request).await,
+            Some(name) => self.auth.callback_of(name, request).await,
+        };
         reply.failure.is_some().then(|| refused(&reply))
     }
 
-    fn head(&self, path: &'static str, query: Option<String>) -> Head {
+    fn head(&self, path: String, query: Option<String>) -> Head {
         let cookies: Vec<_> = self
             .cookies
             .iter()
@@ -85,6 +91,14 @@ impl Browser {
             query,
             cookies: cookies.join("; "),
         }
+    }
+}
+
+/// The path of the redirect URI.
+pub(crate) fn callback(provider: Option<&str>) -> String {
+    match provider {
+        None => paths::CALLBACK.to_owned(),
+        Some(name) => format!("{}/{name}", paths::CALLBACK),
     }
 }
 
@@ -107,7 +121,7 @@ fn refused(reply: &Reply) -> Refused {
 
 /// The head of a browser's request.
 struct Head {
-    path: &'static str,
+    path: String,
     query: Option<String>,
     cookies: String,
 }
@@ -118,7 +132,7 @@ impl RequestHead for Head {
     }
 
     fn path(&self) -> &str {
-        self.path
+        &self.path
     }
 
     fn query(&self) -> Option<&str> {

@@ -242,6 +242,9 @@ checks! {
     TLS_EXPIRES_SOON = "tls.expires_soon", Warning,
         "A certificate expires within 14 days.",
         "Whoever runs the server has to renew it; it should renew itself.", "", [];
+    TLS_CERTIFICATE_DEMANDED = "tls.certificate_demanded", Note,
+        "A server wants a certificate of whoever connects, and the doctor's own requests have none: this host could not be looked at.",
+        "See that only the endpoints in `mtls_endpoint_aliases` are there: browsers have no certificate either.", "RFC 8705 §5", [];
     TLS_NO_1_3 = "tls.no_1_3", Note,
         "The provider does not speak TLS 1.3.",
         "Turn it on there.", "RFC 9325 §3.1.1", [];
@@ -273,6 +276,9 @@ checks! {
         "The provider has no userinfo endpoint: the user's claims are those of the ID token.", "", "OpenID Connect Core §5.3", [];
     ENDPOINTS_NO_INTROSPECTION = "endpoints.no_introspection", Note,
         "The provider does not say what a token is: opaque access tokens cannot be checked.", "", "RFC 7662 §2", [];
+    ENDPOINTS_NO_MTLS_ALIASES = "endpoints.no_mtls_aliases", Note,
+        "A client certificate is set, and the provider names no endpoints of their own for it: it has to ask for certificates at those that everybody uses.",
+        "See that these endpoints ask for a certificate, or have the provider name `mtls_endpoint_aliases`.", "RFC 8705 §5", [];
     ENDPOINTS_NO_BACKCHANNEL_LOGOUT = "endpoints.no_backchannel_logout", Note,
         "The provider tells nobody that a user has signed out elsewhere: such sessions go on here.",
         "Keep `AUTH_SESSION_IDLE` short.", "OpenID Connect Back-Channel Logout §2.1", [];
@@ -330,6 +336,9 @@ checks! {
     REQUESTS_NO_ISS = "requests.no_iss", Note,
         "The provider's answers do not say who they come from: an application with a second provider could take one for the other.",
         "Turn `authorization_response_iss_parameter_supported` on at the provider, or set `AUTH_RESPONSE_MODE=jwt` if it can sign its answers.", "RFC 9207 §2.4, RFC 9700 §4.4.2", [Fapi2];
+    REQUESTS_MIX_UP = "requests.mix_up", Warning,
+        "There are several providers, and this one's answers do not say who they come from: only the redirect URI tells them apart.",
+        "Turn `authorization_response_iss_parameter_supported` on at the provider, or set `AUTH_RESPONSE_MODE=jwt` if it can sign its answers. Register no redirect URI but its own there.", "RFC 9207 §2.4, RFC 9700 §4.4.2", [Fapi2];
     REQUESTS_PAR_REQUIRED = "requests.par_required", Error,
         "The provider takes pushed authorization requests only, and `AUTH_PAR=never` forbids them.",
         "Remove `AUTH_PAR=never`.", "RFC 9126 §5", [];
@@ -395,6 +404,21 @@ checks! {
     CLIENT_NOT_BOUND = "client.not_bound", Note,
         "Access tokens are bearer tokens: whoever has one can use it.",
         "Bind them to a key (DPoP) or a certificate, where provider and APIs can.", "RFC 9700 §2.2.1, FAPI 2.0 Security Profile §5.3.3.1", [Fapi2];
+    CLIENT_CERTIFICATE_EXPIRED = "client.certificate_expired", Error,
+        "The certificate in `AUTH_CLIENT_CERT` has expired, or this machine's clock is wrong.",
+        "Get a new one, and register it at the provider if it is self-signed.", "RFC 5280 §6.1.3", [];
+    CLIENT_CERTIFICATE_EXPIRES_SOON = "client.certificate_expires_soon", Warning,
+        "The certificate in `AUTH_CLIENT_CERT` expires within 14 days.",
+        "Get a new one, and register it at the provider if it is self-signed.", "", [];
+    CLIENT_CERTIFICATE_BINDING_UNSUPPORTED = "client.certificate_binding_unsupported", Error,
+        "`AUTH_CERT_BOUND_TOKENS` is set, and the provider does not say that it binds tokens to certificates: no sign-in is begun.",
+        "Turn `tls_client_certificate_bound_access_tokens` on at the provider, or bind tokens to a key with `AUTH_DPOP=true`.", "RFC 8705 §3.3", [Fapi2];
+    CLIENT_DPOP_UNSUPPORTED = "client.dpop_unsupported", Warning,
+        "Tokens are to be bound to a key (DPoP), and the provider does not say that it can do that with ES256: it may issue bearer tokens.",
+        "Turn DPoP on at the provider, which then lists `dpop_signing_alg_values_supported`.", "RFC 9449 §5.1", [Fapi2];
+    CLIENT_ENCRYPTION_UNSUPPORTED = "client.encryption_unsupported", Warning,
+        "`AUTH_DECRYPTION_KEY` is set, and the provider lists no algorithm that it encrypts with.",
+        "Turn encryption on at the provider and register the public key there, or remove `AUTH_DECRYPTION_KEY`.", "OpenID Connect Discovery §3", [];
     CLIENT_REFUSED = "client.refused", Error,
         "The provider does not accept this client's authentication.",
         "Compare `AUTH_CLIENT_ID`, `AUTH_CLIENT_SECRET` or `AUTH_CLIENT_KEY`, and `AUTH_CLIENT_AUTH` with the client's registration. Has the secret expired?", "RFC 6749 §5.2", [];

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::catalogue::{AREAS, Check};
+use crate::report::Subject;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,6 +84,9 @@ pub struct Finding {
     pub reference: &'static str,
     /// The profiles that the set-up does not fit because of this.
     pub against: &'static [Profile],
+    /// Which of several providers (`AUTH_PROVIDERS`) it is about. `None` where it is about the application, and where there is
+    /// one provider.
+    pub provider: Option<String>,
 }
 
 /// The findings so far. Of two with one id the first is kept.
@@ -113,7 +117,38 @@ impl Findings {
             mend: check.mend,
             reference: check.reference,
             against: check.against,
+            provider: None,
         });
+    }
+
+    /// Makes errors of what a profile does not allow.
+    pub(crate) fn demand(&mut self, profile: Profile) {
+        for finding in &mut self.list {
+            if finding.against.contains(&profile) {
+                finding.severity = Severity::Error;
+            }
+        }
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn append(&mut self, findings: Self) {
+        self.list.extend(findings.list);
+    }
+
+    /// Takes one away in favour of another, which says more; its detail stays.
+    pub(crate) fn replace(&mut self, check: &Check, by: &Check) {
+        if let Some(at) = self.list.iter().position(|finding| finding.id == check.id) {
+            let replaced = self.list.remove(at);
+            self.say(by, replaced.detail);
+        }
+    }
+
+    /// Adds what was found of one of several providers.
+    pub(crate) fn add_provider(&mut self, name: &str, findings: Self) {
+        self.list.extend(findings.list.into_iter().map(|finding| Finding {
+            provider: Some(name.to_owned()),
+            ..finding
+        }));
     }
 
     pub(crate) fn has(&self, check: &Check) -> bool {
@@ -128,11 +163,15 @@ impl Findings {
             .any(|finding| area_of(finding.id) == area && finding.severity <= Severity::Warning)
     }
 
-    /// All of them, area by area, what matters most first.
-    pub(crate) fn into_sorted(mut self) -> Vec<Finding> {
-        let place = |id| AREAS.iter().position(|(area, _)| *area == area_of(id));
+    /// All of them, area by area, what matters most first: those of the application, then those of each of `providers`.
+    pub(crate) fn into_sorted(mut self, providers: &[Subject]) -> Vec<Finding> {
+        let area = |id| AREAS.iter().position(|(area, _)| *area == area_of(id));
+        let place = |name: &Option<String>| match name {
+            None => None,
+            name => providers.iter().position(|provider| provider.name == *name),
+        };
         self.list
-            .sort_by_key(|finding| (place(finding.id), finding.severity));
+            .sort_by_key(|finding| (place(&finding.provider), area(finding.id), finding.severity));
         self.list
     }
 }

@@ -15,7 +15,8 @@ use rustls::{AlertDescription, CertificateError};
 use url::Url;
 
 use crate::catalogue::{
-    Check, TLS_EXPIRED, TLS_FAILED, TLS_NOT_YET_VALID, TLS_TOO_OLD, TLS_UNKNOWN_AUTHORITY, TLS_WRONG_NAME,
+    Check, TLS_CERTIFICATE_DEMANDED, TLS_EXPIRED, TLS_FAILED, TLS_NOT_YET_VALID, TLS_TOO_OLD,
+    TLS_UNKNOWN_AUTHORITY, TLS_WRONG_NAME,
 };
 
 /// As the library: no answer of a provider is larger, in bytes.
@@ -60,6 +61,15 @@ pub(crate) enum NoAnswer {
 }
 
 impl NoAnswer {
+    /// Whether a server that wants a certificate can look like this: some say so, others hang up.
+    pub(crate) fn may_want_certificate(&self) -> bool {
+        match self {
+            Self::Tls(_, words) => *words == BROKE_OFF,
+            Self::Connect(_) => false,
+            Self::Broken(_) => true,
+        }
+    }
+
     pub(crate) fn in_words(&self) -> &'static str {
         match self {
             Self::Tls(_, words) | Self::Connect(words) | Self::Broken(words) => words,
@@ -192,6 +202,9 @@ fn connect_reason(error: &reqwest::Error) -> &'static str {
     }
 }
 
+/// What a server does that wants something else of the client: before TLS 1.3, also where it wants a certificate.
+const BROKE_OFF: &str = "it broke the TLS handshake off";
+
 fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
@@ -210,10 +223,14 @@ fn of_rustls(error: &rustls::Error) -> (&'static Check, &'static str) {
             }
             _ => (&TLS_FAILED, "its certificate is not good"),
         },
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => (
+            &TLS_CERTIFICATE_DEMANDED,
+            "it demands a certificate of the client",
+        ),
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
         | rustls::Error::PeerIncompatible(_) => (&TLS_TOO_OLD, "it speaks no version of TLS that is safe"),
         rustls::Error::InvalidMessage(_) => (&TLS_FAILED, "it does not speak TLS there"),
-        rustls::Error::AlertReceived(_) => (&TLS_FAILED, "it broke the TLS handshake off"),
+        rustls::Error::AlertReceived(_) => (&TLS_FAILED, BROKE_OFF),
         _ => (&TLS_FAILED, "the TLS handshake fails"),
     }
 }

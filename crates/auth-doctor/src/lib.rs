@@ -100,31 +100,85 @@ pub struct Options {
 ///
 /// It takes as long as the provider takes; each request ends within `HTTP_TIMEOUT_SECS`.
 pub async fn examine(variables: &Variables, options: &Options) -> Report {
+    let Some(names) = variables.providers() else {
+        let part = examine_part(variables, options).await;
+        return Report::new(
+            Subject::of(&part.settings),
+            Vec::new(),
+            part.findings,
+            options.demands,
+            part.is_known,
+            variables,
+        );
+    };
+    let mut refused = Findings::default();
+    let can_be_told_apart = settings::judge_providers(variables, &mut refused);
+    let application = examine_part(&variables.of_application(), options).await;
+    let mut findings = application.findings;
+    findings.append(refused);
+    let (mut providers, mut of_providers, mut has_profile) = (Vec::new(), Vec::new(), false);
+    let mut is_known = can_be_told_apart;
+    for name in names.iter().filter(|_| can_be_told_apart) {
+        let own = application.settings.variables.of_provider(name);
+        let mut part = examine_part(&own, options).await;
+        provider::judge_mix_up(&mut part.findings);
+        is_known &= part.is_known;
+        has_profile |= part.settings.profile().is_some();
+        providers.push(Subject::of(&part.settings));
+        of_providers.push((name, part.findings));
+    }
+    // The application around them has to be what one of them demands.
+    if has_profile {
+        findings.demand(Profile::Fapi2);
+    }
+    for (name, of_provider) in of_providers {
+        findings.add_provider(name, of_provider);
+    }
+    settings::judge_together(variables, &options.clock, &mut findings).await;
+    let subject = Subject::default();
+    Report::new(subject, providers, findings, options.demands, is_known, variables)
+}
+
+/// What was seen of a set-up, or of a part of it.
+struct Part {
+    settings: Settings,
+    findings: Findings,
+    /// Whether enough of the provider was seen to judge the set-up.
+    is_known: bool,
+}
+
+async fn examine_part(variables: &Variables, options: &Options) -> Part {
     let mut findings = Findings::default();
     let (clock, depth) = (&options.clock, options.depth);
     let settings = Settings::read(variables, depth >= Depth::Read, clock, &mut findings).await;
     store::judge(&settings, &mut findings);
     let mut provider = Provider::unknown();
     if depth >= Depth::Read {
-        if let Some(auth) = &settings.auth {
+        if let Some(auth) = settings.auth.as_ref().filter(|_| variables.have_application()) {
             store::ask(&settings, auth, &mut findings).await;
         }
         if let Some(http) = settings.http(Tls::Any, clock) {
             provider = provider::examine(&settings, &http, clock, &mut findings).await;
-            if depth >= Depth::Try {
+            if depth >= Depth::Try && variables.have_provider() {
                 sign_in::try_out(&settings, &provider, &http, clock, &mut findings).await;
             }
         }
     }
     provider::judge_binding(&settings, &provider, &mut findings);
-    if depth < Depth::Try {
+    if depth < Depth::Try && variables.have_provider() {
         findings.add(&catalogue::SIGN_IN_NOT_TRIED);
     }
     if let Some(auth) = &settings.auth {
         auth.shutdown().await;
     }
-    let subject = Subject::of(&settings);
-    Report::new(subject, findings, options.demands, provider.is_usable, variables)
+    if settings.profile().is_some() {
+        findings.demand(Profile::Fapi2);
+    }
+    Part {
+        settings,
+        findings,
+        is_known: provider.is_usable,
+    }
 }
 
 impl Subject {
@@ -134,6 +188,7 @@ impl Subject {
             .into_iter()
             .find_map(|name| variables.get(name));
         Self {
+            name: variables.provider().map(http::words),
             provider: provider.map(|text| match url::Url::parse(&text) {
                 // An issuer is shown to the byte, if there is nothing in it that is not for everybody.
                 Ok(url) if url.password().is_none() && url.query().is_none() => http::words(&text),

@@ -15,7 +15,7 @@ use crate::browser::Browser;
 use crate::catalogue as c;
 use crate::finding::Findings;
 use crate::http::{Answer, Http, NoAnswer, Tls, ends_at, shown, words};
-use crate::settings::{Settings, url};
+use crate::settings::{SOON, Settings, url};
 use crate::variables::Variables;
 use crate::{SLOW, keys};
 
@@ -30,6 +30,10 @@ const ENDPOINTS: [&str; 8] = [
     "end_session_endpoint",
     "pushed_authorization_request_endpoint",
 ];
+
+/// What else can be at a host: the discovery document, and endpoints for clients with a certificate (RFC 8705 §5).
+const ISSUER: &str = "issuer";
+const ALIASES: &str = "mtls_endpoint_aliases";
 
 /// A discovery document, read member by member.
 #[derive(Debug, Default)]
@@ -52,6 +56,13 @@ impl Document {
 
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// The endpoints for clients with a certificate.
+    fn aliases(&self) -> Vec<Url> {
+        let aliases = self.0.get(ALIASES).and_then(Value::as_object);
+        let urls = aliases.into_iter().flat_map(Map::values);
+        urls.filter_map(|url| Url::parse(url.as_str()?).ok()).collect()
     }
 
     fn lists(&self, name: &str, value: &str) -> bool {
@@ -90,6 +101,11 @@ pub(crate) async fn examine(
             hosts.add(&url, name);
         }
     }
+    if settings.uses_certificate() {
+        for url in provider.document.aliases() {
+            hosts.add(&url, ALIASES);
+        }
+    }
     for (name, url) in settings.apis() {
         hosts.add(&url, name);
     }
@@ -103,7 +119,7 @@ pub(crate) async fn examine(
             );
         }
         if provider.is_usable {
-            hosts.add(issuer, "issuer");
+            hosts.add(issuer, ISSUER);
         }
     }
     hosts.examine(settings, http, clock, findings).await;
@@ -220,7 +236,7 @@ async fn refusal(settings: &Settings, issuer: &str, clock: &Clock) -> Option<(St
         // It has been said by the settings.
         Err(error) => return Some(("settings".to_owned(), Some(error.to_string()))),
     };
-    match Browser::new(auth).begin().await {
+    match Browser::new(auth, None).begin().await {
         Ok(_) => None,
         // The document can be used, and demands what was left out here.
         Err(refused) if refused.code == "login.push_required" => None,
@@ -371,15 +387,19 @@ fn judge(settings: &Settings, document: &Document, findings: &mut Findings) {
 pub(crate) fn id_token_algorithms(settings: &Settings, document: &Document) -> Vec<Algorithm> {
     let advertised = document.list("id_token_signing_alg_values_supported");
     let mut algorithms: Vec<Algorithm> = parsed(advertised.unwrap_or_default());
-    if let Some(list) = settings.variables.get("AUTH_ID_TOKEN_ALG") {
-        let allowed: Vec<Algorithm> = parsed(list.split([',', ' ']).collect());
-        algorithms.retain(|algorithm| allowed.contains(algorithm));
+    match settings.variables.get("AUTH_ID_TOKEN_ALG") {
+        Some(list) => {
+            let allowed: Vec<Algorithm> = parsed(list.split([',', ' ']).collect());
+            algorithms.retain(|algorithm| allowed.contains(algorithm));
+        }
+        None if settings.profile().is_some() => algorithms.retain(|algorithm| FAPI.contains(algorithm)),
+        None => {}
     }
     algorithms
 }
 
 /// Those that FAPI 2.0 allows (§5.4.1).
-const FAPI: [Algorithm; 3] = [Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+pub(crate) const FAPI: [Algorithm; 3] = [Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 
 fn parsed(names: Vec<&str>) -> Vec<Algorithm> {
     names.into_iter().filter_map(|name| name.parse().ok()).collect()
@@ -416,7 +436,9 @@ fn judge_requests(settings: &Settings, document: &Document, findings: &mut Findi
             }
         }
     }
-    let is_signed = settings.variables.is("AUTH_RESPONSE_MODE", "jwt");
+    let mode = settings.response_mode();
+    let mode = mode.as_str();
+    let is_signed = mode == "jwt";
     if !document.is_true("authorization_response_iss_parameter_supported") && !is_signed {
         findings.add(&c::REQUESTS_NO_ISS);
     }
@@ -435,8 +457,6 @@ fn judge_requests(settings: &Settings, document: &Document, findings: &mut Findi
             format!("The provider {offers} to have them pushed."),
         );
     }
-    let mode = settings.variables.get("AUTH_RESPONSE_MODE");
-    let mode = mode.as_deref().unwrap_or("query");
     if let Some(modes) = document.list("response_modes_supported") {
         let names: &[&str] = if mode == "jwt" {
             &["query.jwt", "jwt"]
@@ -457,7 +477,7 @@ fn judge_requests(settings: &Settings, document: &Document, findings: &mut Findi
             "It is jwt; the provider lists no modes.",
         );
     }
-    let signs = settings.variables.is("AUTH_REQUEST_OBJECT", "signed");
+    let signs = settings.signs_requests();
     let takes_objects = document.is_true("request_parameter_supported")
         || document.is_true("require_signed_request_object")
         || document
@@ -473,7 +493,7 @@ fn judge_requests(settings: &Settings, document: &Document, findings: &mut Findi
 
 /// Whether the application pushes its authorization requests.
 pub(crate) fn pushes(settings: &Settings, document: &Document) -> bool {
-    match settings.variables.get("AUTH_PAR").as_deref() {
+    match settings.par().as_deref() {
         Some("always") => true,
         Some("never") => false,
         _ => document.is_true("require_pushed_authorization_requests"),
@@ -531,6 +551,17 @@ fn judge_client(settings: &Settings, document: &Document, findings: &mut Finding
             format!("It is {method}; the provider lists: {listed}."),
         );
     }
+    judge_certificate_use(settings, document, findings);
+    // RFC 9449 §5.1. The library's keys sign with ES256.
+    if settings.uses_dpop() && !document.lists("dpop_signing_alg_values_supported", "ES256") {
+        findings.add(&c::CLIENT_DPOP_UNSUPPORTED);
+    }
+    let encrypts = ENCRYPTION
+        .iter()
+        .any(|name| document.list(name).is_some_and(|list| !list.is_empty()));
+    if settings.variables.get("AUTH_DECRYPTION_KEY").is_some() && !encrypts {
+        findings.add(&c::CLIENT_ENCRYPTION_UNSUPPORTED);
+    }
     if method != "private_key_jwt" {
         return;
     }
@@ -557,11 +588,31 @@ fn judge_client(settings: &Settings, document: &Document, findings: &mut Finding
     }
 }
 
+/// Where a provider lists what it encrypts with: ID tokens, userinfo answers, authorization responses (JARM §4).
+const ENCRYPTION: [&str; 3] = [
+    "id_token_encryption_alg_values_supported",
+    "userinfo_encryption_alg_values_supported",
+    "authorization_encryption_alg_values_supported",
+];
+
+/// Whether the provider can do with the client's certificate what the settings want (RFC 8705).
+fn judge_certificate_use(settings: &Settings, document: &Document, findings: &mut Findings) {
+    if settings.binds_to_certificate() && !document.is_true("tls_client_certificate_bound_access_tokens") {
+        findings.add(&c::CLIENT_CERTIFICATE_BINDING_UNSUPPORTED);
+    }
+    if settings.uses_certificate() && document.aliases().is_empty() {
+        findings.add(&c::ENDPOINTS_NO_MTLS_ALIASES);
+    }
+}
+
+/// With a second provider, that answers do not say who they come from is more than a note.
+pub(crate) fn judge_mix_up(findings: &mut Findings) {
+    findings.replace(&c::REQUESTS_NO_ISS, &c::REQUESTS_MIX_UP);
+}
+
 /// Whether tokens are bound to whoever has the key, and whether they could be.
 pub(crate) fn judge_binding(settings: &Settings, provider: &Provider, findings: &mut Findings) {
-    let is_bound = ["AUTH_DPOP", "AUTH_CERT_BOUND_TOKENS"]
-        .iter()
-        .any(|name| settings.variables.is(name, "true"));
+    let is_bound = settings.uses_dpop() || settings.binds_to_certificate();
     if is_bound || !settings.has_client {
         return;
     }
@@ -612,13 +663,12 @@ impl Hosts {
 
     /// Opens a connection to each, and looks at its certificate. The page at `/` is nothing that an application asks for.
     async fn examine(&self, settings: &Settings, http: &Http, clock: &Clock, findings: &mut Findings) {
-        const SOON: i64 = 14 * 24 * 3600;
         let mut is_good = false;
         for (origin, (root, there)) in &self.0 {
             let what = there.join(", ");
             let is_api = !there
                 .iter()
-                .any(|what| ENDPOINTS.contains(what) || *what == "issuer");
+                .any(|what| ENDPOINTS.contains(what) || [ISSUER, ALIASES].contains(what));
             match http.get(root, "*/*").await {
                 Ok(answer) => {
                     let Some(ends_at) = answer.certificate.as_deref().and_then(ends_at) else {
@@ -636,6 +686,11 @@ impl Hosts {
                     {
                         findings.say(&c::TLS_NO_1_3, format!("{origin} ({what})."));
                     }
+                }
+                // It is there for clients with a certificate.
+                Err(reason) if **there == [ALIASES] && reason.may_want_certificate() => {
+                    let detail = format!("{origin} ({what}): {}.", reason.in_words());
+                    findings.say(&c::TLS_CERTIFICATE_DEMANDED, detail);
                 }
                 Err(NoAnswer::Tls(check, reason)) => {
                     findings.say(check, format!("{origin} ({what}): {reason}."));

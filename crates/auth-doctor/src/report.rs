@@ -20,9 +20,11 @@ pub const COLUMNS: usize = 80;
 pub struct Report {
     /// [`JSON_VERSION`].
     pub version: u32,
-    /// What was examined.
+    /// What was examined. Of several providers, each is in `providers`, and this is empty.
     pub subject: Subject,
-    /// The findings, area by area, what matters most first.
+    /// The providers that `AUTH_PROVIDERS` lists; empty where there is one without a name.
+    pub providers: Vec<Subject>,
+    /// The findings, area by area, what matters most first; of several providers, one provider after the other.
     pub findings: Vec<Finding>,
     /// Whether the set-up fits each profile.
     pub verdicts: Vec<Verdict>,
@@ -36,6 +38,8 @@ pub struct Report {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Subject {
+    /// The provider's name, where there are several.
+    pub name: Option<String>,
     /// `AUTH_ISSUER`, or the authorization endpoint of a plain OAuth 2.0 provider.
     pub provider: Option<String>,
     /// `AUTH_CLIENT_ID`.
@@ -76,17 +80,18 @@ impl Report {
     /// `is_known`: whether enough of the provider was seen to judge the set-up.
     pub(crate) fn new(
         subject: Subject,
-        findings: Findings,
+        providers: Vec<Subject>,
+        mut findings: Findings,
         demands: Demands,
         is_known: bool,
         variables: &Variables,
     ) -> Self {
-        let mut findings = findings.into_sorted();
+        if demands.fapi2 {
+            findings.demand(Profile::Fapi2);
+        }
+        let mut findings = findings.into_sorted(&providers);
         let secrets = variables.secrets();
         for finding in &mut findings {
-            if demands.fapi2 && finding.against.contains(&Profile::Fapi2) {
-                finding.severity = finding.severity.min(Severity::Error);
-            }
             finding.detail = without(&secrets, std::mem::take(&mut finding.detail));
         }
         let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
@@ -100,6 +105,7 @@ impl Report {
         Self {
             version: JSON_VERSION,
             subject,
+            providers,
             verdicts: Profile::ALL
                 .into_iter()
                 .map(|profile| Verdict::of(profile, &findings, is_known))
@@ -120,26 +126,28 @@ impl Report {
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
         let mut text = format!("auth-doctor {}\n\n", env!("CARGO_PKG_VERSION"));
-        for (name, value) in [
-            ("provider", &self.subject.provider),
-            ("client id", &self.subject.client_id),
-            ("redirect URI", &self.subject.redirect_uri),
-        ] {
-            let value = value.as_deref().unwrap_or("(not set)");
-            wrapped(&mut text, &format!("  {name:<14}"), 16, value);
-        }
-        for (area, headline) in AREAS {
-            let mut findings = self
-                .findings
+        if self.providers.is_empty() {
+            self.subject.write(&mut text);
+        } else {
+            let names: Vec<_> = self
+                .providers
                 .iter()
-                .filter(|found| area_of(found.id) == *area)
-                .peekable();
-            if findings.peek().is_some() {
-                let _ = writeln!(text, "\n{}", paint.bold(headline));
-            }
-            for finding in findings {
-                self.finding(&mut text, finding, paint);
-            }
+                .filter_map(|one| one.name.as_deref())
+                .collect();
+            wrapped(
+                &mut text,
+                &format!("  {:<14}", "providers"),
+                16,
+                &names.join(", "),
+            );
+        }
+        self.areas(&mut text, None, paint);
+        for provider in &self.providers {
+            let name = provider.name.as_deref();
+            let headline = format!("Provider {}", name.unwrap_or_default());
+            let _ = writeln!(text, "\n{}\n", paint.bold(&headline));
+            provider.write(&mut text);
+            self.areas(&mut text, name, paint);
         }
         let _ = writeln!(text, "\n{}", paint.bold("Verdict"));
         for verdict in &self.verdicts {
@@ -152,6 +160,23 @@ impl Report {
         }
         let _ = writeln!(text, "\n{}", self.summary.in_words());
         text
+    }
+
+    /// What was found of the application, or of the provider of this name.
+    fn areas(&self, text: &mut String, provider: Option<&str>, paint: Paint) {
+        for (area, headline) in AREAS {
+            let mut findings = self
+                .findings
+                .iter()
+                .filter(|found| area_of(found.id) == *area && found.provider.as_deref() == provider)
+                .peekable();
+            if findings.peek().is_some() {
+                let _ = writeln!(text, "\n{}", paint.bold(headline));
+            }
+            for finding in findings {
+                self.finding(text, finding, paint);
+            }
+        }
     }
 
     fn finding(&self, text: &mut String, finding: &Finding, paint: Paint) {
@@ -178,13 +203,29 @@ impl Report {
     }
 }
 
+impl Subject {
+    fn write(&self, text: &mut String) {
+        for (name, value) in [
+            ("provider", &self.provider),
+            ("client id", &self.client_id),
+            ("redirect URI", &self.redirect_uri),
+        ] {
+            let value = value.as_deref().unwrap_or("(not set)");
+            wrapped(text, &format!("  {name:<14}"), 16, value);
+        }
+    }
+}
+
 impl Verdict {
     fn of(profile: Profile, findings: &[Finding], is_known: bool) -> Self {
-        let missing: Vec<_> = findings
-            .iter()
-            .filter(|found| found.severity != Severity::Ok && found.against.contains(&profile))
-            .map(|found| found.id)
-            .collect();
+        let mut missing = Vec::new();
+        for found in findings {
+            let speaks_against = found.severity != Severity::Ok && found.against.contains(&profile);
+            // What several providers lack is one point.
+            if speaks_against && !missing.contains(&found.id) {
+                missing.push(found.id);
+            }
+        }
         let fits = match (missing.is_empty(), is_known) {
             (false, _) => Some(false),
             (true, true) => Some(true),
@@ -304,7 +345,14 @@ mod tests {
         let mut findings = Findings::default();
         findings.say(check, detail);
         let variables = Variables::of_table([("AUTH_CLIENT_SECRET", "a very special secret")]);
-        Report::new(Subject::default(), findings, demands, true, &variables)
+        Report::new(
+            Subject::default(),
+            Vec::new(),
+            findings,
+            demands,
+            true,
+            &variables,
+        )
     }
 
     #[test]

@@ -5,22 +5,29 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use auth_core::clock::Clock;
-use auth_core::config::paths;
+use auth_core::clock::{Clock, Timestamp};
 use auth_core::jose::{Algorithm, SigningKey};
 use auth_core::{Auth, ConfigError};
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
+use crate::browser::callback;
 use crate::catalogue as c;
 use crate::finding::Findings;
-use crate::http::{Http, Tls};
-use crate::variables::Variables;
+use crate::http::{Http, Tls, ends_at};
+use crate::provider::FAPI;
+use crate::variables::{NEVER_SHARED, Variables};
 
 /// Where the example applications listen.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
 /// What a client is called of which nothing is known; it is shown to nobody.
 const NOBODY: &str = "auth-doctor";
+
+/// A certificate that ends within so many seconds ends soon.
+pub(crate) const SOON: i64 = 14 * 24 * 3600;
 
 /// Settings that say that there is an application: without any of them, only the provider is looked at.
 const OF_THE_APP: [&str; 5] = [
@@ -32,19 +39,22 @@ const OF_THE_APP: [&str; 5] = [
 ];
 
 /// Settings without which the rest still makes sense: a wrong one is said, left out, and the rest is looked at.
-const CAN_BE_LEFT_OUT: [&str; 26] = [
+const CAN_BE_LEFT_OUT: [&str; 29] = [
     "API2_URL",
     "API_URL",
     "AUTH_AUTHORIZE_PARAMS",
     "AUTH_BASE_URL",
     "AUTH_CA_FILE",
+    "AUTH_CERT_BOUND_TOKENS",
+    "AUTH_DECRYPTION_KEY",
     "AUTH_DPOP",
     "AUTH_END_SESSION_PARAM",
     "AUTH_END_SESSION_URL",
     "AUTH_ID_TOKEN_ALG",
     "AUTH_INTROSPECTION_URL",
+    "AUTH_LABEL",
     "AUTH_PAR",
-    "AUTH_PROVIDERS",
+    "AUTH_PROFILE",
     "AUTH_REQUEST_OBJECT",
     "AUTH_RESOURCE",
     "AUTH_RESPONSE_MODE",
@@ -89,12 +99,13 @@ impl Settings {
             findings.add(&c::SETTINGS_OTHER_ISSUER);
         }
         let has_client = variables.get("AUTH_CLIENT_ID").is_some();
-        let has_app = OF_THE_APP.iter().any(|name| variables.get(name).is_some());
+        // Who has named several providers has an application.
+        let has_app = !variables.are_whole() || OF_THE_APP.iter().any(|name| variables.get(name).is_some());
         if !has_app {
             findings.add(&c::SETTINGS_PROVIDER_ONLY);
         }
-        // Several providers have a client each.
-        let needs_client = !has_client && variables.get("AUTH_PROVIDERS").is_none();
+        // Several providers have a client each, and no application starts without.
+        let needs_client = !has_client && variables.are_whole();
         if needs_client && variables.get("AUTH_CLIENT_SECRET").is_none() {
             if has_app {
                 findings.add(&c::SETTINGS_NO_CLIENT);
@@ -137,7 +148,7 @@ impl Settings {
             timeout: Duration::from_secs(seconds(&variables, "HTTP_TIMEOUT_SECS").unwrap_or(10)),
             variables,
         };
-        settings.judge(findings);
+        settings.judge(clock, findings);
         settings
     }
 
@@ -158,7 +169,7 @@ impl Settings {
             .filter(|_| self.has_app)?
             .origin()
             .ascii_serialization();
-        Some(format!("{origin}{}", paths::CALLBACK))
+        Some(format!("{origin}{}", callback(self.variables.provider())))
     }
 
     pub(crate) fn issuer(&self) -> Option<String> {
@@ -169,14 +180,71 @@ impl Settings {
     pub(crate) fn client_auth(&self) -> String {
         self.variables.get("AUTH_CLIENT_AUTH").unwrap_or_else(|| {
             let has_secret = self.variables.get("AUTH_CLIENT_SECRET").is_some();
-            if has_secret { "client_secret_basic" } else { "none" }.to_owned()
+            match (self.profile(), has_secret) {
+                (Some(_), _) => "private_key_jwt",
+                (None, true) => "client_secret_basic",
+                (None, false) => "none",
+            }
+            .to_owned()
         })
     }
 
-    /// The algorithms that the client's key can sign with.
-    pub(crate) fn key_algorithms(&self) -> Option<&'static [Algorithm]> {
+    /// The profile in `AUTH_PROFILE`: what it demands counts as set.
+    pub(crate) fn profile(&self) -> Option<String> {
+        self.variables.get("AUTH_PROFILE")
+    }
+
+    /// Whether the profile is FAPI 2.0 Message Signing.
+    fn signs_messages(&self) -> bool {
+        self.variables.is("AUTH_PROFILE", "fapi2_message_signing")
+    }
+
+    /// `AUTH_PAR`, where it is set.
+    pub(crate) fn par(&self) -> Option<String> {
+        match self.profile() {
+            Some(_) => Some("always".to_owned()),
+            None => self.variables.get("AUTH_PAR"),
+        }
+    }
+
+    /// How answers come.
+    pub(crate) fn response_mode(&self) -> String {
+        let mode = self.variables.get("AUTH_RESPONSE_MODE");
+        mode.unwrap_or_else(|| if self.signs_messages() { "jwt" } else { "query" }.to_owned())
+    }
+
+    /// Whether authorization requests are signed.
+    pub(crate) fn signs_requests(&self) -> bool {
+        self.signs_messages() || self.variables.is("AUTH_REQUEST_OBJECT", "signed")
+    }
+
+    /// Whether tokens are bound to the client's certificate.
+    pub(crate) fn binds_to_certificate(&self) -> bool {
+        self.variables.is("AUTH_CERT_BOUND_TOKENS", "true")
+    }
+
+    /// Whether tokens are bound to a key.
+    pub(crate) fn uses_dpop(&self) -> bool {
+        self.variables.is("AUTH_DPOP", "true") || self.profile().is_some() && !self.binds_to_certificate()
+    }
+
+    /// Whether the provider is shown a certificate, or tokens are bound to one.
+    pub(crate) fn uses_certificate(&self) -> bool {
+        self.binds_to_certificate()
+            || matches!(
+                &*self.client_auth(),
+                "tls_client_auth" | "self_signed_tls_client_auth"
+            )
+    }
+
+    /// The algorithms that the client's key can sign with, and may.
+    pub(crate) fn key_algorithms(&self) -> Option<Vec<Algorithm>> {
         let pem = std::fs::read_to_string(self.variables.get("AUTH_CLIENT_KEY")?).ok()?;
-        Some(SigningKey::from_pem(&pem).ok()?.algorithms())
+        let mut algorithms = SigningKey::from_pem(&pem).ok()?.algorithms().to_vec();
+        if self.profile().is_some() {
+            algorithms.retain(|algorithm| FAPI.contains(algorithm));
+        }
+        Some(algorithms)
     }
 
     /// The scopes that are asked for.
@@ -198,15 +266,23 @@ impl Settings {
             .collect()
     }
 
-    fn judge(&self, findings: &mut Findings) {
+    fn judge(&self, clock: &Clock, findings: &mut Findings) {
         self.judge_issuer(findings);
+        self.judge_form_post(findings);
+        if self.has_client {
+            self.judge_client(findings);
+            self.judge_certificate(clock, findings);
+        }
+        if self.variables.have_application() {
+            self.judge_application(findings);
+        }
+    }
+
+    fn judge_application(&self, findings: &mut Findings) {
         if self.has_app {
             self.judge_base_url(findings);
             self.judge_sessions(findings);
             self.judge_secret(findings);
-        }
-        if self.has_client {
-            self.judge_client(findings);
         }
         if seconds(&self.variables, "HTTP_TIMEOUT_SECS").is_some_and(|length| length > 30) {
             findings.say(
@@ -222,7 +298,7 @@ impl Settings {
         {
             findings.add(&c::SETTINGS_PROXIES_EVERYBODY);
         }
-        if self.auth.is_some() && findings.is_good("settings") {
+        if self.auth.is_some() && self.variables.are_whole() && findings.is_good("settings") {
             findings.add(&c::SETTINGS_GOOD);
         }
     }
@@ -252,11 +328,17 @@ impl Settings {
                 format!("They are {other} (APP_ADDR) and {host}."),
             );
         }
+    }
+
+    fn judge_form_post(&self, findings: &mut Findings) {
+        let Some(base) = self.base_url().filter(|_| self.has_app) else {
+            return;
+        };
         let provider = url(&self.variables, "AUTH_ISSUER");
         // Browsers count as one site what has one scheme and one host, whatever the ports are.
         let is_one_site =
             provider.is_some_and(|provider| provider.scheme() == "http" && provider.host() == base.host());
-        if base.scheme() == "http" && self.variables.is("AUTH_RESPONSE_MODE", "form_post") && !is_one_site {
+        if base.scheme() == "http" && self.response_mode() == "form_post" && !is_one_site {
             findings.add(&c::COOKIES_FORM_POST_HTTP);
         }
     }
@@ -324,6 +406,22 @@ impl Settings {
         }
     }
 
+    fn judge_certificate(&self, clock: &Clock, findings: &mut Findings) {
+        let Some(path) = self.variables.get("AUTH_CLIENT_CERT") else {
+            return;
+        };
+        let Some(ends_at) = certificate_ends_at(&path) else {
+            return;
+        };
+        let left = ends_at.as_secs() - clock.now().as_secs();
+        if left < 0 {
+            findings.add(&c::CLIENT_CERTIFICATE_EXPIRED);
+        } else if left < SOON {
+            let days = left / (24 * 3600);
+            findings.say(&c::CLIENT_CERTIFICATE_EXPIRES_SOON, format!("In {days} days."));
+        }
+    }
+
     fn judge_client(&self, findings: &mut Findings) {
         // 128 bits in base64url.
         const SHORTEST_SECRET: usize = 22;
@@ -345,6 +443,52 @@ impl Settings {
     }
 }
 
+/// What is wrong with the list of several providers, and what is set beside it and must not be. Whether each can be looked at
+/// by itself.
+pub(crate) fn judge_providers(variables: &Variables, findings: &mut Findings) -> bool {
+    let mut variables = variables.clone();
+    while let Err(error) = variables.builder() {
+        if error.variable() == "AUTH_PROVIDERS" {
+            say(&error, findings);
+            return false;
+        }
+        let Some(name) = NEVER_SHARED.into_iter().find(|name| *name == error.variable()) else {
+            break;
+        };
+        say(&error, findings);
+        variables.hide(name);
+    }
+    true
+}
+
+/// What is wrong with several providers together, where none is wrong by itself.
+pub(crate) async fn judge_together(variables: &Variables, clock: &Clock, findings: &mut Findings) {
+    if findings.has(&c::SETTINGS_INVALID) {
+        return;
+    }
+    let mut variables = variables.clone();
+    // It has been looked at.
+    variables.hide("AUTH_STORE");
+    let built = match variables.builder() {
+        Ok(builder) => builder.clock(clock.clone()).build().await,
+        Err(error) => Err(error),
+    };
+    match built {
+        Ok(auth) => {
+            auth.shutdown().await;
+            findings.add(&c::SETTINGS_GOOD);
+        }
+        Err(error) => say(&error, findings),
+    }
+}
+
+/// When the client's certificate ends: the first in the file.
+fn certificate_ends_at(path: &str) -> Option<Timestamp> {
+    let pem = Zeroizing::new(std::fs::read(path).ok()?);
+    let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
+    ends_at(&certificate)
+}
+
 /// Makes the application of these settings. Each setting that is wrong is said; where the rest makes sense without it, it is
 /// left out.
 async fn start(variables: &mut Variables, clock: &Clock, findings: &mut Findings) -> Option<Auth> {
@@ -357,9 +501,10 @@ async fn start(variables: &mut Variables, clock: &Clock, findings: &mut Findings
             Err(error) => error,
         };
         say(&error, findings);
+        let wrong = variables.plain_name(error.variable());
         let name = CAN_BE_LEFT_OUT
             .into_iter()
-            .find(|name| *name == error.variable() && variables.get(name).is_some())?;
+            .find(|name| (*name == error.variable() || *name == wrong) && variables.get(name).is_some())?;
         variables.hide(name);
         if name == "AUTH_BASE_URL" {
             assume_base_url(variables);

@@ -50,7 +50,7 @@ pub(crate) async fn try_out(
     if is_offered && !never && !pushes(settings, &provider.document) {
         // The application does not push; that it could is good to know.
         if let Some(auth) = instance(settings, Way::Pushed, clock).await {
-            match Browser::new(auth).begin().await {
+            match Browser::new(auth, settings.variables.provider()).begin().await {
                 Ok(_) => accepted(settings, findings),
                 // Said below, by what the application itself does.
                 Err(refused) if says_client(refused.code) => {}
@@ -58,9 +58,12 @@ pub(crate) async fn try_out(
             }
         }
     }
-    let in_url = instance(settings, Way::InUrl, clock).await;
-    let goes_in_url =
-        !pushes(settings, &provider.document) && !settings.variables.is("AUTH_REQUEST_OBJECT", "signed");
+    // A profile has them pushed, which shows whether the client is accepted.
+    let in_url = match settings.profile() {
+        None => instance(settings, Way::InUrl, clock).await,
+        Some(_) => None,
+    };
+    let goes_in_url = !pushes(settings, &provider.document) && !settings.signs_requests();
     let as_set = match &in_url {
         Some(auth) if goes_in_url => Some(auth.clone()),
         _ => instance(settings, Way::AsSet, clock).await,
@@ -88,6 +91,11 @@ async fn instance(settings: &Settings, way: Way, clock: &Clock) -> Option<Auth> 
     let mut variables = settings.variables.clone();
     for name in ["AUTH_STORE", "AUTH_SECRET", "AUTH_RESPONSE_MODE"] {
         variables.hide(name);
+    }
+    // It would have the answers signed; the rest of what it demands stays.
+    if settings.profile().is_some() && settings.signs_requests() {
+        variables.set("AUTH_PROFILE", "fapi2_security");
+        variables.set("AUTH_REQUEST_OBJECT", "signed");
     }
     match way {
         Way::AsSet => {}
@@ -127,7 +135,7 @@ async fn authorize(
     http: &Http,
     findings: &mut Findings,
 ) {
-    let mut browser = Browser::new(auth);
+    let mut browser = Browser::new(auth, settings.variables.provider());
     let url = match browser.begin().await {
         Ok(url) => url,
         Err(refused) => return say(&refused, findings),
@@ -148,7 +156,7 @@ async fn authorize(
     let to = answer.location(&url);
     match (answer.status, to) {
         (300..400, Some(to)) if settings.redirect_uri().as_deref() == Some(&*shown(&to)) => {
-            came_back(&browser, &to, findings).await;
+            came_back(settings, &browser, &to, findings).await;
         }
         (300..400, Some(to)) => match error_in(&to) {
             Some(error) => findings.say(
@@ -185,7 +193,7 @@ async fn loosen(settings: &Settings, auth: Auth, http: &Http, findings: &mut Fin
     else {
         return;
     };
-    let Ok(mut url) = Browser::new(auth).begin().await else {
+    let Ok(mut url) = Browser::new(auth, settings.variables.provider()).begin().await else {
         return;
     };
     let parameters: Vec<_> = url.query_pairs().into_owned().collect();
@@ -207,7 +215,7 @@ async fn loosen(settings: &Settings, auth: Auth, http: &Http, findings: &mut Fin
 }
 
 /// The provider has answered to the redirect URI: it knows client and redirect URI. What it says is the library's to judge.
-async fn came_back(browser: &Browser, to: &Url, findings: &mut Findings) {
+async fn came_back(settings: &Settings, browser: &Browser, to: &Url, findings: &mut Findings) {
     let query = to.query().unwrap_or_default().to_owned();
     // A code without anybody having been asked would be redeemed, and signs somebody in.
     if to.query_pairs().any(|(name, _)| name == "code") {
@@ -216,6 +224,10 @@ async fn came_back(browser: &Browser, to: &Url, findings: &mut Findings) {
     match browser.come_back(query).await {
         // Nobody is signed in there, and it was told not to ask: all else is good.
         Some(refused) if refused.code == "login.interaction_required" => findings.add(&c::SIGN_IN_GOOD),
+        // A signed answer would say it; this one was asked for as it can be looked at.
+        Some(refused) if refused.code == "login.issuer_missing" && settings.response_mode() == "jwt" => {
+            findings.add(&c::SIGN_IN_NOT_KNOWN);
+        }
         Some(refused) => say(&refused, findings),
         None => findings.add(&c::SIGN_IN_NOT_KNOWN),
     }
@@ -241,7 +253,7 @@ async fn redeem(settings: &Settings, auth: Auth, findings: &mut Findings) {
     if findings.has(&c::CLIENT_REFUSED) {
         return;
     }
-    let mut browser = Browser::new(auth);
+    let mut browser = Browser::new(auth, settings.variables.provider());
     // Where requests have to be pushed, that has shown whether the client is accepted.
     let Ok(url) = browser.begin().await else {
         return;
@@ -280,8 +292,13 @@ fn say(refused: &Refused, findings: &mut Findings) {
         | "provider.unreachable"
         | "provider.unavailable" => findings.say(&c::SIGN_IN_UNAVAILABLE, words),
         "login.issuer_missing" | "login.issuer_mismatch" => findings.say(&c::SIGN_IN_ISS_WRONG, words),
-        // Both have findings of their own.
+        // These have findings of their own.
         "login.push_required" | "login.push_unsupported" => {}
+        "provider.discovery_insufficient" if findings.has(&c::CLIENT_CERTIFICATE_BINDING_UNSUPPORTED) => {}
+        // What of the document is for clients with a certificate.
+        "provider.discovery_insufficient" | "provider.discovery_malformed" => {
+            findings.say(&c::DISCOVERY_INSUFFICIENT, words);
+        }
         "login.state_missing"
         | "login.state_unknown"
         | "login.parameter_repeated"

@@ -14,7 +14,9 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// What the setting says by itself.
 pub(crate) fn judge(settings: &Settings, findings: &mut Findings) {
-    let Some(scheme) = store_scheme(&settings.variables).filter(|_| settings.has_app) else {
+    let Some(scheme) = store_scheme(&settings.variables)
+        .filter(|_| settings.has_app && settings.variables.have_application())
+    else {
         return;
     };
     let base = settings.base_url();

@@ -2,10 +2,10 @@
 
 use auth_core::clock::TestClock;
 use auth_doctor::{Depth, Report, Severity, Variables, examine};
-use auth_testing::{Control, Endpoint, Fault};
+use auth_testing::{Client, Control, DevProvider, Endpoint, Fault, PublicKey, SigningAlgorithm};
 use serde_json::{Map, Value, json};
 
-use crate::world::{World, complaints, detail, has, options};
+use crate::world::{BASE, CLIENT, World, complaints, detail, has, options};
 
 /// What is broken, and the id that says so.
 pub(crate) struct Planted {
@@ -260,6 +260,12 @@ pub(crate) const FAULTS: &[Planted] = &[
     }),
     provider("requests.no_iss", |control| {
         without(control, "authorization_response_iss_parameter_supported")
+    }),
+    both("client.dpop_unsupported", &[("AUTH_DPOP", "true")], |control| {
+        without(control, "dpop_signing_alg_values_supported")
+    }),
+    both("client.dpop_unsupported", &[("AUTH_DPOP", "true")], |control| {
+        with(control, "dpop_signing_alg_values_supported", json!(["RS256"]))
     }),
     both("requests.par_required", &[("AUTH_PAR", "never")], |control| {
         control.require_pushed_requests(true)
@@ -730,6 +736,120 @@ async fn a_set_up_that_is_nearly_that_of_fapi_is_told_what_is_missing() {
         report.verdicts[2].missing,
         ["cookies.loopback", "tls.none", "client.not_bound"]
     );
+}
+
+/// What a profile demands counts as set: it is judged against FAPI 2.0 by itself, and what is not there is an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_counts_as_set_and_is_what_the_set_up_is_held_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    let public = PublicKey::from_pem(&pair.public_key_pem()).unwrap();
+    for profile in ["fapi2_security", "fapi2_message_signing"] {
+        let mut world = World::start().await;
+        let client = Client::private_key_jwt(CLIENT, public.clone())
+            .request_object_key(public.clone())
+            .redirect_uri(format!("{BASE}/auth/callback"));
+        let builder = DevProvider::builder().clock(world.clock.clock()).client(client);
+        world.provider = builder
+            .signing_algorithm(SigningAlgorithm::Es256)
+            .start()
+            .await
+            .unwrap();
+        world.set("AUTH_ISSUER", "{issuer}");
+        world.set("API_URL", "");
+        world.set("AUTH_CLIENT_SECRET", "");
+        world.set("AUTH_CLIENT_KEY", key.to_str().unwrap());
+        world.set("AUTH_PROFILE", profile);
+        let report = world.examine().await;
+        // All that is missing is https.
+        assert_eq!(complaints(&report), ["cookies.loopback", "tls.none"], "{profile}");
+        assert_eq!(report.verdicts[2].missing, ["cookies.loopback", "tls.none"]);
+        assert_eq!(report.exit_code, 1);
+        for id in ["sign_in.pushed", "client.good", "sign_in.good"] {
+            assert!(has(&report, id), "{profile}: {id}: {:?}", report.findings);
+        }
+
+        for (member, expected) in [
+            (
+                "pushed_authorization_request_endpoint",
+                "requests.par_unsupported",
+            ),
+            ("dpop_signing_alg_values_supported", "client.dpop_unsupported"),
+        ] {
+            without(world.control(), member);
+            let report = world.examine_to(Depth::Read).await;
+            let found = report.findings.iter().find(|finding| finding.id == expected);
+            let severity = found.map(|finding| finding.severity);
+            assert_eq!(severity, Some(Severity::Error), "{profile}: {member}");
+        }
+        let methods = json!(["client_secret_basic"]);
+        with(world.control(), "token_endpoint_auth_methods_supported", methods);
+        let report = world.examine_to(Depth::Read).await;
+        let text = detail(&report, "client.method_unsupported");
+        assert!(text.contains("private_key_jwt"), "{text}");
+        with(
+            world.control(),
+            "id_token_signing_alg_values_supported",
+            json!(["RS256"]),
+        );
+        let report = world.examine_to(Depth::Read).await;
+        assert!(has(&report, "algorithms.not_common"), "{:?}", report.findings);
+        document(world.control(), |document| {
+            let modes = json!(["query"]);
+            document.insert("response_modes_supported".to_owned(), modes);
+            for member in [
+                "request_parameter_supported",
+                "request_object_signing_alg_values_supported",
+                "require_signed_request_object",
+            ] {
+                document.remove(member);
+            }
+        });
+        let report = world.examine_to(Depth::Read).await;
+        let signs = profile == "fapi2_message_signing";
+        for id in ["requests.response_mode", "requests.object_unsupported"] {
+            assert_eq!(has(&report, id), signs, "{profile}: {id}");
+        }
+    }
+}
+
+/// A profile that contradicts another setting does not hide what else is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_contradicts_the_profile_is_named() {
+    let mut world = World::start().await;
+    world.set("AUTH_PROFILE", "fapi2_security");
+    world.set("AUTH_PAR", "never");
+    let report = world.examine_to(Depth::Settings).await;
+    let invalid = report.findings.iter().filter(|one| one.id == "settings.invalid");
+    let named: Vec<_> = invalid.map(|one| one.detail.split(':').next().unwrap()).collect();
+    assert_eq!(named, ["AUTH_PAR", "AUTH_CLIENT_SECRET"]);
+}
+
+/// A key to decrypt with is of no use with a provider that encrypts nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decryption_key_that_nobody_encrypts_for_is_found() {
+    const LIST: &str = "id_token_encryption_alg_values_supported";
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    for (listed, is_found) in [
+        (json!(null), true),
+        (json!([]), true),
+        (json!(["ECDH-ES"]), false),
+    ] {
+        let mut world = World::start().await;
+        world.set("AUTH_DECRYPTION_KEY", key.to_str().unwrap());
+        document(world.control(), move |document| {
+            document.remove("userinfo_encryption_alg_values_supported");
+            document.remove("authorization_encryption_alg_values_supported");
+            document.insert(LIST.to_owned(), listed.clone());
+        });
+        let report = world.examine_to(Depth::Read).await;
+        let found = has(&report, "client.encryption_unsupported");
+        assert_eq!(found, is_found, "{:?}", report.findings);
+    }
 }
 
 /// The client's key against what the provider takes.

@@ -4,6 +4,7 @@
 mod documentation;
 mod faults;
 mod program;
+mod several;
 mod stores;
 mod tls;
 mod world;
