@@ -123,8 +123,14 @@ impl Evidence {
                         self.secret(Kind::Setting, key);
                     }
                 }
-                "AUTH_CLIENT_SECRET" => self.secret(Kind::Setting, value),
-                "AUTH_STORE" | "AUTH_CLIENT_KEY" | "AUTH_CA_FILE" if value.len() >= 16 => {
+                // Also of one of several providers: `AUTH_ACME_CLIENT_SECRET`.
+                name if name.ends_with("_CLIENT_SECRET") => self.secret(Kind::Setting, value),
+                "AUTH_STORE" | "AUTH_CA_FILE" if value.len() >= 16 => self.secret(Kind::Private, value),
+                name if value.len() >= 16
+                    && ["_CLIENT_KEY", "_CLIENT_CERT", "_DECRYPTION_KEY"]
+                        .iter()
+                        .any(|end| name.ends_with(end)) =>
+                {
                     self.secret(Kind::Private, value);
                 }
                 _ => {}

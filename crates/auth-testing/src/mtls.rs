@@ -290,10 +290,20 @@ impl Gateway {
     }
 
     /// Has the provider, which stands behind this gateway, name it in its discovery document: as `mtls_endpoint_aliases`, and with
-    /// `tls_client_certificate_bound_access_tokens` (RFC 8705 §3.3, §5).
+    /// `tls_client_certificate_bound_access_tokens` (RFC 8705 §3.3, §5). The addresses beside the aliases lead nowhere, so that
+    /// whoever does not follow these gets no answer.
     pub fn alias(&self, provider: &DevProvider) {
-        let at = self.url().to_owned();
+        let (at, issuer) = (self.url().to_owned(), provider.issuer().to_owned());
         provider.control().tamper_discovery(move |document| {
+            for endpoint in [
+                "token_endpoint",
+                "revocation_endpoint",
+                "introspection_endpoint",
+                "userinfo_endpoint",
+                "pushed_authorization_request_endpoint",
+            ] {
+                document.insert(endpoint.to_owned(), json!(format!("{issuer}/nowhere")));
+            }
             document.insert(
                 "tls_client_certificate_bound_access_tokens".to_owned(),
                 json!(true),

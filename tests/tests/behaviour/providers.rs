@@ -396,6 +396,23 @@ pub(crate) async fn settings_go_for_one_provider_alone(stage: Stage) {
         [staff.get("response_mode"), shop.get("response_mode")],
         [None, Some(&"form_post".to_owned())]
     );
+    // The answer that comes as a form is taken at the provider's own redirect URI.
+    let request = two.begin(&two.browser, "the-shop").await;
+    let approval = two.shop.approve(request.as_str(), "alice").await.unwrap();
+    let form = approval.form.expect("a form");
+    let fields: Vec<_> = form
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert!(approval.callback_url.ends_with("/auth/callback/the-shop"));
+    let answer = two
+        .browser
+        .request(Method::POST, &approval.callback_url)
+        .navigation(Site::SameSite)
+        .form(&fields)
+        .await;
+    answer.assert_status(303).assert_no_store();
+    two.browser.assert_signed_in_as("alice").await;
 }
 
 pub(crate) async fn while_one_is_down_the_other_signs_in_and_refreshes(stage: Stage) {

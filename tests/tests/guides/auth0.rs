@@ -84,8 +84,12 @@ pub(crate) async fn what_the_original_believes_is_refused(stage: Stage) {
     assert_eq!(answer.assert_failure(400..=400), "login.cookies_blocked");
     // A token whose signature is wrong, one for another API, and one that is no JWT.
     for change in ["signature", "audience", "opaque"] {
-        let other =
-            json!({ "iss": world.provider.issuer(), "aud": "https://other.example", "sub": "mallory" });
+        // Good in all but the audience.
+        let now = auth_tests::jar::unix_now();
+        let other = json!({
+            "iss": world.provider.issuer(), "aud": "https://other.example", "sub": "mallory",
+            "iat": now, "exp": now + 300,
+        });
         let other = control.sign_jwt("at+jwt", other.as_object().unwrap());
         control.tamper_token_response(move |answer| {
             let token = answer["access_token"].as_str().unwrap();
