@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::par::always;
 use crate::proxy::{forward, request};
-use crate::world::{BASE, Head, LIFE, World, assert_page, location};
+use crate::world::{BASE, Head, LIFE, World, assert_page, eventually, location};
 
 /// The client that is registered for a certificate. In its requests it differs from a public one in nothing but the connection.
 const CLIENT: &str = "certified";
@@ -217,7 +217,8 @@ async fn a_certificate_that_the_provider_does_not_know_is_named() {
         let auth = stage.auth(&stranger, |builder| builder).await;
         let reply = stage.world.browser_of(&auth).try_sign_in("/").await;
         assert_page(&reply, 502, "login.client_certificate_refused");
-        assert!(stage.provider.refused() > 0);
+        // The gateway writes it down when it has told the client so.
+        eventually("the handshake has failed", || stage.provider.refused() > 0).await;
         // A push fails as well.
         let auth = stage.auth(&stranger, always).await;
         let reply = stage.world.browser_of(&auth).login("/").await;
