@@ -473,7 +473,7 @@ impl ResourceServerBuilder {
                     nonces: Arc::default(),
                 };
                 let source = Source::Given {
-                    registration,
+                    registration: Box::new(registration),
                     endpoint,
                     metadata: Arc::new(metadata),
                 };

@@ -34,7 +34,7 @@ type Flight = Shared<BoxFuture<'static, Answered>>;
 pub(super) enum Source {
     /// A URL given by hand. The metadata says what the client's authentication needs to know.
     Given {
-        registration: Registration,
+        registration: Box<Registration>,
         endpoint: Url,
         metadata: Arc<Metadata>,
     },
