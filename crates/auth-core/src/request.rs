@@ -122,6 +122,7 @@ impl RequestKind {
 
 /// What one walk over a request's headers finds.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a header's word of its own")]
 pub(crate) struct Glance {
     accepts_html: bool,
     /// The browser says that nobody opens a page.

@@ -109,12 +109,12 @@ async fn the_application_s_token_is_shown_to_its_issuer_s_api_and_no_other_provi
     let application = auth
         .client(&session)
         .as_application(ClientCredentials::new().at("other"));
-    let refused = application.get(&format!("{own}/x")).send().await;
+    let refused = application.get(format!("{own}/x")).send().await;
     assert!(
         matches!(refused, Err(ApiError::OriginNotAllowed { .. })),
         "{refused:?}"
     );
-    let shown = application.get(&format!("{others}/x")).send().await;
+    let shown = application.get(format!("{others}/x")).send().await;
     assert!(
         !matches!(shown, Err(ApiError::OriginNotAllowed { .. })),
         "{shown:?}"
