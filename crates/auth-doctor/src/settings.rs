@@ -467,8 +467,11 @@ pub(crate) async fn judge_together(variables: &Variables, clock: &Clock, finding
         return;
     }
     let mut variables = variables.clone();
-    // It has been looked at.
+    // These have been looked at.
     variables.hide("AUTH_STORE");
+    if variables.get("AUTH_BASE_URL").is_none() {
+        assume_base_url(&mut variables);
+    }
     let built = match variables.builder() {
         Ok(builder) => builder.clock(clock.clone()).build().await,
         Err(error) => Err(error),

@@ -291,3 +291,14 @@ async fn store_and_apis_are_looked_at_once() {
         [("all", "store.unreachable"), ("all", "api.unreachable")]
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assumed_base_url_is_the_same_for_all() {
+    let mut two = Two::start().await;
+    two.set("AUTH_BASE_URL", "");
+    let report = two.examine().await;
+    assert_eq!(complaints(&report), []);
+    assert_eq!(owners(&report, "settings.base_url_assumed"), ["all"]);
+    assert_eq!(owners(&report, "settings.good"), ["all"]);
+    assert_eq!(owners(&report, "sign_in.good"), ["staff", "old-shop"]);
+}
