@@ -301,11 +301,11 @@ impl Proxy {
     }
 
     /// The URI to ask. Built of parts, so that nothing is parsed that could move the host.
-    fn uri(&self, core: &Core, session: &Session, target: &str) -> Result<Uri, Error> {
+    async fn uri(&self, core: &Core, session: &Session, target: &str) -> Result<Uri, Error> {
         path::check(target).map_err(|_| ProxyError::Path)?;
         let base = match &self.upstream {
             Upstream::Given(url) => url,
-            Upstream::Api => &core.api_base(session.provider()).ok_or(ApiError::NoBaseUrl)?,
+            Upstream::Api => &core.api_base(session.provider()).await?,
         };
         let path = format!("{}{target}", base.path().trim_end_matches('/'));
         let path = PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?;
@@ -476,7 +476,7 @@ impl Auth {
         self.demand_own_page(proxy, &request.headers, is_websocket)?;
         proxy.demand_method(&request.method)?;
         let head = Head {
-            uri: proxy.uri(core, session, &request.target)?,
+            uri: proxy.uri(core, session, &request.target).await?,
             headers: upwards(proxy, &request.headers, is_websocket),
             method: request.method,
             is_websocket,

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::auth::Auth;
 use crate::config::{AuthBuilder, ProviderConfig};
@@ -76,7 +78,9 @@ fn roles(auth: &Auth, claims: Value) -> Value {
 }
 
 fn api_base(auth: &Auth) -> Option<String> {
-    auth.core().api_base(None).map(String::from)
+    // Nothing is looked up for it.
+    let base = auth.core().api_base(None).now_or_never()?;
+    base.ok().map(String::from)
 }
 
 #[tokio::test]
