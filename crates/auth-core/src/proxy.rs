@@ -78,7 +78,7 @@ pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
 
 use crate::auth::{Auth, Core};
-use crate::client::{ApiError, Learned, Retries, Retry};
+use crate::client::{Learned, Retries, Retry};
 use crate::config::ConfigError;
 use crate::csrf::CrossSite;
 use crate::dpop::{Credential, origin_of};

@@ -201,11 +201,17 @@ impl Lookup {
         let inner = Arc::clone(&self.0);
         let room = match is_known {
             true => None,
-            false => Some(Arc::clone(&inner.room).try_acquire_owned().map_err(|_| LookupError::Busy)?),
+            false => Some(
+                Arc::clone(&inner.room)
+                    .try_acquire_owned()
+                    .map_err(|_| LookupError::Busy)?,
+            ),
         };
         let task = self.0.means.runtime.spawn(async move {
             let _room = room;
-            let looked_up = AssertUnwindSafe(inner.look_up(&name, is_known)).catch_unwind().await;
+            let looked_up = AssertUnwindSafe(inner.look_up(&name, is_known))
+                .catch_unwind()
+                .await;
             inner.land(name, looked_up.unwrap_or(Err(LookupError::Interrupted)))
         });
         let flight = async move {

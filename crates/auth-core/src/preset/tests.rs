@@ -1,8 +1,7 @@
 //! Each preset with what its provider says of itself: the document is accepted, and yields what is expected.
 
-use serde_json::{Map, Value, json};
-
 use futures_util::FutureExt as _;
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::auth::Auth;
