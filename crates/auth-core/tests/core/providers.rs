@@ -268,7 +268,7 @@ async fn a_sign_out_does_not_wait_for_a_database_that_hangs() {
     let world = World::start().await;
     let (auth, _) = looked_up(&world, |builder| builder).await;
     let mut browser = world.browser_of(&auth);
-    come_back(&mut browser, "/auth/login?provider=acme").await;
+    let _ = come_back(&mut browser, "/auth/login?provider=acme").await;
     let (other, database) = looked_up(&world, |builder| builder.http_timeout(secs(600))).await;
     database.is(Is::Hanging);
     browser.auth = other;
