@@ -449,10 +449,13 @@ impl Auth {
         // A third party names the issuer (OpenID Connect Core §4).
         if parameters.names("iss") {
             let issuer = parameters.get("iss").unwrap_or_default();
-            let named = parameters.get("provider");
-            let mut parties = parties.with_issuer(issuer);
-            parties.retain(|party| named.is_none() || party.name.as_deref() == named);
-            let party = parties.into_iter().next();
+            let party = match parameters.get("provider") {
+                None => parties.with_issuer(issuer).into_iter().next(),
+                named => match parties.of(named).await {
+                    Err(ProviderError::Unknown) => None,
+                    party => Some(party?).filter(|party| party.provider.issuer().as_str() == issuer),
+                },
+            };
             return Ok(Some(party.ok_or(LoginError::UnknownIssuer)?));
         }
         if parameters.names("provider") {

@@ -57,6 +57,7 @@ use crate::dpop::{Credential, Scheme, is_demand_for_nonce};
 use crate::error::{Error, Fault, NotSignedIn};
 use crate::grants::{ClientCredentials, TokenExchange};
 use crate::http::ProviderHttp;
+use crate::metadata::ProviderError;
 use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, SecurityToken};
@@ -382,8 +383,13 @@ macro_rules! calling {
             /// Begins a request; see [`get`](Self::get) for the URL. What is wrong with the URL is said by
             /// [`send`](RequestBuilder::send).
             pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
+                let (inner, relative) = self.calls.begin(method, url.as_ref()).map_or_else(
+                    |error| (Err(error), None),
+                    |(inner, relative)| (Ok(inner), relative),
+                );
                 RequestBuilder {
-                    inner: self.calls.begin(method, url.as_ref()),
+                    inner,
+                    relative,
                     caller: $caller(self.clone()),
                 }
             }
@@ -397,7 +403,7 @@ macro_rules! calling {
             /// As [`RequestBuilder::send`].
             pub async fn authorization(&self, method: &Method, url: &str) -> Result<Authorization, ApiError> {
                 let url = Url::parse(url).map_err(|_| ApiError::BadUrl)?;
-                self.calls.allows(&url)?;
+                self.calls.allows(&url).await?;
                 let caller = $caller(self.clone());
                 let credential = caller.credential().await?;
                 let mut headers = HeaderMap::new();
@@ -417,7 +423,7 @@ macro_rules! calling {
             ///
             /// As [`RequestBuilder::send`].
             pub async fn execute(&self, request: reqwest::Request) -> Result<ApiResponse, ApiError> {
-                self.calls.allows(request.url())?;
+                self.calls.allows(request.url()).await?;
                 $caller(self.clone()).send(request).await
             }
         }
@@ -440,20 +446,39 @@ struct Calls {
 
 impl Core {
     /// What URLs are relative to that are called with this provider's tokens.
-    pub(crate) fn api_base(&self, provider: Option<&str>) -> Option<Url> {
-        let own = || self.config.parties.at_hand(provider)?.config.api.clone();
-        self.config.api_base.clone().or_else(own)
+    pub(crate) async fn api_base(&self, provider: Option<&str>) -> Result<Url, ApiError> {
+        let base = match &self.config.api_base {
+            Some(base) => Some(base.clone()),
+            None => self.own_api(provider).await?,
+        };
+        base.ok_or(ApiError::NoBaseUrl)
     }
 
     /// Whether this origin may be shown this provider's tokens. A provider's own API is shown no other one's.
-    fn may_see_tokens(&self, origin: &String, provider: Option<&str>) -> bool {
-        let is_own = |party: Arc<Party>| {
-            let api = party.config.api.as_ref();
-            api.is_some_and(|api| api.origin().ascii_serialization() == *origin)
-        };
-        self.config.api_origins.contains(origin) || self.config.parties.at_hand(provider).is_some_and(is_own)
+    async fn may_see_tokens(&self, origin: &String, provider: Option<&str>) -> Result<bool, ApiError> {
+        if self.config.api_origins.contains(origin) {
+            return Ok(true);
+        }
+        let own = self.own_api(provider).await?;
+        Ok(own.is_some_and(|api| api.origin().ascii_serialization() == *origin))
+    }
+
+    /// The API of this provider's own, if it has one. It may have to be looked up for that.
+    async fn own_api(&self, provider: Option<&str>) -> Result<Option<Url>, ApiError> {
+        // A further provider has none, and nobody else's of the same name.
+        if provider.is_some_and(|name| self.further.contains_key(name)) {
+            return Ok(None);
+        }
+        match self.config.parties.of(provider).await {
+            Ok(party) => Ok(party.config.api.clone()),
+            Err(ProviderError::Unknown) => Ok(None),
+            Err(error) => Err(ApiError::of_token(error.into())),
+        }
     }
 }
+
+/// What a relative URL is built on until it is known which API it is of; nothing is sent there (RFC 2606 §2).
+const NO_API_YET: &str = "https://api.invalid";
 
 impl Calls {
     fn new(core: Arc<Core>, provider: Option<String>) -> Self {
@@ -465,20 +490,32 @@ impl Calls {
         }
     }
 
-    /// A request to this URL, if that may be shown a token.
-    fn begin(&self, method: Method, url: &str) -> Result<reqwest::RequestBuilder, ApiError> {
-        let base = self.base()?;
-        let url = if url.starts_with('/') {
-            let base = base.clone();
-            let base = base.or_else(|| self.core.api_base(self.provider.as_deref()));
-            let base = base.ok_or(ApiError::NoBaseUrl)?;
-            Url::parse(&format!("{}{url}", base.as_str().trim_end_matches('/')))
-        } else {
-            Url::parse(url)
+    /// A request to this URL. A URL that is relative to the API of the provider's own comes back as it is, to be
+    /// [resolved](Self::resolve): that provider may have to be looked up.
+    fn begin(
+        &self,
+        method: Method,
+        url: &str,
+    ) -> Result<(reqwest::RequestBuilder, Option<String>), ApiError> {
+        let base = self.base()?.or_else(|| self.core.config.api_base.clone());
+        let is_relative = url.starts_with('/');
+        let parsed = match &base {
+            _ if !is_relative => Url::parse(url),
+            Some(base) => below(base.as_str(), url),
+            None => below(NO_API_YET, url),
         };
-        let url = url.map_err(|_| ApiError::BadUrl)?;
-        self.allows_within(base.as_ref(), &url)?;
-        Ok(self.core.api_http.following.request(method, url))
+        let parsed = parsed.map_err(|_| ApiError::BadUrl)?;
+        let relative = (is_relative && base.is_none()).then(|| url.to_owned());
+        Ok((self.core.api_http.following.request(method, parsed), relative))
+    }
+
+    /// Lets the request go to this URL of the provider's own API. What was added to its query stays.
+    async fn resolve(&self, relative: &str, request: &mut reqwest::Request) -> Result<(), ApiError> {
+        let base = self.core.api_base(self.provider.as_deref()).await?;
+        let mut url = below(base.as_str(), relative).map_err(|_| ApiError::BadUrl)?;
+        url.set_query(request.url().query());
+        *request.url_mut() = url;
+        Ok(())
     }
 
     fn base(&self) -> Result<Option<Url>, ApiError> {
@@ -487,14 +524,11 @@ impl Calls {
     }
 
     /// Whether the URL's origin may be shown a token.
-    fn allows(&self, url: &Url) -> Result<(), ApiError> {
-        self.allows_within(self.base()?.as_ref(), url)
-    }
-
-    fn allows_within(&self, base: Option<&Url>, url: &Url) -> Result<(), ApiError> {
+    async fn allows(&self, url: &Url) -> Result<(), ApiError> {
         let origin = url.origin().ascii_serialization();
-        let is_within = base.is_none_or(|base| base.origin() == url.origin());
-        if is_within && self.core.may_see_tokens(&origin, self.provider.as_deref()) {
+        let is_within = self.base()?.is_none_or(|base| base.origin() == url.origin());
+        let provider = self.provider.as_deref();
+        if is_within && self.core.may_see_tokens(&origin, provider).await? {
             Ok(())
         } else {
             Err(ApiError::OriginNotAllowed { origin })
@@ -533,6 +567,11 @@ impl Calls {
     }
 }
 
+/// This URL, which begins with `/`, below that base.
+fn below(base: &str, url: &str) -> Result<Url, url::ParseError> {
+    Url::parse(&format!("{}{url}", base.trim_end_matches('/')))
+}
+
 /// Whose token goes along.
 pub(crate) enum Caller {
     User(AuthenticatedClient),
@@ -547,10 +586,14 @@ impl Caller {
         }
     }
 
-    /// Whether the URL's origin may be shown a token.
+    /// Whether the URL's origin may be shown a token. An error where that cannot be said at present.
     #[cfg(feature = "reqwest-middleware")]
-    pub(crate) fn allows(&self, url: &Url) -> bool {
-        self.calls().allows(url).is_ok()
+    pub(crate) async fn allows(&self, url: &Url) -> Result<bool, ApiError> {
+        match self.calls().allows(url).await {
+            Ok(()) => Ok(true),
+            Err(error @ ApiError::Token(_)) => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     pub(crate) async fn credential(&self) -> Result<Credential, ApiError> {
@@ -682,6 +725,8 @@ impl Caller {
 #[must_use]
 pub struct RequestBuilder {
     caller: Caller,
+    /// The URL, where it has to be resolved yet.
+    relative: Option<String>,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
 
@@ -757,7 +802,12 @@ impl RequestBuilder {
     ///
     /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
-        let request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
+        let mut request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
+        let calls = self.caller.calls();
+        if let Some(relative) = &self.relative {
+            calls.resolve(relative, &mut request).await?;
+        }
+        calls.allows(request.url()).await?;
         self.caller.send(request).await
     }
 }

@@ -419,12 +419,17 @@ impl AuthBuilder {
     /// Looks providers up while the application runs, by name: one for each tenant, in the application's database. `None` says
     /// that there is none of that name. It is asked for names that no [`provider`](Self::provider) has, and that could be one's.
     ///
-    /// * What is found is taken as it is for five minutes; 1,000 providers are kept, the ones used last. As long as the settings
-    ///   stay the same, so does what was fetched from the provider. One that is gone then is a sign-out for its sessions.
+    /// * What is found is taken as it is for five minutes; 1,000 providers are kept, the ones used last. Then it is looked up
+    ///   anew, and goes on as it was until the answer is there: nobody waits. One that nobody has asked for in five minutes more
+    ///   is waited for, a second at most. As long as the settings stay the same, so does what was fetched from the provider. One
+    ///   that is gone then is a sign-out for its sessions, and the end of their streams.
     /// * That there is none is remembered for ten seconds, of 1,000 names. A name is asked for once at a time, and 16 names at
-    ///   once: who makes names up fills no memory, and keeps the database no busier than that.
-    /// * A lookup that fails, or takes longer than [`http_timeout`](Self::http_timeout), leaves a provider as it was found
-    ///   last. Where there is none yet, it is a 503. Nobody is signed out. Its error goes to the log.
+    ///   once that are not known; 256 wait for it, and any other is a 503: who makes names up fills no memory, keeps the database
+    ///   no busier than that, and keeps nobody waiting whose provider is known. Those have 16 turns of their own.
+    /// * A lookup that fails, or takes longer than [`http_timeout`](Self::http_timeout), the wait for its turn included, leaves a
+    ///   provider as it was found last, for as long as that goes on; it is tried again after ten seconds, when somebody asks.
+    ///   While the database is down, sessions go on, also at a provider that was removed or changed meanwhile. Where there is
+    ///   none yet, it is a 503. Nobody is signed out. Its error goes to the log.
     ///
     /// Each has the redirect URI `{base_url}/auth/callback/<name>`. They are not on the page to choose on: links name them,
     /// `/auth/login?provider=<name>`, or [`choose_provider`](Self::choose_provider) does. A logout token, or a sign-in that a

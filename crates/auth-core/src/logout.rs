@@ -107,7 +107,8 @@ impl Core {
         if timeout_at(wait_until, revocation).await.is_err() {
             tracing::warn!(session = ?session.key, "the provider is slow to revoke tokens; the sign-out goes on without");
         }
-        let party = self.party_of(&session).await.ok()?;
+        // One that is at hand is given also when time is up.
+        let party = timeout_at(wait_until, self.party_of(&session)).await.ok()?.ok()?;
         let metadata = party.provider.metadata_at_hand()?;
         let home = self.config.base_url.join(&self.config.post_logout_redirect);
         let client_id = &party.registration.client_id;

@@ -54,7 +54,7 @@ async fn handle(
     extensions: &mut Extensions,
     next: Next<'_>,
 ) -> Result<Response> {
-    if !caller.allows(request.url()) {
+    if !caller.allows(request.url()).await.map_err(failed)? {
         return next.run(request, extensions).await;
     }
     let mut again = request.try_clone();

@@ -225,13 +225,6 @@ impl Parties {
         configured.find(|party| party.name.as_deref() == name)
     }
 
-    /// The one of this name, as far as it is known without asking.
-    pub(crate) fn at_hand(&self, name: Option<&str>) -> Option<Arc<Party>> {
-        self.configured_as(name)
-            .map(Arc::clone)
-            .or_else(|| self.lookup.as_ref()?.at_hand(name?))
-    }
-
     /// The one of this name: configured, or looked up.
     pub(crate) async fn of(&self, name: Option<&str>) -> Result<Arc<Party>, ProviderError> {
         match (self.configured_as(name), &self.lookup, name) {

@@ -78,7 +78,7 @@ pub(crate) use transport::Transport;
 pub use upload::{BodyBroken, ProxyBody};
 
 use crate::auth::{Auth, Core};
-use crate::client::{ApiError, Learned, Retries, Retry};
+use crate::client::{Learned, Retries, Retry};
 use crate::config::ConfigError;
 use crate::csrf::CrossSite;
 use crate::dpop::{Credential, origin_of};
@@ -301,14 +301,13 @@ impl Proxy {
     }
 
     /// The URI to ask. Built of parts, so that nothing is parsed that could move the host.
-    fn uri(&self, core: &Core, session: &Session, target: &str) -> Result<Uri, Error> {
+    async fn uri(&self, core: &Core, session: &Session, target: &str) -> Result<Uri, Error> {
         path::check(target).map_err(|_| ProxyError::Path)?;
         let base = match &self.upstream {
             Upstream::Given(url) => url,
             Upstream::Api => {
                 let of_exchange = self.exchange.as_ref().and_then(|exchange| exchange.provider());
-                let provider = of_exchange.or(session.provider());
-                &core.api_base(provider).ok_or(ApiError::NoBaseUrl)?
+                &core.api_base(of_exchange.or(session.provider())).await?
             }
         };
         let path = format!("{}{target}", base.path().trim_end_matches('/'));
@@ -480,7 +479,7 @@ impl Auth {
         self.demand_own_page(proxy, &request.headers, is_websocket)?;
         proxy.demand_method(&request.method)?;
         let head = Head {
-            uri: proxy.uri(core, session, &request.target)?,
+            uri: proxy.uri(core, session, &request.target).await?,
             headers: upwards(proxy, &request.headers, is_websocket),
             method: request.method,
             is_websocket,

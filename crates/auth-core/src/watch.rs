@@ -3,8 +3,8 @@
 //! One task watches all sessions that somebody waits for, while anybody does. It listens to the store, which tells of
 //! sessions that were deleted on whichever instance ([`Notice`]), and it knows when a session ends by itself. What it
 //! is told it believes; what it suspects (a deadline that has passed, a notice that may have been missed) it looks up:
-//! whoever asks the store counts as signed out is signed out, and nobody else. An error of the store means "not known",
-//! and it looks again a second later.
+//! whoever a request would find signed out is signed out, and nobody else, so that a session ends with its provider, too. An
+//! error of the store, or of the lookup of providers, means "not known", and it looks again a second later.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -77,7 +77,8 @@ struct Watched {
 impl Auth {
     /// Completes when the session has ended, however and on whichever instance: signed out, ended from the list of
     /// sessions, by the provider or by a refresh that was refused, replaced by a new sign-in, idle for too long, at its
-    /// absolute end, or with an access token that is dead and that nothing can refresh.
+    /// absolute end, with an access token that is dead and that nothing can refresh, or of a provider that is
+    /// [none of this application's](crate::AuthBuilder::providers_from) any more (within a minute of when requests are told).
     ///
     /// The future keeps nothing of the request: a stream or a WebSocket takes it along and closes when it completes,
     /// which is within 2 seconds of the sign-out. It counts as no use of the session: a stream alone does not keep an idle
@@ -304,7 +305,7 @@ impl Core {
     }
 
     async fn look_up(&self, key: &SessionKey) {
-        match self.load(key).await {
+        match self.load_served(key).await {
             Ok(Some(session)) if !session.is_over(self.clock.now()) => {
                 if let Some(watched) = self.watch.state().watched.get_mut(key) {
                     watched.ends_at = ends_at(&session);

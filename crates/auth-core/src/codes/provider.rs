@@ -90,6 +90,6 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Operator,
         LATER,
     )
-    .developer("The lookup that was given to `AuthBuilder::providers_from` failed, took longer than `HTTP_TIMEOUT_SECS`, or gave settings that are wrong. The log has the cause.")
-    .operator("See that the application's database is up. The log has the cause."),
+    .developer("The lookup that was given to `AuthBuilder::providers_from` failed, took longer than `HTTP_TIMEOUT_SECS`, or gave settings that are wrong; or so many other names were being looked up that it was not begun. The log has the cause.")
+    .operator("See that the application's database is up, and that nobody sends made-up names in bulk. The log has the cause."),
 ];

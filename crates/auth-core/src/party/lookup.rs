@@ -1,9 +1,13 @@
 //! Providers that the application looks up while it runs, in its database say: one for each tenant.
 //!
 //! What is found is kept for [`FRESH`], and stays what it is, with what it has fetched from the provider, as long as the
-//! settings stay. What is not there is remembered for a moment. Both are bounded: however many names somebody makes up, memory
-//! does not grow, and a name that is asked for often is asked for once at a time. A lookup that fails signs nobody out: what
-//! was found last goes on, and where there is nothing, the answer is that nobody knows.
+//! settings stay. After that it is looked up anew in the background, and goes on as it was until there is an answer: nobody
+//! waits for the database but for what is not known, or was not asked for in a long time. What is not there is remembered for a
+//! moment. A lookup that fails signs nobody out: what was found last goes on, and where there is nothing, the answer is that
+//! nobody knows.
+//!
+//! All is bounded: however many names somebody makes up, memory does not grow, and a name that is asked for often is asked for
+//! once at a time. Names that are not known wait for each other only: providers that are known have slots of their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error as StdError;
@@ -30,12 +34,18 @@ const FRESH: Duration = Duration::from_secs(5 * 60);
 /// How long it is remembered that there is none of a name.
 const MISSING_FOR: Duration = Duration::from_secs(10);
 /// How long a provider goes on as it was after a lookup that failed, until the next.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long after that a provider is given at once all the same, while it is looked up anew. Later, nobody has asked for it in
+/// the meantime, and it may be long gone: the lookup is waited for, but not for long.
+const STALE: Duration = FRESH;
+const WAIT_FOR_STALE: Duration = Duration::from_secs(1);
 /// How many providers are kept, and how many names that nobody has. Whichever was used longest ago goes.
 pub(super) const MAX_FOUND: usize = 1_000;
 pub(super) const MAX_MISSING: usize = 1_000;
-/// How many names are looked up at the same time.
+/// How many names are looked up at the same time: so many that are known, and so many that are not.
 const AT_ONCE: usize = 16;
+/// How many names that are not known may be looked up, or wait for it. Any other is refused.
+const MAX_WAITING: usize = 256;
 
 /// A lookup that failed, as the application says.
 pub(crate) type Failed = Box<dyn StdError + Send + Sync>;
@@ -51,9 +61,12 @@ pub enum LookupError {
     /// The application's own lookup failed.
     #[error("the application's lookup of the provider failed")]
     Failed(#[source] Failed),
-    /// It took longer than a call may take.
+    /// It took longer than a call may take, the wait for its turn included.
     #[error("the application's lookup of the provider took too long")]
     TimedOut,
+    /// It was not begun: too many other names are being looked up.
+    #[error("too many providers are being looked up")]
+    Busy,
     /// What it found cannot be used.
     #[error("the settings that were found for the provider cannot be used")]
     Settings(#[source] ConfigError),
@@ -86,7 +99,11 @@ pub(crate) struct Lookup(Arc<Inner>);
 struct Inner {
     means: Means,
     state: Mutex<State>,
-    slots: Semaphore,
+    /// Turns of names that are known, and of those that are not.
+    known: Semaphore,
+    unknown: Semaphore,
+    /// The room for names that are not known.
+    room: Arc<Semaphore>,
 }
 
 struct State {
@@ -121,7 +138,9 @@ impl Lookup {
                 missing: Kept::new(MAX_MISSING),
                 flights: HashMap::new(),
             }),
-            slots: Semaphore::new(AT_ONCE),
+            known: Semaphore::new(AT_ONCE),
+            unknown: Semaphore::new(AT_ONCE),
+            room: Arc::new(Semaphore::new(MAX_WAITING)),
         }))
     }
 
@@ -129,12 +148,6 @@ impl Lookup {
     pub(super) fn sizes(&self) -> (usize, usize) {
         let state = self.0.lock();
         (state.found.entries.len(), state.missing.entries.len())
-    }
-
-    /// The provider of this name, as it was found last.
-    pub(super) fn at_hand(&self, name: &str) -> Option<Arc<Party>> {
-        let mut state = self.0.lock();
-        state.found.get(name).map(|found| Arc::clone(&found.party))
     }
 
     /// All that are kept.
@@ -150,40 +163,62 @@ impl Lookup {
         if !is_name(name) || name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(ProviderError::Unknown);
         }
-        let flight = {
+        let (old, flight) = {
             let now = self.0.means.clock.now();
             let mut state = self.0.lock();
-            if let Some(found) = state.found.get(name).filter(|found| found.until > now) {
-                return Ok(Arc::clone(&found.party));
+            let old = state
+                .found
+                .get(name)
+                .map(|found| (Arc::clone(&found.party), found.until));
+            if let Some((party, _)) = old.as_ref().filter(|(_, until)| *until > now) {
+                return Ok(Arc::clone(party));
             }
             if state.missing.get(name).is_some_and(|until| *until > now) {
                 return Err(ProviderError::Unknown);
             }
-            match state.flights.get(name) {
+            let flight = match state.flights.get(name) {
                 Some(flight) => flight.clone(),
                 None => {
-                    let flight = self.start(name.to_owned());
+                    let flight = self.start(name.to_owned(), old.is_some())?;
                     state.flights.insert(name.to_owned(), flight.clone());
                     flight
                 }
+            };
+            match old {
+                // The flight runs on its own.
+                Some((party, until)) if until.plus(STALE) > now => return Ok(party),
+                old => (old.map(|(party, _)| party), flight),
             }
         };
-        flight.await
+        match old {
+            Some(party) => timeout(WAIT_FOR_STALE, flight).await.unwrap_or(Ok(party)),
+            None => flight.await,
+        }
     }
 
     /// On the core's runtime: whoever asked may go away.
-    fn start(&self, name: String) -> Flight {
+    fn start(&self, name: String, is_known: bool) -> Result<Flight, LookupError> {
         let inner = Arc::clone(&self.0);
+        let room = match is_known {
+            true => None,
+            false => Some(
+                Arc::clone(&inner.room)
+                    .try_acquire_owned()
+                    .map_err(|_| LookupError::Busy)?,
+            ),
+        };
         let task = self.0.means.runtime.spawn(async move {
-            let found = AssertUnwindSafe(inner.find(&name)).catch_unwind().await;
-            inner.land(name, found.unwrap_or(Err(LookupError::Interrupted)))
+            let _room = room;
+            let looked_up = AssertUnwindSafe(inner.look_up(&name, is_known))
+                .catch_unwind()
+                .await;
+            inner.land(name, looked_up.unwrap_or(Err(LookupError::Interrupted)))
         });
-        async move {
+        let flight = async move {
             task.await
                 .unwrap_or_else(|_| Err(LookupError::Interrupted.into()))
-        }
-        .boxed()
-        .shared()
+        };
+        Ok(flight.boxed().shared())
     }
 }
 
@@ -192,13 +227,39 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn find(&self, name: &str) -> Result<Option<SignInProvider>, LookupError> {
-        let _slot = self.slots.acquire().await.map_err(|_| LookupError::Interrupted)?;
-        let find = (self.means.find)(name.to_owned());
+    /// What the application says, and the provider that it makes.
+    async fn look_up(
+        self: &Arc<Self>,
+        name: &str,
+        is_known: bool,
+    ) -> Result<Option<(Arc<Party>, SignInProvider)>, LookupError> {
+        let slots = if is_known { &self.known } else { &self.unknown };
+        let find = async {
+            let slot = slots.acquire().await.map_err(|_| LookupError::Interrupted)?;
+            let found = (self.means.find)(name.to_owned()).await;
+            Ok((slot, found.map_err(LookupError::Failed)?))
+        };
         let found = timeout(self.means.limit, find).await;
-        found
-            .map_err(|_| LookupError::TimedOut)?
-            .map_err(LookupError::Failed)
+        let (_slot, found) = found.map_err(|_| LookupError::TimedOut)??;
+        let Some(settings) = found else {
+            return Ok(None);
+        };
+        let same = {
+            let mut state = self.lock();
+            let old = state.found.get(name).filter(|old| old.settings == settings);
+            old.map(|old| Arc::clone(&old.party))
+        };
+        if let Some(party) = same {
+            return Ok(Some((party, settings)));
+        }
+        // It may read the system's roots: nothing that a lock, or a worker of the runtime, is to be kept with.
+        let (inner, name) = (Arc::clone(self), name.to_owned());
+        let made = self.means.runtime.spawn_blocking(move || {
+            let party = inner.make(&name, &settings)?;
+            Ok((Arc::new(party), settings))
+        });
+        let made = made.await.map_err(|_| LookupError::Interrupted)?;
+        made.map(Some).map_err(LookupError::Settings)
     }
 
     fn make(&self, name: &str, settings: &SignInProvider) -> Result<Party, ConfigError> {
@@ -219,33 +280,13 @@ impl Inner {
     fn land(
         &self,
         name: String,
-        found: Result<Option<SignInProvider>, LookupError>,
+        looked_up: Result<Option<(Arc<Party>, SignInProvider)>, LookupError>,
     ) -> Result<Arc<Party>, ProviderError> {
         let now = self.means.clock.now();
         let mut state = self.lock();
         state.flights.remove(&name);
-        let old = state.found.get(&name);
-        let made = match found {
-            Ok(None) => {
-                state.found.remove(&name);
-                state.missing.put(name, now.plus(MISSING_FOR));
-                return Err(ProviderError::Unknown);
-            }
-            Ok(Some(settings)) => match old {
-                Some(old) if old.settings == settings => {
-                    old.until = now.plus(FRESH);
-                    return Ok(Arc::clone(&old.party));
-                }
-                _ => self
-                    .make(&name, &settings)
-                    .map(|party| (party, settings))
-                    .map_err(LookupError::Settings),
-            },
-            Err(error) => Err(error),
-        };
-        match (made, state.found.get(&name)) {
-            (Ok((party, settings)), _) => {
-                let party = Arc::new(party);
+        match looked_up {
+            Ok(Some((party, settings))) => {
                 let found = Found {
                     party: Arc::clone(&party),
                     settings,
@@ -255,16 +296,25 @@ impl Inner {
                 state.found.put(name, found);
                 Ok(party)
             }
-            (Err(error), Some(old)) => {
+            Ok(None) => {
+                state.found.remove(&name);
+                state.missing.put(name, now.plus(MISSING_FOR));
+                Err(ProviderError::Unknown)
+            }
+            Err(error) => {
+                let Some(old) = state.found.get(&name) else {
+                    return Err(error.into());
+                };
+                old.until = now.plus(AFTER_FAILURE);
+                let party = Arc::clone(&old.party);
+                drop(state);
                 tracing::warn!(
                     provider = name,
                     cause = crate::error::chain(&error),
                     "a provider was not looked up anew; it stays as it was"
                 );
-                old.until = now.plus(AFTER_FAILURE);
-                Ok(Arc::clone(&old.party))
+                Ok(party)
             }
-            (Err(error), None) => Err(error.into()),
         }
     }
 }

@@ -2,17 +2,22 @@
 //! found.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use auth_core::client::ApiError;
 use auth_core::grants::ClientCredentials;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::secret::SessionId;
-use auth_core::{AuthBuilder, Error, SignInProvider};
+use auth_core::{Auth, AuthBuilder, Error, SignInProvider};
 use auth_testing::Endpoint;
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::par::private_key;
-use crate::world::{BASE, Browser, CLIENT, SECRET, World, assert_page, header, location, secs};
+use crate::store::{Op, Tells};
+use crate::world::{
+    BASE, Browser, CLIENT, SECRET, WAIT, World, assert_page, eventually, header, location, secs,
+};
 
 /// The provider that a world has, under a name.
 fn registered(world: &World) -> SignInProvider {
@@ -47,28 +52,52 @@ async fn come_back(browser: &mut Browser<'_>, login: &str) -> (SessionId, Reply)
     }
 }
 
-/// A world with an application database that knows `acme`, as long as it is up.
-async fn looked_up(
-    world: &World,
-    set: impl FnOnce(AuthBuilder) -> AuthBuilder,
-) -> (auth_core::Auth, Arc<AtomicBool>) {
-    let is_down = Arc::new(AtomicBool::new(false));
-    let (acme, down) = (registered(world), Arc::clone(&is_down));
-    let auth = world
-        .instance_with(|builder| {
-            set(builder).providers_from(move |name| {
-                let found = (name == "acme").then(|| acme.clone());
-                let is_down = down.load(Ordering::SeqCst);
-                async move {
-                    match is_down {
-                        true => Err("the database is down"),
-                        false => Ok(found),
-                    }
+/// How the application's database is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Up,
+    Down,
+    Hanging,
+    WithoutAcme,
+}
+
+/// An application database that knows `acme`, as long as it is up.
+#[derive(Clone)]
+struct Database(Arc<watch::Sender<Is>>);
+
+impl Database {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Is::Up)))
+    }
+
+    fn is(&self, how: Is) {
+        self.0.send_replace(how);
+    }
+
+    fn providers(&self, builder: AuthBuilder, acme: SignInProvider) -> AuthBuilder {
+        let database = self.clone();
+        builder.providers_from(move |name| {
+            let (found, mut is) = ((name == "acme").then(|| acme.clone()), database.0.subscribe());
+            async move {
+                let answers = is.wait_for(|is| *is != Is::Hanging).await.map(|is| *is);
+                match answers {
+                    Ok(Is::Up) => Ok(found),
+                    Ok(Is::WithoutAcme) => Ok(None),
+                    _ => Err("the database is down"),
                 }
-            })
+            }
         })
+    }
+}
+
+/// An instance with an application database.
+async fn looked_up(world: &World, set: impl FnOnce(AuthBuilder) -> AuthBuilder) -> (Auth, Database) {
+    let database = Database::new();
+    let acme = registered(world);
+    let auth = world
+        .instance_with(|builder| database.providers(set(builder), acme))
         .await;
-    (auth, is_down)
+    (auth, database)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +247,7 @@ async fn the_keys_for_all_providers_are_published_once_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
     let world = World::start().await;
-    let (auth, is_down) = looked_up(&world, |builder| {
+    let (auth, database) = looked_up(&world, |builder| {
         builder.choose_provider(|path| Some(path.strip_prefix("/t/")?.split('/').next()?.to_owned()))
     })
     .await;
@@ -231,7 +260,7 @@ async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
     let own = location(&get(&mut browser, "/auth/login?return_to=/").await);
     assert!(own.contains("auth%2Fcallback&"), "{own}");
 
-    is_down.store(true, Ordering::SeqCst);
+    database.is(Is::Down);
     world.clock.advance(secs(600));
     let before = world.control().count(Endpoint::Token);
     let session = auth.authenticate(Some(&id)).await.expect("as it was found last");
@@ -239,8 +268,8 @@ async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
     assert_eq!(session.provider(), Some("acme"));
 
     // An instance that has never found it cannot say whose the session is: that is no sign-out.
-    let (other, other_is_down) = looked_up(&world, |builder| builder).await;
-    other_is_down.store(true, Ordering::SeqCst);
+    let (other, others) = looked_up(&world, |builder| builder).await;
+    others.is(Is::Down);
     let error = other.authenticate(Some(&id)).await.expect_err("nobody knows");
     assert_eq!((error.status(), error.code()), (503, "provider.lookup_failed"));
     let login = other
@@ -252,7 +281,7 @@ async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
         .await;
     assert_page(&login, 503, "provider.lookup_failed");
     assert!(header(&login, "retry-after").is_some());
-    other_is_down.store(false, Ordering::SeqCst);
+    others.is(Is::Up);
     other.authenticate(Some(&id)).await.expect("signed in all along");
 
     // Where nobody looks it up any more, the session has no provider.
@@ -265,4 +294,103 @@ async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
     assert_eq!(reply.status, 303);
     auth.shutdown().await;
     assert_eq!(world.revoked().len(), 2, "at its own provider");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_with_its_provider_and_not_with_the_database() {
+    let world = World::start().await;
+    world.store.tells(Tells::NoWay);
+    let (auth, database) = looked_up(&world, |builder| builder).await;
+    let (id, _) = come_back(&mut world.browser_of(&auth), "/auth/login?provider=acme").await;
+    let session = auth.authenticate(Some(&id)).await.expect("signed in");
+    let mut ended = auth.until_ended(&session);
+    for how in [Is::Down, Is::Hanging] {
+        database.is(how);
+        world.clock.advance(secs(300));
+        let before = world.store.count(Op::Load);
+        eventually("it is looked up", || world.store.count(Op::Load) >= before + 2).await;
+        assert_eq!((&mut ended).now_or_never(), None);
+    }
+    database.is(Is::WithoutAcme);
+    world.clock.advance(secs(300));
+    timeout(WAIT, ended).await.expect("the stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_out_does_not_wait_for_a_database_that_hangs() {
+    let world = World::start().await;
+    let (auth, _) = looked_up(&world, |builder| builder).await;
+    let mut browser = world.browser_of(&auth);
+    let _ = come_back(&mut browser, "/auth/login?provider=acme").await;
+    let (other, database) = looked_up(&world, |builder| builder.http_timeout(secs(600))).await;
+    database.is(Is::Hanging);
+    browser.auth = other;
+    let reply = timeout(WAIT, browser.logout()).await.expect("it does not wait");
+    assert_eq!(location(&reply), "/");
+    database.is(Is::Down);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_of_a_provider_is_known_before_anybody_has_signed_in_there() {
+    let world = World::start().await;
+    let database = Database::new();
+    let acme = registered(&world).provider_api(world.provider.api_url());
+    let builder = Auth::builder()
+        .base_url(BASE)
+        .issuer("https://own.example")
+        .client(CLIENT, Some(SECRET))
+        .clock(world.clock.clock());
+    let auth = database
+        .providers(builder, acme)
+        .build()
+        .await
+        .expect("good settings");
+    let machine = auth.machine_client(ClientCredentials::new().at("acme"));
+    database.is(Is::Down);
+    let url = format!("{}/x", world.provider.api_url().trim_end_matches('/'));
+    for url in ["/x", &url] {
+        let error = machine.get(url).send().await.expect_err("nobody knows");
+        assert_eq!(auth_core::Error::from(error).code(), "provider.lookup_failed");
+    }
+    database.is(Is::Up);
+    let answer = machine.get("/x?a=1").query(&[("b", "2")]).send().await;
+    let asked = answer.expect("an answer").into_inner();
+    assert_eq!(asked.url().as_str(), format!("{url}?a=1&b=2"));
+    let elsewhere = machine.get("https://elsewhere.example/x").send().await;
+    assert!(matches!(elsewhere, Err(ApiError::OriginNotAllowed { .. })));
+    // Of its own, the provider without a name has none.
+    let own = auth.machine_client(ClientCredentials::new());
+    assert!(matches!(own.get("/x").send().await, Err(ApiError::NoBaseUrl)));
+    assert!(matches!(
+        own.get(&url).send().await,
+        Err(ApiError::OriginNotAllowed { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // OpenID Connect Core §4
+async fn a_third_party_may_name_a_tenant_that_is_not_known_yet() {
+    let world = World::start().await;
+    let database = Database::new();
+    let acme = registered(&world);
+    let builder = Auth::builder()
+        .base_url(BASE)
+        .issuer("https://own.example")
+        .client(CLIENT, Some(SECRET))
+        .clock(world.clock.clock());
+    let auth = database
+        .providers(builder, acme)
+        .build()
+        .await
+        .expect("good settings");
+    let mut browser = world.browser_of(&auth);
+    let mut login = async |iss: &str, name: &str| {
+        let target = format!("/auth/login?iss={iss}&provider={name}");
+        get(&mut browser, &target).await
+    };
+    let issuer = world.provider.issuer();
+    let begun = location(&login(issuer, "acme").await);
+    assert!(begun.contains("auth%2Fcallback%2Facme"), "{begun}");
+    for (iss, name) in [("https://own.example", "acme"), (issuer, "nobody")] {
+        assert_page(&login(iss, name).await, 400, "login.unknown_issuer");
+    }
 }
