@@ -135,20 +135,22 @@ pub(crate) async fn a_certificate_signs_in_refreshes_and_calls_apis(stage: Stage
 
 // RFC 8705 §2
 pub(crate) async fn a_certificate_that_is_not_registered_is_refused_with_a_page(stage: Stage) {
+    const REFUSED: &str = "login.client_certificate_refused";
     let scene = Scene::start(&stage).await;
     scene.gateway.register(&scene.identity);
-    for identity in [
-        scene.authority.client("another"),
-        Authority::new().client("stranger"),
+    for (identity, codes) in [
+        (scene.authority.client("another"), &[REFUSED][..]),
+        // With TLS 1.3 the request is on its way when the handshake fails, and the client may learn no more than that.
+        (
+            Authority::new().client("stranger"),
+            &[REFUSED, "login.token_unavailable"],
+        ),
     ] {
         let (app, browser) = scene.with_certificate(&stage, &identity).await;
         let request = scene.world.begin(&browser, "/auth/login").await;
         let page = scene.world.finish(&browser, &request, "alice").await;
-        page.assert_failure(502..=502);
-        assert_eq!(
-            page.failure_code().as_deref(),
-            Some("login.client_certificate_refused")
-        );
+        let code = page.assert_failure(502..=503);
+        assert!(codes.contains(&&*code), "{code}");
         browser.assert_signed_out().await;
         drop(app);
     }

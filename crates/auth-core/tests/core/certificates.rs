@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use auth_core::AuthBuilder;
 use auth_core::proxy::Proxy;
 use http::Method;
 use rustls::pki_types::pem::PemObject as _;
@@ -135,14 +136,12 @@ async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
         ("127.0.0.1", Some("authority.pem"), false),
     ] {
         let issuer = format!("https://{host}:{port}");
+        let trusting = |builder: AuthBuilder| match authority {
+            Some(name) => builder.ca_pem(folder.pem(name)),
+            None => builder,
+        };
         let auth = world
-            .instance_with(|builder| {
-                let builder = builder.issuer(&issuer);
-                match authority {
-                    Some(name) => builder.ca_pem(folder.pem(name)),
-                    None => builder,
-                }
-            })
+            .instance_with(|builder| trusting(builder.issuer(&issuer)))
             .await;
         let reply = world.browser_of(&auth).login("/").await;
         if is_good {
@@ -150,7 +149,8 @@ async fn the_certificate_is_for_the_host_and_by_a_known_authority() {
         } else {
             assert_page(&reply, 503, "provider.unreachable");
         }
-        // A proxy has connections of its own.
+        // A proxy has connections of its own. The session is of the world's provider.
+        let auth = world.instance_with(trusting).await;
         let proxy = Proxy::to(&issuer).unwrap();
         let forwarded = forward(&auth, &proxy, &session, request(Method::GET, "/")).await;
         match forwarded {

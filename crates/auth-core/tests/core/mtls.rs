@@ -5,6 +5,7 @@ use auth_core::client::ApiError;
 use auth_core::config::ClientAuthMethod;
 use auth_core::grants::{ClientCredentials, FurtherProvider};
 use auth_core::proxy::Proxy;
+use auth_core::reply::Reply;
 use auth_core::{Auth, AuthBuilder};
 use auth_testing::mtls::{Authority, Gateway, Identity, Versions};
 use auth_testing::{Client, Endpoint};
@@ -212,17 +213,20 @@ async fn a_further_provider_may_know_the_client_by_a_certificate_of_its_own() {
 async fn a_certificate_that_the_provider_does_not_know_is_named() {
     for versions in [Versions::All, Versions::Tls12] {
         let stage = Stage::with(versions).await;
+        // With TLS 1.3 the client has sent its request when it is refused, and may learn no more than that the connection broke.
+        let assert_refused = |reply: &Reply| match versions {
+            Versions::Tls12 => assert_page(reply, 502, "login.client_certificate_refused"),
+            Versions::All => assert!([502, 503].contains(&reply.status), "{}", reply.body),
+        };
         // Of another authority: the handshake fails.
         let stranger = Authority::new().client("app");
         let auth = stage.auth(&stranger, |builder| builder).await;
-        let reply = stage.world.browser_of(&auth).try_sign_in("/").await;
-        assert_page(&reply, 502, "login.client_certificate_refused");
+        assert_refused(&stage.world.browser_of(&auth).try_sign_in("/").await);
         // The gateway writes it down when it has told the client so.
         eventually("the handshake has failed", || stage.provider.refused() > 0).await;
         // A push fails as well.
         let auth = stage.auth(&stranger, always).await;
-        let reply = stage.world.browser_of(&auth).login("/").await;
-        assert_page(&reply, 502, "login.client_certificate_refused");
+        assert_refused(&stage.world.browser_of(&auth).login("/").await);
         // Of the authority, and not the registered one: the provider says so.
         stage.provider.register(&stage.identity);
         let auth = stage

@@ -654,10 +654,8 @@ async fn an_operator_ends_the_sessions_of_an_issuer_or_all_and_the_sign_ins_unde
             assert_eq!(reply.status, 303, "{}", reply.body);
             assert_eq!(world.store.sessions(), 12);
         }
-        eventually("revocations", || {
-            world.revoked().len() >= revoked + if is_all { 8 } else { 4 }
-        })
-        .await;
+        // What the other issuer has issued is shown to nobody but that one, and not here.
+        eventually("revocations", || world.revoked().len() >= revoked + 4).await;
         world.clock.advance(secs(1));
         world.sign_in().await;
         assert_eq!(
