@@ -50,6 +50,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::NotASessionKey",
             "auth_core::NotSignedIn",
             "auth_core::ParPolicy",
+            "auth_core::Profile",
             "auth_core::RequestKind",
             "auth_core::ResponseJwtError",
             "auth_core::ResponseMode",
