@@ -154,7 +154,7 @@ impl Auth {
     /// The provider; of [several](AuthBuilder::provider), the first. For a plain OAuth 2.0 provider this is its token endpoint.
     #[must_use]
     pub fn issuer(&self) -> Issuer {
-        self.0.config.parties.first().provider.issuer()
+        self.0.config.parties.first().issuer.clone()
     }
 
     /// The app's own public origin, `https://app.example`.
@@ -453,7 +453,7 @@ impl Auth {
                 None => parties.with_issuer(issuer).into_iter().next(),
                 named => match parties.of(named).await {
                     Err(ProviderError::Unknown) => None,
-                    party => Some(party?).filter(|party| party.provider.issuer().as_str() == issuer),
+                    party => Some(party?).filter(|party| party.issuer.as_str() == issuer),
                 },
             };
             return Ok(Some(party.ok_or(LoginError::UnknownIssuer)?));
@@ -665,7 +665,7 @@ impl Auth {
             fault: error.fault(),
         };
         self.0.tell(failed, |event| {
-            let issuer = party.map(|party| party.provider.issuer());
+            let issuer = party.map(|party| party.issuer.clone());
             event.issuer = issuer.filter(|_| subject.is_some());
             event.subject = subject;
             event.sent_by(incoming.sender.as_deref());
@@ -930,7 +930,7 @@ impl Core {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, as long as its provider is one of this application's.
+    /// As [`load`](Self::load); a session whose provider is none of this application's any more is none.
     pub(crate) async fn load_served(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
         let Some(session) = self.load(key).await? else {
             return Ok(None);

@@ -137,7 +137,7 @@ impl AuthenticatedClient {
 
     pub(crate) fn with_exchange(mut self, exchange: Option<Arc<TokenExchange>>) -> Self {
         // A token that another provider has issued is shown to that one's own API, and not to the session's.
-        self.calls.provider = match exchange.as_ref().and_then(|exchange| exchange.provider()) {
+        self.calls.provider = match exchange.as_ref().and_then(|exchange| exchange.place()) {
             None => self.session().provider().map(str::to_owned),
             named => named.map(str::to_owned),
         };
@@ -1243,6 +1243,35 @@ impl ApiError {
             Self::StepUpDenied(_) => 403,
             Self::PassedOn { status, .. } => status.as_u16(),
             _ => 502,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dpop::DpopKey;
+
+    // RFC 9449 §7.1, RFC 6750 §3.1
+    #[test]
+    fn another_token_is_no_answer_to_a_proof_that_is_refused() {
+        let bound = Credential {
+            token: AccessToken::new("a"),
+            key: Some(DpopKey::generate()),
+        };
+        for (error, retry) in [
+            ("invalid_dpop_proof", None),
+            ("invalid_token", Some(Retry::WithAnotherToken)),
+        ] {
+            let mut headers = HeaderMap::new();
+            let challenge = format!("DPoP error=\"{error}\"");
+            headers.insert("www-authenticate", challenge.parse().expect("a header"));
+            let answer = Learned {
+                status: StatusCode::UNAUTHORIZED,
+                headers: &headers,
+                has_nonce: false,
+            };
+            assert_eq!(Retries::default().after(&bound, &answer), retry, "{error}");
         }
     }
 }

@@ -737,6 +737,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_switched_off_contradicts_a_profile_that_demands_it() {
+        for (name, value, profile) in [
+            ("AUTH_DPOP", "false", "fapi2_security"),
+            ("AUTH_DPOP", "false", "fapi2_message_signing"),
+            ("AUTH_REQUEST_OBJECT", "none", "fapi2_message_signing"),
+        ] {
+            let mut variables = GOOD.to_vec();
+            variables.extend([("AUTH_PROFILE", profile), (name, value)]);
+            let error = start(&variables).await.expect_err(name);
+            assert_eq!(error.variable(), name, "{profile}");
+        }
+        let mut variables = GOOD.to_vec();
+        variables.push(("AUTH_PROFILE", "fapi3"));
+        let error = start(&variables).await.expect_err("refused");
+        assert_eq!(error.variable(), "AUTH_PROFILE");
+    }
+
+    #[tokio::test]
     async fn what_several_providers_have_in_common_is_said_once() {
         let mut variables = TWO.to_vec();
         variables.extend([

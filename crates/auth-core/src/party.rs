@@ -65,7 +65,7 @@ impl fmt::Debug for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Party")
             .field("name", &self.name)
-            .field("issuer", &self.provider.issuer())
+            .field("issuer", &self.issuer)
             .field("client_id", &self.registration.client_id)
             .finish_non_exhaustive()
     }
@@ -295,7 +295,7 @@ pub struct ProviderInfo {
 
 impl Party {
     pub(crate) fn info(&self) -> ProviderInfo {
-        let issuer = self.provider.issuer();
+        let issuer = self.issuer.clone();
         let label = self.config.label.clone().or_else(|| self.name.clone());
         ProviderInfo {
             name: self.name.clone(),

@@ -105,7 +105,7 @@ impl Core {
         let token = self.verify_logout_token(&party, token).await?;
 
         let now = self.clock.now();
-        let issuer = party.provider.issuer();
+        let issuer = party.issuer.clone();
         let id = once(b"logout token\0", &index_key(b"jti", &issuer, &token.id));
         if self.store.claimed_until(&id, now).await?.is_some() {
             return Err(LogoutTokenError::Replayed.into());
@@ -216,7 +216,7 @@ impl Core {
             Some(Err(error)) => return Some(Err(error.into())),
             None => self.config.parties.with_issuer(iss).into_iter().next()?,
         };
-        let issuer = party.provider.issuer();
+        let issuer = party.issuer.clone();
         if !party.provider.is_openid() || issuer.as_str() != iss {
             return None;
         }

@@ -306,7 +306,7 @@ impl Proxy {
         let base = match &self.upstream {
             Upstream::Given(url) => url,
             Upstream::Api => {
-                let of_exchange = self.exchange.as_ref().and_then(|exchange| exchange.provider());
+                let of_exchange = self.exchange.as_ref().and_then(|exchange| exchange.place());
                 &core.api_base(of_exchange.or(session.provider())).await?
             }
         };

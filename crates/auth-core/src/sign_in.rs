@@ -542,7 +542,7 @@ impl Core {
     ) -> Result<SignIn, LoginError> {
         let sign_in = SignIn {
             provider: party.name.clone(),
-            issuer: party.provider.issuer(),
+            issuer: party.issuer.clone(),
             subject: identity.subject.clone(),
             claims: identity.claims.clone().into(),
             id_token_claims: identity.id_token_claims.clone().map(Claims::from),

@@ -534,7 +534,7 @@ fn issuer_of_auth(auth: &Auth) -> Option<Arc<TrustedIssuer>> {
     let party = auth.core().config.parties.first();
     if party.provider.is_openid() {
         return Some(Arc::new(TrustedIssuer {
-            issuer: party.provider.issuer(),
+            issuer: party.issuer.clone(),
             keys: Keys::OfAuth(Arc::clone(party)),
         }));
     }

@@ -147,11 +147,6 @@ impl TokenExchange {
         self
     }
 
-    /// The name of the provider that is asked; `None`: the session's.
-    pub(crate) fn provider(&self) -> Option<&str> {
-        self.provider.as_deref()
-    }
-
     /// What the new token is for, as a name: everything but the session's own tokens.
     fn name(&self) -> [u8; 32] {
         let mut names = self.targets.names();

@@ -113,14 +113,18 @@ impl Core {
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
         credentials.targets.check()?;
+        let place = self.party_of_machine(credentials).await?;
         let slot = Slot {
             owner: None,
-            what: credentials.name(),
+            // The provider's name may be given to another one, whose tokens are others.
+            what: sha256(&[&credentials.name(), place.issuer.as_str().as_bytes()]),
         };
         let fetch = || {
             let (core, credentials, refused) = (Arc::clone(self), credentials.clone(), refused.cloned());
+            let place = Arc::clone(&place);
             async move {
-                let token = core.machine_token_now(&credentials, refused.as_ref()).await?;
+                let token = core.machine_token_now(&place, &credentials, refused.as_ref());
+                let token = token.await?;
                 Ok(Fetched {
                     token,
                     origin: Origin::default(),
@@ -137,14 +141,14 @@ impl Core {
     /// a new one.
     async fn machine_token_now(
         &self,
+        place: &Party,
         credentials: &ClientCredentials,
         refused: Option<&SecurityToken>,
     ) -> Result<IssuedToken, Error> {
-        let place = self.party_of_machine(credentials).await?;
         let shared = self
             .config
             .share_machine_tokens
-            .then(|| Self::shared_key(&place, credentials));
+            .then(|| Self::shared_key(place, credentials));
         let mut about_to_die = None;
         if let Some(key) = &shared {
             match self.load_shared(key).await {
@@ -164,10 +168,7 @@ impl Core {
                 ),
             }
         }
-        let token = match (
-            self.request_machine_token(&place, credentials).await,
-            about_to_die,
-        ) {
+        let token = match (self.request_machine_token(place, credentials).await, about_to_die) {
             (Ok(token), _) => token,
             // As each instance serves its own to the end.
             (Err(error), Some(token)) => {

@@ -8,7 +8,7 @@ use auth_core::grants::{ClientCredentials, CustomGrant, FurtherProvider, TokenEx
 use auth_core::proxy::{Proxy, ProxyBody};
 use auth_core::reply::SessionChange;
 use auth_core::session::Session;
-use auth_core::{Auth, AuthBuilder, Error};
+use auth_core::{Auth, AuthBuilder, Error, Profile};
 use auth_testing::{Client, DevProvider, DpopNonces, Endpoint, RecordedRequest, User};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -884,4 +884,23 @@ async fn userinfo_takes_a_nonce_and_a_refused_token_is_refreshed_once() {
     );
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
     assert_eq!(world.control().refresh_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // FAPI 2.0 Security Profile §5.3.3.1
+async fn a_session_with_bearer_tokens_is_over_where_a_profile_demands_bound_ones() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let bound = world.instance_with(AuthBuilder::dpop).await;
+    bound.authenticate(Some(&id)).await.expect("goes on as it began");
+    let strict = world
+        .instance_with(|builder| {
+            let builder = builder.client(CLIENT, None).client_key_pem(&private_key());
+            builder.profile(Profile::Fapi2Security)
+        })
+        .await;
+    let over = strict.authenticate(Some(&id)).await;
+    assert!(matches!(over, Err(Error::NotSignedIn(_))), "{over:?}");
+    // One that began with a key goes on.
+    let id = world.browser_of(&bound).sign_in("/").await;
+    strict.authenticate(Some(&id)).await.expect("signed in");
 }

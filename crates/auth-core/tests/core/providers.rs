@@ -2,6 +2,7 @@
 //! found.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use auth_core::client::ApiError;
 use auth_core::grants::ClientCredentials;
@@ -148,6 +149,38 @@ async fn the_application_s_token_is_shown_to_its_issuer_s_api_and_no_other_provi
         !matches!(shown, Err(ApiError::OriginNotAllowed { .. })),
         "{shown:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_application_s_token_is_not_kept_for_another_provider_that_has_got_the_name() {
+    let (world, other) = (World::start().await, World::start().await);
+    let has_moved = Arc::new(AtomicBool::new(false));
+    let (before, after, moved) = (registered(&world), registered(&other), Arc::clone(&has_moved));
+    let auth = world
+        .instance_with(|builder| {
+            builder.providers_from(move |_| {
+                let now = if moved.load(Ordering::SeqCst) {
+                    &after
+                } else {
+                    &before
+                };
+                let now = now.clone();
+                async move { Ok::<_, std::io::Error>(Some(now)) }
+            })
+        })
+        .await;
+    for one in [&world, &other] {
+        one.control().set_access_token_lifetime(secs(24 * 3600));
+    }
+    let credentials = ClientCredentials::new().scopes("machine").at("acme");
+    auth.machine_token(&credentials).await.unwrap();
+    auth.machine_token(&credentials).await.unwrap();
+    assert_eq!(world.control().count(Endpoint::Token), 1, "kept");
+    has_moved.store(true, Ordering::SeqCst);
+    world.clock.advance(secs(3600));
+    auth.machine_token(&credentials).await.unwrap();
+    let counts = [&world, &other].map(|one| one.control().count(Endpoint::Token));
+    assert_eq!(counts, [1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -241,6 +241,27 @@ mod tests {
         assert_eq!(error.err().expect("refused").variable(), "AUTH_CLIENT_KEY");
     }
 
+    #[tokio::test] // FAPI 2.0 Security Profile §5.2.1
+    async fn the_application_s_own_address_is_https_or_on_loopback() {
+        let key = TestKey::of(Algorithm::ES256).pem();
+        for (base, is_good) in [
+            ("https://app.example", true),
+            ("http://127.0.0.1:3000", true),
+            ("http://app.example", false),
+        ] {
+            let builder = crate::Auth::builder()
+                .base_url(base)
+                .issuer("https://id.example")
+                .client("app", None)
+                .client_key_pem(&key);
+            builder.clone().build().await.expect("without a profile");
+            match builder.profile(Profile::Fapi2Security).build().await {
+                Ok(_) => assert!(is_good, "{base}"),
+                Err(error) => assert!(!is_good && error.variable() == "AUTH_BASE_URL", "{error}"),
+            }
+        }
+    }
+
     #[test] // FAPI 2.0 Security Profile §5.4.1
     fn an_rsa_key_signs_with_pss_whatever_the_provider_names() {
         let Checked { config, .. } = checked(Profile::Fapi2MessageSigning, |provider| provider);
