@@ -168,10 +168,11 @@ fn finish<B: MessageBody>(
     mut response: ServiceResponse<B>,
 ) -> ServiceResponse<EitherBody<B>> {
     let given = response.response_mut().extensions_mut().remove::<AuthError>();
+    let headers = context.take_headers();
     let mut response = match given.or_else(|| context.refusal()) {
         Some(AuthError { error, or }) => {
             let mut refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
-            if !context.headers().is_empty() {
+            if headers.is_some() {
                 // What a session layer inside of this one has set for the new identifier.
                 for cookie in response.headers().get_all(header::SET_COOKIE) {
                     refusal.headers_mut().append(header::SET_COOKIE, cookie.clone());
@@ -186,7 +187,7 @@ fn finish<B: MessageBody>(
             response.map_into_left_body()
         }
     };
-    for (name, value) in context.headers() {
+    for (name, value) in headers.into_iter().flat_map(|headers| *headers) {
         response.headers_mut().append(name, value);
     }
     response

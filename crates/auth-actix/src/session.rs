@@ -8,6 +8,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 #[cfg(feature = "actix-session")]
 use auth_core::app_sessions;
+#[cfg(feature = "actix-session")]
 use auth_core::error::SetupError;
 #[cfg(feature = "actix-session")]
 use auth_core::reply::AppData;
@@ -42,21 +43,27 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    id: OnceCell<Result<Option<SessionId>, SetupError>>,
-    session: tokio::sync::OnceCell<Result<Session, Error>>,
+    session: OnceCell<Result<Session, Error>>,
     /// Whether the answer depends on the session.
     is_used: Cell<bool>,
     /// The answer, whatever the handler makes of the request.
     refusal: OnceCell<AuthError>,
     /// What the answer has besides the handler's own headers.
-    headers: RefCell<HeaderMap>,
+    headers: RefCell<Option<Box<HeaderMap>>>,
 }
 
 /// Where this request's identifier comes from.
 enum Source {
     Cookie(Option<SessionId>),
     #[cfg(feature = "actix-session")]
-    ActixSession(Option<actix_session::Session>),
+    ActixSession(Box<Carried>),
+}
+
+/// An identifier in a session of the app's own, which is read once.
+#[cfg(feature = "actix-session")]
+struct Carried {
+    carrier: Option<actix_session::Session>,
+    id: OnceCell<Result<Option<SessionId>, SetupError>>,
 }
 
 impl AuthContext {
@@ -65,17 +72,19 @@ impl AuthContext {
         let source = match carrier {
             Carrier::Cookie => Source::Cookie(cookie),
             #[cfg(feature = "actix-session")]
-            Carrier::ActixSession => Source::ActixSession(mounted_session(request)),
+            Carrier::ActixSession => Source::ActixSession(Box::new(Carried {
+                carrier: mounted_session(request),
+                id: OnceCell::new(),
+            })),
         };
         Self(Rc::new(Inner {
             incoming,
             auth,
             source,
-            id: OnceCell::new(),
-            session: tokio::sync::OnceCell::new(),
+            session: OnceCell::new(),
             is_used: Cell::new(false),
             refusal: OnceCell::new(),
-            headers: RefCell::new(HeaderMap::new()),
+            headers: RefCell::default(),
         }))
     }
 
@@ -103,47 +112,38 @@ impl AuthContext {
 
     /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
     pub(crate) fn send_along(&self, headers: HeaderMap) {
-        *self.0.headers.borrow_mut() = headers;
+        *self.0.headers.borrow_mut() = Some(Box::new(headers));
     }
 
-    /// The headers to add to the answer.
-    pub(crate) fn headers(&self) -> HeaderMap {
-        self.0.headers.borrow().clone()
+    /// The headers to add to the answer, where there are any. They are given once.
+    pub(crate) fn take_headers(&self) -> Option<Box<HeaderMap>> {
+        self.0.headers.take()
     }
 
     /// The session identifier that the request brings.
     pub(crate) fn id(&self) -> Result<Option<&SessionId>, Error> {
         self.0.is_used.set(true);
-        match self.0.id.get_or_init(|| self.read_id()) {
-            Ok(id) => Ok(id.as_ref()),
-            Err(error) => Err((*error).into()),
-        }
-    }
-
-    fn read_id(&self) -> Result<Option<SessionId>, SetupError> {
         match &self.0.source {
-            Source::Cookie(id) => Ok(id.clone()),
+            Source::Cookie(id) => Ok(id.as_ref()),
             #[cfg(feature = "actix-session")]
-            Source::ActixSession(session) => {
-                let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
-                // An entry that is no text was not put there by this library: it is none.
-                let sealed = session.get::<String>(SESSION_ENTRY).ok().flatten();
-                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
-            }
+            Source::ActixSession(carried) => carried.id(&self.0.auth),
         }
     }
 
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        self.0
-            .session
-            .get_or_init(|| async {
-                self.0.incoming.same_site()?;
-                self.0.auth.authenticate(self.id()?).await
-            })
-            .await
-            .clone()
+        if let Some(session) = self.0.session.get() {
+            return session.clone();
+        }
+        let session = self.look_up().await;
+        // Of two that ask at once, the first to be answered has answered both.
+        self.0.session.get_or_init(|| session).clone()
+    }
+
+    async fn look_up(&self) -> Result<Session, Error> {
+        self.0.incoming.same_site()?;
+        self.0.auth.authenticate(self.id()?).await
     }
 
     /// The signed-in session as it is. As above, a request of another site that would change something has none.
@@ -153,6 +153,23 @@ impl AuthContext {
             Some(session) => session.clone(),
             None => self.0.auth.peek(self.id()?).await,
         }
+    }
+}
+
+#[cfg(feature = "actix-session")]
+impl Carried {
+    fn id(&self, auth: &Auth) -> Result<Option<&SessionId>, Error> {
+        match self.id.get_or_init(|| self.read(auth)) {
+            Ok(id) => Ok(id.as_ref()),
+            Err(error) => Err((*error).into()),
+        }
+    }
+
+    fn read(&self, auth: &Auth) -> Result<Option<SessionId>, SetupError> {
+        let session = self.carrier.as_ref().ok_or(SetupError::CarrierMissing)?;
+        // An entry that is no text was not put there by this library: it is none.
+        let sealed = session.get::<String>(SESSION_ENTRY).ok().flatten();
+        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed)))
     }
 }
 

@@ -193,10 +193,11 @@ fn parts<B>(request: &Request<B>) -> Parts {
 }
 
 fn finish(context: &AuthContext, mut response: Response) -> Response {
+    let headers = context.take_headers();
     if let Some(AuthError { error, or }) = response.extensions_mut().remove::<AuthError>() {
         let refusal = response::response(context.auth().refuse(&error, context.incoming(), &or));
         let answer = std::mem::replace(&mut response, refusal);
-        if !context.headers().is_empty() {
+        if headers.is_some() {
             // What a session layer inside of this one has set for the new identifier.
             for cookie in answer.headers().get_all(header::SET_COOKIE) {
                 response.headers_mut().append(header::SET_COOKIE, cookie.clone());
@@ -207,7 +208,7 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    for (name, value) in context.headers().iter() {
+    for (name, value) in headers.iter().flat_map(|headers| headers.iter()) {
         response.headers_mut().append(name, value.clone());
     }
     response

@@ -1,7 +1,7 @@
 //! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 #[cfg(feature = "tower-sessions")]
 use auth_core::app_sessions;
@@ -15,6 +15,7 @@ use auth_core::secret::SessionId;
 use auth_core::session::Session;
 use auth_core::{Auth, Error};
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+#[cfg(feature = "tower-sessions")]
 use tokio::sync::OnceCell;
 
 #[cfg(feature = "tower-sessions")]
@@ -43,20 +44,27 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    id: OnceCell<Option<SessionId>>,
-    session: OnceCell<Result<Session, Error>>,
+    session: OnceLock<Result<Session, Error>>,
     /// Whether the answer depends on the session.
     is_used: AtomicBool,
     /// What the answer has besides the handler's own headers.
-    headers: Mutex<HeaderMap>,
+    headers: Mutex<Option<Box<HeaderMap>>>,
 }
 
 /// Where this request's identifier comes from.
 #[derive(Debug)]
 enum Source {
-    Cookie,
+    Cookie(Option<SessionId>),
     #[cfg(feature = "tower-sessions")]
-    TowerSession(Option<tower_sessions::Session>),
+    TowerSession(Box<Carried>),
+}
+
+/// An identifier in a session of the app's own, which has to be loaded for it.
+#[cfg(feature = "tower-sessions")]
+#[derive(Debug)]
+struct Carried {
+    carrier: Option<tower_sessions::Session>,
+    id: OnceCell<Option<SessionId>>,
 }
 
 impl AuthContext {
@@ -69,17 +77,19 @@ impl AuthContext {
     ) -> Self {
         #[cfg(not(feature = "tower-sessions"))]
         let _ = extensions;
-        let (source, id) = match carrier {
-            Carrier::Cookie => (Source::Cookie, OnceCell::new_with(Some(cookie))),
+        let source = match carrier {
+            Carrier::Cookie => Source::Cookie(cookie),
             #[cfg(feature = "tower-sessions")]
-            Carrier::TowerSession => (Source::TowerSession(extensions.get().cloned()), OnceCell::new()),
+            Carrier::TowerSession => Source::TowerSession(Box::new(Carried {
+                carrier: extensions.get().cloned(),
+                id: OnceCell::new(),
+            })),
         };
         Self(Arc::new(Inner {
             auth,
             incoming,
             source,
-            id,
-            session: OnceCell::new(),
+            session: OnceLock::new(),
             is_used: AtomicBool::new(false),
             headers: Mutex::default(),
         }))
@@ -99,47 +109,43 @@ impl AuthContext {
 
     /// Adds headers to the answer, whatever the handler says, in the place of earlier ones.
     pub(crate) fn send_along(&self, headers: HeaderMap) {
-        *self.headers() = headers;
+        *self.lock_headers() = Some(Box::new(headers));
     }
 
-    /// The headers to add to the answer.
-    pub(crate) fn headers(&self) -> MutexGuard<'_, HeaderMap> {
+    /// The headers to add to the answer, where there are any. They are given once.
+    pub(crate) fn take_headers(&self) -> Option<Box<HeaderMap>> {
+        self.lock_headers().take()
+    }
+
+    fn lock_headers(&self) -> std::sync::MutexGuard<'_, Option<Box<HeaderMap>>> {
         self.0.headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session identifier that the request brings.
     pub(crate) async fn id(&self) -> Result<Option<&SessionId>, Error> {
         self.0.is_used.store(true, Ordering::Relaxed);
-        let id = self.0.id.get_or_try_init(|| self.read_id()).await?;
-        Ok(id.as_ref())
-    }
-
-    async fn read_id(&self) -> Result<Option<SessionId>, Error> {
         match &self.0.source {
-            Source::Cookie => Ok(None),
+            Source::Cookie(id) => Ok(id.as_ref()),
             #[cfg(feature = "tower-sessions")]
-            Source::TowerSession(session) => {
-                let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
-                let sealed = session
-                    .get::<String>(SESSION_ENTRY)
-                    .await
-                    .map_err(session_error)?;
-                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
-            }
+            // Boxed, so that it does not make every request's future larger.
+            Source::TowerSession(carried) => Box::pin(carried.id(&self.0.auth)).await,
         }
     }
 
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        self.0
-            .session
-            .get_or_init(|| async {
-                self.0.incoming.same_site()?;
-                self.0.auth.authenticate(self.id().await?).await
-            })
-            .await
-            .clone()
+        if let Some(session) = self.0.session.get() {
+            return session.clone();
+        }
+        let session = self.look_up().await;
+        // Of two that ask at once, the first to be answered has answered both.
+        self.0.session.get_or_init(|| session).clone()
+    }
+
+    async fn look_up(&self) -> Result<Session, Error> {
+        self.0.incoming.same_site()?;
+        self.0.auth.authenticate(self.id().await?).await
     }
 
     /// The signed-in session as it is. As above, a request of another site that would change something has none.
@@ -149,6 +155,23 @@ impl AuthContext {
             Some(session) => session.clone(),
             None => self.0.auth.peek(self.id().await?).await,
         }
+    }
+}
+
+#[cfg(feature = "tower-sessions")]
+impl Carried {
+    async fn id(&self, auth: &Auth) -> Result<Option<&SessionId>, Error> {
+        let id = self.id.get_or_try_init(|| self.read(auth)).await?;
+        Ok(id.as_ref())
+    }
+
+    async fn read(&self, auth: &Auth) -> Result<Option<SessionId>, Error> {
+        let session = self.carrier.as_ref().ok_or(SetupError::CarrierMissing)?;
+        let sealed = session
+            .get::<String>(SESSION_ENTRY)
+            .await
+            .map_err(session_error)?;
+        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed)))
     }
 }
 
@@ -189,7 +212,7 @@ pub(crate) async fn change(
             (_, None) => {}
         }
     }
-    if matches!(context.0.source, Source::Cookie)
+    if matches!(context.0.source, Source::Cookie(_))
         && let Some(line) = auth.session_cookie(change)
         && let Ok(mut value) = HeaderValue::try_from(line)
     {

@@ -30,6 +30,7 @@ use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
 use crate::metrics;
+use crate::opened::OpenedBodies;
 use crate::party::{Party, ProviderInfo};
 use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
@@ -72,6 +73,8 @@ pub(crate) struct Core {
     pub(crate) flights: Mutex<Flights>,
     /// Tokens that are still to be revoked.
     pub(crate) unrevoked: Unrevoked,
+    /// The bodies of sessions in use.
+    pub(crate) opened: OpenedBodies,
     /// Who waits for the end of which session.
     pub(crate) watch: Watch,
     /// The providers that nobody signs in with, by name.
@@ -145,6 +148,7 @@ impl Auth {
             tasks: TaskTracker::new(),
             flights: Mutex::new(Flights::default()),
             unrevoked: Unrevoked::default(),
+            opened: OpenedBodies::default(),
             watch: Watch::default(),
         });
         core.runtime.spawn(sweep(Arc::downgrade(&core)));
@@ -218,7 +222,7 @@ impl Auth {
         match change {
             SessionChange::Keep => None,
             SessionChange::Set { id, .. } => {
-                Some(cookie::set(name, &id.expose(), https, config.session_max, false))
+                Some(cookie::set(name, id.expose(), https, config.session_max, false))
             }
             SessionChange::Clear => Some(cookie::remove(name, https, false)),
         }
@@ -233,9 +237,8 @@ impl Auth {
     /// [`Error::NotSignedIn`]; [`Error::Refresh`] or [`Error::Provider`] where the token is dead and cannot be
     /// refreshed at present; [`Error::Store`].
     pub async fn authenticate(&self, id: Option<&SessionId>) -> Result<Session, Error> {
-        let session = self.find(id).await?;
         let now = self.now();
-        self.0.note_use(&session, now);
+        let session = self.find(id, now).await?;
         if session.data.is_fresh(now) {
             return Ok(session);
         }
@@ -250,18 +253,32 @@ impl Auth {
     /// [`Error::NotSignedIn`], also where the access token is dead and there is nothing to refresh it with;
     /// [`Error::Store`].
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
-        let session = self.find(id).await?;
         let now = self.now();
-        self.0.note_use(&session, now);
+        let session = self.find(id, now).await?;
         if session.is_over(now) {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
     }
 
-    async fn find(&self, id: Option<&SessionId>) -> Result<Session, Error> {
-        let id = id.ok_or(NotSignedIn::NoSession)?;
-        Ok(self.0.load_served(&id.key()).await?.ok_or(NotSignedIn::Ended)?)
+    /// The session behind an identifier, whose use is written down.
+    async fn find(&self, id: Option<&SessionId>, now: Timestamp) -> Result<Session, Error> {
+        let core = &self.0;
+        let key = id.ok_or(NotSignedIn::NoSession)?.key();
+        let record = match core.store.load_at_once(&key, now) {
+            Some(known) => known,
+            None => core.store.load(&key, now).await?,
+        };
+        let record = record.ok_or(NotSignedIn::Ended)?;
+        let session = match core.serve_at_once(&key, &record, now) {
+            Some(session) => session,
+            None => {
+                let served = Box::pin(core.serve(&key, record, now)).await?;
+                served.ok_or(NotSignedIn::Ended)?
+            }
+        };
+        core.note_use(&session, now);
+        Ok(session)
     }
 
     /// Turns a failure into an answer: a redirect, a page, or `application/problem+json`. Logs it, so it is called
@@ -847,8 +864,20 @@ impl Core {
     /// The session with this key. `None` where there is none, it has expired, or no key opens it.
     pub(crate) async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         let now = self.clock.now();
-        let record = self.store.load(key, now).await?;
-        let session = record.and_then(|record| self.view(key, record));
+        match self.store.load(key, now).await? {
+            Some(record) => self.admit(key, record, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The session in a record that was just loaded. `None` where it has expired, or no key opens it.
+    async fn admit(
+        &self,
+        key: &SessionKey,
+        record: Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
+        let session = self.view(key, record);
         // A touch by someone who had seen an older record may have moved the record's end beyond what the tokens allow.
         match session.filter(|session| session.data.last_end() > now) {
             Some(session) if session.data.moved_at.is_some() => Box::pin(self.confirm(session)).await,
@@ -877,6 +906,7 @@ impl Core {
         sender: Option<&Sender>,
     ) -> Result<Removed, StoreError> {
         self.exchanged.forget(&session.key);
+        self.opened.forget(&session.key);
         let mut version = session.record.version;
         loop {
             let now = self.clock.now();
@@ -932,7 +962,50 @@ impl Core {
 
     /// As [`load`](Self::load); a session whose provider is none of this application's any more is none.
     pub(crate) async fn load_served(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
-        let Some(session) = self.load(key).await? else {
+        let now = self.clock.now();
+        match self.store.load(key, now).await? {
+            Some(record) => self.serve(key, record, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What [`serve`](Self::serve) gives where nothing has to be waited for, as with nearly every request.
+    fn serve_at_once(&self, key: &SessionKey, record: &Arc<Record>, now: Timestamp) -> Option<Session> {
+        let data = self.body_in_use(key, record)?;
+        let party = self
+            .config
+            .parties
+            .configured_issuing(data.provider.as_deref(), &data.issuer)?;
+        let is_served = data.last_end() > now && data.moved_at.is_none() && party.serves(&data);
+        is_served.then(|| Session {
+            key: *key,
+            record: Arc::clone(record),
+            data,
+        })
+    }
+
+    /// Opens the body of a session that is in use, unless it was opened for an earlier request.
+    fn body_in_use(&self, key: &SessionKey, record: &Record) -> Option<Arc<SessionData>> {
+        if let Some(data) = record.opened.get() {
+            return Some(Arc::clone(data));
+        }
+        if let Some(data) = self.opened.get(key, &record.sealed) {
+            record.opened.set(Arc::clone(&data));
+            return Some(data);
+        }
+        let data = SessionData::open(&self.config.keys, key, record)?;
+        self.opened.put(key, &record.sealed, &data);
+        Some(data)
+    }
+
+    /// The session in a record that was just loaded, by the rules of [`load_served`](Self::load_served).
+    async fn serve(
+        &self,
+        key: &SessionKey,
+        record: Arc<Record>,
+        now: Timestamp,
+    ) -> Result<Option<Session>, Error> {
+        let Some(session) = self.admit(key, record, now).await? else {
             return Ok(None);
         };
         match self.party_of(&session).await {
@@ -1020,6 +1093,7 @@ async fn sweep(core: Weak<Core>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(core) = core.upgrade() else { return };
+        core.opened.sweep();
         core.exchanged.sweep(core.clock.now());
         core.machine.sweep(core.clock.now());
         match core.store.sweep(core.clock.now()).await {

@@ -55,6 +55,7 @@ mod metadata;
 mod metrics;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
+mod opened;
 mod page;
 mod party;
 mod preset;

@@ -234,6 +234,11 @@ impl Parties {
         }
     }
 
+    /// The configured one of this name and issuer.
+    pub(crate) fn configured_issuing(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Arc<Party>> {
+        self.configured_as(name).filter(|party| party.issuer == *issuer)
+    }
+
     /// The one of this name, as long as it is the one with this issuer.
     pub(crate) async fn issuing(
         &self,

@@ -204,6 +204,9 @@ impl Tokens {
             return Freshness::Good;
         };
         let left = expires_at.since(now);
+        if left >= LEEWAY {
+            return Freshness::Good;
+        }
         let leeway = LEEWAY.min(expires_at.since(self.access_issued_at) / 4);
         let leeway = leeway - leeway / 5 * u32::from(jitter) / 255;
         if left.is_zero() {

@@ -141,21 +141,22 @@ impl Glance {
     /// Looks for the session's cookie of this name, and for what is not from this origin.
     pub(crate) fn of(head: &impl RequestHead, cookie: &str, origin: &str) -> Self {
         let mut glance = Self::default();
-        head.each_header(&mut |name, value| match name {
-            "accept" => glance.accepts_html = glance.accepts_html || accepts_html(&header_text(value)),
-            "sec-fetch-mode" => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
-            "hx-request" | "x-requested-with" => glance.is_no_navigation = true,
-            "sec-purpose" | "purpose" | "x-moz" => {
+        // By length first, as no header but these few is worth eleven comparisons.
+        head.each_header(&mut |name, value| match (name.len(), name) {
+            (6, "accept") => glance.accepts_html = glance.accepts_html || accepts_html(value),
+            (14, "sec-fetch-mode") => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
+            (10, "hx-request") | (16, "x-requested-with") => glance.is_no_navigation = true,
+            (11, "sec-purpose") | (7, "purpose") | (5, "x-moz") => {
                 glance.is_prefetch |= header_text(value).to_ascii_lowercase().contains("prefetch");
             }
-            "upgrade" => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
-            "origin" => glance.is_foreign |= value != origin.as_bytes(),
-            "sec-fetch-site" => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
-            "cookie" => {
-                for (name, value) in cookies(value) {
-                    if name == cookie.as_bytes() && glance.session.is_none() {
-                        glance.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
-                    }
+            (7, "upgrade") => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
+            (6, "origin") => glance.is_foreign |= value != origin.as_bytes(),
+            (14, "sec-fetch-site") => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
+            (6, "cookie") => {
+                if glance.session.is_none() {
+                    glance.session = cookies(value)
+                        .filter(|(name, _)| *name == cookie.as_bytes())
+                        .find_map(|(_, value)| SessionId::read(value));
                 }
             }
             _ => {}
@@ -191,18 +192,21 @@ fn is_foreign_subresource(head: &impl RequestHead) -> bool {
         && head.header_is("sec-fetch-mode", |mode| !mode.eq_ignore_ascii_case("navigate"))
 }
 
-fn accepts_html(accept: &str) -> bool {
-    accept.split(',').any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        parts
-            .next()
-            .is_some_and(|media| media.eq_ignore_ascii_case("text/html"))
-            && !parts.any(|parameter| {
-                parameter
-                    .split_once('=')
-                    .is_some_and(|(name, q)| name.eq_ignore_ascii_case("q") && q.parse() == Ok(0.0_f32))
-            })
+fn accepts_html(accept: &[u8]) -> bool {
+    accept.split(|byte| *byte == b',').any(|range| {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let media = parts.next().unwrap_or_default();
+        media.eq_ignore_ascii_case(b"text/html") && !parts.any(is_weight_of_zero)
     })
+}
+
+/// Whether a parameter of `Accept` says "not this" (RFC 9110 §12.4.2).
+fn is_weight_of_zero(parameter: &[u8]) -> bool {
+    let weight = parameter
+        .strip_prefix(b"q=")
+        .or_else(|| parameter.strip_prefix(b"Q="));
+    let weight = weight.and_then(|weight| std::str::from_utf8(weight).ok());
+    weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32))
 }
 
 /// What an adapter reads off a request before the handler runs: enough to find its session, to refuse it and to
@@ -468,9 +472,16 @@ pub(crate) fn each_cookie(head: &(impl RequestHead + ?Sized), each: &mut dyn FnM
 
 /// The names and values in one `Cookie` header.
 fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').filter_map(|pair| {
+    let mut rest = Some(line);
+    let pairs = std::iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr::memchr(b';', line);
+        rest = end.and_then(|end| line.get(end + 1..));
+        line.get(..end.unwrap_or(line.len()))
+    });
+    pairs.filter_map(|pair| {
         let pair = trim_blanks(pair);
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let equals = memchr::memchr(b'=', pair)?;
         Some((pair.get(..equals)?, pair.get(equals + 1..)?))
     })
 }

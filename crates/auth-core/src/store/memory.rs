@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use async_trait::async_trait;
 use super::app_data::{AppDataKey, AppDataStore};
 use super::notices::Listeners;
 use super::{
-    Acquired, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Record, SCAN_PAGE, ScanCursor,
-    Scanned, SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, HashOfKey, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Record, SCAN_PAGE,
+    ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
@@ -143,6 +144,10 @@ impl SessionStore for MemoryStore {
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(live(&read(self.shard(key)), key, now))
+    }
+
+    fn load_at_once(&self, key: &SessionKey, now: Timestamp) -> Option<Option<Arc<Record>>> {
+        Some(live(&read(self.shard(key)), key, now))
     }
 
     async fn compare_and_swap(
@@ -402,7 +407,7 @@ fn shard_of(key: &[u8; 32]) -> usize {
     usize::from(key[0]) % SHARDS
 }
 
-type Sessions = HashMap<SessionKey, Entry>;
+type Sessions = HashMap<SessionKey, Entry, BuildHasherDefault<HashOfKey>>;
 
 struct Entry {
     record: Arc<Record>,

@@ -38,6 +38,13 @@ impl SessionStore for Metered {
         timed("load", self.0.load(key, now)).await
     }
 
+    fn load_at_once(&self, key: &SessionKey, now: Timestamp) -> Option<Option<Arc<Record>>> {
+        let timing = Timing::start();
+        let known = self.0.load_at_once(key, now)?;
+        timing.of_store("load", &Ok::<_, StoreError>(()));
+        Some(known)
+    }
+
     async fn compare_and_swap(
         &self,
         key: &SessionKey,

@@ -85,6 +85,12 @@ pub(super) async fn load(
 }
 
 pub(super) async fn must_load(store: &Arc<dyn SessionStore>, key: SessionKey, now: Timestamp) -> Arc<Record> {
+    if let Some(known) = store.load_at_once(&key, now) {
+        assert!(
+            known.is_some(),
+            "load_at_once must find a session that is alive, or leave it to load"
+        );
+    }
     load(store, key, now)
         .await
         .expect("load must find a session that is alive")
@@ -94,6 +100,10 @@ pub(super) async fn assert_gone(store: &Arc<dyn SessionStore>, key: SessionKey, 
     assert!(
         load(store, key, now).await.is_none(),
         "load must not find a session that is gone"
+    );
+    assert!(
+        store.load_at_once(&key, now).flatten().is_none(),
+        "load_at_once must not find a session that is gone"
     );
 }
 
