@@ -128,7 +128,7 @@ impl AuthContext {
                 let session = session.as_ref().ok_or(SetupError::CarrierMissing)?;
                 // An entry that is no text was not put there by this library: it is none.
                 let sealed = session.get::<String>(SESSION_ENTRY).ok().flatten();
-                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
+                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed, &self.0.incoming)))
             }
         }
     }

@@ -124,7 +124,7 @@ impl AuthContext {
                     .get::<String>(SESSION_ENTRY)
                     .await
                     .map_err(session_error)?;
-                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed)))
+                Ok(sealed.and_then(|sealed| self.0.auth.open_session_id(&sealed, &self.0.incoming)))
             }
         }
     }

@@ -55,6 +55,7 @@ mod metadata;
 mod metrics;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
+mod origins;
 mod page;
 mod party;
 mod preset;
@@ -88,6 +89,7 @@ pub use failure::Failure;
 pub use http::HttpError;
 pub use jarm::ResponseJwtError;
 pub use metadata::{Outage, ProviderError};
+pub use origins::Place;
 pub use party::{LookupError, Profile, ProviderInfo, SignInProvider};
 pub use preset::Preset;
 pub use seal::SecretKeys;

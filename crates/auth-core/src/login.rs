@@ -25,6 +25,7 @@ use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
 use crate::jose;
 use crate::metadata::{Metadata, ProviderError};
+use crate::origins::{OriginId, Origins};
 use crate::party::Party;
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
@@ -54,6 +55,9 @@ pub(crate) struct Attempt {
     #[serde(with = "secret::sealed")]
     pub(crate) verifier: CodeVerifier,
     pub(crate) nonce: String,
+    /// The origin of the app that it began at; `None` where there is no other.
+    #[serde(default)]
+    pub(crate) origin: Option<String>,
     /// The name of the provider that was asked; `None` of the one that has none.
     #[serde(default)]
     pub(crate) provider: Option<String>,
@@ -111,7 +115,8 @@ pub(crate) fn begin(
     let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
     add("response_type", "code");
     add("client_id", &party.registration.client_id);
-    add("redirect_uri", &party.redirect_uri);
+    let at = request.incoming.at;
+    add("redirect_uri", &party.redirect_uri(config.origins.get(at)));
     add("scope", &scopes.to_string());
     add("state", &state);
     add("code_challenge", challenge.as_str());
@@ -154,6 +159,7 @@ pub(crate) fn begin(
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
         nonce,
+        origin: config.origins.mark(at),
         provider: party.name.clone(),
         issuer: metadata.issuer.clone(),
         return_to: options.return_to,
@@ -172,12 +178,18 @@ pub(crate) fn begin(
     }
     let mut cookies = crowded_out(config, &request.cookies, now)
         .iter()
-        .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config, party)))
+        .map(|name| {
+            cookie::remove(
+                name,
+                config.origins.first().is_https(),
+                cross_site_post(config, party),
+            )
+        })
         .collect::<Vec<_>>();
     cookies.push(cookie::set(
         &name,
         &value,
-        config.base_url.is_https(),
+        config.origins.first().is_https(),
         ATTEMPT_LIFETIME,
         cross_site_post(config, party),
     ));
@@ -194,7 +206,7 @@ fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
 
 /// Whether the provider's answer comes as a cross-site form post over https, which brings no Lax cookie along.
 fn cross_site_post(config: &Config, party: &Party) -> bool {
-    party.config.response_mode.is_form_post() && config.base_url.is_https()
+    party.config.response_mode.is_form_post() && config.origins.first().is_https()
 }
 
 /// The cookies of attempts that have to go so that, with one more, there are no more than [`MAX_ATTEMPTS`]: those
@@ -302,7 +314,8 @@ fn without_cookie(
         MissingCookie::SameSite
     } else if beginning.at_other_address && !arrival.at_other_address {
         MissingCookie::OtherAddress
-    } else if config.base_url.is_https() && arrival.has_fetch_metadata && !beginning.has_fetch_metadata {
+    } else if config.origins.first().is_https() && arrival.has_fetch_metadata && !beginning.has_fetch_metadata
+    {
         MissingCookie::Http
     } else if !request.cookies.is_empty() {
         MissingCookie::OtherAttempts
@@ -364,7 +377,11 @@ pub(crate) fn receive(
     Ok(AuthorizationResponse {
         once: OnceKey::from_bytes(sha256(&[b"used state\0", state.as_bytes()])),
         once_until: attempt.began_at.plus(ATTEMPT_LIFETIME),
-        cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config, party)),
+        cookie: cookie::remove(
+            &name,
+            config.origins.first().is_https(),
+            cross_site_post(config, party),
+        ),
         attempt,
         token,
         parameters,
@@ -415,6 +432,15 @@ impl AuthorizationResponse {
         match self.attempt.provider == party.name {
             true => Ok(()),
             false => Err(LoginError::OtherProvider),
+        }
+    }
+
+    /// Refuses a response that comes to another origin of the app than the sign-in began at. Its redirect URI is another, and who
+    /// signs in there is somebody else.
+    pub(crate) fn is_at(&self, origins: &Origins, at: OriginId) -> Result<(), LoginError> {
+        match origins.is_marked(self.attempt.origin.as_deref(), at) {
+            true => Ok(()),
+            false => Err(LoginError::OtherOrigin),
         }
     }
 
@@ -497,6 +523,9 @@ pub enum LoginError {
     /// The response comes to another provider's redirect URI than that of the one that was asked (RFC 9700 §4.4.2.2).
     #[error("the response comes to another provider's redirect URI")]
     OtherProvider,
+    /// The response comes to another of the app's origins than the sign-in began at.
+    #[error("the response comes to another origin than the sign-in began at")]
+    OtherOrigin,
     /// The response names another issuer than the one that was asked (RFC 9207).
     #[error("the response names another issuer")]
     IssuerMismatch,
@@ -775,6 +804,7 @@ impl LoginError {
             Self::AttemptExpired => "login.attempt_expired",
             Self::StateReplayed => "login.state_replayed",
             Self::OtherProvider => "login.other_provider",
+            Self::OtherOrigin => "login.other_origin",
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
             Self::ResponseUnsigned => "login.response_unsigned",
@@ -846,6 +876,7 @@ impl LoginError {
             | Self::AttemptExpired
             | Self::StateReplayed
             | Self::OtherProvider
+            | Self::OtherOrigin
             | Self::IssuerMismatch
             | Self::IssuerMissing
             | Self::ResponseUnsigned

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::origins::OriginId;
 use crate::store::SessionKey;
 
 macro_rules! secret_text {
@@ -146,13 +147,21 @@ pub(crate) mod sealed {
 ///
 /// Whoever knows it is signed in as the session's user. Stores are given its hash, [`SessionId::key`], only.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct SessionId([u8; 32]);
+pub struct SessionId {
+    bytes: [u8; 32],
+    /// The origin of the application that a request has brought it to: a session is good where it was made.
+    #[zeroize(skip)]
+    at: OriginId,
+}
 
 impl SessionId {
     /// A new random identifier.
     #[must_use]
     pub(crate) fn random() -> Self {
-        Self(random_bytes())
+        Self {
+            bytes: random_bytes(),
+            at: OriginId::FIRST,
+        }
     }
 
     /// Reads the text form. Anything but the exact text of 32 bytes is `None`: a corrupt cookie is no cookie.
@@ -160,19 +169,33 @@ impl SessionId {
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         // 43 characters of base64url make 32 bytes; the engine refuses padding and stray trailing bits.
-        (text.len() == 43 && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(32)).then_some(Self(bytes))
+        (text.len() == 43 && URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) == Ok(32)).then_some(Self {
+            bytes,
+            at: OriginId::FIRST,
+        })
+    }
+
+    /// The same identifier, brought to this origin.
+    pub(crate) fn brought_to(mut self, at: OriginId) -> Self {
+        self.at = at;
+        self
+    }
+
+    /// The origin that it was brought to.
+    pub(crate) fn at(&self) -> OriginId {
+        self.at
     }
 
     /// The text form, 43 characters of base64url, for the browser's cookie and nothing else.
     #[must_use]
     pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+        URL_SAFE_NO_PAD.encode(self.bytes)
     }
 
     /// The name of this session in a store: the SHA-256 hash of the identifier.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        SessionKey::from_bytes(sha256(&[&self.0]))
+        SessionKey::from_bytes(sha256(&[&self.bytes]))
     }
 }
 
