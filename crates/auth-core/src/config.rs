@@ -1048,7 +1048,7 @@ impl AuthBuilder {
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
-            checked.push((None, self.provider.check()?));
+            checked.push((None, self.provider.check()?, Vec::new()));
         }
         for (name, provider) in self.providers {
             if !is_name(&name) {
@@ -1061,7 +1061,7 @@ impl AuthBuilder {
             let provider = provider
                 .check()
                 .map_err(|error| error.of_provider(&name, &shared))?;
-            checked.push((Some(name), provider));
+            checked.push((Some(name), provider, shared));
         }
         let base_url = self
             .base_url
@@ -1076,7 +1076,7 @@ impl AuthBuilder {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
         let origins = Arc::new(Origins::new(base_url, &self.further_base_urls)?);
-        let has_profile = checked.iter().any(|(_, one)| one.config.demands_issuer);
+        let has_profile = checked.iter().any(|(_, one, _)| one.config.demands_issuer);
         if has_profile && !origins.are_secure() {
             return Err(ConfigError::new(
                 "AUTH_BASE_URL",
@@ -1117,8 +1117,12 @@ impl AuthBuilder {
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
-        for (name, checked) in checked {
-            let party = Party::new(name, checked, &origins, &provider_http, &runtime)?;
+        for (name, checked, shared) in checked {
+            let party = Party::new(name.clone(), checked, &origins, &provider_http, &runtime);
+            let party = party.map_err(|error| match &name {
+                Some(name) => error.of_provider(name, &shared),
+                None => error,
+            })?;
             parties.push(Arc::new(party));
         }
         let lookup = self.find_provider.map(|find| {

@@ -94,7 +94,9 @@ pub(crate) fn begin(
     request: &RouteRequest,
     now: Timestamp,
 ) -> AuthorizationRequest {
-    let state = Beginning::of(request.arrival, now).state(&config.keys);
+    let at = request.incoming.at;
+    let origin = config.origins.mark(at);
+    let state = Beginning::of(request.arrival, origin.clone(), now).state(&config.keys);
     let nonce = random_text();
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let mut scopes = party.config.scopes.clone();
@@ -115,7 +117,6 @@ pub(crate) fn begin(
     let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
     add("response_type", "code");
     add("client_id", &party.registration.client_id);
-    let at = request.incoming.at;
     add("redirect_uri", &party.redirect_uri(config.origins.get(at)));
     add("scope", &scopes.to_string());
     add("state", &state);
@@ -159,7 +160,7 @@ pub(crate) fn begin(
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
         nonce,
-        origin: config.origins.mark(at),
+        origin,
         provider: party.name.clone(),
         issuer: metadata.issuer.clone(),
         return_to: options.return_to,
@@ -252,17 +253,19 @@ impl Attempt {
 
 /// How a sign-in began. It travels sealed in the `state`, so that an answer whose cookie is missing can be explained:
 /// the cookie goes with its time, and tells nothing when it is not there. It decides nothing else.
-#[derive(Clone, Copy)]
 struct Beginning {
     at: Timestamp,
+    /// The origin of the app that it was at; `None` where there is no other.
+    origin: Option<String>,
     at_other_address: bool,
     has_fetch_metadata: bool,
 }
 
 impl Beginning {
-    fn of(arrival: Arrival, now: Timestamp) -> Self {
+    fn of(arrival: Arrival, origin: Option<String>, now: Timestamp) -> Self {
         Self {
             at: now,
+            origin,
             at_other_address: arrival.at_other_address,
             has_fetch_metadata: arrival.has_fetch_metadata,
         }
@@ -274,6 +277,7 @@ impl Beginning {
         let flags = u8::from(self.at_other_address) | u8::from(self.has_fetch_metadata) << 1;
         let mut plain = self.at.as_secs().to_be_bytes().to_vec();
         plain.push(flags);
+        plain.extend_from_slice(self.origin.unwrap_or_default().as_bytes());
         let sealed = keys.seal(Purpose::Beginning, random.as_bytes(), &plain);
         format!("{random}.{}", URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -283,9 +287,11 @@ impl Beginning {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Changed)?;
         let plain = keys.open(Purpose::Beginning, random.as_bytes(), &sealed)?;
         let (at, flags) = plain.split_first_chunk().ok_or(OpenError::Changed)?;
-        let flags = flags.first().ok_or(OpenError::Changed)?;
+        let (flags, origin) = flags.split_first().ok_or(OpenError::Changed)?;
+        let origin = std::str::from_utf8(origin).map_err(|_| OpenError::Changed)?;
         Ok(Self {
             at: Timestamp::from_secs(i64::from_be_bytes(*at)),
+            origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()),
             at_other_address: flags & 1 != 0,
             has_fetch_metadata: flags & 2 != 0,
         })
@@ -307,6 +313,9 @@ fn without_cookie(
     };
     if now.since(beginning.at) >= ATTEMPT_LIFETIME {
         return LoginError::AttemptExpired;
+    }
+    if !(config.origins).is_marked(beginning.origin.as_deref(), request.incoming.at) {
+        return LoginError::OtherOrigin;
     }
     let arrival = request.arrival;
     let kept_back = arrival.cookies == OtherCookies::KeptBack && !cross_site_post(config, party);

@@ -98,7 +98,7 @@ impl Party {
                 known.ok_or_else(|| {
                     ConfigError::new(
                         "AUTH_ONLY_AT",
-                        "must be AUTH_BASE_URL, or one of AUTH_FURTHER_BASE_URLS",
+                        "must be origins of this application: its base URL, or further ones",
                     )
                 })
             })
