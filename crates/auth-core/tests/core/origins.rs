@@ -345,7 +345,7 @@ async fn answers_name_the_origin_that_was_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_began_when_there_was_one_origin_is_the_first_s() {
     let world = World::start().await;
-    registered(&world);
+    let _provider = registered(&world);
     let alone = world.instance_with(|builder| builder.base_url(A)).await;
     let mut browser = world.browser_of(&alone);
     sign_in(&mut browser, A).await;
