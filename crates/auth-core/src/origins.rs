@@ -47,6 +47,9 @@ impl Origins {
                     "must have the scheme of AUTH_BASE_URL: all https, or all http",
                 ));
             }
+            if next.host().contains('*') {
+                return Err(ConfigError::new(VARIABLE, "must be whole: there are no patterns"));
+            }
             // Cookies know no ports (RFC 6265 §8.5): what one of them sets, the other is sent.
             if all.iter().any(|held| held.host() == next.host()) {
                 return Err(ConfigError::new(
@@ -298,7 +301,7 @@ mod tests {
             ("https://A.example:8443", "a.example is there already"),
             ("https://b.example", "b.example is there already"),
             ("https://c.example/path", "without a path"),
-            ("https://*.example", ""),
+            ("https://*.example", "no patterns"),
             ("c.example", "absolute URL"),
             ("https://user:password@c.example", "user name"),
             ("", "absolute URL"),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use auth_core::gate::{Gate, OnRefusal};
+use auth_core::proxy::{Proxy, Upgrade};
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 use auth_core::secret::SessionId;
@@ -10,9 +11,11 @@ use auth_core::session::{Session, SignIn};
 use auth_core::store::{Inserted, MemoryStore};
 use auth_core::{Auth, AuthBuilder, ConfigError, Error, SignInProvider};
 use auth_testing::Endpoint;
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+use crate::proxy::request as request_of_proxy;
 use crate::world::{Browser, CLIENT, Head, SECRET, World, assert_page, header, location};
 
 const A: &str = "http://a.localhost:3000";
@@ -277,6 +280,32 @@ async fn what_changes_something_comes_from_the_same_origin() {
         assert_eq!(incoming.same_site().is_ok(), passes, "{origin} at {host}");
         let logout = auth.logout(browser.request_of(&head)).await;
         assert_eq!(logout.status == 403, !passes, "{origin} at {host}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 6455 §10.2
+async fn a_web_socket_through_the_proxy_is_opened_by_pages_of_the_session_s_origin() {
+    let world = World::start().await;
+    let auth = both(&world).await;
+    // Nobody listens there: what is let through ends so.
+    let proxy = Proxy::to("http://127.0.0.1:1").expect("an upstream");
+    for (at, origin, passes) in [(A, A, true), (A, B, false), (B, B, true), (B, A, false)] {
+        let mut browser = world.browser_of(&auth);
+        sign_in(&mut browser, at).await;
+        let session = session(&browser, at).await.expect("signed in");
+        let mut handshake = request_of_proxy(Method::GET, "/socket");
+        for (name, value) in [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("origin", origin),
+        ] {
+            let name = HeaderName::from_static(name);
+            handshake.headers.insert(name, HeaderValue::from_static(value));
+        }
+        handshake.upgrade = Upgrade::Possible;
+        let error = auth.forward(&proxy, &session, handshake).await;
+        let is_foreign = matches!(error, Err(Error::CrossSite(_)));
+        assert_eq!(is_foreign, !passes, "{origin} at {at}");
     }
 }
 
