@@ -10,6 +10,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::header;
+use actix_web::http::uri::Authority;
 use actix_web::{HttpRequest, HttpResponse};
 use auth_core::bearer::{BearerGate, PeerCertificate};
 use auth_core::gate::Gate;
@@ -344,6 +345,10 @@ impl RequestHead for Head<'_> {
 
     fn query(&self) -> Option<&str> {
         self.0.uri().query()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.0.uri().authority().map(Authority::as_str)
     }
 
     fn peer(&self) -> Option<IpAddr> {

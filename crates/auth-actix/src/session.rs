@@ -126,7 +126,7 @@ impl AuthContext {
         match &self.0.source {
             Source::Cookie(id) => Ok(id.as_ref()),
             #[cfg(feature = "actix-session")]
-            Source::ActixSession(carried) => carried.id(&self.0.auth),
+            Source::ActixSession(carried) => carried.id(&self.0.auth, &self.0.incoming),
         }
     }
 
@@ -158,18 +158,18 @@ impl AuthContext {
 
 #[cfg(feature = "actix-session")]
 impl Carried {
-    fn id(&self, auth: &Auth) -> Result<Option<&SessionId>, Error> {
-        match self.id.get_or_init(|| self.read(auth)) {
+    fn id(&self, auth: &Auth, incoming: &Incoming) -> Result<Option<&SessionId>, Error> {
+        match self.id.get_or_init(|| self.read(auth, incoming)) {
             Ok(id) => Ok(id.as_ref()),
             Err(error) => Err((*error).into()),
         }
     }
 
-    fn read(&self, auth: &Auth) -> Result<Option<SessionId>, SetupError> {
+    fn read(&self, auth: &Auth, incoming: &Incoming) -> Result<Option<SessionId>, SetupError> {
         let session = self.carrier.as_ref().ok_or(SetupError::CarrierMissing)?;
         // An entry that is no text was not put there by this library: it is none.
         let sealed = session.get::<String>(SESSION_ENTRY).ok().flatten();
-        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed)))
+        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed, incoming)))
     }
 }
 

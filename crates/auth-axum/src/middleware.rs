@@ -13,6 +13,7 @@ use auth_core::request::{RequestHead, header_text};
 use auth_core::{Auth, Error, Failure};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{Extensions, HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -363,6 +364,10 @@ impl<B> RequestHead for Head<'_, B> {
 
     fn query(&self) -> Option<&str> {
         self.uri().query()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.uri().authority().map(Authority::as_str)
     }
 
     fn peer(&self) -> Option<IpAddr> {

@@ -128,7 +128,7 @@ impl AuthContext {
             Source::Cookie(id) => Ok(id.as_ref()),
             #[cfg(feature = "tower-sessions")]
             // Boxed, so that it does not make every request's future larger.
-            Source::TowerSession(carried) => Box::pin(carried.id(&self.0.auth)).await,
+            Source::TowerSession(carried) => Box::pin(carried.id(&self.0.auth, &self.0.incoming)).await,
         }
     }
 
@@ -160,18 +160,18 @@ impl AuthContext {
 
 #[cfg(feature = "tower-sessions")]
 impl Carried {
-    async fn id(&self, auth: &Auth) -> Result<Option<&SessionId>, Error> {
-        let id = self.id.get_or_try_init(|| self.read(auth)).await?;
+    async fn id(&self, auth: &Auth, incoming: &Incoming) -> Result<Option<&SessionId>, Error> {
+        let id = self.id.get_or_try_init(|| self.read(auth, incoming)).await?;
         Ok(id.as_ref())
     }
 
-    async fn read(&self, auth: &Auth) -> Result<Option<SessionId>, Error> {
+    async fn read(&self, auth: &Auth, incoming: &Incoming) -> Result<Option<SessionId>, Error> {
         let session = self.carrier.as_ref().ok_or(SetupError::CarrierMissing)?;
         let sealed = session
             .get::<String>(SESSION_ENTRY)
             .await
             .map_err(session_error)?;
-        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed)))
+        Ok(sealed.and_then(|sealed| auth.open_session_id(&sealed, incoming)))
     }
 }
 

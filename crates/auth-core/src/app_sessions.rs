@@ -34,6 +34,7 @@ use crate::config::paths;
 use crate::cookie;
 use crate::csrf;
 use crate::error::{Error, SetupError};
+use crate::origins::OriginId;
 use crate::request::{RequestHead, cookies_without_impostors, each_cookie};
 use crate::seal::Purpose;
 use crate::secret::{SessionId, random_text, sha256};
@@ -93,7 +94,7 @@ impl AppSessions {
             tracing::debug!("a request of another site begins no app session");
             return Ok(Inserted::Yes);
         }
-        let key = key(id, seen(|seen| seen.moved_to.or(seen.sign_in)));
+        let key = seen(|seen| key(id, seen.moved_to.or(seen.sign_in), seen.origin.as_deref()));
         let (sealed, now) = (self.seal(&key, data)?, self.now());
         let inserted = self
             .store()?
@@ -220,7 +221,7 @@ impl AppSessions {
     /// Whether the cookie is `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.0.config.base_url.is_https()
+        self.0.config.origins.first().is_https()
     }
 
     /// How long a session lives after it was last changed: as long as a sign-in does at most, so that one which carries a
@@ -234,13 +235,16 @@ impl AppSessions {
     #[must_use]
     pub fn brought(&self, head: &impl RequestHead) -> Brought {
         let config = &self.0.config;
+        let at = config.origins.of(head);
+        let origin = config.origins.get(at);
         let mut has_cookie = false;
         each_cookie(head, &mut |name, _| has_cookie |= name == self.cookie_name());
         Brought {
             sign_in: Auth::of(&self.0).session_id(head).map(|id| id.key()),
             has_cookie,
             // The provider's answer may come as a form of its own site; the sign-in under way vouches for it.
-            is_foreign: csrf::check(head, &config.base_url).is_err() && !paths::is_callback(head.path()),
+            is_foreign: csrf::check(head, origin).is_err() && !paths::is_callback(head.path()),
+            origin: (at != OriginId::FIRST).then(|| origin.origin().to_owned()),
         }
     }
 
@@ -258,6 +262,7 @@ impl AppSessions {
         let seen = Arc::new(Mutex::new(Seen {
             sign_in: brought.sign_in,
             is_foreign: brought.is_foreign,
+            origin: brought.origin,
             ..Seen::default()
         }));
         let output = SEEN.scope(Arc::clone(&seen), request).await;
@@ -291,24 +296,31 @@ impl AppSessions {
     }
 }
 
-/// The name of the data of an app's session under this sign-in, or under none.
+/// The name of the data of an app's session under this sign-in, or under none, and at this origin of the app, where that is not
+/// the first.
 ///
-/// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are. The length keeps
-/// the identifier apart from what follows.
-fn key(id: &str, sign_in: Option<SessionKey>) -> AppDataKey {
+/// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are. The lengths keep
+/// the identifier and the origin apart from what follows.
+fn key(id: &str, sign_in: Option<SessionKey>, origin: Option<&str>) -> AppDataKey {
     let length = (id.len() as u64).to_be_bytes();
     let whose: &[u8] = sign_in.as_ref().map_or(b"guest", |key| key.as_bytes());
-    AppDataKey::from_bytes(sha256(&[
-        b"auth-core app session 2\0",
-        &length,
-        id.as_bytes(),
-        whose,
-    ]))
+    let hash = match origin {
+        None => sha256(&[b"auth-core app session 2\0", &length, id.as_bytes(), whose]),
+        Some(origin) => sha256(&[
+            b"auth-core app session 2 of an origin\0",
+            &(origin.len() as u64).to_be_bytes(),
+            origin.as_bytes(),
+            &length,
+            id.as_bytes(),
+            whose,
+        ]),
+    };
+    AppDataKey::from_bytes(hash)
 }
 
 /// Its name under the sign-in that the request under way has brought.
 fn present_key(id: &str) -> AppDataKey {
-    key(id, seen(|seen| seen.sign_in))
+    seen(|seen| key(id, seen.sign_in, seen.origin.as_deref()))
 }
 
 tokio::task_local! {
@@ -321,6 +333,8 @@ pub struct Brought {
     sign_in: Option<SessionKey>,
     has_cookie: bool,
     is_foreign: bool,
+    /// The origin of the app that it belongs to, unless that is the first.
+    origin: Option<String>,
 }
 
 /// What a request has brought, and what it has done with app sessions. Not `Debug`: it holds identifiers.
@@ -333,6 +347,8 @@ struct Seen {
     moved_to: Option<SessionKey>,
     /// It comes from another site and may change nothing.
     is_foreign: bool,
+    /// The origin of the app that it belongs to, unless that is the first.
+    origin: Option<String>,
     /// The app session that it has brought.
     id: Option<String>,
     /// The one that was ended, and whether it was still there.

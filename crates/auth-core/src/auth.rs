@@ -31,6 +31,7 @@ use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
 use crate::metrics;
 use crate::opened::OpenedBodies;
+use crate::origins::{OriginId, Place};
 use crate::party::{Party, ProviderInfo};
 use crate::provider_logout::Refusal;
 use crate::proxy::Transport;
@@ -45,7 +46,7 @@ use crate::sign_in::FailedSignIn;
 use crate::step_up::Ask;
 use crate::store::{Record, SessionKey, SessionStore, StoreError};
 use crate::token::TokenError;
-use crate::types::{Issuer, ReturnTo};
+use crate::types::{BaseUrl, Issuer, ReturnTo};
 use crate::watch::Watch;
 
 /// Sign-in, sessions and tokens of one application. Cheap to clone; all clones are one.
@@ -102,7 +103,7 @@ impl fmt::Debug for Auth {
         f.debug_struct("Auth")
             .field("issuer", &self.issuer())
             .field("client_id", &self.0.config.parties.first().registration.client_id)
-            .field("base_url", &self.0.config.base_url.origin())
+            .field("base_url", &self.base_url())
             .finish_non_exhaustive()
     }
 }
@@ -161,10 +162,10 @@ impl Auth {
         self.0.config.parties.first().issuer.clone()
     }
 
-    /// The app's own public origin, `https://app.example`.
+    /// The app's own public origin, `https://app.example`; of [several](AuthBuilder::further_base_url), the first.
     #[must_use]
     pub fn base_url(&self) -> &str {
-        self.0.config.base_url.origin()
+        self.0.config.origins.first().origin()
     }
 
     /// The present instant by the configured clock.
@@ -184,8 +185,9 @@ impl Auth {
     /// The session identifier in the request's cookie. A corrupt one is none; of several the first that can be read.
     #[must_use]
     pub fn session_id(&self, head: &impl RequestHead) -> Option<SessionId> {
-        let cookie = self.0.config.cookies.session();
-        Glance::of(head, cookie, "").session()
+        let config = &self.0.config;
+        let found = Glance::of(head, config.cookies.session(), "").session();
+        found.map(|id| id.brought_to(config.origins.of(head)))
     }
 
     /// [`incoming`](Self::incoming) and [`session_id`](Self::session_id) in one walk over the headers.
@@ -206,19 +208,21 @@ impl Auth {
         )
     }
 
-    /// The session identifier that [`seal_session_id`](Self::seal_session_id) sealed. A corrupt one is none.
+    /// The session identifier that [`seal_session_id`](Self::seal_session_id) sealed, as this request brings it. A corrupt one is
+    /// none.
     #[must_use]
-    pub fn open_session_id(&self, sealed: &str) -> Option<SessionId> {
+    pub fn open_session_id(&self, sealed: &str, incoming: &Incoming) -> Option<SessionId> {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let text = self.0.config.keys.open(Purpose::Carrier, b"", &sealed).ok()?;
-        SessionId::parse(std::str::from_utf8(&text).ok()?)
+        let id = SessionId::parse(std::str::from_utf8(&text).ok()?)?;
+        Some(id.brought_to(incoming.at))
     }
 
     /// The `Set-Cookie` line that carries out a change of the session identifier, if there is one.
     #[must_use]
     pub fn session_cookie(&self, change: &SessionChange) -> Option<String> {
         let config = &self.0.config;
-        let (name, https) = (config.cookies.session(), config.base_url.is_https());
+        let (name, https) = (config.cookies.session(), config.origins.first().is_https());
         match change {
             SessionChange::Keep => None,
             SessionChange::Set { id, .. } => {
@@ -264,19 +268,19 @@ impl Auth {
     /// The session behind an identifier, whose use is written down.
     async fn find(&self, id: Option<&SessionId>, now: Timestamp) -> Result<Session, Error> {
         let core = &self.0;
-        let key = id.ok_or(NotSignedIn::NoSession)?.key();
+        let id = id.ok_or(NotSignedIn::NoSession)?;
+        let key = id.key();
         let record = match core.store.load_at_once(&key, now) {
             Some(known) => known,
             None => core.store.load(&key, now).await?,
         };
         let record = record.ok_or(NotSignedIn::Ended)?;
         let session = match core.serve_at_once(&key, &record, now) {
-            Some(session) => session,
-            None => {
-                let served = Box::pin(core.serve(&key, record, now)).await?;
-                served.ok_or(NotSignedIn::Ended)?
-            }
+            Some(session) => Some(session),
+            None => Box::pin(core.serve(&key, record, now)).await?,
         };
+        let session = session.filter(|session| core.is_good_at(session, id.at()));
+        let session = session.ok_or(NotSignedIn::Ended)?;
         core.note_use(&session, now);
         Ok(session)
     }
@@ -415,10 +419,12 @@ impl Auth {
         } else {
             request.query_parameters()
         };
+        let at = request.incoming.at;
+        let origin = self.0.config.origins.get(at);
         // A third party names the target as a whole URL (§4).
         let target = parameters
             .get("target_link_uri")
-            .map(|target| target.strip_prefix(self.base_url()).unwrap_or(target));
+            .map(|target| target.strip_prefix(origin.origin()).unwrap_or(target));
         let mut return_to = ReturnTo::parse(parameters.get("return_to").or(target).unwrap_or("/"));
         let path = return_to.path();
         if [paths::LOGIN, paths::LOGOUT].contains(&&*path) || paths::is_callback(&path) {
@@ -429,13 +435,14 @@ impl Auth {
         let step_up = parameters
             .get("step_up")
             .zip(request.session.as_ref())
-            .and_then(|(sealed, id)| Ask::open(&self.0.config.keys, sealed, &id.key(), now));
+            .and_then(|(sealed, id)| Ask::open(&self.0.config.keys, sealed, &id.key(), now))
+            .filter(|ask| self.0.config.origins.is_marked(ask.origin.as_deref(), at));
         let party = match self
-            .party_for_login(&parameters, step_up.as_ref(), &return_to)
+            .party_for_login(&parameters, step_up.as_ref(), &return_to, at)
             .await
         {
             Ok(Some(party)) => party,
-            Ok(None) => return self.choose(&parameters, &return_to),
+            Ok(None) => return self.choose(&parameters, &return_to, at),
             Err(error) => return self.failed(&error, None, None, return_to, &request.incoming),
         };
         let (scopes, demands) = step_up.map(|ask| (ask.scopes, ask.demands)).unwrap_or_default();
@@ -458,8 +465,9 @@ impl Auth {
         parameters: &Parameters,
         step_up: Option<&Ask>,
         return_to: &ReturnTo,
+        at: OriginId,
     ) -> Result<Option<Arc<Party>>, Error> {
-        let parties = &self.0.config.parties;
+        let Config { parties, origins, .. } = &self.0.config;
         if parameters.repeats(&["iss", "provider"]) {
             return Err(LoginError::UnknownIssuer.into());
         }
@@ -467,8 +475,11 @@ impl Auth {
         if parameters.names("iss") {
             let issuer = parameters.get("iss").unwrap_or_default();
             let party = match parameters.get("provider") {
-                None => parties.with_issuer(issuer).into_iter().next(),
-                named => match parties.of(named).await {
+                None => parties
+                    .with_issuer(issuer)
+                    .into_iter()
+                    .find(|party| party.is_at(at)),
+                named => match parties.at(at, named).await {
                     Err(ProviderError::Unknown) => None,
                     party => Some(party?).filter(|party| party.issuer.as_str() == issuer),
                 },
@@ -476,25 +487,36 @@ impl Auth {
             return Ok(Some(party.ok_or(LoginError::UnknownIssuer)?));
         }
         if parameters.names("provider") {
-            return Ok(Some(parties.of(parameters.get("provider")).await?));
+            return Ok(Some(parties.at(at, parameters.get("provider")).await?));
         }
         // What the present sign-in lacks is for its own provider to bring.
         if let Some(ask) = step_up {
-            return Ok(Some(parties.of(ask.provider.as_deref()).await?));
+            return Ok(Some(parties.at(at, ask.provider.as_deref()).await?));
         }
         let choose = self.0.config.choose_provider.as_ref();
-        if let Some(name) = choose.and_then(|choose| choose(&return_to.path())) {
-            return Ok(Some(parties.of(Some(&name)).await?));
+        let path = return_to.path();
+        let place = Place::new(origins.get(at), &path);
+        if let Some(name) = choose.and_then(|choose| choose(&place)) {
+            return Ok(Some(parties.at(at, Some(&name)).await?));
         }
-        Ok(match parties.configured() {
-            [only] => Some(Arc::clone(only)),
-            _ => None,
-        })
+        let mut here = parties.configured().iter().filter(|party| party.is_at(at));
+        match (here.next(), here.next()) {
+            (None, _) => Err(ProviderError::Unknown.into()),
+            (Some(only), None) => Ok(Some(Arc::clone(only))),
+            (Some(_), Some(_)) => Ok(None),
+        }
     }
 
     /// The page to choose a provider on. Each of its links is this request with the provider's name.
-    fn choose(&self, parameters: &Parameters, return_to: &ReturnTo) -> Reply {
-        let links = self.providers().into_iter().map(|provider| {
+    fn choose(&self, parameters: &Parameters, return_to: &ReturnTo, at: OriginId) -> Reply {
+        let here = self
+            .0
+            .config
+            .parties
+            .configured()
+            .iter()
+            .filter(|party| party.is_at(at));
+        let links = here.map(|party| party.info()).map(|provider| {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("provider", provider.name.as_deref().unwrap_or_default());
             query.append_pair("return_to", return_to.as_str());
@@ -510,7 +532,7 @@ impl Auth {
 
     /// The providers that users may choose from, in the order of the settings: for a page of the application's own, with a
     /// link `/auth/login?provider=<name>` for each, and `&return_to=<path>` where users are to come back to. Of the one
-    /// without a name the parameter is empty.
+    /// without a name the parameter is empty. Those are listed too that are [at other origins only](SignInProvider::only_at).
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderInfo> {
         let parties = self.0.config.parties.configured().iter();
@@ -611,7 +633,13 @@ impl Auth {
 
     async fn finish_login(&self, name: Option<String>, request: RouteRequest) -> Reply {
         let now = self.now();
-        let party = match self.0.config.parties.of(name.as_deref()).await {
+        let party = match self
+            .0
+            .config
+            .parties
+            .at(request.incoming.at, name.as_deref())
+            .await
+        {
             Ok(party) => party,
             Err(error) => {
                 return self.failed(&error.into(), None, None, ReturnTo::default(), &request.incoming);
@@ -1009,10 +1037,28 @@ impl Core {
             return Ok(None);
         };
         match self.party_of(&session).await {
-            Ok(party) => Ok(party.serves(&session.data).then_some(session)),
+            Ok(party) => Ok(self.is_served(&party, &session.data).then_some(session)),
             Err(ProviderError::Unknown) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_served(&self, party: &Party, session: &SessionData) -> bool {
+        let origin = self.config.origins.marked(session.origin.as_deref());
+        party.serves(session) && origin.is_some_and(|origin| party.is_at(origin))
+    }
+
+    /// Whether a session was made at this origin of the app: at no other it is one.
+    pub(crate) fn is_good_at(&self, session: &Session, at: OriginId) -> bool {
+        let made_at = session.data.origin.as_deref();
+        self.config.origins.is_marked(made_at, at)
+    }
+
+    /// The origin of the app that a session was made at.
+    pub(crate) fn origin_of(&self, session: &Session) -> &BaseUrl {
+        let origins = &self.config.origins;
+        let made_at = origins.marked(session.data.origin.as_deref());
+        origins.get(made_at.unwrap_or_default())
     }
 
     /// The provider that a session's user signed in with. One that has got its name since is another.

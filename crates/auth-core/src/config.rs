@@ -20,12 +20,13 @@ use crate::grants::FurtherProvider;
 use crate::http::ProviderHttp;
 use crate::jose::Algorithm;
 use crate::metadata::CertificateUse;
+use crate::origins::{Origins, Place};
 use crate::party::{self, Failed, Find, Lookup, Means, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
-use crate::types::{BaseUrl, Issuer, ReturnTo, secure_url};
+use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -210,7 +211,7 @@ impl CookieNames {
 }
 
 pub(crate) type SignInHook = Arc<dyn Fn(SignIn) -> BoxFuture<'static, Result<SignIn, Refused>> + Send + Sync>;
-pub(crate) type ChooseHook = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(crate) type ChooseHook = Arc<dyn Fn(&Place<'_>) -> Option<String> + Send + Sync>;
 pub(crate) type SessionViewHook = Arc<dyn Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync>;
 
 /// The app does not let this user in. The reason is for the log; the user sees that they were refused.
@@ -230,7 +231,7 @@ impl Refused {
 }
 
 pub(crate) struct Config {
-    pub(crate) base_url: BaseUrl,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) cookies: CookieNames,
     /// The providers that users sign in with.
     pub(crate) parties: Parties,
@@ -312,6 +313,7 @@ pub(crate) const MAX_ATTEMPTS: usize = 5;
 #[must_use]
 pub struct AuthBuilder {
     base_url: Option<String>,
+    further_base_urls: Vec<String>,
     provider: SignInProvider,
     /// Whether anything of that one was set.
     has_provider: bool,
@@ -355,6 +357,7 @@ impl Default for AuthBuilder {
     fn default() -> Self {
         Self {
             base_url: None,
+            further_base_urls: Vec::new(),
             provider: SignInProvider::default(),
             has_provider: false,
             providers: Vec::new(),
@@ -391,6 +394,47 @@ impl AuthBuilder {
     /// The app's own public origin, `https://app.example`. Required. The redirect URI is `{base_url}/auth/callback`.
     pub fn base_url(mut self, origin: impl Into<String>) -> Self {
         self.base_url = Some(origin.into());
+        self
+    }
+
+    /// A further public origin of the app, beside [`base_url`](Self::base_url): a host of its own for a tenant, say. May be called for
+    /// many. All have the scheme of the first, and each another host.
+    ///
+    /// * A request belongs to the origin whose host and port it names in `Host` (`:authority` in HTTP/2), compared whole. What names
+    ///   none of the list belongs to the first. `X-Forwarded-Host` and `Forwarded` are not looked at: a proxy in front has to pass
+    ///   `Host` on as it came.
+    /// * Redirect URIs, [`post_logout_redirect`](Self::post_logout_redirect) and the other addresses to register are those of each
+    ///   origin, `https://acme.app.example/auth/callback`. A sign-in ends where it began: an answer that comes to another of the
+    ///   origins is refused.
+    /// * A session is good at the origin where the user signed in ([`Session::origin`]), also where its cookie is copied; so is the
+    ///   app's own session data. A user may be signed in at several, as several people.
+    /// * To a request that changes something, the other origins are as foreign as any.
+    ///
+    /// Who signs in where is another matter: [`choose_provider`](Self::choose_provider) knows the origin, and
+    /// [`SignInProvider::only_at`] sees to it that a tenant's users sign in at their own.
+    ///
+    /// Sessions from before the first call of this, which know no origin, are good at the first one: leave the origin that there was
+    /// in front. An API that is called with bound tokens at several origins has a [`ResourceServer`](crate::bearer::ResourceServer) for
+    /// each, with its address in [`dpop`](crate::bearer::ResourceServerBuilder::dpop).
+    ///
+    /// ```
+    /// use auth_core::{Auth, SignInProvider};
+    ///
+    /// let tenant = |name: &str, issuer: &str| {
+    ///     SignInProvider::default()
+    ///         .issuer(issuer)
+    ///         .client("our-id-there", Some("its secret"))
+    ///         .only_at(format!("https://{name}.app.example"))
+    /// };
+    /// let builder = Auth::builder()
+    ///     .base_url("https://app.example")
+    ///     .further_base_url("https://acme.app.example")
+    ///     .further_base_url("https://globex.app.example")
+    ///     .provider("acme", tenant("acme", "https://id.acme.example"))
+    ///     .provider("globex", tenant("globex", "https://id.globex.example"));
+    /// ```
+    pub fn further_base_url(mut self, origin: impl Into<String>) -> Self {
+        self.further_base_urls.push(origin.into());
         self
     }
 
@@ -462,7 +506,7 @@ impl AuthBuilder {
     ///         }
     ///     })
     ///     // Every page of a tenant is below /t/<tenant>/.
-    ///     .choose_provider(|path| Some(path.strip_prefix("/t/")?.split('/').next()?.to_owned()));
+    ///     .choose_provider(|to| Some(to.path().strip_prefix("/t/")?.split('/').next()?.to_owned()));
     /// ```
     pub fn providers_from<F, Fut, E>(mut self, find: F) -> Self
     where
@@ -477,14 +521,39 @@ impl AuthBuilder {
         self
     }
 
-    /// Chooses the provider of a sign-in by the page that it leads back to: it is given that page's path, without the query,
-    /// and gives the provider's name. `None` leaves the choice to the user, if there are several. Asked where neither the
+    /// Chooses the provider of a sign-in by the place that it leads back to: the path of a page, and the origin of the app, and so
+    /// its host. It gives the provider's name; `None` leaves the choice to the user, if there are several. Asked where neither the
     /// address of the sign-in names a provider, nor the present session does that lacks something.
     ///
-    /// [`providers_from`](Self::providers_from) has an example.
+    /// It is no more than a choice: a link can name another provider, and who signs in there may open any page. So a page of a
+    /// tenant's compares [`Session::provider`], unless [`SignInProvider::only_at`] binds the provider to the tenant's origin.
+    ///
+    /// By host, with providers that are looked up ([`providers_from`](Self::providers_from) has an example by path):
+    ///
+    /// ```
+    /// # use auth_core::{Auth, SignInProvider};
+    /// # fn looked_up(_name: &str) -> Option<(String, String, String)> { None }
+    /// let builder = Auth::builder()
+    ///     .base_url("https://app.example")
+    ///     .further_base_url("https://acme.app.example")
+    ///     .further_base_url("https://globex.app.example")
+    ///     .issuer("https://id.example")
+    ///     .client("our-own-staff", Some("its secret"))
+    ///     .only_at("https://app.example")
+    ///     .providers_from(|name| async move {
+    ///         Ok::<_, std::io::Error>(looked_up(&name).map(|(issuer, client_id, secret)| {
+    ///             SignInProvider::default()
+    ///                 .issuer(issuer)
+    ///                 .client(client_id, Some(&secret))
+    ///                 .only_at(format!("https://{name}.app.example"))
+    ///         }))
+    ///     })
+    ///     // `acme` at acme.app.example, and the staff's own at app.example.
+    ///     .choose_provider(|to| Some(to.host().strip_suffix(".app.example")?.to_owned()));
+    /// ```
     pub fn choose_provider<F>(mut self, choose: F) -> Self
     where
-        F: Fn(&str) -> Option<String> + Send + Sync + 'static,
+        F: Fn(&Place<'_>) -> Option<String> + Send + Sync + 'static,
     {
         self.choose_provider = Some(Arc::new(choose));
         self
@@ -502,6 +571,12 @@ impl AuthBuilder {
     /// ```
     pub fn preset(self, preset: Preset) -> Self {
         self.of_provider(|provider| provider.preset(preset))
+    }
+
+    /// One of the app's public origins that users of this provider sign in at, where it has [several](Self::further_base_url). May be
+    /// called for several. Default: all of them. [`SignInProvider::only_at`] says more.
+    pub fn only_at(self, origin: impl Into<String>) -> Self {
+        self.of_provider(|provider| provider.only_at(origin))
     }
 
     /// The OpenID Connect issuer. Its endpoints come from its discovery document, fetched when first needed and
@@ -973,7 +1048,7 @@ impl AuthBuilder {
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
-            checked.push((None, self.provider.check()?));
+            checked.push((None, self.provider.check()?, Vec::new()));
         }
         for (name, provider) in self.providers {
             if !is_name(&name) {
@@ -986,7 +1061,7 @@ impl AuthBuilder {
             let provider = provider
                 .check()
                 .map_err(|error| error.of_provider(&name, &shared))?;
-            checked.push((Some(name), provider));
+            checked.push((Some(name), provider, shared));
         }
         let base_url = self
             .base_url
@@ -1000,8 +1075,9 @@ impl AuthBuilder {
             .and_then(|text| {
                 BaseUrl::new(text).map_err(|error| ConfigError::new("AUTH_BASE_URL", error.to_string()))
             })?;
-        let has_profile = checked.iter().any(|(_, one)| one.config.demands_issuer);
-        if has_profile && secure_url(base_url.origin()).is_err() {
+        let origins = Arc::new(Origins::new(base_url, &self.further_base_urls)?);
+        let has_profile = checked.iter().any(|(_, one, _)| one.config.demands_issuer);
+        if has_profile && !origins.are_secure() {
             return Err(ConfigError::new(
                 "AUTH_BASE_URL",
                 "must be https, or http on loopback: AUTH_PROFILE is set",
@@ -1041,14 +1117,18 @@ impl AuthBuilder {
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
-        for (name, checked) in checked {
-            let party = Party::new(name, checked, &base_url, &provider_http, &runtime)?;
+        for (name, checked, shared) in checked {
+            let party = Party::new(name.clone(), checked, &origins, &provider_http, &runtime);
+            let party = party.map_err(|error| match &name {
+                Some(name) => error.of_provider(name, &shared),
+                None => error,
+            })?;
             parties.push(Arc::new(party));
         }
         let lookup = self.find_provider.map(|find| {
             Lookup::new(Means {
                 find,
-                base_url: base_url.clone(),
+                origins: Arc::clone(&origins),
                 http: provider_http.clone(),
                 runtime: runtime.clone(),
                 clock: self.clock.clone(),
@@ -1065,7 +1145,7 @@ impl AuthBuilder {
                         format!("`{name}` is the name of a provider that users sign in with, and can be asked as such"),
                     ));
                 }
-                let party = provider.check(&name, &base_url, &provider_http, &runtime)?;
+                let party = provider.check(&name, &origins, &provider_http, &runtime)?;
                 Ok((name, Arc::new(party)))
             })
             .collect::<Result<HashMap<_, _>, ConfigError>>()?;
@@ -1082,9 +1162,9 @@ impl AuthBuilder {
         }
         let config = Config {
             cookies: CookieNames {
-                https: base_url.is_https(),
+                https: origins.first().is_https(),
             },
-            base_url,
+            origins,
             parties: Parties::new(parties, lookup)?,
             choose_provider: self.choose_provider,
             keys: self.keys.unwrap_or_else(SecretKeys::random),

@@ -21,7 +21,7 @@ use crate::seal::SecretKeys;
 pub fn variable(name: &str) -> Result<Option<String>, ConfigError> {
     const NEVER_EMPTY: [&str; 3] = ["AUTH_PROVIDERS", "AUTH_STORE", "AUTH_SECRET"];
     // Also of one of several providers: `AUTH_ACME_ISSUER`.
-    const NEVER_EMPTY_OF_PROVIDER: [&str; 3] = ["_ISSUER", "_AUTHORIZATION_URL", "_TOKEN_URL"];
+    const NEVER_EMPTY_OF_PROVIDER: [&str; 4] = ["_ISSUER", "_AUTHORIZATION_URL", "_TOKEN_URL", "_ONLY_AT"];
     let may_be_empty = !NEVER_EMPTY.contains(&name)
         && !NEVER_EMPTY_OF_PROVIDER
             .iter()
@@ -141,6 +141,12 @@ impl AuthBuilder {
         if let Some(url) = get("AUTH_BASE_URL")? {
             builder = builder.base_url(url);
         }
+        if let Some(list) = get("AUTH_FURTHER_BASE_URLS")? {
+            builder = list
+                .split(',')
+                .map(str::trim)
+                .fold(builder, Self::further_base_url);
+        }
         if let Some(list) = get("AUTH_TRUSTED_PROXIES")? {
             builder = builder.trusted_proxies(list);
         }
@@ -223,11 +229,12 @@ impl AuthBuilder {
 }
 
 /// The variables that say which provider it is, and who this application is there: each of several has its own.
-const OF_PROVIDER: [&str; 11] = [
+const OF_PROVIDER: [&str; 12] = [
     "AUTH_ISSUER",
     "AUTH_AUTHORIZATION_URL",
     "AUTH_TOKEN_URL",
     "AUTH_LABEL",
+    "AUTH_ONLY_AT",
     "AUTH_USERINFO_URL",
     "AUTH_REVOCATION_URL",
     "AUTH_INTROSPECTION_URL",
@@ -246,6 +253,9 @@ impl SignInProvider {
         let mut provider = Self::default().authorization_url(authorization).token_url(token);
         if let Some(label) = get("AUTH_LABEL")? {
             provider = provider.label(label);
+        }
+        if let Some(list) = get("AUTH_ONLY_AT")? {
+            provider = list.split(',').map(str::trim).fold(provider, Self::only_at);
         }
         if let Some(issuer) = get("AUTH_ISSUER")? {
             provider = provider.issuer(issuer);
@@ -676,7 +686,10 @@ mod tests {
         assert_eq!(scopes, ["openid internal", "openid profile email offline_access"]);
         let modes: Vec<_> = parties.iter().map(|party| party.config.response_mode).collect();
         assert_eq!(modes, [ResponseMode::Query, ResponseMode::FormPost]);
-        let redirect_uris: Vec<_> = parties.iter().map(|party| party.redirect_uri.as_str()).collect();
+        let redirect_uris: Vec<_> = parties
+            .iter()
+            .map(|party| party.redirect_uri(auth.core().config.origins.first()))
+            .collect();
         assert_eq!(
             redirect_uris,
             [

@@ -8,6 +8,7 @@ use crate::config::{Config, ProviderConfig, ResponseMode, paths};
 use crate::error::{Error, NotAllowed};
 use crate::login::{AuthorizationErrorCode, ClockSkew, LoginError};
 use crate::metadata::ProviderError;
+use crate::origins::OriginId;
 use crate::party::Party;
 use crate::request::{Again, Incoming};
 use crate::token::TokenError;
@@ -145,7 +146,12 @@ impl Failure {
             try_again: try_again(error, incoming.again, &return_to),
             return_to,
             retry_after: error.retry_after(),
-            settings: values(config, incoming.party.as_deref(), explanation.settings),
+            settings: values(
+                config,
+                incoming.party.as_deref(),
+                incoming.at,
+                explanation.settings,
+            ),
             explanation,
         }
     }
@@ -160,7 +166,7 @@ impl Failure {
             try_again: None,
             return_to: ReturnTo::default(),
             retry_after: None,
-            settings: values(config, None, explanation.settings),
+            settings: values(config, None, OriginId::FIRST, explanation.settings),
         }
     }
 }
@@ -255,12 +261,14 @@ fn detail(error: &Error) -> Option<String> {
 pub(crate) fn values(
     config: &Config,
     party: Option<&Party>,
+    at: OriginId,
     settings: &[Setting],
 ) -> Vec<(&'static str, String)> {
     let party = party.unwrap_or_else(|| config.parties.first());
+    let origin = config.origins.get(at);
     let value = |setting: &Setting| match setting {
-        Setting::BaseUrl => ("AUTH_BASE_URL", config.base_url.origin().to_owned()),
-        Setting::RedirectUri => ("Redirect URI", party.redirect_uri.clone()),
+        Setting::BaseUrl => ("AUTH_BASE_URL", origin.origin().to_owned()),
+        Setting::RedirectUri => ("Redirect URI", party.redirect_uri(origin)),
         Setting::Issuer => match &party.provider.config {
             ProviderConfig::Discovery(issuer) => ("AUTH_ISSUER", issuer.as_str().to_owned()),
             ProviderConfig::Endpoints { authorization, .. } => {

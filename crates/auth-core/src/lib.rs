@@ -56,6 +56,7 @@ mod metrics;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
 mod opened;
+mod origins;
 mod page;
 mod party;
 mod preset;
@@ -89,6 +90,7 @@ pub use failure::Failure;
 pub use http::HttpError;
 pub use jarm::ResponseJwtError;
 pub use metadata::{Outage, ProviderError};
+pub use origins::Place;
 pub use party::{LookupError, Profile, ProviderInfo, SignInProvider};
 pub use preset::Preset;
 pub use seal::SecretKeys;

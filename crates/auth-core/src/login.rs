@@ -25,6 +25,7 @@ use crate::id_token::IdTokenError;
 use crate::jarm::{self, ResponseJwtError};
 use crate::jose;
 use crate::metadata::{Metadata, ProviderError};
+use crate::origins::{OriginId, Origins};
 use crate::party::Party;
 use crate::request::{Arrival, OtherCookies, Parameters, RouteRequest};
 use crate::seal::{OpenError, Purpose, SecretKeys};
@@ -54,6 +55,9 @@ pub(crate) struct Attempt {
     #[serde(with = "secret::sealed")]
     pub(crate) verifier: CodeVerifier,
     pub(crate) nonce: String,
+    /// The origin of the app that it began at; `None` where there is no other.
+    #[serde(default)]
+    pub(crate) origin: Option<String>,
     /// The name of the provider that was asked; `None` of the one that has none.
     #[serde(default)]
     pub(crate) provider: Option<String>,
@@ -90,7 +94,9 @@ pub(crate) fn begin(
     request: &RouteRequest,
     now: Timestamp,
 ) -> AuthorizationRequest {
-    let state = Beginning::of(request.arrival, now).state(&config.keys);
+    let at = request.incoming.at;
+    let origin = config.origins.mark(at);
+    let state = Beginning::of(request.arrival, origin.clone(), now).state(&config.keys);
     let nonce = random_text();
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
     let mut scopes = party.config.scopes.clone();
@@ -111,7 +117,7 @@ pub(crate) fn begin(
     let mut add = |name: &str, value: &str| parameters.push((name.to_owned(), value.to_owned()));
     add("response_type", "code");
     add("client_id", &party.registration.client_id);
-    add("redirect_uri", &party.redirect_uri);
+    add("redirect_uri", &party.redirect_uri(config.origins.get(at)));
     add("scope", &scopes.to_string());
     add("state", &state);
     add("code_challenge", challenge.as_str());
@@ -154,6 +160,7 @@ pub(crate) fn begin(
     let mut attempt = Attempt {
         verifier: code_verifier(&verifier),
         nonce,
+        origin,
         provider: party.name.clone(),
         issuer: metadata.issuer.clone(),
         return_to: options.return_to,
@@ -172,12 +179,18 @@ pub(crate) fn begin(
     }
     let mut cookies = crowded_out(config, &request.cookies, now)
         .iter()
-        .map(|name| cookie::remove(name, config.base_url.is_https(), cross_site_post(config, party)))
+        .map(|name| {
+            cookie::remove(
+                name,
+                config.origins.first().is_https(),
+                cross_site_post(config, party),
+            )
+        })
         .collect::<Vec<_>>();
     cookies.push(cookie::set(
         &name,
         &value,
-        config.base_url.is_https(),
+        config.origins.first().is_https(),
         ATTEMPT_LIFETIME,
         cross_site_post(config, party),
     ));
@@ -194,7 +207,7 @@ fn code_verifier(verifier: &PkceCodeVerifier) -> CodeVerifier {
 
 /// Whether the provider's answer comes as a cross-site form post over https, which brings no Lax cookie along.
 fn cross_site_post(config: &Config, party: &Party) -> bool {
-    party.config.response_mode.is_form_post() && config.base_url.is_https()
+    party.config.response_mode.is_form_post() && config.origins.first().is_https()
 }
 
 /// The cookies of attempts that have to go so that, with one more, there are no more than [`MAX_ATTEMPTS`]: those
@@ -240,17 +253,19 @@ impl Attempt {
 
 /// How a sign-in began. It travels sealed in the `state`, so that an answer whose cookie is missing can be explained:
 /// the cookie goes with its time, and tells nothing when it is not there. It decides nothing else.
-#[derive(Clone, Copy)]
 struct Beginning {
     at: Timestamp,
+    /// The origin of the app that it was at; `None` where there is no other.
+    origin: Option<String>,
     at_other_address: bool,
     has_fetch_metadata: bool,
 }
 
 impl Beginning {
-    fn of(arrival: Arrival, now: Timestamp) -> Self {
+    fn of(arrival: Arrival, origin: Option<String>, now: Timestamp) -> Self {
         Self {
             at: now,
+            origin,
             at_other_address: arrival.at_other_address,
             has_fetch_metadata: arrival.has_fetch_metadata,
         }
@@ -262,6 +277,7 @@ impl Beginning {
         let flags = u8::from(self.at_other_address) | u8::from(self.has_fetch_metadata) << 1;
         let mut plain = self.at.as_secs().to_be_bytes().to_vec();
         plain.push(flags);
+        plain.extend_from_slice(self.origin.unwrap_or_default().as_bytes());
         let sealed = keys.seal(Purpose::Beginning, random.as_bytes(), &plain);
         format!("{random}.{}", URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -271,9 +287,11 @@ impl Beginning {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Changed)?;
         let plain = keys.open(Purpose::Beginning, random.as_bytes(), &sealed)?;
         let (at, flags) = plain.split_first_chunk().ok_or(OpenError::Changed)?;
-        let flags = flags.first().ok_or(OpenError::Changed)?;
+        let (flags, origin) = flags.split_first().ok_or(OpenError::Changed)?;
+        let origin = std::str::from_utf8(origin).map_err(|_| OpenError::Changed)?;
         Ok(Self {
             at: Timestamp::from_secs(i64::from_be_bytes(*at)),
+            origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()),
             at_other_address: flags & 1 != 0,
             has_fetch_metadata: flags & 2 != 0,
         })
@@ -296,13 +314,17 @@ fn without_cookie(
     if now.since(beginning.at) >= ATTEMPT_LIFETIME {
         return LoginError::AttemptExpired;
     }
+    if !(config.origins).is_marked(beginning.origin.as_deref(), request.incoming.at) {
+        return LoginError::OtherOrigin;
+    }
     let arrival = request.arrival;
     let kept_back = arrival.cookies == OtherCookies::KeptBack && !cross_site_post(config, party);
     LoginError::StateCookieMissing(if kept_back {
         MissingCookie::SameSite
     } else if beginning.at_other_address && !arrival.at_other_address {
         MissingCookie::OtherAddress
-    } else if config.base_url.is_https() && arrival.has_fetch_metadata && !beginning.has_fetch_metadata {
+    } else if config.origins.first().is_https() && arrival.has_fetch_metadata && !beginning.has_fetch_metadata
+    {
         MissingCookie::Http
     } else if !request.cookies.is_empty() {
         MissingCookie::OtherAttempts
@@ -364,7 +386,11 @@ pub(crate) fn receive(
     Ok(AuthorizationResponse {
         once: OnceKey::from_bytes(sha256(&[b"used state\0", state.as_bytes()])),
         once_until: attempt.began_at.plus(ATTEMPT_LIFETIME),
-        cookie: cookie::remove(&name, config.base_url.is_https(), cross_site_post(config, party)),
+        cookie: cookie::remove(
+            &name,
+            config.origins.first().is_https(),
+            cross_site_post(config, party),
+        ),
         attempt,
         token,
         parameters,
@@ -415,6 +441,15 @@ impl AuthorizationResponse {
         match self.attempt.provider == party.name {
             true => Ok(()),
             false => Err(LoginError::OtherProvider),
+        }
+    }
+
+    /// Refuses a response that comes to another origin of the app than the sign-in began at. Its redirect URI is another, and who
+    /// signs in there is somebody else.
+    pub(crate) fn is_at(&self, origins: &Origins, at: OriginId) -> Result<(), LoginError> {
+        match origins.is_marked(self.attempt.origin.as_deref(), at) {
+            true => Ok(()),
+            false => Err(LoginError::OtherOrigin),
         }
     }
 
@@ -497,6 +532,9 @@ pub enum LoginError {
     /// The response comes to another provider's redirect URI than that of the one that was asked (RFC 9700 §4.4.2.2).
     #[error("the response comes to another provider's redirect URI")]
     OtherProvider,
+    /// The response comes to another of the app's origins than the sign-in began at.
+    #[error("the response comes to another origin than the sign-in began at")]
+    OtherOrigin,
     /// The response names another issuer than the one that was asked (RFC 9207).
     #[error("the response names another issuer")]
     IssuerMismatch,
@@ -775,6 +813,7 @@ impl LoginError {
             Self::AttemptExpired => "login.attempt_expired",
             Self::StateReplayed => "login.state_replayed",
             Self::OtherProvider => "login.other_provider",
+            Self::OtherOrigin => "login.other_origin",
             Self::IssuerMismatch => "login.issuer_mismatch",
             Self::IssuerMissing => "login.issuer_missing",
             Self::ResponseUnsigned => "login.response_unsigned",
@@ -846,6 +885,7 @@ impl LoginError {
             | Self::AttemptExpired
             | Self::StateReplayed
             | Self::OtherProvider
+            | Self::OtherOrigin
             | Self::IssuerMismatch
             | Self::IssuerMissing
             | Self::ResponseUnsigned

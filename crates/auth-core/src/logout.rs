@@ -80,7 +80,11 @@ impl Core {
         incoming: &Incoming,
     ) -> Result<SignedOut, Error> {
         let id = id.ok_or(NotSignedIn::NoSession)?;
-        let session = self.load(&id.key()).await?.ok_or(NotSignedIn::Ended)?;
+        let session = self
+            .load(&id.key())
+            .await?
+            .filter(|session| self.is_good_at(session, id.at()));
+        let session = session.ok_or(NotSignedIn::Ended)?;
         let Removed { session, .. } = self
             .remove(session, EndReason::SignedOut, incoming.sender.as_deref())
             .await?;
@@ -110,7 +114,7 @@ impl Core {
         // One that is at hand is given also when time is up.
         let party = timeout_at(wait_until, self.party_of(&session)).await.ok()?.ok()?;
         let metadata = party.provider.metadata_at_hand()?;
-        let home = self.config.base_url.join(&self.config.post_logout_redirect);
+        let home = self.origin_of(&session).join(&self.config.post_logout_redirect);
         let client_id = &party.registration.client_id;
         match &party.config.end_session_parameter {
             None => end_session_url(&metadata, client_id, session.data.id_token.as_ref(), &home),

@@ -3,6 +3,7 @@
 use crate::codes::{self, Explanation, Turn};
 use crate::config::{Config, paths};
 use crate::failure::{self, Failure};
+use crate::origins::OriginId;
 
 /// The page of a failure: what the person can do comes first, what is for developers stands apart.
 pub(crate) fn of(failure: &Failure) -> String {
@@ -52,7 +53,7 @@ pub(crate) fn choose(providers: &[(String, String)]) -> String {
 
 /// What a code means: `/auth/errors/<code>`.
 pub(crate) fn explanation(config: &Config, found: &Explanation) -> String {
-    let settings = failure::values(config, None, found.settings);
+    let settings = failure::values(config, None, OriginId::FIRST, found.settings);
     let body = format!(
         "<main><p class=\"turn\">It is the turn of {who}</p><h1>{title}</h1><p class=\"lead\">{cause}</p>\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What whoever sees this can do</h2><p>{mend}</p></section>\

@@ -24,6 +24,7 @@ use crate::grants::GrantBreaker;
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, DecryptionKeys};
 use crate::metadata::{CertificateUse, Metadata, Provider, ProviderError};
+use crate::origins::{OriginId, Origins};
 use crate::proxy::Transport;
 use crate::refresh::RefreshError;
 use crate::session::SessionData;
@@ -44,8 +45,8 @@ pub(crate) struct Party {
     certificate: Option<ClientCertificate>,
     /// Where access tokens are bound to the certificate.
     pub(crate) bound_apis: Option<BoundApis>,
-    /// Where the provider sends the browser back to.
-    pub(crate) redirect_uri: String,
+    /// The origins of the application that its users sign in at; empty for all.
+    only_at: Vec<OriginId>,
     pub(crate) grant_breaker: GrantBreaker,
     refresh_breaker: Mutex<RefreshBreaker>,
 }
@@ -75,7 +76,7 @@ impl Party {
     pub(crate) fn new(
         name: Option<String>,
         checked: Checked,
-        base_url: &BaseUrl,
+        origins: &Origins,
         http: &ProviderHttp,
         runtime: &Handle,
     ) -> Result<Self, ConfigError> {
@@ -87,8 +88,21 @@ impl Party {
             binds_tokens,
             certificate,
             decryption_keys,
+            only_at,
             config,
         } = checked;
+        let only_at = (only_at.iter())
+            .map(|origin| {
+                let known = BaseUrl::new(origin).ok();
+                let known = known.and_then(|origin| origins.written(origin.origin()));
+                known.ok_or_else(|| {
+                    ConfigError::new(
+                        "AUTH_ONLY_AT",
+                        "must be origins of this application: its base URL, or further ones",
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()?;
         let presenting = (certificate.as_ref())
             .map(|certificate| http.presenting(certificate))
             .transpose()?;
@@ -101,7 +115,7 @@ impl Party {
         let provider = Provider::new(provider, config.overrides.clone(), http.clone(), runtime.clone());
         Ok(Self {
             issuer: provider.issuer(),
-            redirect_uri: base_url.join(&callback_path(name.as_deref())),
+            only_at,
             name,
             provider,
             registration: Registration {
@@ -134,6 +148,16 @@ impl Party {
         let decrypting = self.registration.decryption_keys.as_ref();
         keys.extend(decrypting.into_iter().flat_map(DecryptionKeys::public_jwks));
         keys
+    }
+
+    /// Where the provider sends the browser back to, for a sign-in at this origin.
+    pub(crate) fn redirect_uri(&self, origin: &BaseUrl) -> String {
+        origin.join(&callback_path(self.name.as_deref()))
+    }
+
+    /// Whether its users sign in at this origin.
+    pub(crate) fn is_at(&self, origin: OriginId) -> bool {
+        self.only_at.is_empty() || self.only_at.contains(&origin)
     }
 
     /// Whether a session may go on. Under a profile, one that began with bearer tokens may not, once they are to be bound.
@@ -237,6 +261,16 @@ impl Parties {
     /// The configured one of this name and issuer.
     pub(crate) fn configured_issuing(&self, name: Option<&str>, issuer: &Issuer) -> Option<&Arc<Party>> {
         self.configured_as(name).filter(|party| party.issuer == *issuer)
+    }
+
+    /// The one of this name, if its users sign in at this origin: at any other there is none of that name.
+    pub(crate) async fn at(&self, origin: OriginId, name: Option<&str>) -> Result<Arc<Party>, ProviderError> {
+        let party = self.of(name).await?;
+        if party.is_at(origin) {
+            Ok(party)
+        } else {
+            Err(ProviderError::Unknown)
+        }
     }
 
     /// The one of this name, as long as it is the one with this issuer.

@@ -86,7 +86,7 @@ use crate::error::{Error, Fault};
 use crate::grants::TokenExchange;
 use crate::party::Party;
 use crate::session::Session;
-use crate::types::secure_url;
+use crate::types::{BaseUrl, secure_url};
 use upload::Upload;
 
 /// Where to, and within which limits; see the [module](self).
@@ -476,7 +476,8 @@ impl Auth {
     ) -> Result<ProxyAnswer, Error> {
         let core = self.core();
         let is_websocket = request.asks_for_websocket();
-        self.demand_own_page(proxy, &request.headers, is_websocket)?;
+        let own = core.origin_of(session);
+        demand_own_page(proxy, own, &request.headers, is_websocket)?;
         proxy.demand_method(&request.method)?;
         let head = Head {
             uri: proxy.uri(core, session, &request.target).await?,
@@ -525,27 +526,6 @@ impl Auth {
         let leave = Leave::new(self, session, slot);
         pass_on(proxy, &head, answer, upload, leave).map_err(Error::from)
     }
-
-    /// Refuses what a page of another origin could have sent; see the [module](self).
-    fn demand_own_page(&self, proxy: &Proxy, headers: &HeaderMap, is_websocket: bool) -> Result<(), Error> {
-        if is_websocket && headers.contains_key(ORIGIN) {
-            let own = self.base_url().as_bytes();
-            let is_own = headers
-                .get_all(ORIGIN)
-                .iter()
-                .all(|origin| origin.as_bytes() == own)
-                && headers
-                    .get_all("sec-fetch-site")
-                    .iter()
-                    .all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
-            return if is_own { Ok(()) } else { Err(CrossSite.into()) };
-        }
-        let mut values = headers.get_all(&proxy.csrf_header).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) if value == "1" => Ok(()),
-            _ => Err(ProxyError::CsrfHeader.into()),
-        }
-    }
 }
 
 impl Core {
@@ -587,6 +567,32 @@ impl Core {
             },
             error = upload.stands_still(patience.first_byte, patience.idle) => Err(error),
         }
+    }
+}
+
+/// Refuses what a page of another origin could have sent; see the [module](self).
+fn demand_own_page(
+    proxy: &Proxy,
+    own: &BaseUrl,
+    headers: &HeaderMap,
+    is_websocket: bool,
+) -> Result<(), Error> {
+    if is_websocket && headers.contains_key(ORIGIN) {
+        let own = own.origin().as_bytes();
+        let is_own = headers
+            .get_all(ORIGIN)
+            .iter()
+            .all(|origin| origin.as_bytes() == own)
+            && headers
+                .get_all("sec-fetch-site")
+                .iter()
+                .all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+        return if is_own { Ok(()) } else { Err(CrossSite.into()) };
+    }
+    let mut values = headers.get_all(&proxy.csrf_header).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if value == "1" => Ok(()),
+        _ => Err(ProxyError::CsrfHeader.into()),
     }
 }
 

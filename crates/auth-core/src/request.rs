@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::csrf::{self, CrossSite};
 use crate::devices;
 use crate::events::{self, Sender};
+use crate::origins::OriginId;
 use crate::party::Party;
 use crate::secret::SessionId;
 use crate::types::{BaseUrl, ReturnTo};
@@ -23,6 +24,12 @@ pub trait RequestHead {
 
     /// The query as it came, without the `?`.
     fn query(&self) -> Option<&str>;
+
+    /// The authority in the request's target, as it came: `:authority` (RFC 9113 §8.3.1), or that of the absolute form (RFC 9112
+    /// §3.2.2). `None` where there is none: most requests of HTTP/1.1 have `Host` alone.
+    fn authority(&self) -> Option<&str> {
+        None
+    }
 
     /// Calls `each` with every value of the header, in order. Bytes that are not UTF-8 become U+FFFD: a value that is
     /// odd in one place still counts.
@@ -219,6 +226,8 @@ pub struct Incoming {
     pub kind: RequestKind,
     /// The path and query to come back to after signing in, as they came; empty where nobody comes back.
     pub(crate) target: String,
+    /// The origin of the app that it belongs to.
+    pub(crate) at: OriginId,
     /// Why the request may not change anything, if it comes from another site.
     pub(crate) cross_site: Option<CrossSite>,
     /// What it is to try the request again.
@@ -252,11 +261,13 @@ impl std::fmt::Debug for Incoming {
 impl Incoming {
     /// Also gives the session identifier in the request's cookie.
     pub(crate) fn of(head: &impl RequestHead, config: &Config) -> (Self, Option<SessionId>) {
-        let glance = Glance::of(head, config.cookies.session(), config.base_url.origin());
-        (Self::seen(head, &glance, config), glance.session())
+        let at = config.origins.of(head);
+        let glance = Glance::of(head, config.cookies.session(), config.origins.get(at).origin());
+        let incoming = Self::seen(head, &glance, at, config);
+        (incoming, glance.session().map(|id| id.brought_to(at)))
     }
 
-    fn seen(head: &impl RequestHead, glance: &Glance, config: &Config) -> Self {
+    fn seen(head: &impl RequestHead, glance: &Glance, at: OriginId, config: &Config) -> Self {
         let kind = glance.kind(head.method());
         Self {
             kind,
@@ -266,6 +277,7 @@ impl Incoming {
                 (RequestKind::Navigation, None) => head.path().to_owned(),
                 (RequestKind::Script, _) => String::new(),
             },
+            at,
             cross_site: glance.cross_site(head.method()).err(),
             again: Again::SamePage,
             party: None,
@@ -305,6 +317,7 @@ impl Incoming {
         Self {
             kind: RequestKind::Navigation,
             target: return_to.as_str().to_owned(),
+            at: self.at,
             cross_site: None,
             again,
             party: self.party.clone(),
@@ -362,7 +375,6 @@ pub(crate) enum OtherCookies {
 
 impl Arrival {
     fn of(head: &impl RequestHead, base: &BaseUrl) -> Self {
-        let address = base.origin().split_once("://").map_or("", |(_, address)| address);
         let is_foreign_form = head.method() == "POST"
             && if head.has_header("sec-fetch-site") {
                 head.header_is("sec-fetch-site", |site| site == "cross-site")
@@ -372,7 +384,7 @@ impl Arrival {
         let mut has_cookie = false;
         each_cookie(head, &mut |_, _| has_cookie = true);
         Self {
-            at_other_address: head.header_is("host", |host| !host.eq_ignore_ascii_case(address)),
+            at_other_address: head.header_is("host", |host| !base.is_named_by(host)),
             has_fetch_metadata: head.has_header("sec-fetch-site"),
             cookies: match (is_foreign_form, has_cookie) {
                 (true, _) => OtherCookies::KeptBack,
@@ -405,11 +417,9 @@ impl RouteRequest {
         session: Option<SessionId>,
         config: &Config,
     ) -> Self {
-        let Config {
-            base_url,
-            cookies: names,
-            ..
-        } = config;
+        let names = config.cookies;
+        let at = config.origins.of(head);
+        let base_url = config.origins.get(at);
         let glance = Glance::of(head, "", base_url.origin());
         let mut cookies = Vec::new();
         each_cookie(head, &mut |name, value| {
@@ -420,7 +430,7 @@ impl RouteRequest {
         Self {
             method: head.method().to_owned(),
             query: head.query().unwrap_or_default().to_owned(),
-            incoming: Incoming::seen(head, &glance, config),
+            incoming: Incoming::seen(head, &glance, at, config),
             agent: agent(head),
             address: address(head, config),
             is_prefetch: glance.is_prefetch,
@@ -434,7 +444,7 @@ impl RouteRequest {
             }),
             body,
             cookies,
-            session,
+            session: session.map(|id| id.brought_to(at)),
             arrival: Arrival::of(head, base_url),
         }
     }
@@ -565,6 +575,7 @@ pub(crate) mod tests {
         pub(crate) method: &'static str,
         pub(crate) target: &'static str,
         pub(crate) headers: Vec<(&'static str, String)>,
+        pub(crate) authority: Option<&'static str>,
         pub(crate) peer: Option<IpAddr>,
     }
 
@@ -574,6 +585,7 @@ pub(crate) mod tests {
                 method: "GET",
                 target,
                 headers: Vec::new(),
+                authority: None,
                 peer: None,
             }
         }
@@ -596,6 +608,9 @@ pub(crate) mod tests {
         }
         fn query(&self) -> Option<&str> {
             self.target.split_once('?').map(|(_, query)| query)
+        }
+        fn authority(&self) -> Option<&str> {
+            self.authority
         }
         fn header_values(&self, name: &'static str, each: &mut dyn FnMut(&str)) {
             for (held, value) in &self.headers {

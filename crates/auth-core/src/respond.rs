@@ -38,8 +38,8 @@ pub(crate) fn refuse(
             _ => page(config, error, incoming),
         },
         (_, RequestKind::Navigation) => page(config, error, incoming),
-        (Error::Api(error), RequestKind::Script) => api_failure(config, error),
-        (_, RequestKind::Script) => problem(config, error),
+        (Error::Api(error), RequestKind::Script) => api_failure(config, error, incoming),
+        (_, RequestKind::Script) => problem(config, error, incoming),
     }
 }
 
@@ -59,7 +59,9 @@ fn not_signed_in(
             Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
         (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, incoming),
-        (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => problem(config, error),
+        (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => {
+            problem(config, error, incoming)
+        }
     }
 }
 
@@ -81,13 +83,17 @@ struct Problem<'a> {
     error: Option<&'a str>,
 }
 
-fn problem(config: &Config, error: &Error) -> Reply {
+fn problem(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
     // A challenge is one also where it does not help to answer it.
     let status = error.step_up().map_or(error.status(), StepUp::status);
     let code = error.code();
     let explanation = failure::explanation(code);
     let body = serde_json::to_string(&Problem {
-        r#type: &format!("{}{}{code}", config.base_url.origin(), paths::ERRORS),
+        r#type: &format!(
+            "{}{}{code}",
+            config.origins.get(incoming.at).origin(),
+            paths::ERRORS
+        ),
         title: explanation.title,
         status,
         detail: explanation.cause,
@@ -114,7 +120,7 @@ fn challenge(error: &Error) -> Option<Cow<'static, str>> {
 
 /// An API's own 4xx that the handler passes on goes with its body, if that is JSON: anything else would be foreign
 /// content on the app's own origin.
-fn api_failure(config: &Config, error: &std::sync::Arc<ApiError>) -> Reply {
+fn api_failure(config: &Config, error: &std::sync::Arc<ApiError>, incoming: &Incoming) -> Reply {
     match error.as_ref() {
         ApiError::PassedOn {
             status,
@@ -125,7 +131,7 @@ fn api_failure(config: &Config, error: &std::sync::Arc<ApiError>) -> Reply {
             content_type,
             String::from_utf8_lossy(body).into_owned(),
         ),
-        _ => problem(config, &Error::Api(std::sync::Arc::clone(error))),
+        _ => problem(config, &Error::Api(std::sync::Arc::clone(error)), incoming),
     }
 }
 

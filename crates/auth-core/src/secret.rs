@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::origins::OriginId;
 use crate::store::SessionKey;
 
 macro_rules! secret_text {
@@ -146,23 +147,29 @@ pub(crate) mod sealed {
 ///
 /// Whoever knows it is signed in as the session's user. Stores are given its hash, [`SessionId::key`], only.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct SessionId([u8; SESSION_ID_LENGTH]);
+pub struct SessionId {
+    text: [u8; SESSION_ID_LENGTH],
+    /// The origin of the application that a request has brought it to: a session is good where it was made.
+    #[zeroize(skip)]
+    at: OriginId,
+}
 
 /// What 32 bytes come to in base64url.
 const SESSION_ID_LENGTH: usize = 43;
 
-/// Which bytes are characters of base64url (RFC 4648 §5).
-static IS_BASE64URL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
+/// What each character of base64url stands for (RFC 4648 §5), and [`NO_DIGIT`] for each other byte.
+static BASE64URL: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 64 {
+        digits[alphabet[digit as usize] as usize] = digit;
+        digit += 1;
     }
-    table[b'-' as usize] = true;
-    table[b'_' as usize] = true;
-    table
+    digits
 };
+
+const NO_DIGIT: u8 = u8::MAX;
 
 impl SessionId {
     /// A new random identifier.
@@ -172,7 +179,10 @@ impl SessionId {
         URL_SAFE_NO_PAD
             .encode_slice(random_bytes::<32>(), &mut text)
             .expect("32 bytes make 43 characters");
-        Self(text)
+        Self {
+            text,
+            at: OriginId::FIRST,
+        }
     }
 
     /// Reads the text form. Anything but the exact text of 32 bytes is `None`: a corrupt cookie is no cookie.
@@ -184,39 +194,37 @@ impl SessionId {
     /// As [`parse`](Self::parse). Each request comes by here, and nobody needs the 32 bytes, so nothing is decoded.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let text: [u8; SESSION_ID_LENGTH] = text.try_into().ok()?;
-        let is_base64url = text.iter().all(|c| IS_BASE64URL[usize::from(*c)]);
-        // The last character has two bits more than the 32 bytes; they are zero.
-        let is_whole = matches!(
-            text[SESSION_ID_LENGTH - 1],
-            b'A' | b'E'
-                | b'I'
-                | b'M'
-                | b'Q'
-                | b'U'
-                | b'Y'
-                | b'c'
-                | b'g'
-                | b'k'
-                | b'o'
-                | b's'
-                | b'w'
-                | b'0'
-                | b'4'
-                | b'8'
-        );
-        (is_base64url && is_whole).then_some(Self(text))
+        let digit = |c: u8| BASE64URL[usize::from(c)];
+        // The last one has two bits more than the 32 bytes; they are zero.
+        let is_whole =
+            text.iter().all(|c| digit(*c) != NO_DIGIT) && digit(text[SESSION_ID_LENGTH - 1]) % 4 == 0;
+        is_whole.then_some(Self {
+            text,
+            at: OriginId::FIRST,
+        })
+    }
+
+    /// The same identifier, brought to this origin.
+    pub(crate) fn brought_to(mut self, at: OriginId) -> Self {
+        self.at = at;
+        self
+    }
+
+    /// The origin that it was brought to.
+    pub(crate) fn at(&self) -> OriginId {
+        self.at
     }
 
     /// The text form, for the browser's cookie and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("base64url is ASCII")
+        std::str::from_utf8(&self.text).expect("base64url is ASCII")
     }
 
     /// The name of this session in a store: the SHA-256 hash of the text form.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        SessionKey::from_bytes(sha256(&[&self.0]))
+        SessionKey::from_bytes(sha256(&[&self.text]))
     }
 }
 

@@ -21,6 +21,10 @@ use crate::types::{Issuer, Scopes};
 /// What is sealed in a session's record.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SessionData {
+    /// The origin of the app that the user signed in at, which is where the session is good. `None` of what began when there was one
+    /// alone: that is the first.
+    #[serde(default)]
+    pub(crate) origin: Option<String>,
     /// The name of the provider that the user signed in with; `None` of the one that has none.
     #[serde(default)]
     pub(crate) provider: Option<String>,
@@ -220,6 +224,14 @@ impl Session {
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.data.provider.as_deref()
+    }
+
+    /// The public origin of the app that the user signed in at, `https://acme.app.example`, where the app has
+    /// [several](crate::AuthBuilder::further_base_url): the session is good there alone. `None` where it had one when the user signed
+    /// in, which is the first.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.data.origin.as_deref()
     }
 
     /// The user's identifier at the provider, unique together with the issuer (OpenID Connect Core §5.7). Empty
@@ -483,6 +495,7 @@ impl Claims {
 
 /// A sign-in about to succeed, as the [hook](crate::AuthBuilder::on_sign_in) sees it. Everything in it is verified.
 pub struct SignIn {
+    pub(crate) origin: String,
     pub(crate) provider: Option<String>,
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
@@ -518,6 +531,13 @@ impl SignIn {
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
+    }
+
+    /// The public origin of the app that the user signs in at, `https://acme.app.example`: of
+    /// [several](crate::AuthBuilder::further_base_url) the one that the sign-in began at.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// The user's identifier at the provider.

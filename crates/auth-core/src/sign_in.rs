@@ -28,7 +28,7 @@ use crate::secret::{AccessToken, SessionId, random_bytes};
 use crate::session::{Claims, SessionData, SignIn, Tokens};
 use crate::store::{Inserted, Record, SessionKey, StoreError};
 use crate::token::{TokenError, TokenRequest, TokenResponse, Way};
-use crate::types::Scopes;
+use crate::types::{BaseUrl, Scopes};
 use crate::userinfo::{self, UserinfoError};
 
 impl Core {
@@ -42,7 +42,11 @@ impl Core {
         response: &AuthorizationResponse,
         callback: &RouteRequest,
     ) -> Result<(SessionId, AppData), FailedSignIn> {
+        let at = callback.incoming.at;
         response.is_from(party)?;
+        response.is_at(&self.config.origins, at)?;
+        let origin = self.config.origins.get(at);
+        let redirect_uri = party.redirect_uri(origin);
         let metadata = party.provider.metadata(self.clock.now()).await?;
         let verified;
         let parameters = match response.signed(party)? {
@@ -59,7 +63,7 @@ impl Core {
         let dpop_key = attempt.dpop_key.clone().or_else(spare);
         let mut parameters = vec![
             ("code", code.expose()),
-            ("redirect_uri", party.redirect_uri.as_str()),
+            ("redirect_uri", redirect_uri.as_str()),
             ("code_verifier", attempt.verifier.expose()),
         ];
         parameters.extend(
@@ -116,7 +120,14 @@ impl Core {
         // RFC 6749 §5.1: what is not named is what was asked for.
         let scopes = tokens.scope.clone().unwrap_or_else(|| attempt.scopes.clone());
         let sign_in = self
-            .shape(party, &tokens, &credential.token, &identity, scopes.clone())
+            .shape(
+                party,
+                origin,
+                &tokens,
+                &credential.token,
+                &identity,
+                scopes.clone(),
+            )
             .await
             .map_err(|error| FailedSignIn::of(&identity.subject, error))?;
         let now = self.clock.now();
@@ -124,6 +135,7 @@ impl Core {
         let provider_end = identity.session_expiry.unwrap_or(Timestamp::from_secs(i64::MAX));
         let ends_at = now.plus(self.config.session_max).min(provider_end);
         let data = SessionData {
+            origin: self.config.origins.mark(at),
             provider: party.name.clone(),
             issuer: metadata.issuer.clone(),
             subject: identity.subject,
@@ -203,6 +215,12 @@ impl Core {
             Some(key) => self.store.load(key, now).await?,
             None => None,
         };
+        // One that is good at another origin is none here: nothing of it goes on, and it stays.
+        let is_elsewhere = previous_key.zip(previous.as_ref()).is_some_and(|(key, record)| {
+            let session = self.view(&key, Arc::clone(record));
+            session.is_some_and(|session| !self.is_good_at(&session, callback.incoming.at))
+        });
+        let previous = previous.filter(|_| !is_elsewhere);
         let app_data = match &previous_key {
             Some(key) => self.app_data_of(key, previous.as_ref(), &data),
             None => AppData::Keep,
@@ -225,7 +243,7 @@ impl Core {
                 return Err(LoginError::SignedOut);
             }
         }
-        if let Some(previous_key) = &previous_key {
+        if let Some(previous_key) = previous_key.as_ref().filter(|_| !is_elsewhere) {
             match self.store.delete(previous_key, None, now).await {
                 Ok(was_there) => {
                     if was_there && let Some(previous) = &previous {
@@ -535,12 +553,14 @@ impl Core {
     pub(crate) async fn shape(
         &self,
         party: &Party,
+        origin: &BaseUrl,
         tokens: &TokenResponse,
         access_token: &AccessToken,
         identity: &Identity,
         scopes: Scopes,
     ) -> Result<SignIn, LoginError> {
         let sign_in = SignIn {
+            origin: origin.origin().to_owned(),
             provider: party.name.clone(),
             issuer: party.issuer.clone(),
             subject: identity.subject.clone(),

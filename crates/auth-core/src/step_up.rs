@@ -151,6 +151,8 @@ pub struct StepUp {
     session: SessionKey,
     /// The name of the session's provider.
     provider: Option<String>,
+    /// The origin of the app that the session is good at.
+    origin: Option<String>,
 }
 
 /// What is missing; if it is several things, the first of them in this order.
@@ -237,6 +239,7 @@ impl StepUp {
             scopes: self.ask.clone(),
             demands: self.demands.clone(),
             provider: self.provider.clone(),
+            origin: self.origin.clone(),
             asked_at: now,
         };
         let plain = serde_json::to_vec(&ask).expect("a step-up has string keys and finite numbers only");
@@ -253,6 +256,9 @@ pub(crate) struct Ask {
     /// The name of the provider that is asked: the one that the user is signed in with.
     #[serde(default)]
     pub(crate) provider: Option<String>,
+    /// The origin of the app that the session is good at; `None` where there is no other.
+    #[serde(default)]
+    pub(crate) origin: Option<String>,
     asked_at: Timestamp,
 }
 
@@ -359,6 +365,7 @@ impl Needs {
         let is_about_scopes = lack == Lack::Scope;
         Box::new(StepUp {
             provider: session.data.provider.clone(),
+            origin: session.data.origin.clone(),
             lack,
             scopes: missing,
             acr_values: self

@@ -155,6 +155,30 @@ impl BaseUrl {
         self.url.scheme() == "https"
     }
 
+    /// The host, in lower case; an IPv6 address in brackets.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Host and port; without the port where it is the scheme's own.
+    pub(crate) fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    /// Host and port, in any case with the port.
+    pub(crate) fn authority_with_port(&self) -> String {
+        match self.url.port_or_known_default() {
+            Some(port) => format!("{}:{port}", self.host()),
+            None => self.host().to_owned(),
+        }
+    }
+
+    /// Whether this is its host and port, as `Host` has them.
+    pub(crate) fn is_named_by(&self, authority: &str) -> bool {
+        authority.eq_ignore_ascii_case(self.authority())
+            || authority.eq_ignore_ascii_case(&self.authority_with_port())
+    }
+
     /// The absolute URL of a path of this app.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}{path}", self.origin)

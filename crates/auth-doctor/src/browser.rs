@@ -4,7 +4,9 @@
 use auth_core::config::paths;
 use auth_core::request::RequestHead;
 use auth_core::{Auth, reply::Reply};
-use url::Url;
+use url::{Position, Url};
+
+use crate::settings::Settings;
 
 /// One browser of one application.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub(crate) struct Browser {
     auth: Auth,
     /// The name of the provider to sign in with, where there are several.
     provider: Option<String>,
+    /// Host and port of the application, where it matters.
+    host: Option<String>,
     cookies: Vec<(String, String)>,
 }
 
@@ -40,11 +44,23 @@ impl Refused {
 }
 
 impl Browser {
-    pub(crate) fn new(auth: Auth, provider: Option<&str>) -> Self {
+    /// For the only provider.
+    pub(crate) fn new(auth: Auth) -> Self {
         Self {
             auth,
-            provider: provider.map(str::to_owned),
+            provider: None,
+            host: None,
             cookies: Vec::new(),
+        }
+    }
+
+    /// For the provider of these settings, at the origin where its users sign in.
+    pub(crate) fn of(settings: &Settings, auth: Auth) -> Self {
+        let origin = settings.base_url_of_provider();
+        Self {
+            provider: settings.variables.provider().map(str::to_owned),
+            host: origin.map(|origin| origin[Position::BeforeHost..Position::AfterPort].to_owned()),
+            ..Self::new(auth)
         }
     }
 
@@ -89,6 +105,7 @@ impl Browser {
         Head {
             path,
             query,
+            host: self.host.clone(),
             cookies: cookies.join("; "),
         }
     }
@@ -123,6 +140,7 @@ fn refused(reply: &Reply) -> Refused {
 struct Head {
     path: String,
     query: Option<String>,
+    host: Option<String>,
     cookies: String,
 }
 
@@ -143,6 +161,7 @@ impl RequestHead for Head {
         match name {
             "accept" => each("text/html"),
             "cookie" => each(&self.cookies),
+            "host" => self.host.iter().for_each(|host| each(host)),
             _ => {}
         }
     }

@@ -236,7 +236,7 @@ async fn refusal(settings: &Settings, issuer: &str, clock: &Clock) -> Option<(St
         // It has been said by the settings.
         Err(error) => return Some(("settings".to_owned(), Some(error.to_string()))),
     };
-    match Browser::new(auth, None).begin().await {
+    match Browser::new(auth).begin().await {
         Ok(_) => None,
         // The document can be used, and demands what was left out here.
         Err(refused) if refused.code == "login.push_required" => None,

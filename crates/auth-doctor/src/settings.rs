@@ -39,7 +39,7 @@ const OF_THE_APP: [&str; 5] = [
 ];
 
 /// Settings without which the rest still makes sense: a wrong one is said, left out, and the rest is looked at.
-const CAN_BE_LEFT_OUT: [&str; 29] = [
+const CAN_BE_LEFT_OUT: [&str; 31] = [
     "API2_URL",
     "API_URL",
     "AUTH_AUTHORIZE_PARAMS",
@@ -50,9 +50,11 @@ const CAN_BE_LEFT_OUT: [&str; 29] = [
     "AUTH_DPOP",
     "AUTH_END_SESSION_PARAM",
     "AUTH_END_SESSION_URL",
+    "AUTH_FURTHER_BASE_URLS",
     "AUTH_ID_TOKEN_ALG",
     "AUTH_INTROSPECTION_URL",
     "AUTH_LABEL",
+    "AUTH_ONLY_AT",
     "AUTH_PAR",
     "AUTH_PROFILE",
     "AUTH_REQUEST_OBJECT",
@@ -162,10 +164,18 @@ impl Settings {
         url(&self.variables, "AUTH_BASE_URL")
     }
 
+    /// The origin that users of the provider sign in at; of several, the first.
+    pub(crate) fn base_url_of_provider(&self) -> Option<Url> {
+        let only_at = self.variables.get("AUTH_ONLY_AT");
+        let first = only_at.as_deref().and_then(|list| list.split(',').next());
+        let first = first.and_then(|text| Url::parse(text.trim()).ok());
+        first.or_else(|| self.base_url())
+    }
+
     /// The redirect URI to register.
     pub(crate) fn redirect_uri(&self) -> Option<String> {
         let origin = self
-            .base_url()
+            .base_url_of_provider()
             .filter(|_| self.has_app)?
             .origin()
             .ascii_serialization();

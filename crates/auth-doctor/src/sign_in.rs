@@ -50,7 +50,7 @@ pub(crate) async fn try_out(
     if is_offered && !never && !pushes(settings, &provider.document) {
         // The application does not push; that it could is good to know.
         if let Some(auth) = instance(settings, Way::Pushed, clock).await {
-            match Browser::new(auth, settings.variables.provider()).begin().await {
+            match Browser::of(settings, auth).begin().await {
                 Ok(_) => accepted(settings, findings),
                 // Said below, by what the application itself does.
                 Err(refused) if says_client(refused.code) => {}
@@ -135,7 +135,7 @@ async fn authorize(
     http: &Http,
     findings: &mut Findings,
 ) {
-    let mut browser = Browser::new(auth, settings.variables.provider());
+    let mut browser = Browser::of(settings, auth);
     let url = match browser.begin().await {
         Ok(url) => url,
         Err(refused) => return say(&refused, findings),
@@ -193,7 +193,7 @@ async fn loosen(settings: &Settings, auth: Auth, http: &Http, findings: &mut Fin
     else {
         return;
     };
-    let Ok(mut url) = Browser::new(auth, settings.variables.provider()).begin().await else {
+    let Ok(mut url) = Browser::of(settings, auth).begin().await else {
         return;
     };
     let parameters: Vec<_> = url.query_pairs().into_owned().collect();
@@ -253,7 +253,7 @@ async fn redeem(settings: &Settings, auth: Auth, findings: &mut Findings) {
     if findings.has(&c::CLIENT_REFUSED) {
         return;
     }
-    let mut browser = Browser::new(auth, settings.variables.provider());
+    let mut browser = Browser::of(settings, auth);
     // Where requests have to be pushed, that has shown whether the client is accepted.
     let Ok(url) = browser.begin().await else {
         return;

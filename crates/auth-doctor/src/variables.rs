@@ -6,12 +6,13 @@ use std::fmt;
 use auth_core::{AuthBuilder, ConfigError, env};
 
 /// Settings of the application itself. Where there are several providers, all others are one provider's.
-const OF_APPLICATION: [&str; 11] = [
+const OF_APPLICATION: [&str; 12] = [
     "API2_URL",
     "API_URL",
     "APP_ADDR",
     "AUTH_BASE_URL",
     "AUTH_CA_FILE",
+    "AUTH_FURTHER_BASE_URLS",
     "AUTH_SECRET",
     "AUTH_SESSION_IDLE",
     "AUTH_SESSION_MAX",
@@ -21,7 +22,7 @@ const OF_APPLICATION: [&str; 11] = [
 ];
 
 /// Settings that each of several providers has of its own: what is set without a name is none of theirs.
-pub(crate) const NEVER_SHARED: [&str; 11] = [
+pub(crate) const NEVER_SHARED: [&str; 12] = [
     "AUTH_AUTHORIZATION_URL",
     "AUTH_CLIENT_ID",
     "AUTH_CLIENT_SECRET",
@@ -30,6 +31,7 @@ pub(crate) const NEVER_SHARED: [&str; 11] = [
     "AUTH_INTROSPECTION_URL",
     "AUTH_ISSUER",
     "AUTH_LABEL",
+    "AUTH_ONLY_AT",
     "AUTH_REVOCATION_URL",
     "AUTH_TOKEN_URL",
     "AUTH_USERINFO_URL",

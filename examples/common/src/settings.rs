@@ -117,7 +117,8 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     let provider = if env::names_a_provider()? {
         None
     } else {
-        Some(start_provider(&base_url).await?)
+        let further = env::variable("AUTH_FURTHER_BASE_URLS")?.unwrap_or_default();
+        Some(start_provider(&base_url, &further).await?)
     };
     let mut second_api = SecondApi {
         url: env::variable("API2_URL")?.unwrap_or_default(),
@@ -168,18 +169,19 @@ pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
     })
 }
 
-async fn start_provider(base_url: &str) -> Result<DevProvider, ConfigError> {
-    let base_url = base_url.trim_end_matches('/');
-    DevProvider::builder()
-        .redirect_uri(format!("{base_url}/auth/callback"))
-        .post_logout_redirect_uri(format!("{base_url}/"))
-        .access_token_lifetime(DEV_TOKEN_LIFETIME)
-        .start()
-        .await
-        .map_err(|_| {
-            ConfigError::new(
-                "AUTH_ISSUER",
-                "the development provider cannot start; set it to a provider of your own",
-            )
-        })
+async fn start_provider(base_url: &str, further: &str) -> Result<DevProvider, ConfigError> {
+    let further = further.split(',').map(str::trim).filter(|url| !url.is_empty());
+    let mut provider = DevProvider::builder().access_token_lifetime(DEV_TOKEN_LIFETIME);
+    for origin in further.chain([base_url]) {
+        let origin = origin.trim_end_matches('/');
+        provider = provider
+            .redirect_uri(format!("{origin}/auth/callback"))
+            .post_logout_redirect_uri(format!("{origin}/"));
+    }
+    provider.start().await.map_err(|_| {
+        ConfigError::new(
+            "AUTH_ISSUER",
+            "the development provider cannot start; set it to a provider of your own",
+        )
+    })
 }

@@ -194,6 +194,19 @@ pub(crate) async fn the_base_url_is_an_origin(stage: Stage) {
     }
 }
 
+pub(crate) async fn further_origins_have_one_scheme_and_each_a_host(stage: Stage) {
+    for (variable, value) in [
+        ("AUTH_FURTHER_BASE_URLS", "https://b.example"),
+        ("AUTH_FURTHER_BASE_URLS", "http://b.example,http://127.0.0.1:3001"),
+        ("AUTH_FURTHER_BASE_URLS", "http://b.example/path"),
+        ("AUTH_FURTHER_BASE_URLS", "*.example"),
+        ("AUTH_ONLY_AT", "http://b.example"),
+        ("AUTH_ONLY_AT", ""),
+    ] {
+        refused(&stage, &[variable], complete(&stage).set(variable, value)).await;
+    }
+}
+
 // OpenID Connect Core §3.1.2.1; RFC 9700 §2.1.2
 pub(crate) async fn parameters_of_the_library_are_refused_as_extra_ones(stage: Stage) {
     for name in [

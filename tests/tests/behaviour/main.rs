@@ -29,6 +29,7 @@ mod metrics;
 mod modes;
 mod mtls;
 mod note;
+mod origins;
 mod par;
 mod process;
 mod protection;
@@ -113,6 +114,7 @@ behaviour! {
             the_store_can_be_opened,
             the_issuer_is_https_or_loopback,
             the_base_url_is_an_origin,
+            further_origins_have_one_scheme_and_each_a_host,
             parameters_of_the_library_are_refused_as_extra_ones,
             values_outside_their_list_or_range_are_refused,
             an_address_in_use_is_named,
@@ -353,6 +355,16 @@ behaviour! {
         }
     }
     per_carrier {
+        origins {
+            each_host_signs_in_at_its_own_provider,
+            a_provider_of_one_host_is_unknown_at_the_other,
+            an_answer_at_the_other_host_is_refused,
+            a_session_is_good_at_its_own_host_alone,
+            one_browser_is_signed_in_at_both_at_once,
+            the_other_host_is_another_site_to_what_changes_something,
+            a_forged_host_chooses_no_more_than_an_origin_of_the_app,
+            a_step_up_stays_at_its_host,
+        }
         guides {
             passport_with_asgardeo,
             auth_js_with_asgardeo,

@@ -111,6 +111,7 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
             "auth_core::LookupError",
             "auth_core::NotAllowed",
             "auth_core::OnRefusal",
+            "auth_core::Place",
             "auth_core::Preset",
             "auth_core::ProviderInfo",
             "auth_core::Refused",

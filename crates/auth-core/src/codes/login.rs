@@ -122,6 +122,15 @@ pub(super) const CODES: &[Explanation] = &[
     .developer("Each provider has a redirect URI of its own, `{AUTH_BASE_URL}/auth/callback/<name>` (RFC 9700 §4.4.2): see that each registration has its own one, and no other.")
     .settings(&[Setting::RedirectUri]),
     code(
+        "login.other_origin",
+        UNFINISHED,
+        "The answer came to another address of this application than the one where the sign-in began. Nothing was sent to the sign-in service.",
+        Turn::User,
+        "Start again from the page that you want to sign in to.",
+    )
+    .developer("A sign-in comes back to the origin where it began, `AUTH_BASE_URL` or one of `AUTH_FURTHER_BASE_URLS`. See that nothing in between changes `Host`, and that nobody carries cookies from one origin to another.")
+    .settings(&[Setting::BaseUrl, Setting::RedirectUri]),
+    code(
         "login.issuer_mismatch",
         UNFINISHED,
         "The answer comes from another provider than the one that was asked.",

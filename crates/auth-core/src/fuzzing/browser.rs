@@ -450,7 +450,7 @@ fn metadata() -> Metadata {
 }
 
 /// A request head of text that nobody has checked.
-struct Head<'a> {
+pub(super) struct Head<'a> {
     method: &'a str,
     path: String,
     query: String,

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 use url::{Host, Url};
 
+use super::browser::Head;
 use super::{APP, KEYS, NOW, bit, case};
 use crate::clock::Timestamp;
 use crate::jose::{Jws, SigningKey, parse_key_set};
@@ -29,11 +30,13 @@ const PURPOSES: [Purpose; 5] = [
 pub fn seal(data: &[u8]) {
     let (case, rest) = case(data);
     let text = String::from_utf8_lossy(rest);
-    assert!(APP.open_session_id(&text).is_none());
+    let incoming = APP.incoming(&Head::default());
+    assert!(APP.open_session_id(&text, &incoming).is_none());
     assert!(Ask::open(&KEYS, &text, &SessionKey::from_bytes([7; 32]), NOW).is_none());
     if let Some(id) = SessionId::parse(&text) {
         assert_eq!(id.expose(), text);
-        assert_eq!(APP.open_session_id(&APP.seal_session_id(&id)), Some(id));
+        let sealed = APP.seal_session_id(&id);
+        assert_eq!(APP.open_session_id(&sealed, &incoming), Some(id));
     }
 
     let purpose = PURPOSES[usize::from(case) % PURPOSES.len()];

@@ -6,8 +6,8 @@ use std::fmt;
 use crate::config::AuthBuilder;
 use crate::config::{ClientAuthMethod, ConfigError};
 use crate::http::ProviderHttp;
+use crate::origins::Origins;
 use crate::party::{Party, SignInProvider};
-use crate::types::BaseUrl;
 
 /// This application's registration at a provider that nobody signs in with, for
 /// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there: an API behind it
@@ -81,12 +81,12 @@ impl FurtherProvider {
     pub(crate) fn check(
         self,
         name: &str,
-        base_url: &BaseUrl,
+        origins: &Origins,
         http: &ProviderHttp,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Party, ConfigError> {
         let checked = self.0.check();
-        let party = checked.and_then(|checked| Party::new(None, checked, base_url, http, runtime));
+        let party = checked.and_then(|checked| Party::new(None, checked, origins, http, runtime));
         party.map_err(|error| {
             ConfigError::new(
                 format!("further_provider(\"{}\")", name.escape_default()),

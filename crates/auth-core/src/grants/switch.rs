@@ -202,7 +202,14 @@ impl Core {
             .unwrap_or_else(|| data.tokens.scopes.clone());
         if let Some(identity) = identity {
             let shaped = self
-                .shape(party, response, &access_token, &identity, scopes.clone())
+                .shape(
+                    party,
+                    self.origin_of(held),
+                    response,
+                    &access_token,
+                    &identity,
+                    scopes.clone(),
+                )
                 .await?;
             let is_same = identity.subject == data.subject;
             data.claims = shaped.claims;

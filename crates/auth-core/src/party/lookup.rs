@@ -27,7 +27,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::ConfigError;
 use crate::http::ProviderHttp;
 use crate::metadata::ProviderError;
-use crate::types::BaseUrl;
+use crate::origins::Origins;
 
 /// How long a provider that was found is taken as it is.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -84,7 +84,7 @@ impl From<LookupError> for ProviderError {
 /// What a lookup needs to make a provider of what it finds.
 pub(crate) struct Means {
     pub(crate) find: Find,
-    pub(crate) base_url: BaseUrl,
+    pub(crate) origins: Arc<Origins>,
     pub(crate) http: ProviderHttp,
     pub(crate) runtime: Handle,
     pub(crate) clock: Clock,
@@ -266,12 +266,12 @@ impl Inner {
         let checked = settings.clone().check();
         let party = checked.and_then(|checked| {
             let Means {
-                base_url,
+                origins,
                 http,
                 runtime,
                 ..
             } = &self.means;
-            Party::new(Some(name.to_owned()), checked, base_url, http, runtime)
+            Party::new(Some(name.to_owned()), checked, origins, http, runtime)
         });
         party.map_err(|error| error.of_provider(name, &[]))
     }

@@ -56,6 +56,7 @@ pub use profile::Profile;
 #[must_use]
 pub struct SignInProvider {
     label: Option<String>,
+    only_at: Vec<String>,
     issuer: Option<String>,
     authorization_url: Option<String>,
     token_url: Option<String>,
@@ -104,6 +105,7 @@ impl Default for SignInProvider {
     fn default() -> Self {
         Self {
             label: None,
+            only_at: Vec::new(),
             issuer: None,
             authorization_url: None,
             token_url: None,
@@ -196,6 +198,7 @@ pub(crate) struct Checked {
     pub(super) binds_tokens: bool,
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) decryption_keys: Option<DecryptionKeys>,
+    pub(super) only_at: Vec<String>,
     pub(crate) config: PartyConfig,
 }
 
@@ -235,6 +238,17 @@ impl SignInProvider {
     /// What people know the provider by, on the page to choose on: a few words. Default: its name.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// One of the app's public origins that users of this provider sign in at: [`AuthBuilder::base_url`], or a
+    /// [further one](AuthBuilder::further_base_url). May be called for several. Default: all of them.
+    ///
+    /// At any other there is no provider of this name: no link begins a sign-in there, no answer is taken, and the page to choose on
+    /// leaves it out. Where one is left, nobody has to choose. So with an origin for each tenant, whoever is signed in there is the
+    /// tenant's user.
+    pub fn only_at(mut self, origin: impl Into<String>) -> Self {
+        self.only_at.push(origin.into());
         self
     }
 
@@ -616,6 +630,7 @@ impl SignInProvider {
             binds_tokens: self.binds_tokens,
             certificate,
             decryption_keys,
+            only_at: self.only_at,
             config: PartyConfig {
                 label: self.label,
                 overrides,

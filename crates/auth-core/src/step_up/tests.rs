@@ -47,6 +47,7 @@ impl Default for SignedIn {
 impl SignedIn {
     fn session(&self) -> Session {
         let data = SessionData {
+            origin: None,
             provider: None,
             issuer: Issuer::new("https://id.example").expect("an issuer"),
             subject: "ada".into(),

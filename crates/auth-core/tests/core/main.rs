@@ -26,6 +26,7 @@ mod logout;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mtls;
+mod origins;
 mod outcomes;
 mod par;
 mod payloads;

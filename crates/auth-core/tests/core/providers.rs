@@ -281,7 +281,7 @@ async fn the_keys_for_all_providers_are_published_once_each() {
 async fn a_tenant_is_looked_up_signs_in_and_outlives_a_database_that_is_down() {
     let world = World::start().await;
     let (auth, database) = looked_up(&world, |builder| {
-        builder.choose_provider(|path| Some(path.strip_prefix("/t/")?.split('/').next()?.to_owned()))
+        builder.choose_provider(|to| Some(to.path().strip_prefix("/t/")?.split('/').next()?.to_owned()))
     })
     .await;
     let mut browser = world.browser_of(&auth);

@@ -302,3 +302,33 @@ async fn an_assumed_base_url_is_the_same_for_all() {
     assert_eq!(owners(&report, "settings.good"), ["all"]);
     assert_eq!(owners(&report, "sign_in.good"), ["staff", "old-shop"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_of_another_origin_is_tried_out_there() {
+    let mut two = Two::start().await;
+    let origin = "http://shop.localhost:3000";
+    two.set("AUTH_FURTHER_BASE_URLS", origin);
+    two.set("AUTH_OLD_SHOP_ONLY_AT", origin);
+    let redirect_uri = format!("{origin}/auth/callback/old-shop");
+    let report = two.examine().await;
+    assert_eq!(
+        owners(&report, "sign_in.refused_at_provider"),
+        ["old-shop"],
+        "{}",
+        report.text(Paint::Plain)
+    );
+    two.shop.control().add_redirect_uri("app", &redirect_uri);
+    let report = two.examine().await;
+    let text = report.text(Paint::Plain);
+    assert_eq!(complaints(&report), [], "{text}");
+    assert_eq!(owners(&report, "sign_in.good"), ["staff", "old-shop"], "{text}");
+    assert_eq!(report.providers[1].redirect_uri, Some(redirect_uri));
+    // One that the application does not have is a mistake in the settings.
+    two.set("AUTH_OLD_SHOP_ONLY_AT", "http://elsewhere.localhost:3000");
+    let report = two.examine().await;
+    assert!(
+        complaints(&report)
+            .iter()
+            .any(|(_, id)| *id == "settings.invalid")
+    );
+}

@@ -118,7 +118,11 @@ async fn what_is_found_is_asked_for_again_after_five_minutes_and_stays_the_same(
     let (clock, database) = (TestClock::new(), Database::with(&["acme"]));
     let auth = database.auth(&clock).await;
     let first = parties(&auth).of(Some("acme")).await.expect("there");
-    assert_eq!(first.redirect_uri, "http://127.0.0.1:3000/auth/callback/acme");
+    let origin = auth.core().config.origins.first();
+    assert_eq!(
+        first.redirect_uri(origin),
+        "http://127.0.0.1:3000/auth/callback/acme"
+    );
     clock.advance(FRESH - Duration::from_secs(1));
     parties(&auth).of(Some("acme")).await.expect("there");
     assert_eq!(database.asked(), 1);
