@@ -40,7 +40,7 @@ async fn both(world: &World) -> Auth {
 }
 
 async fn both_with(world: &World, set: impl FnOnce(AuthBuilder) -> AuthBuilder) -> Auth {
-    registered(world);
+    let _provider = registered(world);
     world
         .instance_with(|builder| set(builder.base_url(A).further_base_url(B)))
         .await
