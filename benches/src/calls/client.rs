@@ -9,6 +9,9 @@ use auth_core::SecretKeys;
 use auth_core::client::AuthenticatedClient;
 use auth_core::session::Session;
 
+use auth_testing::DevProvider;
+
+use crate::callgrind::{self, CountError, Counts, counted_requests};
 use crate::report::{Field, Spread, Table};
 use crate::{Failure, upstream, world};
 
@@ -18,6 +21,10 @@ const ROUNDS: usize = 41;
 const TURN: Duration = Duration::from_millis(300);
 /// How many calls are under way at once.
 const AT_ONCE: [usize; 2] = [1, 32];
+
+/// The arguments that say whose calls are made under valgrind.
+const PLAIN: &str = "plain";
+const OURS: &str = "ours";
 
 /// Whose calls are counted.
 #[derive(Clone)]
@@ -59,28 +66,109 @@ pub(crate) fn measure() -> Result<Table, Failure> {
     runtime.block_on(compare(address))
 }
 
+/// Instructions and allocations of a call. Nothing where valgrind is not installed.
+pub(crate) fn count() -> Result<Option<Table>, Failure> {
+    let mut counts = Vec::new();
+    for caller in [PLAIN, OURS] {
+        match callgrind::measure(&[caller]) {
+            Ok(counted) => counts.push(counted),
+            Err(CountError::Missing) => {
+                eprintln!("valgrind is not installed (Debian: apt-get install valgrind): no counts");
+                return Ok(None);
+            }
+            Err(CountError::Failed(failure)) => return Err(failure),
+        }
+    }
+    let mut table = Table::new(
+        "In process, by callgrind: per call, one at a time".to_owned(),
+        &["", "plain reqwest", "authenticated client"],
+    );
+    type Count = (&'static str, fn(&Counts) -> f64);
+    let columns: [Count; 2] = [
+        ("instructions", |counts| counts.instructions),
+        ("allocations", |counts| counts.allocations),
+    ];
+    for (name, count) in columns {
+        table.add([
+            Field::text(name),
+            Field::text(format!("{:.0}", count(&counts[0]))),
+            Field::text(format!("{:.0}", count(&counts[1]))),
+        ]);
+    }
+    Ok(Some(table))
+}
+
+/// What runs under valgrind: so many calls by one of the two.
+pub(crate) fn in_process(caller: &str, calls: &str) -> Result<(), Failure> {
+    let (address, calls) = (upstream::start()?, calls.parse::<usize>()?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let callers = runtime.block_on(Callers::of(address))?;
+    let caller = match caller {
+        PLAIN => callers.plain,
+        OURS => callers.ours,
+        _ => return Err("no such caller".into()),
+    };
+    // Opens the connection.
+    runtime.block_on(caller.call())?;
+    let mut outcome = Ok(());
+    counted_requests(&mut || {
+        outcome = runtime.block_on(async {
+            for _ in 0..calls {
+                caller.call().await?;
+            }
+            Ok(())
+        });
+    });
+    outcome
+}
+
+/// Both, with a token of the same session.
+struct Callers {
+    plain: Caller,
+    ours: Caller,
+    /// Keeps the provider up.
+    _provider: DevProvider,
+}
+
+impl Callers {
+    async fn of(address: SocketAddr) -> Result<Self, Failure> {
+        let provider = world::provider().start().await?;
+        let auth = world::auth(&provider)
+            .other_api(format!("http://{address}"))
+            .secret(SecretKeys::random())
+            .build()
+            .await?;
+        let id = world::sign_in(&auth, &provider).await?;
+        let session: Session = auth.authenticate(Some(&id)).await?;
+        let url: Arc<str> = format!("http://{address}/short").into();
+        let ours = Caller::Ours {
+            api: auth.client(&session),
+            url: Arc::clone(&url),
+        };
+        let plain = Caller::Plain {
+            // The same limit as the other client has.
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_secs(10))
+                .build()?,
+            url,
+            token: auth.access_token(&session).await?.expose().into(),
+        };
+        Ok(Self {
+            plain,
+            ours,
+            _provider: provider,
+        })
+    }
+}
+
 async fn compare(address: SocketAddr) -> Result<Table, Failure> {
-    let provider = world::provider().start().await?;
-    let auth = world::auth(&provider)
-        .other_api(format!("http://{address}"))
-        .secret(SecretKeys::random())
-        .build()
-        .await?;
-    let id = world::sign_in(&auth, &provider).await?;
-    let session: Session = auth.authenticate(Some(&id)).await?;
-    let url: Arc<str> = format!("http://{address}/short").into();
-    let ours = Caller::Ours {
-        api: auth.client(&session),
-        url: Arc::clone(&url),
-    };
-    let plain = Caller::Plain {
-        // The same limit as the other client has.
-        http: reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .build()?,
-        url,
-        token: auth.access_token(&session).await?.expose().into(),
-    };
+    let Callers {
+        plain,
+        ours,
+        _provider,
+    } = Callers::of(address).await?;
     let mut table = Table::new(
         format!(
             "Calls of an API, {ROUNDS} rounds of {} s each; calls per second, median (min–max)",

@@ -3,6 +3,8 @@
 //! `cargo run --release -p auth-benches --bin auth-call-benches`; `README.md` says what the numbers mean.
 
 mod apps;
+#[path = "../callgrind.rs"]
+mod callgrind;
 mod client;
 mod forwarding;
 #[path = "../stores/report.rs"]
@@ -33,8 +35,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        [] => client::measure().and_then(|table| finish(vec![table, forwarding::measure()?])),
-        ["client"] => client::measure().and_then(|table| finish(vec![table])),
+        [] => of_client().and_then(|mut tables| {
+            tables.push(forwarding::measure()?);
+            finish(tables)
+        }),
+        ["client"] => of_client().and_then(finish),
+        [callgrind::IN_PROCESS, caller, calls] => client::in_process(caller, calls),
         ["proxy"] => forwarding::measure().and_then(|table| finish(vec![table])),
         // This binary again, as the application under measurement.
         [apps::SERVE, framework, handler, upstream] => Framework::parse(framework)
@@ -48,6 +54,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn of_client() -> Result<Vec<Table>, Failure> {
+    let mut tables = vec![client::measure()?];
+    tables.extend(client::count()?);
+    Ok(tables)
 }
 
 /// Prints the tables, and writes them down.

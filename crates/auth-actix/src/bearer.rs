@@ -2,9 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
+use std::marker::PhantomData;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
@@ -12,6 +15,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use auth_core::bearer::{BearerError, BearerGate, BearerRequest, ResourceServer, Verified};
+use pin_project_lite::pin_project;
 
 use crate::LocalFuture;
 use crate::middleware::{Head, RequireLayer, Rule};
@@ -95,7 +99,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = actix_web::Error;
-    type Future = LocalFuture<Result<Self::Response, actix_web::Error>>;
+    type Future = BearerFuture<S::Future, B>;
 
     forward_ready!(inner);
 
@@ -108,20 +112,51 @@ where
             refusal: OnceCell::new(),
         }));
         request.extensions_mut().insert(context.clone());
-        let inner = self.inner.call(request);
-        Box::pin(async move {
-            let response = inner.await?;
-            let is_refused = response.response().extensions().get::<Refused>().is_some();
-            let mut response = match context.0.refusal.get() {
-                // Whatever the handler made of it.
-                Some(refusal) if !is_refused => response
-                    .into_response(refusal.error_response())
-                    .map_into_right_body(),
-                _ => response.map_into_left_body(),
-            };
-            context.finish(response.headers_mut());
-            Ok(response)
-        })
+        BearerFuture {
+            inner: self.inner.call(request),
+            context,
+            body: PhantomData,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`BearerService`].
+    pub struct BearerFuture<F, B> {
+        #[pin]
+        inner: F,
+        context: BearerContext,
+        body: PhantomData<fn() -> B>,
+    }
+}
+
+/// Shows nothing of the request.
+impl<F, B> fmt::Debug for BearerFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, B> Future for BearerFuture<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>,
+    B: MessageBody + 'static,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = std::task::ready!(this.inner.poll(cx))?;
+        let is_refused = response.response().extensions().get::<Refused>().is_some();
+        let mut response = match this.context.0.refusal.get() {
+            // Whatever the handler made of it.
+            Some(refusal) if !is_refused => response
+                .into_response(refusal.error_response())
+                .map_into_right_body(),
+            _ => response.map_into_left_body(),
+        };
+        this.context.finish(response.headers_mut());
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -82,7 +82,8 @@ pub use auth_core::{
 #[cfg(feature = "actix-session")]
 pub use app_session::{AppSessionLayer, AppSessionService, AppSessionStore};
 pub use bearer::{
-    BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, bearer_layer, require_bearer,
+    BearerFuture, BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, bearer_layer,
+    require_bearer,
 };
 pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};

@@ -169,8 +169,9 @@ impl BearerContext {
     }
 
     fn finish(&self, headers: &mut HeaderMap) {
-        if self.0.is_used.load(Ordering::Relaxed) && !headers.contains_key(header::CACHE_CONTROL) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.0.is_used.load(Ordering::Relaxed) {
+            let no_store = HeaderValue::from_static("no-store");
+            headers.entry(header::CACHE_CONTROL).or_insert(no_store);
         }
         if let Some(Ok(verified)) = self.0.verified.get()
             && let Some(nonce) = &verified.next_nonce

@@ -64,7 +64,7 @@ use token::Facts;
 
 use crate::clock::{Clock, Timestamp};
 use crate::dpop::Scheme;
-use crate::jose::Algorithm;
+use crate::jose::{Algorithm, Jws};
 use crate::metadata::KEYS_FRESH;
 use crate::request::RequestHead;
 use crate::secret::AccessToken;
@@ -170,14 +170,17 @@ impl ResourceServer {
         };
         let facts = match self.remembered(&sought, now) {
             Some(outcome) => outcome?,
-            // Boxed, for it is large and most requests do without: adapters box a request's whole future.
-            None => Box::pin(self.0.look_at(token, way, &sought, now)).await?,
+            None => {
+                presented.check_form()?;
+                // Boxed, for it is large and most requests do without: adapters box a request's whole future.
+                Box::pin(self.0.look_at(token, way, &sought, now)).await?
+            }
         };
         let next_nonce = self.0.check_binding(&facts, presented, request, now).await?;
         Ok(Verified {
             token: BearerToken {
                 facts,
-                text: Arc::clone(&presented.token),
+                text: presented.token.clone(),
             },
             next_nonce,
         })
@@ -231,7 +234,8 @@ impl Inner {
         if self.issuers.is_empty() {
             return Err(InvalidToken::NoMeans.into());
         }
-        let candidate = Candidate::parse(token.expose(), self.types)?;
+        let jws = Jws::parse(token.expose()).map_err(InvalidToken::from)?;
+        let candidate = Candidate::of(&jws, self.types)?;
         // Step 3, before anything is fetched: who is not on the list is asked for nothing.
         let claimed = candidate.claimed_issuer();
         let (index, issuer) = self
@@ -304,8 +308,7 @@ enum Way<'s> {
 /// Whether a token has the form of a signed JWT. An encrypted one is for nobody here to read, and may be looked up.
 fn is_jwt(token: &AccessToken) -> bool {
     let text = token.expose();
-    let parts = text.bytes().filter(|byte| *byte == b'.').count() + 1;
-    parts == 3 && text.starts_with("ey")
+    text.starts_with("ey") && text.split('.').take(4).count() == 3
 }
 
 /// The claims of an access token that is a JWT, **without any check: whoever has made it may have written anything there**.

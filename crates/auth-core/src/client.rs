@@ -48,7 +48,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
-use url::Url;
+use url::{Position, Url};
 
 use crate::auth::Core;
 use crate::client_certificate::ClientCertificate;
@@ -108,7 +108,7 @@ impl fmt::Debug for AuthenticatedClient {
 impl AuthenticatedClient {
     pub(crate) fn new(core: Arc<Core>, session: Session) -> Self {
         Self {
-            calls: Calls::new(core, session.data.provider.clone()),
+            calls: Calls::new(core, session.provider().map(Arc::from)),
             session: Arc::new(Mutex::new(session)),
             exchange: None,
         }
@@ -138,8 +138,8 @@ impl AuthenticatedClient {
     pub(crate) fn with_exchange(mut self, exchange: Option<Arc<TokenExchange>>) -> Self {
         // A token that another provider has issued is shown to that one's own API, and not to the session's.
         self.calls.provider = match exchange.as_ref().and_then(|exchange| exchange.place()) {
-            None => self.session().provider().map(str::to_owned),
-            named => named.map(str::to_owned),
+            None => self.session().provider().map(Arc::from),
+            named => named.map(Arc::from),
         };
         Self { exchange, ..self }
     }
@@ -292,11 +292,11 @@ impl MachineClient {
     }
 
     /// Whose token it is.
-    fn provider(core: &Core, credentials: &ClientCredentials) -> Option<String> {
-        match credentials.provider() {
-            None => core.config.parties.first().name.clone(),
-            named => named.map(str::to_owned),
-        }
+    fn provider(core: &Core, credentials: &ClientCredentials) -> Option<Arc<str>> {
+        let named = credentials.provider();
+        named
+            .or(core.config.parties.first().name.as_deref())
+            .map(Arc::from)
     }
 
     /// The access token that this client calls with, alive. For a client of one's own; never log it, and never send it to
@@ -332,7 +332,7 @@ macro_rules! calling {
             #[must_use]
             pub fn at(&self, base: impl Into<String>) -> Self {
                 let mut client = self.clone();
-                client.calls.base = Some(Arc::from(base.into()));
+                client.calls.base = Some(Arc::new(Url::parse(&base.into())));
                 client
             }
 
@@ -438,9 +438,9 @@ calling!(MachineClient, Caller::Machine);
 struct Calls {
     core: Arc<Core>,
     /// The name of the provider whose tokens go along.
-    provider: Option<String>,
-    /// The API that the calls are confined to.
-    base: Option<Arc<str>>,
+    provider: Option<Arc<str>>,
+    /// The API that the calls are confined to, parsed once.
+    base: Option<Arc<Result<Url, url::ParseError>>>,
     trace: Option<TraceContext>,
 }
 
@@ -454,13 +454,13 @@ impl Core {
         base.ok_or(ApiError::NoBaseUrl)
     }
 
-    /// Whether this origin may be shown this provider's tokens. A provider's own API is shown no other one's.
-    async fn may_see_tokens(&self, origin: &String, provider: Option<&str>) -> Result<bool, ApiError> {
-        if self.config.api_origins.contains(origin) {
+    /// Whether the URL's origin may be shown this provider's tokens. A provider's own API is shown no other one's.
+    async fn may_see_tokens(&self, url: &Url, provider: Option<&str>) -> Result<bool, ApiError> {
+        if self.config.api_origins.iter().any(|origin| is_of(url, origin)) {
             return Ok(true);
         }
         let own = self.own_api(provider).await?;
-        Ok(own.is_some_and(|api| api.origin().ascii_serialization() == *origin))
+        Ok(own.is_some_and(|api| api.origin() == url.origin()))
     }
 
     /// The API of this provider's own, if it has one. It may have to be looked up for that.
@@ -481,7 +481,7 @@ impl Core {
 const NO_API_YET: &str = "https://api.invalid";
 
 impl Calls {
-    fn new(core: Arc<Core>, provider: Option<String>) -> Self {
+    fn new(core: Arc<Core>, provider: Option<Arc<str>>) -> Self {
         Self {
             core,
             provider,
@@ -497,9 +497,9 @@ impl Calls {
         method: Method,
         url: &str,
     ) -> Result<(reqwest::RequestBuilder, Option<String>), ApiError> {
-        let base = self.base()?.or_else(|| self.core.config.api_base.clone());
+        let base = self.base()?.or(self.core.config.api_base.as_ref());
         let is_relative = url.starts_with('/');
-        let parsed = match &base {
+        let parsed = match base {
             _ if !is_relative => Url::parse(url),
             Some(base) => below(base.as_str(), url),
             None => below(NO_API_YET, url),
@@ -518,20 +518,20 @@ impl Calls {
         Ok(())
     }
 
-    fn base(&self) -> Result<Option<Url>, ApiError> {
-        let base = self.base.as_deref().map(Url::parse);
+    fn base(&self) -> Result<Option<&Url>, ApiError> {
+        let base = self.base.as_deref().map(Result::as_ref);
         base.transpose().map_err(|_| ApiError::BadUrl)
     }
 
     /// Whether the URL's origin may be shown a token.
     async fn allows(&self, url: &Url) -> Result<(), ApiError> {
-        let origin = url.origin().ascii_serialization();
         let is_within = self.base()?.is_none_or(|base| base.origin() == url.origin());
-        let provider = self.provider.as_deref();
-        if is_within && self.core.may_see_tokens(&origin, provider).await? {
+        if is_within && self.core.may_see_tokens(url, self.provider.as_deref()).await? {
             Ok(())
         } else {
-            Err(ApiError::OriginNotAllowed { origin })
+            Err(ApiError::OriginNotAllowed {
+                origin: url.origin().ascii_serialization(),
+            })
         }
     }
 
@@ -565,6 +565,16 @@ impl Calls {
         };
         answer.map_err(ApiError::of_call)
     }
+}
+
+/// Whether the URL's origin is this one (RFC 6454 §6.2), which is of `http` or `https`.
+fn is_of(url: &Url, origin: &str) -> bool {
+    let begins_with_origin =
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+    if begins_with_origin {
+        return url[..Position::AfterPort] == *origin;
+    }
+    url.origin().ascii_serialization() == origin
 }
 
 /// This URL, which begins with `/`, below that base.
@@ -622,15 +632,19 @@ impl Caller {
 
     /// Remembers what the answer of this origin says of nonces.
     pub(crate) fn learn(&self, credential: &Credential, url: &Url, headers: &HeaderMap) -> bool {
-        let origin = url.origin().ascii_serialization();
-        credential.learn(&origin, headers, &self.calls().core.nonces)
+        // Bearer tokens need no nonces.
+        credential.key.is_some() && {
+            let origin = url.origin().ascii_serialization();
+            credential.learn(&origin, headers, &self.calls().core.nonces)
+        }
     }
 
     /// The request with the token, with a proof where that is bound to a key, and with the trace that it belongs to.
     pub(crate) fn signed(&self, mut request: reqwest::Request, credential: &Credential) -> reqwest::Request {
-        let (method, url) = (request.method().clone(), request.url().clone());
-        let headers = request.headers_mut();
-        self.calls().attach(credential, headers, &method, &url);
+        // Taken out meanwhile: method and URL are looked at.
+        let mut headers = std::mem::take(request.headers_mut());
+        let (method, url) = (request.method(), request.url());
+        self.calls().attach(credential, &mut headers, method, url);
         if let Some(trace) = &self.calls().trace
             && !headers.contains_key(TRACEPARENT)
         {
@@ -639,6 +653,7 @@ impl Caller {
                 headers.insert(TRACESTATE, state.clone());
             }
         }
+        *request.headers_mut() = headers;
         request
     }
 
@@ -685,9 +700,13 @@ impl Caller {
         party: &Party,
     ) -> Result<(reqwest::Response, bool), ApiError> {
         let scheme = Scheme::of(credential.key.as_ref());
+        if scheme == Scheme::Bearer {
+            let signed = self.signed(request, credential);
+            return Ok((self.calls().run(signed, scheme, party).await?, false));
+        }
         for _ in 0..MAX_REDIRECTS {
-            let follows = scheme == Scheme::Dpop && [Method::GET, Method::HEAD].contains(request.method());
-            let next = request.try_clone().filter(|_| follows);
+            let follows = [Method::GET, Method::HEAD].contains(request.method());
+            let next = follows.then(|| request.try_clone()).flatten();
             let from = request.url().clone();
             let signed = self.signed(request, credential);
             let response = self.calls().run(signed, scheme, party).await?;
@@ -1069,14 +1088,21 @@ impl ApiResponse {
     }
 
     async fn read(mut self, limit: usize) -> Result<Bytes, ApiError> {
-        let mut body = BytesMut::new();
+        // Most bodies come in one piece, which is passed on as it is.
+        let mut whole = Bytes::new();
+        let mut pieces = BytesMut::new();
         while let Some(chunk) = self.0.chunk().await.map_err(ApiError::of_call)? {
-            if body.len() + chunk.len() > limit {
+            if whole.len() + pieces.len() + chunk.len() > limit {
                 return Err(ApiError::TooLarge);
             }
-            body.extend_from_slice(&chunk);
+            if whole.is_empty() && pieces.is_empty() {
+                whole = chunk;
+            } else {
+                pieces.extend_from_slice(&std::mem::take(&mut whole));
+                pieces.extend_from_slice(&chunk);
+            }
         }
-        Ok(body.freeze())
+        Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
     }
 }
 
@@ -1251,6 +1277,48 @@ impl ApiError {
 mod tests {
     use super::*;
     use crate::dpop::DpopKey;
+
+    // RFC 6454 §5, §6.2
+    #[test]
+    fn an_origin_is_read_off_a_url_as_the_url_standard_serializes_it() {
+        let urls = [
+            "https://api.example",
+            "https://api.example/a?b#c",
+            "HTTPS://API.EXAMPLE:443/",
+            "https://api.example:8443/",
+            "https://api.example.evil.example/",
+            "https://api.example@evil.example/",
+            "https://ada:secret@api.example/",
+            "https://ada@api.example:8443/",
+            "https://api.example:80/",
+            "http://api.example/",
+            "http://api.example:443/",
+            "https://b\u{fc}cher.example/",
+            "https://xn--bcher-kva.example/",
+            "https://[::1]:3000/",
+            "http://127.0.0.1/",
+            "http://127.0.0.1:80",
+            "http://127.1/",
+            "ftp://api.example/",
+            "ws://api.example/",
+            "blob:https://api.example/1",
+            "blob:http://ada@127.0.0.1/1",
+            "data:text/plain,https://api.example",
+            "file:///api.example",
+            "foo://api.example",
+        ]
+        .map(|url| Url::parse(url).expect("a URL"));
+        for url in &urls {
+            for other in urls.iter().filter(|url| matches!(url.scheme(), "http" | "https")) {
+                let origin = other.origin().ascii_serialization();
+                assert_eq!(
+                    is_of(url, &origin),
+                    url.origin() == other.origin(),
+                    "{url} {origin}"
+                );
+            }
+        }
+    }
 
     // RFC 9449 §7.1, RFC 6750 §3.1
     #[test]

@@ -136,7 +136,7 @@ pub(crate) fn htu(url: &Url) -> String {
     url.into()
 }
 
-/// An access token, with the key that it is bound to, if it is. Cheap to clone, but for the token.
+/// An access token, with the key that it is bound to, if it is. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) token: AccessToken,
@@ -153,8 +153,8 @@ impl Credential {
         nonces: &Nonces,
         now: Timestamp,
     ) {
-        let origin = url.origin().ascii_serialization();
-        self.attach_at(headers, method, (&origin, &htu(url)), nonces, now);
+        let target = || (url.origin().ascii_serialization(), htu(url));
+        self.attach_at(headers, method, target, nonces, now);
     }
 
     /// The same for a target that is to stay as it is, to the byte.
@@ -166,21 +166,20 @@ impl Credential {
         nonces: &Nonces,
         now: Timestamp,
     ) {
-        let origin = origin_of(uri);
-        self.attach_at(
-            headers,
-            method,
-            (&origin, &format!("{origin}{}", uri.path())),
-            nonces,
-            now,
-        );
+        let target = || {
+            let origin = origin_of(uri);
+            let url = format!("{origin}{}", uri.path());
+            (origin, url)
+        };
+        self.attach_at(headers, method, target, nonces, now);
     }
 
+    /// `target` gives the origin, and the URL as a proof names it.
     fn attach_at(
         &self,
         headers: &mut HeaderMap,
         method: &str,
-        (origin, url): (&str, &str),
+        target: impl FnOnce() -> (String, String),
         nonces: &Nonces,
         now: Timestamp,
     ) {
@@ -189,10 +188,11 @@ impl Credential {
             authorization(Scheme::of(self.key.as_ref()), &self.token),
         );
         if let Some(key) = &self.key {
+            let (origin, url) = target();
             let proof = ProofOf {
-                server: Server::Resource(origin),
+                server: Server::Resource(&origin),
                 method,
-                url,
+                url: &url,
                 token: Some(&self.token),
             };
             headers.insert(DPOP, key.proof(&proof, nonces, now));
@@ -220,6 +220,9 @@ pub(crate) fn is_demand_for_nonce(status: StatusCode, headers: &HeaderMap) -> bo
 
 /// The value of `Authorization` (RFC 6750 §2.1, RFC 9449 §7.1).
 pub(crate) fn authorization(scheme: Scheme, token: &AccessToken) -> HeaderValue {
+    if scheme == Scheme::Bearer {
+        return token.bearer();
+    }
     let mut value = HeaderValue::try_from(format!("{} {}", scheme.as_str(), token.expose()))
         .expect("an access token was checked to be visible ASCII when it came");
     value.set_sensitive(true);

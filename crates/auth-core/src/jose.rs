@@ -26,7 +26,10 @@ pub(crate) mod testing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use algorithm::ALGORITHMS;
 pub use algorithm::{Algorithm, UnsupportedAlgorithm};
-pub(crate) use claims::{ObjectError, audience, instant, is_media_type, parse_object};
+pub(crate) use claims::{
+    Member, Members, Named, ObjectError, audience, instant, is_media_type, parse_members, parse_object,
+    size_of_members,
+};
 pub(crate) use jwe::{DecryptionKey, DecryptionKeys, is_encrypted};
 pub use jwk::KeySetError;
 pub(crate) use jwk::{Jwk, KeySet, parse_key_set};

@@ -4,11 +4,14 @@
 //! it is dropped. The one way to the text is `expose`; `grep expose` finds every place where a secret leaves its type.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::HeaderValue;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::origins::OriginId;
@@ -56,8 +59,6 @@ macro_rules! secret_text {
 }
 
 secret_text! {
-    /// An access token (RFC 6749 §1.4).
-    AccessToken;
     /// A refresh token (RFC 6749 §1.5).
     RefreshToken;
     /// An ID token in its compact form (OpenID Connect Core §2), kept to be shown to the provider at sign-out.
@@ -70,6 +71,88 @@ secret_text! {
     CodeVerifier;
     /// A token of any kind, as token exchange has them (RFC 8693 §1).
     SecurityToken;
+}
+
+/// An access token (RFC 6749 §1.4). Cheap to clone: clones share the text, which is wiped once the last of them is gone.
+#[derive(Clone)]
+pub struct AccessToken(Arc<SharedToken>);
+
+struct SharedToken {
+    text: String,
+    /// What shows it to an API, once that was asked for.
+    bearer: OnceLock<HeaderValue>,
+}
+
+impl Drop for SharedToken {
+    fn drop(&mut self) {
+        wipe(&mut self.text);
+    }
+}
+
+impl AccessToken {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Arc::new(SharedToken {
+            text: text.into(),
+            bearer: OnceLock::new(),
+        }))
+    }
+
+    /// The text itself. Never log it, show it or put it in a URL.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The value of `Authorization` that shows it as a bearer token (RFC 6750 §2.1). Made once, and wiped as the text is.
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        let make = || {
+            let text = Bytes::from_owner(Wiped(format!("Bearer {}", self.expose())));
+            let mut value = HeaderValue::from_maybe_shared(text)
+                .expect("an access token was checked to be visible ASCII when it came");
+            value.set_sensitive(true);
+            value
+        };
+        self.0.bearer.get_or_init(make).clone()
+    }
+}
+
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for AccessToken {}
+
+/// Gives this clone up, and leaves it empty: the text is wiped unless other clones have it yet.
+impl Zeroize for AccessToken {
+    fn zeroize(&mut self) {
+        *self = Self::new(String::new());
+    }
+}
+
+impl ZeroizeOnDrop for AccessToken {}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+/// A text that is wiped when it is dropped.
+struct Wiped(String);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
 }
 
 /// Overwrites a secret and leaves it empty.
@@ -104,10 +187,10 @@ pub(crate) mod sealed {
         ($($name:ident),*) => {$(
             impl Secret for $name {
                 fn wrap(text: String) -> Self {
-                    Self(text)
+                    Self::new(text)
                 }
                 fn text(&self) -> &str {
-                    &self.0
+                    self.expose()
                 }
             }
         )*};
@@ -287,6 +370,26 @@ mod tests {
         let mut token = AccessToken::new("s3cret");
         token.zeroize();
         assert_eq!(token.expose(), "");
+    }
+
+    #[test]
+    fn clones_of_an_access_token_are_one_until_the_last_is_gone() {
+        let token = AccessToken::new("s3cret");
+        let mut clone = token.clone();
+        assert_eq!(clone.expose().as_ptr(), token.expose().as_ptr());
+        clone.zeroize();
+        assert_eq!((clone.expose(), token.expose()), ("", "s3cret"));
+        assert_ne!(clone, token);
+        assert_eq!(AccessToken::new("s3cret"), token);
+    }
+
+    #[test] // RFC 6750 §2.1
+    fn the_header_of_an_access_token_is_made_once_and_shown_nowhere() {
+        let token = AccessToken::new("s3cret");
+        let (one, other) = (token.bearer(), token.clone().bearer());
+        assert_eq!(one, "Bearer s3cret");
+        assert_eq!(one.as_bytes().as_ptr(), other.as_bytes().as_ptr());
+        assert!(!format!("{one:?} {token:?}").contains("s3cret"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::events::{EndReason, EventKind};
 use crate::http::{Answer, Asked};
 use crate::id_token::{self, IdTokenClaims, IdTokenError};
 use crate::jarm::{self, ResponseJwtError};
-use crate::jose::{self, JwsError, KeySet};
+use crate::jose::{self, Jws, JwsError, KeySet};
 use crate::login::{AuthorizationResponse, LoginError};
 use crate::metadata::{Metadata, Outage};
 use crate::party::Party;
@@ -408,8 +408,9 @@ impl Core {
         issuer: &TrustedIssuer,
         audience: &str,
     ) -> Result<Identity, LoginError> {
-        let candidate =
-            Candidate::parse(token.expose(), TokenTypes::Usual).map_err(LoginError::AccessToken)?;
+        let refused = |error: JwsError| LoginError::AccessToken(error.into());
+        let jws = Jws::parse(token.expose()).map_err(refused)?;
+        let candidate = Candidate::of(&jws, TokenTypes::Usual).map_err(LoginError::AccessToken)?;
         let now = self.clock.now();
         let algorithms = party
             .config
@@ -431,7 +432,7 @@ impl Core {
         let facts = candidate
             .accept(&signed, &expected, self.clock.now())
             .map_err(LoginError::AccessToken)?;
-        Ok(Identity::of_claims(facts.claims, false))
+        Ok(Identity::of_claims(facts.claims.into_map(), false))
     }
 
     /// Asks userinfo and checks the answer against the ID token's subject. `None` where it is not to be asked.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Host, Position, Url};
 
 /// An issuer identifier (OpenID Connect Discovery §3): an `https` URL without query and fragment, kept and
@@ -255,26 +255,30 @@ impl Default for ReturnTo {
 }
 
 /// A set of scopes in the order in which they were named (RFC 6749 §3.3).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Scopes(Vec<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(
+    /// Each once, with one space between them.
+    String,
+);
 
 impl Scopes {
     /// Reads scopes separated by spaces. Repeated ones count once.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        text.split_ascii_whitespace().collect()
+        let mut set = Self(String::with_capacity(text.len()));
+        set.insert(text);
+        set
     }
 
     /// Whether `scope` is among them, compared to the byte.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.iter().any(|held| held == scope)
+        self.iter().any(|held| held == scope)
     }
 
     /// The scopes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split_ascii_whitespace()
     }
 
     /// Whether there is none.
@@ -287,14 +291,17 @@ impl Scopes {
     pub fn insert(&mut self, scopes: &str) {
         for scope in scopes.split_ascii_whitespace() {
             if !self.contains(scope) {
-                self.0.push(scope.to_owned());
+                if !self.is_empty() {
+                    self.0.push(' ');
+                }
+                self.0.push_str(scope);
             }
         }
     }
 
     /// A scope token by RFC 6749 §3.3: printable ASCII less space, `"` and `\`.
     pub(crate) fn is_valid(&self) -> bool {
-        self.0.iter().all(|scope| {
+        self.iter().all(|scope| {
             scope
                 .bytes()
                 .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
@@ -312,9 +319,23 @@ impl<S: AsRef<str>> FromIterator<S> for Scopes {
     }
 }
 
+/// As an array of scopes.
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let scopes = Vec::<String>::deserialize(from)?;
+        Ok(scopes.into_iter().collect())
+    }
+}
+
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(" "))
+        f.write_str(&self.0)
     }
 }
 
@@ -440,5 +461,16 @@ mod tests {
         scopes.insert("mail.read profile");
         assert_eq!(scopes.to_string(), "openid profile mail.read");
         assert!(!scopes.contains("mail"));
+        assert!(!scopes.contains("openid profile"));
+        assert_eq!(scopes.iter().count(), 3);
+        assert_eq!(Scopes::default().iter().count(), 0);
+    }
+
+    #[test]
+    fn scopes_are_kept_as_an_array() {
+        let scopes = Scopes::parse("b a");
+        let json = serde_json::to_value(&scopes).expect("JSON");
+        assert_eq!(json, serde_json::json!(["b", "a"]));
+        assert_eq!(serde_json::from_value::<Scopes>(json).ok(), Some(scopes));
     }
 }

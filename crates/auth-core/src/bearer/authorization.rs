@@ -3,7 +3,6 @@
 //! Tokens in a form or a query (RFC 6750 §2.2, §2.3) are not looked at: they end in logs.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::certificate::PeerCertificate;
 use super::error::{BearerError, InvalidRequest};
@@ -16,11 +15,23 @@ pub(crate) const MAX_TOKEN: usize = 32 * 1024;
 /// A longer proof is refused unread. One with an RSA key of 8192 bits is half of that.
 pub(crate) const MAX_PROOF: usize = 8 * 1024;
 
-/// A token as it was presented: nothing about it is known yet.
+/// A token as it was presented: nothing about it is known yet, not even its [form](Self::check_form).
 #[derive(Clone)]
 pub(crate) struct Presented {
     pub(crate) scheme: Scheme,
-    pub(crate) token: Arc<AccessToken>,
+    pub(crate) token: AccessToken,
+}
+
+impl Presented {
+    /// Whether the token has a token's form. To be asked before anything is done with it but to compare it with others: one
+    /// that is equal to a good one has its form.
+    pub(crate) fn check_form(&self) -> Result<(), BearerError> {
+        if is_token68(self.token.expose()) {
+            Ok(())
+        } else {
+            Err(InvalidRequest::Malformed.into())
+        }
+    }
 }
 
 /// What a request says that bears on its token: an owned copy, so that the token can be checked when somebody asks for it.
@@ -102,7 +113,7 @@ fn presented(head: &impl RequestHead) -> Result<Presented, BearerError> {
     read
 }
 
-/// `Bearer` or `DPoP`, in any case (RFC 9110 §11.1), one space or more, and a `token68`.
+/// `Bearer` or `DPoP`, in any case (RFC 9110 §11.1), one space or more, and what has to be a `token68`.
 ///
 /// Another scheme is no attempt to use a token: the answer is the bare challenge (RFC 6750 §3.1).
 pub(crate) fn credentials(value: &str) -> Result<Presented, BearerError> {
@@ -115,12 +126,9 @@ pub(crate) fn credentials(value: &str) -> Result<Presented, BearerError> {
     if token.len() > MAX_TOKEN {
         return Err(InvalidRequest::TooLong.into());
     }
-    if !is_token68(token) {
-        return Err(InvalidRequest::Malformed.into());
-    }
     Ok(Presented {
         scheme,
-        token: Arc::new(AccessToken::new(token)),
+        token: AccessToken::new(token),
     })
 }
 
@@ -170,10 +178,9 @@ mod tests {
     }
 
     fn read(headers: &[(&'static str, &'static str)]) -> Result<(Scheme, String), BearerError> {
-        let request = BearerRequest::of(&Head(headers.to_vec()));
-        request
-            .presented
-            .map(|presented| (presented.scheme, presented.token.expose().to_owned()))
+        let presented = BearerRequest::of(&Head(headers.to_vec())).presented?;
+        presented.check_form()?;
+        Ok((presented.scheme, presented.token.expose().to_owned()))
     }
 
     #[test] // RFC 6750 §2.1
@@ -265,7 +272,7 @@ mod tests {
     #[test]
     fn credentials_have_a_greatest_length() {
         let longest = format!("Bearer {}", "a".repeat(MAX_TOKEN));
-        assert!(credentials(&longest).is_ok());
+        assert!(credentials(&longest).is_ok_and(|presented| presented.check_form().is_ok()));
         assert!(matches!(
             credentials(&format!("{longest}a")),
             Err(BearerError::InvalidRequest(InvalidRequest::TooLong))

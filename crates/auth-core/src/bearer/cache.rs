@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-
 use super::error::InvalidToken;
 use super::token::Facts;
 use crate::clock::Timestamp;
@@ -79,33 +77,6 @@ struct Kept {
     size: usize,
 }
 
-/// About how many bytes of memory they take.
-fn size_of_facts(facts: &Facts) -> usize {
-    let members = facts.claims.iter();
-    // Issuer, subject, audience and scopes are there a second time, as what they mean.
-    mem::size_of::<Facts>()
-        + 2 * members
-            .map(|(name, value)| size_of_member(name, value))
-            .sum::<usize>()
-}
-
-fn size_of_member(name: &str, value: &Value) -> usize {
-    mem::size_of::<String>() + name.len() + size_of_value(value)
-}
-
-fn size_of_value(value: &Value) -> usize {
-    let beyond = match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(size_of_value).sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| size_of_member(name, value))
-            .sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    };
-    mem::size_of::<Value>() + beyond
-}
-
 /// Bounded in entries and in bytes: the tokens that were not asked for since the last full generation go.
 #[derive(Default)]
 pub(super) struct TokenCache([Mutex<Shard>; SHARDS]);
@@ -150,7 +121,7 @@ impl TokenCache {
     }
 
     pub(super) fn insert(&self, sought: &Sought<'_>, entry: Entry) {
-        let facts = entry.outcome.as_ref().map_or(0, |facts| size_of_facts(facts));
+        let facts = entry.outcome.as_ref().map_or(0, |facts| facts.size());
         let kept = Kept {
             entry,
             rest: sought.rest.into(),
@@ -194,6 +165,8 @@ impl Generation {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     fn sought(number: usize) -> Sought<'static> {
@@ -218,10 +191,13 @@ mod tests {
             issuer: String::new(),
             subject: None,
             audience: Vec::new(),
+            client_id: None,
             expires_at: None,
+            authenticated_at: None,
+            acr: None,
             scopes: crate::types::Scopes::default(),
             binding: crate::bearer::Binding::Nothing,
-            claims: claims.into_iter().collect(),
+            claims: Map::from_iter(claims).into(),
         };
         Entry {
             outcome: Ok(Arc::new(facts)),

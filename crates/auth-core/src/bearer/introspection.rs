@@ -14,7 +14,7 @@ use url::Url;
 use super::cache::{Entry, Name, Sought, TokenCache};
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Kind, instant, is_subject, kind};
-use super::token::{Binding, Facts, binding, scopes};
+use super::token::{Binding, Facts, acr, authenticated_at, binding, client_id, scopes};
 use crate::clock::Timestamp;
 use crate::jose;
 use crate::metadata::{Metadata, Outage, ProviderError};
@@ -265,10 +265,13 @@ impl Judge {
             issuer,
             subject,
             audience,
+            client_id: client_id(&members),
             expires_at,
+            authenticated_at: authenticated_at(&members),
+            acr: acr(&members),
             scopes: scopes(&members),
             binding,
-            claims: members,
+            claims: members.into(),
         })
     }
 }

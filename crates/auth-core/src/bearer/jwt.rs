@@ -12,12 +12,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::error::InvalidToken;
-use super::token::{Facts, binding, scopes};
+use super::token::{AllClaims, Facts, acr, authenticated_at, binding, client_id, scopes};
 use crate::clock::Timestamp;
-use crate::jose::{self, Algorithm, Jws, JwsError, KeySet};
+use crate::jose::{self, Algorithm, Jws, JwsError, KeySet, Member, Members, Named};
 
 /// What an access token has to say.
 pub(crate) struct Expected<'a> {
@@ -42,8 +40,8 @@ pub(crate) enum TokenTypes {
 
 /// A token of which nothing is known to be true yet.
 pub(crate) struct Candidate<'t> {
-    jws: Jws<'t>,
-    claims: Map<String, Value>,
+    jws: &'t Jws<'t>,
+    claims: Members<'t>,
     is_declared: bool,
 }
 
@@ -51,16 +49,15 @@ pub(crate) struct Candidate<'t> {
 pub(crate) struct Signed(());
 
 impl<'t> Candidate<'t> {
-    /// Takes a token apart. Step 1, `typ`, and step 2: an encrypted token is for registrations that ask for it.
-    pub(crate) fn parse(token: &'t str, types: TokenTypes) -> Result<Self, InvalidToken> {
-        let jws = Jws::parse(token)?;
+    /// Reads a token. Step 1, `typ`; step 2, an encrypted token, which is for registrations that ask for it, is no [`Jws`].
+    pub(crate) fn of(jws: &'t Jws<'t>, types: TokenTypes) -> Result<Self, InvalidToken> {
         let is_declared = match jws.typ() {
             Some(typ) if jose::is_media_type(typ, "at+jwt") => true,
             None if types == TokenTypes::Usual => false,
             Some(typ) if types == TokenTypes::Usual && jose::is_media_type(typ, "jwt") => false,
             _ => return Err(InvalidToken::TypeUnexpected),
         };
-        let claims = jose::parse_object(jws.unverified_payload()).map_err(|_| InvalidToken::Malformed)?;
+        let claims = jose::parse_members(jws.unverified_payload()).map_err(|_| InvalidToken::Malformed)?;
         Ok(Self {
             jws,
             claims,
@@ -70,7 +67,7 @@ impl<'t> Candidate<'t> {
 
     /// Who the token says it is from. Nobody has checked that.
     pub(crate) fn claimed_issuer(&self) -> Option<&str> {
-        self.claims.get("iss")?.as_str()
+        self.claims.text("iss")
     }
 
     /// Step 5: the signature, with an algorithm from the list.
@@ -91,25 +88,24 @@ impl<'t> Candidate<'t> {
         now: Timestamp,
     ) -> Result<Facts, InvalidToken> {
         let claims = self.claims;
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
 
         // Step 3: the issuer, exactly.
-        let issuer = text("iss")
+        let issuer = claims
+            .text("iss")
             .filter(|iss| *iss == expected.issuer)
             .ok_or(InvalidToken::IssuerUnknown)?
             .to_owned();
 
         // Step 4: meant for this resource.
         let audience = claims
-            .get("aud")
-            .and_then(jose::audience)
+            .named("aud")
+            .and_then(Member::audience)
             .filter(|aud| aud.iter().any(|one| expected.audiences.contains(one)))
             .ok_or(InvalidToken::AudienceMismatch)?;
 
         // Step 1, where the header leaves it open.
         let scopes = scopes(&claims);
-        if claims.contains_key("events") || !self.is_declared && is_another_kind(&claims, &audience, expected)
-        {
+        if claims.has("events") || !self.is_declared && is_another_kind(&claims, &audience, expected) {
             return Err(InvalidToken::NotAnAccessToken);
         }
 
@@ -125,7 +121,8 @@ impl<'t> Candidate<'t> {
         }
 
         // §2.2: who it is about.
-        let subject = text("sub")
+        let subject = claims
+            .text("sub")
             .filter(|sub| is_subject(sub))
             .ok_or(InvalidToken::ClaimsInvalid)?
             .to_owned();
@@ -134,10 +131,13 @@ impl<'t> Candidate<'t> {
             issuer,
             subject: Some(subject),
             audience,
+            client_id: client_id(&claims),
             expires_at: Some(expires_at),
+            authenticated_at: authenticated_at(&claims),
+            acr: acr(&claims),
             scopes,
             binding: binding(&claims)?,
-            claims,
+            claims: AllClaims::of_json(self.jws.unverified_payload(), &claims),
         })
     }
 }
@@ -148,10 +148,10 @@ pub(super) fn is_subject(sub: &str) -> bool {
 }
 
 /// A time that may be left out, but not be something else.
-pub(super) fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, InvalidToken> {
+pub(super) fn instant(claims: &impl Named, name: &str) -> Result<Option<Timestamp>, InvalidToken> {
     claims
-        .get(name)
-        .map(|claim| jose::instant(claim).ok_or(InvalidToken::ClaimsInvalid))
+        .named(name)
+        .map(|claim| claim.instant().ok_or(InvalidToken::ClaimsInvalid))
         .transpose()
 }
 
@@ -162,12 +162,12 @@ pub(super) enum Kind {
     Unsaid,
 }
 
-pub(super) fn kind(claims: &Map<String, Value>) -> Kind {
+pub(super) fn kind(claims: &impl Named) -> Kind {
     let mut kind = Kind::Unsaid;
     for name in ["typ", "token_use"] {
-        match claims.get(name) {
+        match claims.named(name) {
             None => {}
-            Some(Value::String(word))
+            Some(Member::Text(word))
                 if ["bearer", "dpop", "access", "access_token", "at+jwt"]
                     .iter()
                     .any(|access| word.eq_ignore_ascii_case(access)) =>
@@ -181,25 +181,22 @@ pub(super) fn kind(claims: &Map<String, Value>) -> Kind {
 }
 
 /// Whether something in a token whose header leaves it open says that it is no access token.
-fn is_another_kind(claims: &Map<String, Value>, audience: &[String], expected: &Expected<'_>) -> bool {
+fn is_another_kind(claims: &impl Named, audience: &[String], expected: &Expected<'_>) -> bool {
     match kind(claims) {
         Kind::Access => return false,
         Kind::Another => return true,
         Kind::Unsaid => {}
     }
-    let has = |name: &str| claims.contains_key(name);
-    if ["nonce", "at_hash", "c_hash", "s_hash"]
-        .iter()
-        .any(|name| has(name))
-    {
+    let marks = ["nonce", "at_hash", "c_hash", "s_hash"];
+    if marks.iter().any(|name| claims.has(name)) {
         return true;
     }
-    if ["scope", "scp"].iter().any(|name| has(name)) {
+    if ["scope", "scp"].iter().any(|name| claims.has(name)) {
         return false;
     }
     let issued_to = ["azp", "client_id"]
         .iter()
-        .filter_map(|name| claims.get(*name)?.as_str())
+        .filter_map(|name| claims.text(name))
         .chain(expected.client_id);
     let mut clients = issued_to.into_iter();
     clients.any(|client| audience.iter().any(|one| one == client))

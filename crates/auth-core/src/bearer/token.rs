@@ -1,13 +1,14 @@
 //! A token that was found good, and what it says.
 
 use std::fmt;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use super::error::InvalidToken;
 use crate::clock::Timestamp;
-use crate::jose;
+use crate::jose::{self, Member, Named};
 use crate::secret::AccessToken;
 use crate::types::Scopes;
 
@@ -18,7 +19,7 @@ use crate::types::Scopes;
 #[derive(Clone)]
 pub struct BearerToken {
     pub(super) facts: Arc<Facts>,
-    pub(super) text: Arc<AccessToken>,
+    pub(super) text: AccessToken,
 }
 
 /// What a token says, once it is known to be true.
@@ -26,10 +27,64 @@ pub(crate) struct Facts {
     pub(crate) issuer: String,
     pub(crate) subject: Option<String>,
     pub(crate) audience: Vec<String>,
+    pub(crate) client_id: Option<String>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) authenticated_at: Option<Timestamp>,
+    pub(crate) acr: Option<String>,
     pub(crate) scopes: Scopes,
     pub(crate) binding: Binding,
-    pub(crate) claims: Map<String, Value>,
+    pub(crate) claims: AllClaims,
+}
+
+impl Facts {
+    /// About how many bytes of memory they take, all claims read.
+    pub(super) fn size(&self) -> usize {
+        // Issuer, subject, audience and scopes are there a second time, as what they mean.
+        mem::size_of::<Self>() + self.claims.json.len() + 2 * self.claims.size
+    }
+}
+
+/// All claims of a token. Those of a JWT are read when they are first asked for: what most ask for stands in [`Facts`].
+pub(crate) struct AllClaims {
+    /// Of a JWT, its claims as they came. They were read once before.
+    json: Box<[u8]>,
+    read: OnceLock<Map<String, Value>>,
+    /// About how many bytes of memory they take, once they are read.
+    size: usize,
+}
+
+impl AllClaims {
+    /// Those that `claims` was read from.
+    pub(super) fn of_json(json: &[u8], claims: &jose::Members<'_>) -> Self {
+        Self {
+            json: json.into(),
+            read: OnceLock::new(),
+            size: claims.size(),
+        }
+    }
+
+    pub(crate) fn as_map(&self) -> &Map<String, Value> {
+        self.read.get_or_init(|| self.read_json())
+    }
+
+    pub(crate) fn into_map(mut self) -> Map<String, Value> {
+        self.read.take().unwrap_or_else(|| self.read_json())
+    }
+
+    fn read_json(&self) -> Map<String, Value> {
+        // What could be read before can be read again.
+        jose::parse_object(&self.json).unwrap_or_default()
+    }
+}
+
+impl From<Map<String, Value>> for AllClaims {
+    fn from(claims: Map<String, Value>) -> Self {
+        Self {
+            json: Box::default(),
+            size: jose::size_of_members(&claims),
+            read: claims.into(),
+        }
+    }
 }
 
 /// What a token is bound to: whoever presents it shows that they hold that too.
@@ -70,9 +125,7 @@ impl BearerToken {
     /// `cid`, `appid`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        ["client_id", "azp", "cid", "appid"]
-            .iter()
-            .find_map(|name| self.facts.claims.get(*name)?.as_str())
+        self.facts.client_id.as_deref()
     }
 
     /// The granted scopes: `scope` (RFC 9068 §2.2.3), or `scp` where a provider calls it so.
@@ -96,13 +149,13 @@ impl BearerToken {
     /// `auth_time`: when the user last proved who they are. `None` also where the claim is not a time.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.facts.claims.get("auth_time").and_then(jose::instant)
+        self.facts.authenticated_at
     }
 
     /// `acr`: how strongly the user was authenticated.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
-        self.facts.claims.get("acr")?.as_str()
+        self.facts.acr.as_deref()
     }
 
     /// Whether the token is bound to a key or a certificate, and its sender has proved to hold that key (RFC 9449) or has come
@@ -115,7 +168,7 @@ impl BearerToken {
     /// All claims of the JWT, or all members of the introspection answer. They are about a person: log none of them.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
-        &self.facts.claims
+        self.facts.claims.as_map()
     }
 
     /// The token itself, to be exchanged for one of a further API (RFC 8693, `subject_token`). Never log it, and never send
@@ -126,21 +179,37 @@ impl BearerToken {
     }
 }
 
+/// `client_id`, or what providers call it instead.
+pub(super) fn client_id(claims: &impl Named) -> Option<String> {
+    let names = ["client_id", "azp", "cid", "appid"];
+    let client_id = names.iter().find_map(|name| claims.text(name));
+    client_id.map(str::to_owned)
+}
+
+/// `auth_time`, where it is a time.
+pub(super) fn authenticated_at(claims: &impl Named) -> Option<Timestamp> {
+    claims.named("auth_time").and_then(Member::instant)
+}
+
+pub(super) fn acr(claims: &impl Named) -> Option<String> {
+    claims.text("acr").map(str::to_owned)
+}
+
 /// `scope`, a string or an array of strings, or else `scp`. A malformed one grants nothing.
-pub(super) fn scopes(claims: &Map<String, Value>) -> Scopes {
-    match claims.get("scope").or_else(|| claims.get("scp")) {
-        Some(Value::String(text)) => Scopes::parse(text),
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+pub(super) fn scopes(claims: &impl Named) -> Scopes {
+    match claims.named("scope").or_else(|| claims.named("scp")) {
+        Some(Member::Text(text)) => Scopes::parse(text),
+        Some(Member::Other(Value::Array(several))) => several.iter().filter_map(Value::as_str).collect(),
         _ => Scopes::default(),
     }
 }
 
 /// What `cnf` says that the token is bound to: a key (RFC 9449 §6.1) or a certificate (RFC 8705 §3.1). A binding of another kind,
 /// or a second one, is one that nobody here checks.
-pub(super) fn binding(claims: &Map<String, Value>) -> Result<Binding, InvalidToken> {
-    let members = match claims.get("cnf") {
-        None | Some(Value::Null) => return Ok(Binding::Nothing),
-        Some(Value::Object(members)) if members.len() == 1 => members,
+pub(super) fn binding(claims: &impl Named) -> Result<Binding, InvalidToken> {
+    let members = match claims.named("cnf") {
+        None | Some(Member::Other(Value::Null)) => return Ok(Binding::Nothing),
+        Some(Member::Other(Value::Object(members))) if members.len() == 1 => members,
         Some(_) => return Err(InvalidToken::BindingUnsupported),
     };
     let named = |name: &str| {

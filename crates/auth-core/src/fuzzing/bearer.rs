@@ -8,7 +8,7 @@ use url::Url;
 use super::provider::{KEYS, sign};
 use super::{CLIENT, ISSUER, NOW, bit, case};
 use crate::bearer::{Binding, Candidate, Expected, ExpectedProof, TokenTypes, check_proof, credentials};
-use crate::jose::ALGORITHMS;
+use crate::jose::{ALGORITHMS, Jws};
 
 const API: &str = "https://api.example";
 
@@ -18,6 +18,9 @@ pub fn authorization(data: &[u8]) {
     let Ok(presented) = credentials(&text) else {
         return;
     };
+    if presented.check_form().is_err() {
+        return;
+    }
     let token = presented.token.expose();
     assert!((1..=32 * 1024).contains(&token.len()));
     assert!(
@@ -46,7 +49,10 @@ pub fn access_token(data: &[u8]) {
         TokenTypes::Usual
     };
     let token = sign(header, payload);
-    let Ok(candidate) = Candidate::parse(&token, types) else {
+    let Ok(jws) = Jws::parse(&token) else {
+        return;
+    };
+    let Ok(candidate) = Candidate::of(&jws, types) else {
         return;
     };
     let Ok(signed) = candidate.check_signature(&KEYS, &ALGORITHMS) else {
@@ -102,6 +108,7 @@ pub fn access_token(data: &[u8]) {
         );
     }
     assert_eq!(facts.subject.as_deref(), claims["sub"].as_str());
+    assert_eq!(Value::Object(facts.claims.as_map().clone()), claims);
     let cnf = |name: &str| claims["cnf"][name].as_str().map(str::to_owned);
     let binding = match (cnf("jkt"), cnf("x5t#S256")) {
         (Some(key), None) => Binding::Key(key),

@@ -1,8 +1,11 @@
 //! Reading claims leniently where it is harmless and strictly where it is not.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
@@ -30,6 +33,117 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ObjectErr
         Err(error) if error.classify() == Category::Data => Err(ObjectError::NotObject),
         Err(_) => Err(ObjectError::NotJson),
     }
+}
+
+/// Reads what [`parse_object`] reads, and refuses what it refuses. Texts stay where they are, in these bytes.
+pub(crate) fn parse_members(bytes: &[u8]) -> Result<Members<'_>, ObjectError> {
+    // All at once, which is quicker than text by text.
+    let text = std::str::from_utf8(bytes).map_err(|_| ObjectError::NotJson)?;
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => ObjectError::NotObject,
+        _ => ObjectError::NotJson,
+    })
+}
+
+/// Members of an object, by name.
+pub(crate) trait Named {
+    /// The member of this name.
+    fn named(&self, name: &str) -> Option<Member<'_>>;
+
+    /// The member's text, where it is one.
+    fn text(&self, name: &str) -> Option<&str> {
+        match self.named(name)? {
+            Member::Text(text) => Some(text),
+            Member::Other(_) => None,
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.named(name).is_some()
+    }
+}
+
+/// A member's value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Member<'m> {
+    Text(&'m str),
+    Other(&'m Value),
+}
+
+impl Member<'_> {
+    /// As [`instant`].
+    pub(crate) fn instant(self) -> Option<Timestamp> {
+        match self {
+            Self::Text(_) => None,
+            Self::Other(value) => instant(value),
+        }
+    }
+
+    /// As [`audience`].
+    pub(crate) fn audience(self) -> Option<Vec<String>> {
+        match self {
+            Self::Text(one) => Some(vec![one.to_owned()]),
+            Self::Other(value) => audience(value),
+        }
+    }
+}
+
+impl Named for Map<String, Value> {
+    fn named(&self, name: &str) -> Option<Member<'_>> {
+        self.get(name).map(|value| match value {
+            Value::String(text) => Member::Text(text),
+            other => Member::Other(other),
+        })
+    }
+}
+
+/// What [`parse_members`] has read, in the order of the names.
+pub(crate) struct Members<'b>(Vec<(Cow<'b, str>, Held<'b>)>);
+
+impl Members<'_> {
+    /// About how many bytes of memory the object takes that [`parse_object`] makes of the same bytes.
+    pub(crate) fn size(&self) -> usize {
+        let size_of_held = |held: &Held<'_>| match held {
+            Held::Text(text) => mem::size_of::<Value>() + text.len(),
+            Held::Other(value) => size_of_value(value),
+        };
+        let sizes = self.0.iter();
+        sizes
+            .map(|(name, held)| size_of_name(name) + size_of_held(held))
+            .sum()
+    }
+}
+
+impl Named for Members<'_> {
+    fn named(&self, name: &str) -> Option<Member<'_>> {
+        let (_, held) = self.0.iter().find(|(one, _)| one == name)?;
+        Some(match held {
+            Held::Text(text) => Member::Text(text),
+            Held::Other(value) => Member::Other(value),
+        })
+    }
+}
+
+/// About how many bytes of memory these members take.
+pub(crate) fn size_of_members<'m>(members: impl IntoIterator<Item = (&'m String, &'m Value)>) -> usize {
+    let sizes = members.into_iter();
+    sizes
+        .map(|(name, value)| size_of_name(name) + size_of_value(value))
+        .sum()
+}
+
+fn size_of_name(name: &str) -> usize {
+    mem::size_of::<String>() + name.len()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    let beyond = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size_of_value).sum(),
+        Value::Object(members) => size_of_members(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    mem::size_of::<Value>() + beyond
 }
 
 /// Reads a NumericDate (RFC 7519 §2): seconds since the epoch, whole or not. Anything but a number is `None`, and so
@@ -90,8 +204,124 @@ impl<'de> Visitor<'de> for UniqueMembersVisitor {
     }
 }
 
+impl<'b> Deserialize<'b> for Members<'b> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'b> Visitor<'b> for MembersVisitor {
+    type Value = Members<'b>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        UniqueMembersVisitor.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'b>>(self, mut access: A) -> Result<Members<'b>, A::Error> {
+        // An access token has a dozen.
+        let mut members = Vec::with_capacity(16);
+        while let Some((Text(name), held)) = access.next_entry()? {
+            members.push((name, held));
+        }
+        // Sorted, so that many take no longer than they must.
+        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(A::Error::custom("a member is named twice"));
+        }
+        Ok(Members(members))
+    }
+}
+
+/// A text, where it was read if nothing in it is escaped.
+struct Text<'b>(Cow<'b, str>);
+
+impl<'b> Deserialize<'b> for Text<'b> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'b> Visitor<'b> for TextVisitor {
+    type Value = Text<'b>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'b str) -> Result<Text<'b>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'b>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// A member's value as it is held.
+enum Held<'b> {
+    Text(Cow<'b, str>),
+    Other(Value),
+}
+
+impl<'b> Deserialize<'b> for Held<'b> {
+    fn deserialize<D: Deserializer<'b>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeldVisitor)
+    }
+}
+
+struct HeldVisitor;
+
+impl<'b> Visitor<'b> for HeldVisitor {
+    type Value = Held<'b>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'b str) -> Result<Held<'b>, E> {
+        Ok(Held::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Held<'b>, E> {
+        Ok(Held::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Held<'b>, E> {
+        Ok(Held::Other(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Held<'b>, E> {
+        Ok(Held::Other(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Held<'b>, E> {
+        Ok(Held::Other(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Held<'b>, E> {
+        Ok(Held::Other(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Held<'b>, E> {
+        Ok(Held::Other(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(self, access: A) -> Result<Held<'b>, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(access)).map(Held::Other)
+    }
+
+    fn visit_map<A: MapAccess<'b>>(self, access: A) -> Result<Held<'b>, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(access)).map(Held::Other)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -120,6 +350,101 @@ mod tests {
         );
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));
         assert_eq!(parse_object(deep.as_bytes()), Err(ObjectError::NotJson));
+    }
+
+    /// Reads it as a map, and as members.
+    #[track_caller]
+    fn assert_read_alike(bytes: &[u8]) {
+        let (map, members) = match (parse_object(bytes), parse_members(bytes)) {
+            (Ok(map), Ok(members)) => (map, members),
+            (map, members) => {
+                assert!(map.is_err() && members.is_err(), "{}", bytes.escape_ascii());
+                return;
+            }
+        };
+        assert_eq!(members.0.len(), map.len());
+        assert_eq!(members.size(), size_of_members(&map));
+        for (name, value) in &map {
+            let value_of = |member| match member {
+                Member::Text(text) => json!(text),
+                Member::Other(value) => value.clone(),
+            };
+            assert_eq!(members.named(name).map(value_of).as_ref(), Some(value), "{name}");
+            assert_eq!(map.named(name).map(value_of).as_ref(), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn members_are_read_as_a_map_is() {
+        for text in [
+            r"{}",
+            r#"{"a":1,"ab":"x","abc":null,"abcd":[1,"x",{"a":[]}],"abcde":{"a":1},"abcdef":-1.5e3}"#,
+            r#"{"ab":"\u0061\n","abc":"\u0061","\u0061\u0061":18446744073709551615,"x":-9223372036854775808}"#,
+            r#"{"a":{"b":1,"b":2},"ab":{"b":1,"b":2}}"#,
+            r#"{"ab":true,"b":false,"cd":1e999}"#,
+            r#"{"b":1e999}"#,
+            r#"{"b":"\ud800"}"#,
+            r#"{"ab":"\ud800"}"#,
+            r#"{"b":[1,]}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"b":{},"a":1}"#,
+            r#"{"ab":1,"\u0061b":1}"#,
+            r#"{"b":{"a"}}"#,
+            r#"{"b":{1:2}}"#,
+            r#"{"b":01}"#,
+            r#"{"b":1}x"#,
+            r#"{"b":1} "#,
+            r#"{1:2}"#,
+            "[]",
+            "null",
+            "",
+            "{",
+        ] {
+            assert_read_alike(text.as_bytes());
+        }
+        assert_read_alike(b"{\"b\":\"\xff\"}");
+        assert_read_alike(b"{\"\xff\":1}");
+        for depth in [1, 120, 126, 127, 128, 129, 130, 10_000] {
+            let deep = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+            assert_read_alike(deep.as_bytes());
+        }
+    }
+
+    /// JSON values, three levels deep.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,3}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_members_of_any_object_are_read_as_a_map_is(
+            members in prop::collection::btree_map(".{0,5}", value(), 0..20),
+            cut in any::<prop::sample::Index>(),
+            odd in any::<u8>(),
+        ) {
+            let mut bytes = serde_json::to_vec(&members).expect("JSON");
+            assert_read_alike(&bytes);
+            let at = cut.index(bytes.len());
+            assert_read_alike(&bytes[..at]);
+            bytes[at] = odd;
+            assert_read_alike(&bytes);
+        }
     }
 
     #[test] // RFC 7515 §4.1.9

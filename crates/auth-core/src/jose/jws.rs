@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{JsonWebKey as _, JsonWebKeyId};
 use serde_json::{Map, Value};
 
+use super::claims::{Member, Named as _, parse_members};
 use super::{Algorithm, Jwk, KeySet, parse_object};
 
 /// Longer tokens are refused unread: 64 KiB.
@@ -39,20 +40,15 @@ impl<'t> Jws<'t> {
         if compact.len() > MAX_LEN {
             return Err(JwsError::Malformed);
         }
-        match compact.bytes().filter(|byte| *byte == b'.').count() {
-            2 => {}
-            4 => return Err(JwsError::Encrypted), // RFC 7516 §9
-            _ => return Err(JwsError::Malformed),
-        }
-        let (signing_input, signature) = compact.rsplit_once('.').ok_or(JwsError::Malformed)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(JwsError::Malformed)?;
+        let (signing_input, [header, payload, signature]) = parts(compact)?;
 
         // The header first, so that `none`, whose signature is empty, is called by its name.
-        let mut header = parse_object(&decode(header)?).map_err(|_| JwsError::Malformed)?;
-        let mut text = |name: &str| match header.remove(name) {
+        let header = decode(header)?;
+        let header = parse_members(&header).map_err(|_| JwsError::Malformed)?;
+        let text = |name: &str| match header.named(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(JwsError::Malformed),
+            Some(Member::Text(text)) => Ok(Some(text)),
+            Some(Member::Other(_)) => Err(JwsError::Malformed),
         };
         let (algorithm, key_id, typ) = (text("alg")?, text("kid")?, text("typ")?);
         let algorithm = algorithm
@@ -61,16 +57,13 @@ impl<'t> Jws<'t> {
             .map_err(|_| JwsError::AlgorithmNotAllowed)?;
         // RFC 7515 §4.1.11: extensions that must be understood, and none is. `b64` (RFC 7797) changes what is signed
         // and `zip` (RFC 7516 §4.1.3) has no place in a JWS, so neither is ignored where `crit` forgets it.
-        if ["crit", "b64", "zip"]
-            .iter()
-            .any(|name| header.contains_key(*name))
-        {
+        if ["crit", "b64", "zip"].iter().any(|name| header.has(name)) {
             return Err(JwsError::CriticalHeader);
         }
         Ok(Self {
             algorithm,
-            key_id: key_id.map(JsonWebKeyId::new),
-            typ,
+            key_id: key_id.map(|id| JsonWebKeyId::new(id.to_owned())),
+            typ: typ.map(str::to_owned),
             signing_input,
             payload: decode(payload)?,
             signature: decode(signature)?,
@@ -152,6 +145,20 @@ pub enum JwsError {
     /// No key of the header's `kid` verifies the signature.
     #[error("the token's signature is not valid")]
     BadSignature,
+}
+
+/// What is signed, and the three parts.
+fn parts(compact: &str) -> Result<(&str, [&str; 3]), JwsError> {
+    let mut parts = compact.split('.');
+    let mut next = || parts.next();
+    match [next(), next(), next(), next(), next(), next()] {
+        [Some(header), Some(payload), Some(signature), None, ..] => {
+            let (signing_input, _) = compact.split_at(header.len() + 1 + payload.len());
+            Ok((signing_input, [header, payload, signature]))
+        }
+        [.., Some(_), None] => Err(JwsError::Encrypted), // RFC 7516 §9
+        _ => Err(JwsError::Malformed),
+    }
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
