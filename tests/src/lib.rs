@@ -66,3 +66,19 @@ mod providers {
     #[doc = include_str!("../../docs/providers/zitadel.md")]
     mod zitadel {}
 }
+
+/// The code of the page for operators.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/deployment.md")]
+mod deployment {}
+
+/// The code of the pages for whoever comes from another crate: what stands there under *after*.
+#[cfg(doctest)]
+mod migration {
+    #[doc = include_str!("../../docs/migration/actix-identity.md")]
+    mod actix_identity {}
+    #[doc = include_str!("../../docs/migration/axum-login-oauth2.md")]
+    mod axum_login_oauth2 {}
+    #[doc = include_str!("../../docs/migration/axum-oidc.md")]
+    mod axum_oidc {}
+}
