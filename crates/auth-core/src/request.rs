@@ -148,18 +148,17 @@ impl Glance {
     /// Looks for the session's cookie of this name, and for what is not from this origin.
     pub(crate) fn of(head: &impl RequestHead, cookie: &str, origin: &str) -> Self {
         let mut glance = Self::default();
-        // By length first, as no header but these few is worth eleven comparisons.
-        head.each_header(&mut |name, value| match (name.len(), name) {
-            (6, "accept") => glance.accepts_html = glance.accepts_html || accepts_html(value),
-            (14, "sec-fetch-mode") => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
-            (10, "hx-request") | (16, "x-requested-with") => glance.is_no_navigation = true,
-            (11, "sec-purpose") | (7, "purpose") | (5, "x-moz") => {
+        head.each_header(&mut |name, value| match name {
+            "accept" => glance.accepts_html = glance.accepts_html || accepts_html(value),
+            "sec-fetch-mode" => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
+            "hx-request" | "x-requested-with" => glance.is_no_navigation = true,
+            "sec-purpose" | "purpose" | "x-moz" => {
                 glance.is_prefetch |= header_text(value).to_ascii_lowercase().contains("prefetch");
             }
-            (7, "upgrade") => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
-            (6, "origin") => glance.is_foreign |= value != origin.as_bytes(),
-            (14, "sec-fetch-site") => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
-            (6, "cookie") => {
+            "upgrade" => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
+            "origin" => glance.is_foreign |= value != origin.as_bytes(),
+            "sec-fetch-site" => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
+            "cookie" => {
                 if glance.session.is_none() {
                     glance.session = cookies(value)
                         .filter(|(name, _)| *name == cookie.as_bytes())

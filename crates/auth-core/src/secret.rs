@@ -240,10 +240,10 @@ pub struct SessionId {
 /// What 32 bytes come to in base64url.
 const SESSION_ID_LENGTH: usize = 43;
 
-/// What each character of base64url stands for (RFC 4648 §5), and [`NO_DIGIT`] for each other byte.
+/// What each character of base64url stands for (RFC 4648 §5), less than 64, and 128 for each other byte.
 static BASE64URL: [u8; 256] = {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut digits = [NO_DIGIT; 256];
+    let mut digits = [128; 256];
     let mut digit = 0;
     while digit < 64 {
         digits[alphabet[digit as usize] as usize] = digit;
@@ -251,8 +251,6 @@ static BASE64URL: [u8; 256] = {
     }
     digits
 };
-
-const NO_DIGIT: u8 = u8::MAX;
 
 impl SessionId {
     /// A new random identifier.
@@ -278,9 +276,9 @@ impl SessionId {
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let text: [u8; SESSION_ID_LENGTH] = text.try_into().ok()?;
         let digit = |c: u8| BASE64URL[usize::from(c)];
+        let all = text.iter().fold(0, |all, c| all | digit(*c));
         // The last one has two bits more than the 32 bytes; they are zero.
-        let is_whole =
-            text.iter().all(|c| digit(*c) != NO_DIGIT) && digit(text[SESSION_ID_LENGTH - 1]) % 4 == 0;
+        let is_whole = all < 64 && digit(text[SESSION_ID_LENGTH - 1]) % 4 == 0;
         is_whole.then_some(Self {
             text,
             at: OriginId::FIRST,
