@@ -1004,8 +1004,8 @@ impl Core {
             .config
             .parties
             .configured_issuing(data.provider.as_deref(), &data.issuer)?;
-        let is_served = data.last_end() > now && data.moved_at.is_none() && party.serves(&data);
-        is_served.then(|| Session {
+        let is_ready = data.last_end() > now && data.moved_at.is_none() && self.is_served(party, &data);
+        is_ready.then(|| Session {
             key: *key,
             record: Arc::clone(record),
             data,

@@ -268,7 +268,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
         panic!("nobody was signed in");
     };
     shown.value(&id);
-    secrets.push(id.expose());
+    secrets.push(id.expose().to_owned());
     // The same answer once more, in a browser that is not signed in: a page.
     let again = auth.callback(auth.route_request(&head, Vec::new(), None)).await;
     shown.value(&again);
@@ -277,7 +277,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
 
     session(shown, &auth, &id).await;
     let id = grants(shown, &auth, &id).await;
-    secrets.push(id.expose());
+    secrets.push(id.expose().to_owned());
     bearer(shown, secrets, &auth, &id, provider.api_url()).await;
     certificates(shown, secrets, &provider).await;
     records(shown, &open().await, &id, clock.clock().now()).await;

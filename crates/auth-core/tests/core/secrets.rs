@@ -148,7 +148,7 @@ async fn no_secret_of_a_sessions_life_is_logged() {
     let _ = browser.logout().await;
     control.kill_refresh_tokens();
     let ended = browser.sign_in("/").await;
-    held.push(ended.expose());
+    held.push(ended.expose().to_owned());
     world.clock.advance(LIFE);
     control.kill_refresh_tokens();
     auth.authenticate(Some(&ended)).await.unwrap_err();
