@@ -532,7 +532,7 @@ impl Auth {
 
     /// The providers that users may choose from, in the order of the settings: for a page of the application's own, with a
     /// link `/auth/login?provider=<name>` for each, and `&return_to=<path>` where users are to come back to. Of the one
-    /// without a name the parameter is empty. Those are listed too that are [at other origins only](SignInProvider::only_at).
+    /// without a name the parameter is empty. Those are listed too that are [at other origins only](crate::SignInProvider::only_at).
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderInfo> {
         let parties = self.0.config.parties.configured().iter();

@@ -250,6 +250,7 @@ pub(crate) async fn the_other_host_is_another_site_to_what_changes_something(sta
     }
 }
 
+// RFC 9700 §4.13; RFC 9110 §7.2, RFC 9112 §3.2
 pub(crate) async fn a_forged_host_chooses_no_more_than_an_origin_of_the_app(stage: Stage) {
     let world = world(&stage).await;
     let address = world.app.address();
