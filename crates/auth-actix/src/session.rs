@@ -43,7 +43,7 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    session: OnceCell<Result<Session, Error>>,
+    session: tokio::sync::OnceCell<Result<Session, Error>>,
     /// Whether the answer depends on the session.
     is_used: Cell<bool>,
     /// The answer, whatever the handler makes of the request.
@@ -81,7 +81,7 @@ impl AuthContext {
             incoming,
             auth,
             source,
-            session: OnceCell::new(),
+            session: tokio::sync::OnceCell::new(),
             is_used: Cell::new(false),
             refusal: OnceCell::new(),
             headers: RefCell::default(),
@@ -133,12 +133,7 @@ impl AuthContext {
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        if let Some(session) = self.0.session.get() {
-            return session.clone();
-        }
-        let session = self.look_up().await;
-        // Of two that ask at once, the first to be answered has answered both.
-        self.0.session.get_or_init(|| session).clone()
+        self.0.session.get_or_init(|| self.look_up()).await.clone()
     }
 
     async fn look_up(&self) -> Result<Session, Error> {

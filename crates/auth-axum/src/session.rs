@@ -1,7 +1,7 @@
 //! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[cfg(feature = "tower-sessions")]
 use auth_core::app_sessions;
@@ -15,7 +15,6 @@ use auth_core::secret::SessionId;
 use auth_core::session::Session;
 use auth_core::{Auth, Error};
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
-#[cfg(feature = "tower-sessions")]
 use tokio::sync::OnceCell;
 
 #[cfg(feature = "tower-sessions")]
@@ -44,7 +43,7 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    session: OnceLock<Result<Session, Error>>,
+    session: OnceCell<Result<Session, Error>>,
     /// Whether the answer depends on the session.
     is_used: AtomicBool,
     /// What the answer has besides the handler's own headers.
@@ -89,7 +88,7 @@ impl AuthContext {
             auth,
             incoming,
             source,
-            session: OnceLock::new(),
+            session: OnceCell::new(),
             is_used: AtomicBool::new(false),
             headers: Mutex::default(),
         }))
@@ -135,12 +134,7 @@ impl AuthContext {
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        if let Some(session) = self.0.session.get() {
-            return session.clone();
-        }
-        let session = self.look_up().await;
-        // Of two that ask at once, the first to be answered has answered both.
-        self.0.session.get_or_init(|| session).clone()
+        self.0.session.get_or_init(|| self.look_up()).await.clone()
     }
 
     async fn look_up(&self) -> Result<Session, Error> {

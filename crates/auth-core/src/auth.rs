@@ -241,8 +241,7 @@ impl Auth {
     /// [`Error::NotSignedIn`]; [`Error::Refresh`] or [`Error::Provider`] where the token is dead and cannot be
     /// refreshed at present; [`Error::Store`].
     pub async fn authenticate(&self, id: Option<&SessionId>) -> Result<Session, Error> {
-        let now = self.now();
-        let session = self.find(id, now).await?;
+        let (session, now) = self.find(id).await?;
         if session.data.is_fresh(now) {
             return Ok(session);
         }
@@ -257,22 +256,23 @@ impl Auth {
     /// [`Error::NotSignedIn`], also where the access token is dead and there is nothing to refresh it with;
     /// [`Error::Store`].
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
-        let now = self.now();
-        let session = self.find(id, now).await?;
+        let (session, now) = self.find(id).await?;
         if session.is_over(now) {
             return Err(NotSignedIn::TokenExpired.into());
         }
         Ok(session)
     }
 
-    /// The session behind an identifier, whose use is written down.
-    async fn find(&self, id: Option<&SessionId>, now: Timestamp) -> Result<Session, Error> {
+    /// The session behind an identifier, whose use is written down, and when it was found.
+    async fn find(&self, id: Option<&SessionId>) -> Result<(Session, Timestamp), Error> {
         let core = &self.0;
         let id = id.ok_or(NotSignedIn::NoSession)?;
         let key = id.key();
-        let record = match core.store.load_at_once(&key, now) {
-            Some(known) => known,
-            None => core.store.load(&key, now).await?,
+        let now = self.now();
+        let (record, now) = match core.store.load_at_once(&key, now) {
+            Some(known) => (known, now),
+            // It may have taken a while.
+            None => (core.store.load(&key, now).await?, self.now()),
         };
         let record = record.ok_or(NotSignedIn::Ended)?;
         let session = match core.serve_at_once(&key, &record, now) {
@@ -282,7 +282,7 @@ impl Auth {
         let session = session.filter(|session| core.is_good_at(session, id.at()));
         let session = session.ok_or(NotSignedIn::Ended)?;
         core.note_use(&session, now);
-        Ok(session)
+        Ok((session, now))
     }
 
     /// Turns a failure into an answer: a redirect, a page, or `application/problem+json`. Logs it, so it is called
@@ -922,6 +922,18 @@ impl Core {
         })
     }
 
+    /// Deletes from the store, as [`SessionStore::delete`], what nobody holds open any longer then.
+    pub(crate) async fn delete(
+        &self,
+        key: &SessionKey,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let deleted = self.store.delete(key, expected, now).await;
+        self.opened.forget(key);
+        deleted
+    }
+
     /// Takes the session out of the store, and gives it as it was last: a refresh that has just been saved has brought
     /// other tokens than the ones that the caller saw, and those are the ones to revoke.
     /// Of several callers at once, the one that finds it there tells of its end. Where the store's answer is lost and the
@@ -934,11 +946,10 @@ impl Core {
         sender: Option<&Sender>,
     ) -> Result<Removed, StoreError> {
         self.exchanged.forget(&session.key);
-        self.opened.forget(&session.key);
         let mut version = session.record.version;
         loop {
             let now = self.clock.now();
-            let deleted = self.store.delete(&session.key, Some(version), now).await;
+            let deleted = self.delete(&session.key, Some(version), now).await;
             if let Ok(true) = deleted {
                 self.tell_end(&session, reason, sender);
                 return Ok(Removed {
@@ -999,7 +1010,7 @@ impl Core {
 
     /// What [`serve`](Self::serve) gives where nothing has to be waited for, as with nearly every request.
     fn serve_at_once(&self, key: &SessionKey, record: &Arc<Record>, now: Timestamp) -> Option<Session> {
-        let data = self.body_in_use(key, record)?;
+        let data = self.open(key, record)?;
         let party = self
             .config
             .parties
@@ -1012,8 +1023,8 @@ impl Core {
         })
     }
 
-    /// Opens the body of a session that is in use, unless it was opened for an earlier request.
-    fn body_in_use(&self, key: &SessionKey, record: &Record) -> Option<Arc<SessionData>> {
+    /// The body of a session in use, which was opened for an earlier request or is kept for the next.
+    fn open(&self, key: &SessionKey, record: &Record) -> Option<Arc<SessionData>> {
         if let Some(data) = record.opened.get() {
             return Some(Arc::clone(data));
         }

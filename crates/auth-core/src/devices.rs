@@ -323,7 +323,7 @@ impl Core {
             }
             // Sealed with a key that is not here: its tokens cannot be seen.
             None => {
-                let was_there = self.store.delete(key, None, self.clock.now()).await?;
+                let was_there = self.delete(key, None, self.clock.now()).await?;
                 if was_there {
                     self.tell_end_of_record(key, &record, reason, None);
                 }

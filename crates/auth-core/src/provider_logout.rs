@@ -329,7 +329,7 @@ impl Core {
         for some in sessions.chunks(AT_ONCE) {
             let now = self.clock.now();
             // Whatever version it has by now: what a refresh has just brought goes as well.
-            let deleted = join_all(some.iter().map(|(key, _)| self.store.delete(key, None, now))).await;
+            let deleted = join_all(some.iter().map(|(key, _)| self.delete(key, None, now))).await;
             for ((key, record), was_there) in some.iter().zip(&deleted) {
                 if let Ok(true) = was_there {
                     self.tell_end_of_record(key, record, reason, None);
@@ -359,7 +359,7 @@ impl Core {
         let Some(reason) = self.signed_out_since(issuer, &session.record, moved_at).await? else {
             return Ok(Some(session));
         };
-        if self.store.delete(&session.key, None, now).await? {
+        if self.delete(&session.key, None, now).await? {
             self.tell_end(&session, reason, None);
         }
         tracing::info!(session = ?session.key, %reason, "the user was signed out while the session was refreshed");

@@ -444,7 +444,7 @@ impl Core {
                 }
                 Step::End { expected } => {
                     let now = self.clock.now();
-                    let was_current = self.store.delete(key, Some(expected), now).await?;
+                    let was_current = self.delete(key, Some(expected), now).await?;
                     if was_current && let Some(session) = &current {
                         self.tell_end(session, EndReason::GrantEnded, None);
                     }

@@ -237,14 +237,14 @@ impl Core {
         match self.signed_out_since(&issuer, &record, began_at).await {
             Ok(None) => {}
             signed_out => {
-                let removed = self.store.delete(&key, None, now).await;
+                let removed = self.delete(&key, None, now).await;
                 signed_out?;
                 removed?;
                 return Err(LoginError::SignedOut);
             }
         }
         if let Some(previous_key) = previous_key.as_ref().filter(|_| !is_elsewhere) {
-            match self.store.delete(previous_key, None, now).await {
+            match self.delete(previous_key, None, now).await {
                 Ok(was_there) => {
                     if was_there && let Some(previous) = &previous {
                         self.tell_end_of_record(previous_key, previous, EndReason::Replaced, sender);
@@ -252,7 +252,7 @@ impl Core {
                 }
                 Err(error) => {
                     // Two sessions of one browser are one too many: the new one goes, as far as that can be done.
-                    let _ = self.store.delete(&key, None, now).await;
+                    let _ = self.delete(&key, None, now).await;
                     return Err(error.into());
                 }
             }

@@ -445,6 +445,8 @@ impl SessionStore for ProbeStore {
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        // As a store does that has to be asked over a network: others run meanwhile.
+        tokio::task::yield_now().await;
         self.access()?.load(key, now).await
     }
 

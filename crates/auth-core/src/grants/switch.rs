@@ -279,7 +279,7 @@ impl Core {
             Err(error) => Err(error),
         };
         if !matches!(ended, Ok(true)) {
-            let removed = self.store.delete(&key, None, now).await;
+            let removed = self.delete(&key, None, now).await;
             ended?;
             removed?;
             // Somebody has signed out meanwhile: that wins.
@@ -311,7 +311,7 @@ impl Core {
         let mut version = held.record.version;
         loop {
             let now = self.clock.now();
-            let deleted = self.store.delete(&held.key, Some(version), now).await;
+            let deleted = self.delete(&held.key, Some(version), now).await;
             if let Ok(true) = deleted {
                 return Ok(true);
             }

@@ -6,7 +6,7 @@ use auth_core::{Error, SecretKeys};
 use serde_json::Value;
 
 use crate::store::{Failure, Op};
-use crate::world::{World, eventually, secs};
+use crate::world::{LIFE, World, eventually, secs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_anonymous_request_costs_nothing() {
@@ -49,6 +49,42 @@ async fn an_authenticated_request_costs_one_load() {
     assert_eq!(world.store.count(Op::Load), 2, "one for each request");
     assert_eq!(world.store.total(), before.0 + 2, "nothing else");
     assert_eq!(world.control().count(auth_testing::Endpoint::Token), before.1);
+}
+
+/// What was opened for one request is not opened again for the next; what another instance has done shows all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_instance_has_done_shows_on_the_next_request() {
+    let world = World::start().await;
+    let other = world.instance().await;
+    let id = world.sign_in().await;
+    let first = world.token(&world.session(&id).await).await;
+    assert_eq!(world.token(&world.session(&id).await).await, first);
+
+    world.clock.advance(LIFE);
+    let refreshed = other.authenticate(Some(&id)).await.unwrap();
+    let second = other.access_token(&refreshed).await.unwrap().expose().to_owned();
+    assert_ne!(second, first);
+    assert_eq!(world.session(&id).await.refresh_count(), 1);
+    assert_eq!(world.token(&world.session(&id).await).await, second);
+
+    other.end_session(&refreshed).await.unwrap();
+    let error = world.auth.authenticate(Some(&id)).await.unwrap_err();
+    assert!(matches!(error, Error::NotSignedIn(NotSignedIn::Ended)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_dies_while_the_store_is_asked_is_refreshed() {
+    let world = World::start().await;
+    let id = world.sign_in().await;
+    let hold = world.store.hold_answer(Op::Load);
+    let asked = tokio::spawn({
+        let (auth, id) = (world.auth.clone(), id.clone());
+        async move { auth.authenticate(Some(&id)).await }
+    });
+    hold.waiting(1).await;
+    world.clock.advance(LIFE);
+    drop(hold);
+    assert_eq!(asked.await.unwrap().unwrap().refresh_count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use auth_core::clock::Timestamp;
 use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notice, NoticeSender, Notices, OnceKey,
-    Record, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
+    Opened, Record, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
@@ -238,7 +238,15 @@ impl SessionStore for ProbeStore {
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        self.run(Op::Load, self.0.memory.load(key, now)).await
+        let loaded = self.run(Op::Load, self.0.memory.load(key, now)).await?;
+        // As a store does that other processes share: sealed, each time anew.
+        let anew = |record: Arc<Record>| {
+            Arc::new(Record {
+                opened: Opened::default(),
+                ..Record::clone(&record)
+            })
+        };
+        Ok(loaded.map(anew))
     }
 
     async fn compare_and_swap(

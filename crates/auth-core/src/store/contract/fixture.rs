@@ -85,15 +85,20 @@ pub(super) async fn load(
 }
 
 pub(super) async fn must_load(store: &Arc<dyn SessionStore>, key: SessionKey, now: Timestamp) -> Arc<Record> {
+    let record = load(store, key, now)
+        .await
+        .expect("load must find a session that is alive");
     if let Some(known) = store.load_at_once(&key, now) {
+        let known = known.expect("load_at_once must find a session that is alive, or leave it to load");
+        if known.version == record.version {
+            assert_same(&known, &record);
+        }
         assert!(
-            known.is_some(),
-            "load_at_once must find a session that is alive, or leave it to load"
+            known.version >= record.version,
+            "load_at_once must not give what load has seen replaced"
         );
     }
-    load(store, key, now)
-        .await
-        .expect("load must find a session that is alive")
+    record
 }
 
 pub(super) async fn assert_gone(store: &Arc<dyn SessionStore>, key: SessionKey, now: Timestamp) {
