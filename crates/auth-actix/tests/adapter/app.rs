@@ -172,6 +172,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/peek", web::get().to(peek))
         .route("/peek", web::post().to(peek))
         .route("/everything", web::get().to(everything))
+        .route("/several", web::get().to(several))
         .route("/api", web::get().to(api))
         .route("/socket", web::get().to(socket))
         .route("/organization", web::get().to(organization))
@@ -280,6 +281,15 @@ async fn option(user: Option<RequireAuth>) -> String {
 
 async fn peek(PeekSession(session): PeekSession) -> String {
     session.map_or("nobody".to_owned(), |session| session.subject().to_owned())
+}
+
+async fn several(
+    user: RequireAuth,
+    _: MaybeAuth,
+    _: AuthenticatedClient,
+    _: RequireAuth<Employee>,
+) -> String {
+    user.subject().to_owned()
 }
 
 async fn everything(

@@ -628,6 +628,18 @@ async fn a_request_costs_one_store_access_and_an_anonymous_one_none() {
     }
 }
 
+/// actix-web asks all extractors at once.
+#[tokio::test]
+async fn extractors_that_wait_for_the_store_wait_for_one_access() {
+    let world = World::start(Carrier::Cookie).await;
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    world.store.becomes_remote();
+    let before = world.store.accesses();
+    assert_eq!(browser.script("/several").await.status, 200);
+    assert_eq!(world.store.accesses(), before + 1);
+}
+
 /// The list of sessions says when each was last used, and no request pays a write for that.
 #[tokio::test]
 async fn the_use_of_a_session_is_written_down_once_in_a_while() {

@@ -396,6 +396,8 @@ struct Probe {
     accesses: AtomicU64,
     touches: AtomicU64,
     is_down: AtomicBool,
+    /// Whether others run while it is asked, as over a network.
+    is_remote: AtomicBool,
     updates: tokio::sync::Mutex<()>,
     held: tokio::sync::Notify,
 }
@@ -429,6 +431,11 @@ impl ProbeStore {
         self.0.touches.load(Ordering::SeqCst)
     }
 
+    /// From here on others run while the store is asked for a session.
+    pub(crate) fn becomes_remote(&self) {
+        self.0.is_remote.store(true, Ordering::SeqCst);
+    }
+
     fn access(&self) -> Result<&MemoryStore, StoreError> {
         self.0.accesses.fetch_add(1, Ordering::SeqCst);
         if self.0.is_down.load(Ordering::SeqCst) {
@@ -445,9 +452,11 @@ impl SessionStore for ProbeStore {
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        // As a store does that has to be asked over a network: others run meanwhile.
-        tokio::task::yield_now().await;
-        self.access()?.load(key, now).await
+        let store = self.access()?;
+        if self.0.is_remote.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        store.load(key, now).await
     }
 
     async fn compare_and_swap(

@@ -128,6 +128,7 @@ fn router() -> Router {
         .route("/maybe", get(maybe))
         .route("/peek", get(peek).post(peek))
         .route("/everything", get(everything))
+        .route("/several", get(several))
         .route("/api", get(api))
         .route("/organization", get(organization))
         .route("/switch", post(switch))
@@ -205,6 +206,15 @@ async fn maybe(user: Option<RequireAuth>) -> String {
 
 async fn peek(PeekSession(session): PeekSession) -> String {
     session.map_or("nobody".to_owned(), |session| session.subject().to_owned())
+}
+
+async fn several(
+    user: RequireAuth,
+    _: MaybeAuth,
+    _: AuthenticatedClient,
+    _: RequireAuth<Employee>,
+) -> String {
+    user.subject().to_owned()
 }
 
 async fn everything(
