@@ -1295,7 +1295,10 @@ mod tests {
             assert_eq!(read(pieces).await.expect("small enough"), pieces.concat());
         }
         for pieces in [&["abcd"][..], &["abc", "d"], &["a", "bcd"], &["a", "b", "cd"]] {
-            assert!(matches!(read(pieces).await, Err(ApiError::TooLarge)), "{pieces:?}");
+            assert!(
+                matches!(read(pieces).await, Err(ApiError::TooLarge)),
+                "{pieces:?}"
+            );
         }
     }
 

@@ -88,10 +88,17 @@ fn a_token_by_the_specification_is_accepted_and_read() {
 #[test]
 fn claims_count_before_they_are_read_as_they_do_afterwards() {
     let roles = vec!["a role"; 100];
-    let facts = verify(&sign(AT, &with(json!({"roles": roles, "realm": {"a": [1, null]}})))).expect("good");
+    let facts = verify(&sign(
+        AT,
+        &with(json!({"roles": roles, "realm": {"a": [1, null]}})),
+    ))
+    .expect("good");
     let before = facts.size();
     let read = crate::jose::size_of_members(facts.claims.as_map());
-    assert!(read > 100 * "a role".len() && before > 2 * read, "{before} {read}");
+    assert!(
+        read > 100 * "a role".len() && before > 2 * read,
+        "{before} {read}"
+    );
     assert_eq!(facts.size(), before);
 }
 
