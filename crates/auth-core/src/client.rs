@@ -1278,6 +1278,30 @@ mod tests {
     use super::*;
     use crate::dpop::DpopKey;
 
+    #[tokio::test]
+    async fn a_body_is_read_whole_in_however_many_pieces_it_comes() {
+        let read = async |pieces: &[&'static str]| {
+            let pieces: Vec<_> = pieces.iter().copied().map(Ok::<_, std::io::Error>).collect();
+            let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+            ApiResponse(http::Response::new(body).into()).read(3).await
+        };
+        for pieces in [
+            &[][..],
+            &["abc"],
+            &["", "abc"],
+            &["ab", "", "c"],
+            &["a", "b", "c"],
+        ] {
+            assert_eq!(read(pieces).await.expect("small enough"), pieces.concat());
+        }
+        for pieces in [&["abcd"][..], &["abc", "d"], &["a", "bcd"], &["a", "b", "cd"]] {
+            assert!(
+                matches!(read(pieces).await, Err(ApiError::TooLarge)),
+                "{pieces:?}"
+            );
+        }
+    }
+
     // RFC 6454 §5, §6.2
     #[test]
     fn an_origin_is_read_off_a_url_as_the_url_standard_serializes_it() {

@@ -371,6 +371,15 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_is_over_the_parts_one_after_the_other() {
+        let whole = sha256(&[b"abc"]);
+        // FIPS 180-4, the example of one block.
+        assert_eq!(whole[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!(sha256(&[b"a", b"", b"bc"]), whole);
+        assert_ne!(sha256(&[]), whole);
+    }
+
+    #[test]
     fn clones_of_an_access_token_are_one_until_the_last_is_gone() {
         let token = AccessToken::new("s3cret");
         let mut clone = token.clone();

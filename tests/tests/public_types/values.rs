@@ -380,6 +380,16 @@ async fn bearer(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth, id: &
         .body(axum::body::Body::empty())
         .unwrap();
     shown.value(&tower_service::Service::call(&mut service, request));
+    let handler = actix_web::dev::fn_service(|request: actix_web::dev::ServiceRequest| {
+        let response = request.into_response(actix_web::HttpResponse::Ok().finish());
+        std::future::ready(Ok::<_, actix_web::Error>(response))
+    });
+    let layer = auth_actix::bearer_layer(server.clone());
+    let service = actix_web::dev::Transform::new_transform(&layer, handler).await;
+    let request = actix_web::test::TestRequest::default()
+        .insert_header(("authorization", format!("Bearer {FORGED}")))
+        .to_srv_request();
+    shown.value(&actix_web::dev::Service::call(&service.unwrap(), request));
     // Without the layer an extractor says so itself.
     let (mut parts, ()) = axum::http::Request::new(()).into_parts();
     let extracted =

@@ -85,6 +85,23 @@ fn a_token_by_the_specification_is_accepted_and_read() {
     assert_eq!(Value::Object(facts.claims.as_map().clone()), claims);
 }
 
+#[test]
+fn claims_count_before_they_are_read_as_they_do_afterwards() {
+    let roles = vec!["a role"; 100];
+    let facts = verify(&sign(
+        AT,
+        &with(json!({"roles": roles, "realm": {"a": [1, null]}})),
+    ))
+    .expect("good");
+    let before = facts.size();
+    let read = crate::jose::size_of_members(facts.claims.as_map());
+    assert!(
+        read > 100 * "a role".len() && before > 2 * read,
+        "{before} {read}"
+    );
+    assert_eq!(facts.size(), before);
+}
+
 #[test] // RFC 9068 §2.1, §4
 fn the_type_is_an_access_token_in_any_case_or_left_open() {
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
