@@ -334,6 +334,8 @@ pub struct AuthBuilder {
     share_machine_tokens: bool,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
+    #[cfg(feature = "testing")]
+    pub(crate) network: Option<crate::testing::Network>,
 }
 
 #[derive(Clone)]
@@ -376,6 +378,8 @@ impl Default for AuthBuilder {
             share_machine_tokens: false,
             clock: Clock::system(),
             runtime: None,
+            #[cfg(feature = "testing")]
+            network: None,
         }
     }
 }
@@ -1038,6 +1042,8 @@ impl AuthBuilder {
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
         let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
+        #[cfg(feature = "testing")]
+        let provider_http = provider_http.within(self.network);
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();

@@ -27,6 +27,8 @@ mod api;
 mod control;
 mod encryption;
 mod hostile;
+#[cfg(feature = "kit")]
+mod kit;
 #[cfg(feature = "mtls")]
 pub mod mtls;
 mod pages;
@@ -42,6 +44,11 @@ mod wire;
 pub use control::{Control, Endpoint, Fault, Hold, HoldTimeout, RecordedRequest};
 pub use encryption::encrypt;
 pub use hostile::HostileAnswer;
+#[cfg(feature = "kit")]
+pub use kit::{
+    ApiAnswer, ApiRequest, Guest, SessionBuilder, SignInError, TestApi, TestAuth, TestAuthBuilder, TestSession, TestToken,
+    TokenBuilder,
+};
 pub use provider::approve::{Approval, ApproveError};
 pub use provider::client::Client;
 pub use provider::dpop::DpopNonces;

@@ -70,6 +70,8 @@ pub struct ResourceServerBuilder {
     http_timeout: Duration,
     clock: Clock,
     runtime: Option<Handle>,
+    #[cfg(feature = "testing")]
+    pub(crate) network: Option<crate::testing::Network>,
 }
 
 /// Who is asked about tokens that are not JWTs.
@@ -160,6 +162,8 @@ impl Default for ResourceServerBuilder {
             http_timeout: Duration::from_secs(10),
             clock: Clock::system(),
             runtime: None,
+            #[cfg(feature = "testing")]
+            network: None,
         }
     }
 }
@@ -373,6 +377,8 @@ impl ResourceServerBuilder {
             }
             _ => ProviderHttp::new(self.http_timeout, self.ca.as_deref())?,
         };
+        #[cfg(feature = "testing")]
+        let http = http.within(self.network.clone());
         let issuers = self.trusted(&http, &runtime)?;
         let cache = Arc::new(TokenCache::default());
         let introspection = self.look_up(&issuers, &http, &runtime, &cache)?;
