@@ -1041,9 +1041,14 @@ impl AuthBuilder {
         }
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
-        let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
+        let usual = || ProviderHttp::new(self.http_timeout, self.ca.as_deref());
         #[cfg(feature = "testing")]
-        let provider_http = provider_http.within(self.network);
+        let provider_http = match self.network {
+            Some(network) => ProviderHttp::within(network, self.http_timeout),
+            None => usual()?,
+        };
+        #[cfg(not(feature = "testing"))]
+        let provider_http = usual()?;
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();

@@ -23,6 +23,8 @@ use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
+#[cfg(feature = "testing")]
+use crate::testing::{self, Network};
 
 /// Largest body of a provider's answer that is read, in bytes after decoding.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
@@ -45,7 +47,7 @@ pub(crate) struct ProviderHttp {
     timeout: Duration,
     /// What is asked in the place of all others.
     #[cfg(feature = "testing")]
-    network: Option<crate::testing::Network>,
+    network: Option<Network>,
 }
 
 impl fmt::Debug for ProviderHttp {
@@ -264,14 +266,17 @@ impl ProviderHttp {
         })
     }
 
-    /// The same, asking this network where there is one.
+    /// Asks this network, and nothing else.
     #[cfg(feature = "testing")]
-    pub(crate) fn within(mut self, network: Option<crate::testing::Network>) -> Self {
-        if network.is_some() {
-            tracing::warn!("requests to providers and APIs are answered in this process, as a test wants it");
-            self.network = network;
+    pub(crate) fn within(network: Network, timeout: Duration) -> Self {
+        tracing::warn!("requests to providers and APIs are answered in this process, as a test wants it");
+        Self {
+            client: testing::nowhere().clone(),
+            presenting: None,
+            extra_roots: None,
+            timeout,
+            network: Some(network),
         }
-        self
     }
 
     /// Sends a request by one of the clients made here.
@@ -314,6 +319,10 @@ impl ProviderHttp {
         certificate: Option<&ClientCertificate>,
         redirects: fn() -> Policy,
     ) -> Result<reqwest::Client, ConfigError> {
+        #[cfg(feature = "testing")]
+        if self.network.is_some() {
+            return Ok(testing::nowhere().clone());
+        }
         client(self.extra_roots.as_deref(), certificate, |builder| {
             builder.timeout(self.timeout).redirect(redirects())
         })

@@ -92,7 +92,7 @@ async fn broken(how: io::ErrorKind) -> reqwest::Error {
 }
 
 /// A client that finds no host, and so gives reqwest's own error for that.
-fn nowhere() -> &'static reqwest::Client {
+pub(crate) fn nowhere() -> &'static reqwest::Client {
     struct NoHosts;
     impl Resolve for NoHosts {
         fn resolve(&self, _: Name) -> Resolving {
@@ -160,7 +160,10 @@ mod tests {
             Ok(answer.body(request.into_body()).expect("a response"))
         });
         let answer = ask(&network, SOON).await.expect("an answer");
-        assert_eq!((answer.status().as_u16(), &answer.headers()["x"]), (201, &"y".parse().expect("a value")));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x"]),
+            (201, &"y".parse().expect("a value"))
+        );
         assert_eq!(answer.text().await.expect("a body"), "form");
     }
 

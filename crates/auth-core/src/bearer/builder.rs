@@ -375,10 +375,8 @@ impl ResourceServerBuilder {
             Some(auth) if self.ca.is_none() => {
                 (auth.core().config.parties.first().registration.http).without_certificate()
             }
-            _ => ProviderHttp::new(self.http_timeout, self.ca.as_deref())?,
+            _ => self.http()?,
         };
-        #[cfg(feature = "testing")]
-        let http = http.within(self.network.clone());
         let issuers = self.trusted(&http, &runtime)?;
         let cache = Arc::new(TokenCache::default());
         let introspection = self.look_up(&issuers, &http, &runtime, &cache)?;
@@ -400,6 +398,15 @@ impl ResourceServerBuilder {
             clock: self.clock,
             cache,
         })))
+    }
+
+    /// The connections of a resource server of its own.
+    fn http(&self) -> Result<ProviderHttp, ConfigError> {
+        #[cfg(feature = "testing")]
+        if let Some(network) = &self.network {
+            return Ok(ProviderHttp::within(network.clone(), self.http_timeout));
+        }
+        ProviderHttp::new(self.http_timeout, self.ca.as_deref())
     }
 
     fn trusted(&self, http: &ProviderHttp, runtime: &Handle) -> Result<Vec<Arc<TrustedIssuer>>, ConfigError> {

@@ -82,11 +82,7 @@ impl World {
     }
 
     /// What the test has said that the API answers, to requests with a good token.
-    fn answer_of_api(
-        &self,
-        api: &Api,
-        request: &Request<Bytes>,
-    ) -> Result<Option<Response<Body>>, NoAnswer> {
+    fn answer_of_api(&self, api: &Api, request: &Request<Bytes>) -> Result<Option<Response<Body>>, NoAnswer> {
         let presented = self.presented(request);
         let came = ApiRequest {
             method: request.method().clone(),
@@ -94,12 +90,16 @@ impl World {
             query: request.uri().query().unwrap_or_default().to_owned(),
             headers: request.headers().clone(),
             body: request.body().clone(),
-            token: presented.as_ref().map_or_else(|_| Map::new(), |(token, _)| token.claims.clone()),
+            token: presented
+                .as_ref()
+                .map_or_else(|_| Map::new(), |(token, _)| token.claims.clone()),
         };
         let answer = {
             let mut data = api.data();
             data.requests.push(came.clone());
-            data.answers.get(&(came.method.clone(), came.path.clone())).cloned()
+            data.answers
+                .get(&(came.method.clone(), came.path.clone()))
+                .cloned()
         };
         let Some(answer) = answer else {
             return Ok(None);
@@ -119,7 +119,10 @@ impl World {
         let asked = (request.method().as_str(), url.as_str());
         let mut refused = BearerError::NoToken;
         for Known { provider, .. } in &self.providers {
-            match provider.provider().presented(request.headers(), asked, ProofSide::Api) {
+            match provider
+                .provider()
+                .presented(request.headers(), asked, ProofSide::Api)
+            {
                 Ok(presented) => return Ok(presented),
                 Err(error) => refused = error,
             }
@@ -306,7 +309,9 @@ impl ApiRequest {
     /// The scopes of the access token, where it is good.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
-        self.claim("scope").and_then(Value::as_str).map_or_else(Vec::new, words)
+        self.claim("scope")
+            .and_then(Value::as_str)
+            .map_or_else(Vec::new, words)
     }
 }
 

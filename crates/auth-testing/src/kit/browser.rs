@@ -58,7 +58,9 @@ pub(super) fn request(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    request.body(body).unwrap_or_else(|error| panic!("no request can be made for {path:?}: {error}"))
+    request
+        .body(body)
+        .unwrap_or_else(|error| panic!("no request can be made for {path:?}: {error}"))
 }
 
 /// A request with these headers and this value as JSON.

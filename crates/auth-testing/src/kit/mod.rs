@@ -113,9 +113,7 @@ impl TestAuthBuilder {
     /// [`ConfigError`] where the application's settings are wrong.
     pub async fn build(self) -> Result<TestAuth, ConfigError> {
         let clock = TestClock::new();
-        let mut builder = Auth::builder()
-            .base_url(BASE_URL)
-            .secret(SecretKeys::random());
+        let mut builder = Auth::builder().base_url(BASE_URL).secret(SecretKeys::random());
         let mut providers = Vec::new();
         if self.providers.is_empty() {
             let provider = start("provider.test".to_owned(), &clock);

@@ -118,7 +118,7 @@ impl<'a> SessionBuilder<'a> {
         self
     }
 
-    /// The text of the first access token. Default: a JWT.
+    /// The text of the first access token: visible ASCII, without spaces (RFC 6749 §A.12). Default: a JWT.
     pub fn access_token(mut self, text: impl Into<String>) -> Self {
         self.consent.first_token.text = Some(text.into());
         self
@@ -176,7 +176,10 @@ impl<'a> SessionBuilder<'a> {
         let reply = auth.login(auth.route_request(&login, Vec::new(), None)).await;
         let location = header(&reply, "location").filter(|_| reply.failure.is_none());
         let location = location.ok_or_else(|| SignInError::refused(&reply))?;
-        let approval = known.provider.approve_as(location, self.user, self.consent).await?;
+        let approval = known
+            .provider
+            .approve_as(location, self.user, self.consent)
+            .await?;
 
         let callback = Url::parse(&approval.callback_url);
         let callback = callback.map_err(|_| ApproveError::NotAuthorizationUrl)?;
@@ -233,7 +236,12 @@ pub enum SignInError {
 impl SignInError {
     fn refused(reply: &Reply) -> Self {
         let (code, cause) = reply.failure.as_ref().map_or_else(
-            || ("setup", format!("the answer is {} without a failure", reply.status)),
+            || {
+                (
+                    "setup",
+                    format!("the answer is {} without a failure", reply.status),
+                )
+            },
             |failure| {
                 let words = [Some(failure.cause()), failure.detail()];
                 let words: Vec<_> = words.into_iter().flatten().collect();
@@ -342,7 +350,10 @@ impl TestSession {
             ("iat", json!(now)),
             ("exp", json!(now + 120)),
             ("jti", json!(random::token())),
-            ("events", json!({ "http://schemas.openid.net/event/backchannel-logout": {} })),
+            (
+                "events",
+                json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),
+            ),
         ] {
             claims.insert(name.to_owned(), value);
         }

@@ -456,7 +456,11 @@ impl Provider {
     }
 
     /// The response with a code for this grant.
-    pub(crate) fn approve_grant(&self, request: &AuthorizationRequest, grant: Grant) -> AuthorizationResponse {
+    pub(crate) fn approve_grant(
+        &self,
+        request: &AuthorizationRequest,
+        grant: Grant,
+    ) -> AuthorizationResponse {
         let binding = CodeBinding {
             redirect_uri: request.target.redirect_uri.clone(),
             code_challenge: request.code_challenge.clone(),

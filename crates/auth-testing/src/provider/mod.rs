@@ -256,7 +256,12 @@ impl DevProvider {
         }
     }
 
-    fn of(provider: Arc<Provider>, servers: Servers, client_id: String, client_secret: Option<String>) -> Self {
+    fn of(
+        provider: Arc<Provider>,
+        servers: Servers,
+        client_id: String,
+        client_secret: Option<String>,
+    ) -> Self {
         Self {
             control: Control {
                 provider,
@@ -488,7 +493,8 @@ impl Provider {
     pub(crate) fn user(&self, sub: &str) -> Option<Arc<User>> {
         let people = lock(&self.people);
         let user = people.get(sub);
-        user.or_else(|| self.users.iter().find(|user| user.sub == sub)).cloned()
+        user.or_else(|| self.users.iter().find(|user| user.sub == sub))
+            .cloned()
     }
 
     /// Adds a user, or replaces the one with the same `sub`: of tokens that were issued before, too.

@@ -353,7 +353,9 @@ impl Provider {
         let first = first.unwrap_or_default();
         let lifetime = {
             let mut settings = self.settings();
-            let next = first.lifetime.or_else(|| settings.next_access_token_lifetime.take());
+            let next = first
+                .lifetime
+                .or_else(|| settings.next_access_token_lifetime.take());
             next.unwrap_or(settings.access_token_lifetime).as_secs()
         };
         let now = self.now();
@@ -380,7 +382,10 @@ impl Provider {
                 set(&mut claims, "org_id", json!(organization));
             }
         }
-        if let Some(roles) = self.user(request.sub).and_then(|user| user.claims.get("roles").cloned()) {
+        if let Some(roles) = self
+            .user(request.sub)
+            .and_then(|user| user.claims.get("roles").cloned())
+        {
             set(&mut claims, "roles", roles);
         }
         let key = self.keys().signing();
