@@ -599,7 +599,10 @@ async fn tests_of_handlers(shown: &mut Shown, secrets: &mut Vec<String>) {
     let auth = builder.build().await.unwrap();
     shown.value(&auth);
     shown.value(&auth.guest());
-    let user = auth.user("ada").claim("note", PAYLOAD).access_token("the-first-access-token");
+    let user = auth
+        .user("ada")
+        .claim("note", PAYLOAD)
+        .access_token("the-first-access-token");
     shown.value(&user);
     let ada = user.signed_in().await;
     shown.value(&ada);

@@ -169,7 +169,7 @@ impl TestAuthBuilder {
 }
 
 fn start(host: String, clock: &TestClock) -> DevProvider {
-    let provider = DevProvider::builder()
+    DevProvider::builder()
         .clock(clock.clock())
         .client(Client::confidential(CLIENT_ID, random::token()))
         // The quickest to make a key for.
@@ -179,10 +179,9 @@ fn start(host: String, clock: &TestClock) -> DevProvider {
             cookie_name: "test-provider".to_owned(),
             api_url: API_URL.to_owned(),
             api2_url: API2_URL.to_owned(),
+            any_scope: true,
         })
-        .expect("key generation needs nothing but randomness");
-    provider.provider().settings().any_scope = true;
-    provider
+        .expect("key generation needs nothing but randomness")
 }
 
 impl TestAuth {

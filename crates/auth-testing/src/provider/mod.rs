@@ -162,6 +162,7 @@ impl DevProviderBuilder {
             cookie_name: format!("dev-provider-{}", address.port()),
             api_url: format!("http://{api_address}"),
             api2_url: format!("http://{api2_address}"),
+            any_scope: false,
         })?;
         let serve = |listener: TcpListener, address, router| {
             Server::start(listener, router).map_err(|source| StartError::Listen { address, source })
@@ -205,6 +206,7 @@ impl DevProviderBuilder {
             cookie_name: addresses.cookie_name,
             api_url: addresses.api_url,
             api2_url: addresses.api2_url,
+            any_scope: addresses.any_scope,
             clock: self.clock,
             users: self.users.into_iter().map(Arc::new).collect(),
             people: Mutex::default(),
@@ -232,6 +234,8 @@ pub(crate) struct Addresses {
     pub(crate) cookie_name: String,
     pub(crate) api_url: String,
     pub(crate) api2_url: String,
+    /// Whether a scope that the provider has never heard of is one.
+    pub(crate) any_scope: bool,
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -351,6 +355,7 @@ pub(crate) struct Provider {
     pub(crate) cookie_name: String,
     pub(crate) api_url: String,
     pub(crate) api2_url: String,
+    any_scope: bool,
     pub(crate) clock: Clock,
     pub(crate) users: Vec<Arc<User>>,
     /// Those that a test has signed in, by `sub`; they go before the demo users.
@@ -376,8 +381,6 @@ pub(crate) struct Settings {
     pub(crate) rotation: bool,
     pub(crate) omit_expires_in: bool,
     pub(crate) withheld_scopes: Vec<String>,
-    /// Whether a scope that the provider has never heard of is one.
-    pub(crate) any_scope: bool,
     pub(crate) acr: Option<String>,
     pub(crate) sign_in_age: Duration,
     pub(crate) reject_next: u64,
@@ -405,7 +408,6 @@ impl Default for Settings {
             rotation: true,
             omit_expires_in: false,
             withheld_scopes: Vec::new(),
-            any_scope: false,
             acr: None,
             sign_in_age: Duration::ZERO,
             reject_next: 0,
@@ -504,7 +506,7 @@ impl Provider {
     }
 
     pub(crate) fn knows_scope(&self, scope: &str) -> bool {
-        self.settings().any_scope || discovery::SCOPES.contains(&scope)
+        self.any_scope || discovery::SCOPES.contains(&scope)
     }
 
     /// Gives an access token a name that says nothing.
