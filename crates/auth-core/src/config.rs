@@ -1168,6 +1168,7 @@ fn needs_feature(feature: &str) -> ConfigError {
 }
 
 /// An error and its causes on one line.
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn one_line(error: &dyn std::error::Error) -> String {
     crate::error::chain(error).replace(['\n', '\r'], " ")
 }
