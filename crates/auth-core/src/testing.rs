@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use reqwest::dns::{Name, Resolve, Resolving};
 use serde_json::{Map, Value};
 
@@ -42,7 +42,10 @@ type Answer = BoxFuture<'static, Result<Response<Bytes>, NoAnswer>>;
 /// Bodies come and go in whole, and redirects are passed back. A [`proxy`](crate::proxy) and a client of the application's own
 /// (also one with this crate's middleware) have connections of their own, and go out as ever.
 #[derive(Clone)]
-pub struct Network(Arc<dyn Fn(Request<Bytes>) -> Answer + Send + Sync>);
+pub struct Network {
+    reaches: Arc<dyn Fn(&Uri) -> bool + Send + Sync>,
+    answer: Arc<dyn Fn(Request<Bytes>) -> Answer + Send + Sync>,
+}
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,13 +54,18 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// Asks this function, with absolute URIs.
-    pub fn new<F, Fut>(answer: F) -> Self
+    /// Asks these functions, with absolute URIs: whether anybody can be reached there, which is asked before the request's body has left,
+    /// and then for the answer.
+    pub fn new<R, F, Fut>(reaches: R, answer: F) -> Self
     where
+        R: Fn(&Uri) -> bool + Send + Sync + 'static,
         F: Fn(Request<Bytes>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Response<Bytes>, NoAnswer>> + Send + 'static,
     {
-        Self(Arc::new(move |request| Box::pin(answer(request))))
+        Self {
+            reaches: Arc::new(reaches),
+            answer: Arc::new(move |request| Box::pin(answer(request))),
+        }
     }
 
     /// As [`reqwest::Client::execute`], with the same errors.
@@ -75,13 +83,21 @@ impl Network {
 
     async fn exchange(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
         let (head, body) = Request::<reqwest::Body>::try_from(request)?.into_parts();
+        if !(self.reaches)(&head.uri) {
+            return unreachable().await;
+        }
         let body = reqwest::Response::from(Response::new(body)).bytes().await?;
-        match (self.0)(Request::from_parts(head, body)).await {
+        match (self.answer)(Request::from_parts(head, body)).await {
             Ok(answer) => Ok(answer.map(reqwest::Body::from).into()),
-            Err(NoAnswer::Unreachable) => nowhere().get("http://nowhere.invalid/").send().await,
+            Err(NoAnswer::Unreachable) => unreachable().await,
             Err(NoAnswer::BrokenOff) => Err(broken(io::ErrorKind::ConnectionReset).await),
         }
     }
+}
+
+/// reqwest's own error for a connection that cannot be made.
+async fn unreachable() -> reqwest::Result<reqwest::Response> {
+    nowhere().get("http://nowhere.invalid/").send().await
 }
 
 /// reqwest's own error for a connection that ends so.
@@ -153,12 +169,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_network_sees_the_request_and_gives_the_answer() {
-        let network = Network::new(|request| async move {
-            assert_eq!(request.method(), "POST");
-            assert_eq!(request.uri(), "https://id.example/token?a=b");
-            let answer = Response::builder().status(201).header("x", "y");
-            Ok(answer.body(request.into_body()).expect("a response"))
-        });
+        let network = Network::new(
+            |_| true,
+            |request| async move {
+                assert_eq!(request.method(), "POST");
+                assert_eq!(request.uri(), "https://id.example/token?a=b");
+                let answer = Response::builder().status(201).header("x", "y");
+                Ok(answer.body(request.into_body()).expect("a response"))
+            },
+        );
         let answer = ask(&network, SOON).await.expect("an answer");
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()["x"]),
@@ -169,20 +188,27 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_a_failed_connection() {
-        let network = Network::new(|_| async { Err(NoAnswer::Unreachable) });
-        assert!(ask(&network, SOON).await.expect_err("no answer").is_connect());
+        for network in [
+            Network::new(
+                |uri| uri.host() != Some("id.example"),
+                |_| async { Ok(Response::default()) },
+            ),
+            Network::new(|_| true, |_| async { Err(NoAnswer::Unreachable) }),
+        ] {
+            assert!(ask(&network, SOON).await.expect_err("no answer").is_connect());
+        }
     }
 
     #[tokio::test]
     async fn a_broken_connection_is_neither_a_failed_one_nor_a_timeout() {
-        let network = Network::new(|_| async { Err(NoAnswer::BrokenOff) });
+        let network = Network::new(|_| true, |_| async { Err(NoAnswer::BrokenOff) });
         let error = ask(&network, SOON).await.expect_err("no answer");
         assert!(!error.is_connect() && !error.is_timeout(), "{error:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_a_timeout() {
-        let network = Network::new(|_| std::future::pending());
+        let network = Network::new(|_| true, |_| std::future::pending());
         assert!(ask(&network, SOON).await.expect_err("no answer").is_timeout());
     }
 }

@@ -102,10 +102,19 @@ impl Server {
         }
     }
 
+    /// Whether it is there.
+    #[cfg(feature = "kit")]
+    pub(crate) fn is_up(&self) -> bool {
+        match &self.place {
+            Place::Port { running, .. } => slot(running).is_some(),
+            Place::Process { is_up } => is_up.load(Ordering::SeqCst),
+        }
+    }
+
     /// Answers a request that came without a connection. A [`Wire`] breaks off, as a hang-up does.
     #[cfg(feature = "kit")]
     pub(crate) async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
-        if matches!(&self.place, Place::Process { is_up } if !is_up.load(Ordering::SeqCst)) {
+        if !self.is_up() {
             return Err(NoAnswer::Unreachable);
         }
         let connection = Connection::default();

@@ -620,7 +620,7 @@ async fn tests_of_handlers(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.value(&api);
     shown.value(&api.requests()[0]);
     shown.error(&auth.user("eve").try_signed_in().await.unwrap_err());
-    shown.value(&Network::new(|_| async { Err(NoAnswer::Unreachable) }));
+    shown.value(&Network::new(|_| true, |_| async { Err(NoAnswer::Unreachable) }));
     shown.error(&NoAnswer::BrokenOff);
     let (_, cookie) = ada.cookie();
     secrets.extend(cookie.split_once('=').map(|(_, id)| id.to_owned()));

@@ -62,6 +62,21 @@ impl World {
         apis.get(origin).cloned()
     }
 
+    /// Whether anybody can be reached there.
+    pub(super) fn reaches(&self, uri: &Uri) -> bool {
+        let origin = origin(uri);
+        let provider = self
+            .providers
+            .iter()
+            .find(|known| known.provider.issuer() == origin);
+        let demo = &self.providers[0].provider.control().servers;
+        match provider {
+            Some(known) => known.provider.control().servers.provider.is_up(),
+            None if origin == API2_URL => demo.api2.is_up(),
+            None => self.api(&origin).is_some(),
+        }
+    }
+
     pub(super) async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
         let origin = origin(request.uri());
         for Known { provider, .. } in &self.providers {

@@ -139,11 +139,14 @@ impl TestAuthBuilder {
         }
         let world = Arc::new(World::new(providers));
         let network = {
-            let world = Arc::clone(&world);
-            Network::new(move |request| {
-                let world = Arc::clone(&world);
-                async move { world.answer(request).await }
-            })
+            let (there, world) = (Arc::clone(&world), Arc::clone(&world));
+            Network::new(
+                move |uri| there.reaches(uri),
+                move |request| {
+                    let world = Arc::clone(&world);
+                    async move { world.answer(request).await }
+                },
+            )
         };
         builder = builder.clock(clock.clock()).test_network(network.clone());
         for change in self.settings {
