@@ -23,6 +23,29 @@ fn the_readme_shows_the_minimal_applications_to_the_letter() {
 }
 
 #[test]
+fn the_readme_shows_tests_of_handlers_as_they_are() {
+    let (_, section) = README
+        .split_once("### Test your own handlers\n")
+        .expect("there is such a section");
+    let (section, _) = section.split_once("\n## ").expect("another comes behind it");
+    let shown: Vec<&str> = section
+        .split("```rust,ignore\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```\n").next())
+        .collect();
+    let tests = [
+        include_str!("../../examples/tested-axum/tests/orders.rs"),
+        include_str!("../../examples/tested-actix/tests/orders.rs"),
+    ];
+    assert_eq!(shown.len(), tests.len(), "one for each framework");
+    for (shown, tests) in shown.iter().zip(tests) {
+        for item in shown.split("\n}\n\n") {
+            assert!(tests.contains(item), "no test has:\n{item}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_names_every_environment_variable_that_is_read() {
     let source = include_str!("../../crates/auth-core/src/env.rs");
     let read: Vec<&str> = source

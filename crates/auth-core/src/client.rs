@@ -555,7 +555,7 @@ impl Calls {
             .bound_apis
             .as_ref()
             .map_or(&self.core.api_http, |apis| &apis.http);
-        let call = http.of(scheme).execute(request);
+        let call = http.http.execute(http.of(scheme), request);
         let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
             call.await
         } else {

@@ -336,6 +336,8 @@ pub struct AuthBuilder {
     share_machine_tokens: bool,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
+    #[cfg(feature = "testing")]
+    pub(crate) network: Option<crate::testing::Network>,
 }
 
 #[derive(Clone)]
@@ -379,6 +381,8 @@ impl Default for AuthBuilder {
             share_machine_tokens: false,
             clock: Clock::system(),
             runtime: None,
+            #[cfg(feature = "testing")]
+            network: None,
         }
     }
 }
@@ -1113,7 +1117,14 @@ impl AuthBuilder {
         }
         let trusted_proxies = self.trusted_proxies.as_deref().map(TrustedProxies::parse);
         let trusted_proxies = trusted_proxies.transpose()?.unwrap_or_default();
-        let provider_http = ProviderHttp::new(self.http_timeout, self.ca.as_deref())?;
+        let usual = || ProviderHttp::new(self.http_timeout, self.ca.as_deref());
+        #[cfg(feature = "testing")]
+        let provider_http = match self.network {
+            Some(network) => ProviderHttp::within(network, self.http_timeout),
+            None => usual()?,
+        };
+        #[cfg(not(feature = "testing"))]
+        let provider_http = usual()?;
         let api_http = ApiHttp::new(&provider_http, None)?;
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
@@ -1237,6 +1248,7 @@ fn needs_feature(feature: &str) -> ConfigError {
 }
 
 /// An error and its causes on one line.
+#[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn one_line(error: &dyn std::error::Error) -> String {
     crate::error::chain(error).replace(['\n', '\r'], " ")
 }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "testing")]
+use futures_util::future::Either;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
@@ -21,6 +23,8 @@ use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
+#[cfg(feature = "testing")]
+use crate::testing::{self, Network};
 
 /// Largest body of a provider's answer that is read, in bytes after decoding.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
@@ -41,6 +45,9 @@ pub(crate) struct ProviderHttp {
     /// Further root certificates, PEM.
     extra_roots: Option<Arc<[u8]>>,
     timeout: Duration,
+    /// What is asked in the place of all others.
+    #[cfg(feature = "testing")]
+    network: Option<Network>,
 }
 
 impl fmt::Debug for ProviderHttp {
@@ -254,7 +261,38 @@ impl ProviderHttp {
             presenting: None,
             extra_roots: extra_roots.map(Arc::from),
             timeout,
+            #[cfg(feature = "testing")]
+            network: None,
         })
+    }
+
+    /// Asks this network, and nothing else.
+    #[cfg(feature = "testing")]
+    pub(crate) fn within(network: Network, timeout: Duration) -> Self {
+        tracing::warn!("requests to providers and APIs are answered in this process, as a test wants it");
+        Self {
+            client: testing::nowhere().clone(),
+            presenting: None,
+            extra_roots: None,
+            timeout,
+            network: Some(network),
+        }
+    }
+
+    /// Sends a request by one of the clients made here.
+    pub(crate) fn execute(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> impl Future<Output = reqwest::Result<reqwest::Response>> + Send + use<> {
+        #[cfg(feature = "testing")]
+        let call = match self.network.clone() {
+            Some(network) => Either::Left(network.execute(request, self.timeout)),
+            None => Either::Right(client.execute(request)),
+        };
+        #[cfg(not(feature = "testing"))]
+        let call = client.execute(request);
+        call
     }
 
     /// The same for one provider, whose endpoints that know the client see this certificate (RFC 8705). Those endpoints share
@@ -281,6 +319,10 @@ impl ProviderHttp {
         certificate: Option<&ClientCertificate>,
         redirects: fn() -> Policy,
     ) -> Result<reqwest::Client, ConfigError> {
+        #[cfg(feature = "testing")]
+        if self.network.is_some() {
+            return Ok(testing::nowhere().clone());
+        }
         client(self.extra_roots.as_deref(), certificate, |builder| {
             builder.timeout(self.timeout).redirect(redirects())
         })
@@ -329,11 +371,35 @@ impl ProviderHttp {
     ) -> Result<Answer, HttpError> {
         let timing = metrics::Timing::start();
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
-        let result = tokio::time::timeout(self.timeout, exchange(request))
+        let result = tokio::time::timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(HttpError::Timeout));
         timing.of_provider(asked, &result);
         result
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
+        let (client, request) = request.build_split();
+        let answer = self.execute(&client, request.map_err(classify)?).await;
+        let mut response = answer.map_err(classify)?;
+        if response
+            .content_length()
+            .is_some_and(|length| length > MAX_BODY as u64)
+        {
+            return Err(HttpError::TooLarge);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(HttpError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: body.freeze(),
+        })
     }
 
     /// Sends a request that was made with this guard, and reads the answer; and says whether it left.
@@ -357,28 +423,6 @@ impl ProviderHttp {
 pub(crate) enum Left {
     Yes,
     No,
-}
-
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
-    let mut response = request.send().await.map_err(classify)?;
-    if response
-        .content_length()
-        .is_some_and(|length| length > MAX_BODY as u64)
-    {
-        return Err(HttpError::TooLarge);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(classify)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(HttpError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer {
-        status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
-        body: body.freeze(),
-    })
 }
 
 fn classify(error: reqwest::Error) -> HttpError {

@@ -75,6 +75,8 @@ mod sign_in;
 mod signed_in;
 pub mod step_up;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 pub mod trace;
 pub mod types;

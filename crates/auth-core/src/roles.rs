@@ -31,6 +31,28 @@ impl RoleClaims {
             })
     }
 
+    /// Puts roles where the first place is, as a provider would.
+    #[cfg(feature = "testing")]
+    pub(crate) fn place(&self, roles: &[String], claims: &mut Map<String, Value>) {
+        let usual = [ROLES.to_owned()];
+        let place = self.0.first().map_or(&usual[..], Vec::as_slice);
+        let Some((name, way)) = place.split_last() else {
+            return;
+        };
+        let mut at = claims;
+        for step in way {
+            let next = at.entry(step).or_insert(Value::Null);
+            if !next.is_object() {
+                *next = Value::Object(Map::new());
+            }
+            let Some(inner) = next.as_object_mut() else {
+                return;
+            };
+            at = inner;
+        }
+        at.insert(name.clone(), Value::from(roles));
+    }
+
     /// Puts the roles into the claim `roles`, in the place of what stood there: all that are found, each once, in the order
     /// of the places. Where none is found, there is no such claim.
     pub(crate) fn settle(&self, claims: &mut Map<String, Value>) {

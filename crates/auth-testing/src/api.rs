@@ -143,7 +143,7 @@ impl Api {
 type Token = axum::Extension<Arc<AccessToken>>;
 
 /// The user a token stands for; machines have no profile.
-fn user<'a>(provider: &'a Provider, token: &AccessToken) -> Result<&'a User, StatusCode> {
+fn user(provider: &Provider, token: &AccessToken) -> Result<Arc<User>, StatusCode> {
     provider.user(token.text("sub")).ok_or(StatusCode::NOT_FOUND)
 }
 

@@ -1,5 +1,7 @@
 //! The provider's pages. None needs script; all fit a phone.
 
+use std::sync::Arc;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::provider::user::User;
@@ -21,7 +23,7 @@ pub(crate) struct Console<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) api_url: &'a str,
     pub(crate) api2_url: &'a str,
-    pub(crate) users: &'a [User],
+    pub(crate) users: &'a [Arc<User>],
     pub(crate) out_of_order: bool,
     pub(crate) lifetime_secs: u64,
     pub(crate) token_requests: u64,

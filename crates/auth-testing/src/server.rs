@@ -3,12 +3,20 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "kit")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(feature = "kit")]
+use auth_core::testing::NoAnswer;
 use axum::Router;
 use axum::body::Body;
+#[cfg(feature = "kit")]
+use axum::body::Bytes;
 use axum::http::Request;
+#[cfg(feature = "kit")]
+use axum::http::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,12 +27,20 @@ use tower::ServiceExt;
 
 use crate::wire::Wire;
 
-/// A router on a loopback port. Stops when dropped.
+/// A router on a loopback port, or one that is asked in the process. Stops when dropped.
 pub(crate) struct Server {
-    address: SocketAddr,
+    place: Place,
     router: Router,
     wires: Arc<AtomicUsize>,
-    running: Mutex<Option<Running>>,
+}
+
+enum Place {
+    Port {
+        address: SocketAddr,
+        running: Mutex<Option<Running>>,
+    },
+    #[cfg(feature = "kit")]
+    Process { is_up: AtomicBool },
 }
 
 struct Running {
@@ -69,11 +85,49 @@ impl Server {
         let wires = Arc::default();
         let running = Mutex::new(Some(serve(listener, router.clone(), &wires)));
         Ok(Self {
-            address,
+            place: Place::Port { address, running },
             router,
             wires,
-            running,
         })
+    }
+
+    #[cfg(feature = "kit")]
+    pub(crate) fn in_process(router: Router) -> Self {
+        Self {
+            place: Place::Process {
+                is_up: AtomicBool::new(true),
+            },
+            router,
+            wires: Arc::default(),
+        }
+    }
+
+    /// Whether it is there.
+    #[cfg(feature = "kit")]
+    pub(crate) fn is_up(&self) -> bool {
+        match &self.place {
+            Place::Port { running, .. } => slot(running).is_some(),
+            Place::Process { is_up } => is_up.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Answers a request that came without a connection. A [`Wire`] breaks off, as a hang-up does.
+    #[cfg(feature = "kit")]
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
+        if !self.is_up() {
+            return Err(NoAnswer::Unreachable);
+        }
+        let connection = Connection::default();
+        let mut request = request.map(Body::from);
+        request.extensions_mut().insert(connection.clone());
+        tokio::select! {
+            answer = self.router.clone().oneshot(request) => {
+                let (head, body) = answer.unwrap_or_else(|never| match never {}).into_parts();
+                let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| NoAnswer::BrokenOff)?;
+                Ok(Response::from_parts(head, body))
+            }
+            _ = connection.taken() => Err(NoAnswer::BrokenOff),
+        }
     }
 
     /// How many connections a [`Wire`] is being written to, or held open by one.
@@ -93,13 +147,19 @@ impl Server {
 
     /// Listens on the same port again. Does nothing where it already does.
     pub(crate) async fn come_up(&self) -> io::Result<()> {
-        if self.slot().is_some() {
-            return Ok(());
-        }
-        let listener = TcpListener::bind(self.address).await?;
-        let mut slot = self.slot();
-        if slot.is_none() {
-            *slot = Some(serve(listener, self.router.clone(), &self.wires));
+        match &self.place {
+            Place::Port { address, running } => {
+                if slot(running).is_some() {
+                    return Ok(());
+                }
+                let listener = TcpListener::bind(address).await?;
+                let mut slot = slot(running);
+                if slot.is_none() {
+                    *slot = Some(serve(listener, self.router.clone(), &self.wires));
+                }
+            }
+            #[cfg(feature = "kit")]
+            Place::Process { is_up } => is_up.store(true, Ordering::SeqCst),
         }
         Ok(())
     }
@@ -110,12 +170,19 @@ impl Server {
     }
 
     fn take(&self) -> Option<Running> {
-        self.slot().take()
+        match &self.place {
+            Place::Port { running, .. } => slot(running).take(),
+            #[cfg(feature = "kit")]
+            Place::Process { is_up } => {
+                is_up.store(false, Ordering::SeqCst);
+                None
+            }
+        }
     }
+}
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn slot(running: &Mutex<Option<Running>>) -> MutexGuard<'_, Option<Running>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(listener: TcpListener, router: Router, wires: &Arc<AtomicUsize>) -> Running {

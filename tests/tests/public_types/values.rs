@@ -24,11 +24,12 @@ use auth_core::store::{
     Inserted, LeaseOwner, MemoryStore, PostgresStore, RedisStore, ScanCursor, SessionStore as _, SqliteStore,
     StoreError,
 };
-use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, SecretKeys, SignInProvider};
+use auth_core::testing::{Network, NoAnswer};
+use auth_core::{Auth, AuthBuilder, Error, Outage, ProviderError, Refused, SecretKeys, SignInProvider};
 use auth_doctor::{Depth, Options, Variables, examine};
 use auth_testing::mtls::{Authority, Gateway};
 use auth_testing::servers::{PostgresServer, RedisServer};
-use auth_testing::{Client, DevProvider, Endpoint, Fault};
+use auth_testing::{ApiAnswer, Client, DevProvider, Endpoint, Fault, TestAuth};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
@@ -78,6 +79,7 @@ pub(crate) async fn shown() -> (Shown, Vec<String>) {
     plain(&mut shown, &mut secrets);
     stores(&mut shown).await;
     examination(&mut shown).await;
+    tests_of_handlers(&mut shown, &mut secrets).await;
     sign_in(&mut shown, &mut secrets).await;
     (shown, secrets)
 }
@@ -590,6 +592,50 @@ async fn app_sessions(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth)
         .await;
     shown.value(&watched);
     secrets.push(id);
+}
+
+/// What tests of an application's own handlers are made of.
+async fn tests_of_handlers(shown: &mut Shown, secrets: &mut Vec<String>) {
+    let settings = |builder: AuthBuilder| {
+        builder.on_sign_in(|sign_in: SignIn| async move {
+            match sign_in.subject() {
+                "eve" => Err(Refused::because(PAYLOAD)),
+                _ => Ok(sign_in),
+            }
+        })
+    };
+    let builder = TestAuth::builder().settings(settings);
+    shown.value(&builder);
+    let auth = builder.build().await.unwrap();
+    shown.value(&auth);
+    shown.value(&auth.guest());
+    let user = auth
+        .user("ada")
+        .claim("note", PAYLOAD)
+        .access_token("the-first-access-token");
+    shown.value(&user);
+    let ada = user.signed_in().await;
+    shown.value(&ada);
+    let token = auth.token("ada").claim("note", PAYLOAD);
+    shown.value(&token);
+    let token = token.issue();
+    shown.value(&token);
+    let api = auth.api();
+    let answer = ApiAnswer::json(&serde_json::json!({ "note": PAYLOAD }));
+    shown.value(&answer);
+    api.on("POST", "/notes", answer);
+    let client = auth.auth().client(&ada.session().await.unwrap().unwrap());
+    let sent = client.post("/notes").body(PAYLOAD).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    shown.value(&api);
+    shown.value(&api.requests()[0]);
+    shown.error(&auth.user("eve").try_signed_in().await.unwrap_err());
+    shown.value(&Network::new(|_| true, |_| async { Err(NoAnswer::Unreachable) }));
+    shown.error(&NoAnswer::BrokenOff);
+    let (_, cookie) = ada.cookie();
+    secrets.extend(cookie.split_once('=').map(|(_, id)| id.to_owned()));
+    secrets.push(token.text().to_owned());
+    secrets.extend(auth.provider().issued_secrets());
 }
 
 /// What goes wrong at a refresh and at an API.

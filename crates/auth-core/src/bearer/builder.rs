@@ -70,6 +70,8 @@ pub struct ResourceServerBuilder {
     http_timeout: Duration,
     clock: Clock,
     runtime: Option<Handle>,
+    #[cfg(feature = "testing")]
+    pub(crate) network: Option<crate::testing::Network>,
 }
 
 /// Who is asked about tokens that are not JWTs.
@@ -160,6 +162,8 @@ impl Default for ResourceServerBuilder {
             http_timeout: Duration::from_secs(10),
             clock: Clock::system(),
             runtime: None,
+            #[cfg(feature = "testing")]
+            network: None,
         }
     }
 }
@@ -371,7 +375,7 @@ impl ResourceServerBuilder {
             Some(auth) if self.ca.is_none() => {
                 (auth.core().config.parties.first().registration.http).without_certificate()
             }
-            _ => ProviderHttp::new(self.http_timeout, self.ca.as_deref())?,
+            _ => self.http()?,
         };
         let issuers = self.trusted(&http, &runtime)?;
         let cache = Arc::new(TokenCache::default());
@@ -394,6 +398,15 @@ impl ResourceServerBuilder {
             clock: self.clock,
             cache,
         })))
+    }
+
+    /// The connections of a resource server of its own.
+    fn http(&self) -> Result<ProviderHttp, ConfigError> {
+        #[cfg(feature = "testing")]
+        if let Some(network) = &self.network {
+            return Ok(ProviderHttp::within(network.clone(), self.http_timeout));
+        }
+        ProviderHttp::new(self.http_timeout, self.ca.as_deref())
     }
 
     fn trusted(&self, http: &ProviderHttp, runtime: &Handle) -> Result<Vec<Arc<TrustedIssuer>>, ConfigError> {

@@ -1,11 +1,19 @@
 //! The browser's part at the provider, for tests without a browser.
 
 use std::fmt;
+#[cfg(feature = "kit")]
+use std::sync::Arc;
+#[cfg(feature = "kit")]
+use std::time::Duration;
 
 use url::Url;
 
 use super::DevProvider;
 use super::authorize::{AuthorizationRequest, AuthorizationResponse, Refusal};
+#[cfg(feature = "kit")]
+use super::grants::FirstToken;
+#[cfg(feature = "kit")]
+use super::user::User;
 use crate::control::{Endpoint, RecordedRequest};
 use crate::params::Params;
 
@@ -28,6 +36,19 @@ impl fmt::Debug for Approval {
             .field("form", &self.form.is_some())
             .finish()
     }
+}
+
+/// What a person agrees to, and how they have signed in.
+#[cfg(feature = "kit")]
+#[derive(Clone)]
+pub(crate) struct Consent {
+    /// What is granted besides `openid`; `None` for all that is asked for.
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) is_refreshable: bool,
+    pub(crate) first_token: FirstToken,
+    pub(crate) acr: Option<String>,
+    pub(crate) amr: Option<Vec<String>>,
+    pub(crate) authenticated_ago: Duration,
 }
 
 /// Why the provider shows a page of its own instead of going back to the client.
@@ -63,7 +84,7 @@ impl DevProvider {
             Ok(request) => request,
             Err(response) => return Ok(response.into()),
         };
-        let session = provider.sign_on(&request, user);
+        let session = provider.sign_on(&request, &user);
         Ok(provider.approve(&request, &session).into())
     }
 
@@ -77,6 +98,43 @@ impl DevProvider {
             Ok(request) => self.provider().deny(&request).into(),
             Err(response) => response.into(),
         })
+    }
+
+    /// Opens the authorization URL as a person who is not among the demo users, and agrees to what `consent` says.
+    #[cfg(feature = "kit")]
+    pub(crate) async fn approve_as(
+        &self,
+        authorization_url: &str,
+        person: User,
+        consent: Consent,
+    ) -> Result<Approval, ApproveError> {
+        let provider = self.provider();
+        let request = match self.open(authorization_url).await? {
+            Ok(request) => request,
+            Err(response) => return Ok(response.into()),
+        };
+        let mut session = provider.sign_on(&request, &person);
+        provider.admit(Arc::new(person));
+        let sign_on = &mut session.sign_on;
+        if let Some(acr) = consent.acr {
+            sign_on.acr = acr;
+        }
+        if let Some(amr) = consent.amr {
+            sign_on.amr = amr;
+        }
+        let age = i64::try_from(consent.authenticated_ago.as_secs()).unwrap_or(i64::MAX);
+        sign_on.auth_time = sign_on.auth_time.saturating_sub(age);
+        let mut grant = request.grant(&session);
+        if let Some(scopes) = consent.scopes {
+            grant.scope = scopes;
+            grant.scope.insert(0, "openid".to_owned());
+        }
+        if !consent.is_refreshable {
+            grant.scope.retain(|scope| scope != "offline_access");
+        }
+        grant.is_refreshable = consent.is_refreshable;
+        grant.first_token = consent.first_token;
+        Ok(provider.approve_grant(&request, grant).into())
     }
 
     async fn open(

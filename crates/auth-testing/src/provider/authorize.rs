@@ -13,10 +13,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::Provider;
-use super::discovery::SCOPES;
 use super::dpop::{ProofSide, with_nonce};
 use super::error::{OauthError, no_store};
-use super::grants::{BrowserSession, CodeBinding, Grant, SignOn};
+use super::grants::{BrowserSession, CodeBinding, FirstToken, Grant, SignOn};
 use super::jwt::Signature;
 use super::user::User;
 use crate::pages;
@@ -116,6 +115,25 @@ impl Transactions {
     }
 }
 
+impl AuthorizationRequest {
+    /// What a user grants who agrees to all of it.
+    pub(crate) fn grant(&self, session: &BrowserSession) -> Grant {
+        Grant {
+            client_id: self.client_id.clone(),
+            sub: session.sub.clone(),
+            scope: self.scope.clone(),
+            nonce: self.nonce.clone(),
+            authentication: session.sign_on.clone(),
+            resource: self.resource.clone(),
+            authorization_details: self.authorization_details.clone(),
+            jkt: None,
+            organization: None,
+            is_refreshable: false,
+            first_token: FirstToken::default(),
+        }
+    }
+}
+
 pub(crate) async fn get(
     State(provider): State<Arc<Provider>>,
     RawQuery(query): RawQuery,
@@ -166,7 +184,7 @@ pub(crate) async fn decision(
     let Some(user) = chosen.and_then(|sub| provider.user(sub)) else {
         return provider.deny(&request).into_response();
     };
-    let session = provider.sign_on(&request, user);
+    let session = provider.sign_on(&request, &user);
     let mut response = provider.approve(&request, &session).into_response();
     let id = provider.grants().open_session(session);
     provider.issued(&id);
@@ -346,7 +364,7 @@ impl Provider {
         let withheld = self.settings().withheld_scopes.clone();
         let scope = list("scope")?
             .into_iter()
-            .filter(|scope| SCOPES.contains(&scope.as_str()) && !withheld.contains(scope))
+            .filter(|scope| self.knows_scope(scope) && !withheld.contains(scope))
             .collect();
         Ok(AuthorizationRequest {
             client_id,
@@ -423,6 +441,7 @@ impl Provider {
                 sid: random::token(),
                 auth_time: self.now().saturating_sub(age),
                 acr: acr.unwrap_or_else(|| DEFAULT_ACR.to_owned()),
+                amr: vec!["user".to_owned()],
             },
         }
     }
@@ -433,17 +452,15 @@ impl Provider {
         request: &AuthorizationRequest,
         session: &BrowserSession,
     ) -> AuthorizationResponse {
-        let grant = Grant {
-            client_id: request.client_id.clone(),
-            sub: session.sub.clone(),
-            scope: request.scope.clone(),
-            nonce: request.nonce.clone(),
-            authentication: session.sign_on.clone(),
-            resource: request.resource.clone(),
-            authorization_details: request.authorization_details.clone(),
-            jkt: None,
-            organization: None,
-        };
+        self.approve_grant(request, request.grant(session))
+    }
+
+    /// The response with a code for this grant.
+    pub(crate) fn approve_grant(
+        &self,
+        request: &AuthorizationRequest,
+        grant: Grant,
+    ) -> AuthorizationResponse {
         let binding = CodeBinding {
             redirect_uri: request.target.redirect_uri.clone(),
             code_challenge: request.code_challenge.clone(),
@@ -504,7 +521,7 @@ impl Provider {
         let transaction = self.transactions().open(request.clone());
         let hint = request.login_hint.as_deref();
         let hinted = |user: &User| hint == Some(&user.sub) || hint == Some(user.text("email"));
-        let mut users: Vec<&User> = self.users.iter().collect();
+        let mut users: Vec<&User> = self.users.iter().map(AsRef::as_ref).collect();
         users.sort_by_key(|user| !hinted(user));
         pages::sign_in(&pages::SignIn {
             client: &request.client_id,

@@ -78,8 +78,8 @@ impl Provider {
             let mut grants = self.grants();
             grants.revoke(old);
             let id = grants.begin(grant.clone());
-            let offline = grant.scope.iter().any(|scope| scope == "offline_access");
-            (id, offline.then(|| grants.issue_refresh_token(id)))
+            let refreshable = grant.gives_refresh_token();
+            (id, refreshable.then(|| grants.issue_refresh_token(id)))
         };
         Ok(self.tokens(&grant, id, &grant.scope, refresh_token, Some(None)))
     }

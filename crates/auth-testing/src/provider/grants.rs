@@ -19,6 +19,22 @@ pub(crate) struct Grant {
     pub(crate) jkt: Option<String>,
     /// The organization that the user has switched to.
     pub(crate) organization: Option<String>,
+    /// Whether there is a refresh token without `offline_access`, as with many providers.
+    pub(crate) is_refreshable: bool,
+    pub(crate) first_token: FirstToken,
+}
+
+impl Grant {
+    pub(crate) fn gives_refresh_token(&self) -> bool {
+        self.is_refreshable || self.scope.iter().any(|scope| scope == "offline_access")
+    }
+}
+
+/// What is special about the access token that comes with the code's answer.
+#[derive(Clone, Default)]
+pub(crate) struct FirstToken {
+    pub(crate) lifetime: Option<std::time::Duration>,
+    pub(crate) text: Option<String>,
 }
 
 /// How and when the user signed in at the provider.
@@ -27,6 +43,7 @@ pub(crate) struct SignOn {
     pub(crate) sid: String,
     pub(crate) auth_time: i64,
     pub(crate) acr: String,
+    pub(crate) amr: Vec<String>,
 }
 
 /// Names a grant.

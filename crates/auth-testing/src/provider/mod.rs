@@ -157,8 +157,40 @@ impl DevProviderBuilder {
         let (listener, address) = listen(self.address).await?;
         let (api_listener, api_address) = listen(any).await?;
         let (api2_listener, api2_address) = listen(any).await?;
-        let key = SigningKey::generate(self.algorithm).map_err(|_| StartError::Key)?;
+        let (provider, client_id, client_secret) = self.assemble(Addresses {
+            issuer: format!("http://{address}"),
+            cookie_name: format!("dev-provider-{}", address.port()),
+            api_url: format!("http://{api_address}"),
+            api2_url: format!("http://{api2_address}"),
+            any_scope: false,
+        })?;
+        let serve = |listener: TcpListener, address, router| {
+            Server::start(listener, router).map_err(|source| StartError::Listen { address, source })
+        };
+        let servers = Servers {
+            provider: serve(listener, address, router(Arc::clone(&provider)))?,
+            api: serve(api_listener, api_address, api::first(Arc::clone(&provider)))?,
+            api2: serve(api2_listener, api2_address, api::second(Arc::clone(&provider)))?,
+        };
+        tracing::info!(issuer = %provider.issuer, "development provider started");
+        Ok(DevProvider::of(provider, servers, client_id, client_secret))
+    }
 
+    /// The same without ports: what [`DevProvider::answer`] is asked is all that reaches it.
+    #[cfg(feature = "kit")]
+    pub(crate) fn in_process(self, addresses: Addresses) -> Result<DevProvider, StartError> {
+        let (provider, client_id, client_secret) = self.assemble(addresses)?;
+        let servers = Servers {
+            provider: Server::in_process(router(Arc::clone(&provider))),
+            api: Server::in_process(api::first(Arc::clone(&provider))),
+            api2: Server::in_process(api::second(Arc::clone(&provider))),
+        };
+        Ok(DevProvider::of(provider, servers, client_id, client_secret))
+    }
+
+    /// The provider, and the id and the secret of the default client.
+    fn assemble(self, addresses: Addresses) -> Result<(Arc<Provider>, String, Option<String>), StartError> {
+        let key = SigningKey::generate(self.algorithm).map_err(|_| StartError::Key)?;
         let mut clients = self.clients;
         if clients.is_empty() {
             clients.push(Client::confidential("dev-client", random::token()));
@@ -170,12 +202,14 @@ impl DevProviderBuilder {
         let (client_id, client_secret) = (clients[0].id.clone(), clients[0].secret().map(String::from));
 
         let provider = Arc::new(Provider {
-            issuer: format!("http://{address}"),
-            cookie_name: format!("dev-provider-{}", address.port()),
-            api_url: format!("http://{api_address}"),
-            api2_url: format!("http://{api2_address}"),
+            issuer: addresses.issuer,
+            cookie_name: addresses.cookie_name,
+            api_url: addresses.api_url,
+            api2_url: addresses.api2_url,
+            any_scope: addresses.any_scope,
             clock: self.clock,
-            users: self.users,
+            users: self.users.into_iter().map(Arc::new).collect(),
+            people: Mutex::default(),
             traffic: Arc::new(Traffic::new()),
             clients: Mutex::new(clients),
             settings: Mutex::new(Settings {
@@ -190,24 +224,18 @@ impl DevProviderBuilder {
             secrets: Mutex::default(),
             opaque: Mutex::default(),
         });
-        let serve = |listener: TcpListener, address, router| {
-            Server::start(listener, router).map_err(|source| StartError::Listen { address, source })
-        };
-        let servers = Servers {
-            provider: serve(listener, address, router(Arc::clone(&provider)))?,
-            api: serve(api_listener, api_address, api::first(Arc::clone(&provider)))?,
-            api2: serve(api2_listener, api2_address, api::second(Arc::clone(&provider)))?,
-        };
-        tracing::info!(issuer = %provider.issuer, "development provider started");
-        Ok(DevProvider {
-            control: Control {
-                provider,
-                servers: Arc::new(servers),
-            },
-            client_id,
-            client_secret,
-        })
+        Ok((provider, client_id, client_secret))
     }
+}
+
+/// Where a provider and its demo APIs are.
+pub(crate) struct Addresses {
+    pub(crate) issuer: String,
+    pub(crate) cookie_name: String,
+    pub(crate) api_url: String,
+    pub(crate) api2_url: String,
+    /// Whether a scope that the provider has never heard of is one.
+    pub(crate) any_scope: bool,
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -229,6 +257,22 @@ impl DevProvider {
             users: User::demo(),
             algorithm: SigningAlgorithm::default(),
             access_token_lifetime: DEFAULT_ACCESS_TOKEN_LIFETIME,
+        }
+    }
+
+    fn of(
+        provider: Arc<Provider>,
+        servers: Servers,
+        client_id: String,
+        client_secret: Option<String>,
+    ) -> Self {
+        Self {
+            control: Control {
+                provider,
+                servers: Arc::new(servers),
+            },
+            client_id,
+            client_secret,
         }
     }
 
@@ -311,8 +355,11 @@ pub(crate) struct Provider {
     pub(crate) cookie_name: String,
     pub(crate) api_url: String,
     pub(crate) api2_url: String,
+    any_scope: bool,
     pub(crate) clock: Clock,
-    pub(crate) users: Vec<User>,
+    pub(crate) users: Vec<Arc<User>>,
+    /// Those that a test has signed in, by `sub`; they go before the demo users.
+    people: Mutex<HashMap<String, Arc<User>>>,
     pub(crate) traffic: Arc<Traffic>,
     clients: Mutex<Vec<Client>>,
     settings: Mutex<Settings>,
@@ -445,8 +492,21 @@ impl Provider {
         }
     }
 
-    pub(crate) fn user(&self, sub: &str) -> Option<&User> {
-        self.users.iter().find(|user| user.sub == sub)
+    pub(crate) fn user(&self, sub: &str) -> Option<Arc<User>> {
+        let people = lock(&self.people);
+        let user = people.get(sub);
+        user.or_else(|| self.users.iter().find(|user| user.sub == sub))
+            .cloned()
+    }
+
+    /// Adds a user, or replaces the one with the same `sub`: of tokens that were issued before, too.
+    #[cfg(feature = "kit")]
+    pub(crate) fn admit(&self, user: Arc<User>) {
+        lock(&self.people).insert(user.sub.clone(), user);
+    }
+
+    pub(crate) fn knows_scope(&self, scope: &str) -> bool {
+        self.any_scope || discovery::SCOPES.contains(&scope)
     }
 
     /// Gives an access token a name that says nothing.
@@ -455,6 +515,12 @@ impl Provider {
         self.issued(&name);
         lock(&self.opaque).insert(name.clone(), token.to_owned());
         name
+    }
+
+    /// Lets this text stand for an access token.
+    pub(crate) fn name_token(&self, name: &str, token: String) {
+        self.issued(name);
+        lock(&self.opaque).insert(name.to_owned(), token);
     }
 
     /// The token that an opaque one stands for, or the token itself.

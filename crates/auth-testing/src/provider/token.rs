@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::Provider;
 use super::client::{Authentication, Client};
-use super::discovery::{SCOPES, changed};
+use super::discovery::changed;
 use super::dpop::{ProofSide, with_nonce};
 use super::error::{OauthError, no_store};
 use super::extension::JWT_BEARER;
-use super::grants::{Grant, GrantId, Refused};
+use super::grants::{FirstToken, Grant, GrantId, Refused};
 use super::jwt::Signature;
 use super::keys::SigningAlgorithm;
 use super::userinfo::AccessToken;
@@ -139,9 +139,14 @@ impl Provider {
         }
         grant.jkt = jkt.map(str::to_owned);
         let narrowed = narrowed(&grant, form)?;
-        let id = self.grants().open(code, grant.clone());
-        let offline = grant.scope.iter().any(|scope| scope == "offline_access");
-        let refresh_token = offline.then(|| self.grants().issue_refresh_token(id));
+        let kept = Grant {
+            first_token: FirstToken::default(),
+            ..grant.clone()
+        };
+        let id = self.grants().open(code, kept);
+        let refresh_token = grant
+            .gives_refresh_token()
+            .then(|| self.grants().issue_refresh_token(id));
         let nonce = grant.nonce.clone();
         Ok(self.tokens(&narrowed, id, &grant.scope, refresh_token, Some(nonce)))
     }
@@ -194,7 +199,7 @@ impl Provider {
             ));
         }
         let scope = form.words("scope")?;
-        if scope.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
+        if scope.iter().any(|scope| !self.knows_scope(scope)) {
             return Err(OauthError::new("invalid_scope", "unknown scope"));
         }
         let resources: Vec<&str> = form.all("resource").collect();
@@ -344,9 +349,13 @@ impl Provider {
 
     /// An access token (RFC 9068 §2.2) and its lifetime in seconds.
     pub(super) fn issue_access_token(&self, request: AccessTokenRequest<'_>) -> (String, u64) {
+        let first = request.grant.map(|(_, grant)| grant.first_token.clone());
+        let first = first.unwrap_or_default();
         let lifetime = {
             let mut settings = self.settings();
-            let next = settings.next_access_token_lifetime.take();
+            let next = first
+                .lifetime
+                .or_else(|| settings.next_access_token_lifetime.take());
             next.unwrap_or(settings.access_token_lifetime).as_secs()
         };
         let now = self.now();
@@ -373,8 +382,11 @@ impl Provider {
                 set(&mut claims, "org_id", json!(organization));
             }
         }
-        if let Some(roles) = self.user(request.sub).and_then(|user| user.claims.get("roles")) {
-            set(&mut claims, "roles", roles.clone());
+        if let Some(roles) = self
+            .user(request.sub)
+            .and_then(|user| user.claims.get("roles").cloned())
+        {
+            set(&mut claims, "roles", roles);
         }
         let key = self.keys().signing();
         let signature = Signature::Key(&key);
@@ -382,7 +394,13 @@ impl Provider {
         let id = request.grant.map(|(id, _)| id);
         self.grants().record_access_token(&jti, id, request.client_id);
         self.issued(&token);
-        (token, lifetime)
+        match first.text {
+            Some(text) => {
+                self.name_token(&text, token);
+                (text, lifetime)
+            }
+            None => (token, lifetime),
+        }
     }
 
     /// An ID token (OIDC Core §2, §3.1.3.6), after a test's changes.
@@ -422,7 +440,7 @@ impl Provider {
             ("exp", json!(now + ID_TOKEN_LIFETIME_SECS)),
             ("auth_time", json!(grant.authentication.auth_time)),
             ("acr", json!(grant.authentication.acr)),
-            ("amr", json!(["user"])),
+            ("amr", json!(grant.authentication.amr)),
             ("sid", json!(grant.authentication.sid)),
             ("at_hash", json!(hash.at_hash(access_token))),
         ] {

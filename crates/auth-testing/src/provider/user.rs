@@ -9,6 +9,10 @@ use serde_json::{Map, Value};
 pub struct User {
     pub(crate) sub: String,
     pub(crate) claims: Map<String, Value>,
+    /// What userinfo says besides.
+    pub(crate) userinfo: Map<String, Value>,
+    /// Whether claims are given whatever the scope.
+    pub(crate) is_open: bool,
     pub(crate) scim_email_objects: bool,
 }
 
@@ -20,6 +24,8 @@ impl User {
         let user = Self {
             sub: sub.clone(),
             claims: Map::new(),
+            userinfo: Map::new(),
+            is_open: false,
             scim_email_objects: false,
         };
         user.claim("preferred_username", sub)
@@ -62,7 +68,7 @@ impl User {
 
     /// The claims that `scope` asks for (OIDC Core §5.4). Claims of no standard scope are always given.
     pub(crate) fn claims_for(&self, scope: &[String]) -> Map<String, Value> {
-        let granted = |name: &str| scope.iter().any(|word| word == name);
+        let granted = |name: &str| self.is_open || scope.iter().any(|word| word == name);
         self.claims
             .iter()
             .filter(|(name, _)| match name.as_str() {

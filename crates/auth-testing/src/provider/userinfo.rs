@@ -75,7 +75,7 @@ impl Provider {
     /// Checks an access token as RFC 9068 §4 says, save for the audience.
     pub(crate) fn access_token(&self, token: &str) -> Result<AccessToken, BearerError> {
         let refuse = BearerError::InvalidToken;
-        let unverified = Unverified::parse(token).ok_or(refuse("malformed"))?;
+        let unverified = Unverified::parse(&self.plain(token)).ok_or(refuse("malformed"))?;
         if unverified.header("typ") != Some(AccessToken::TYPE) {
             return Err(refuse("not an access token"));
         }
@@ -164,6 +164,7 @@ impl Provider {
             .user(token.text("sub"))
             .ok_or(BearerError::InvalidToken("no such user"))?;
         let mut claims = user.claims_for(&token.scope());
+        claims.extend(user.userinfo.clone());
         claims.insert("sub".to_owned(), json!(user.sub));
         Ok((Value::Object(claims), token.text("client_id").to_owned(), nonce))
     }
