@@ -148,7 +148,6 @@ impl SessionData {
         now: Timestamp,
         idle: Duration,
     ) -> Record {
-        let opened = Opened::default();
         let record = Record {
             version: 1,
             subject: match self.subject.as_str() {
@@ -162,9 +161,9 @@ impl SessionData {
             expires_at: now.plus(idle).min(self.last_end()),
             lease: None,
             sealed: self.seal(keys, key),
-            opened: opened.clone(),
+            opened: Opened::default(),
         };
-        opened.set(Arc::new(self));
+        record.opened.set(Arc::new(self));
         record
     }
 }

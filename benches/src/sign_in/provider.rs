@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::Failure;
-use crate::signature::Keys;
+use super::signature::Keys;
 
 /// Who signs in.
 pub(crate) const SUBJECT: &str = "ada";
@@ -68,7 +68,7 @@ impl Provider {
             let served = runtime
                 .block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await });
             if let Err(error) = served {
-                eprintln!("auth-sign-in-benches: {error}");
+                eprintln!("auth-benches: {error}");
             }
         });
         Ok(Self { issuer, memory })
