@@ -7,8 +7,8 @@ use auth_testing::DevProvider;
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Method, Response};
 
-use crate::world::{BASE_URL, CLIENT, SECRET, cookie_of};
 use crate::Failure;
+use crate::world::{BASE_URL, CLIENT, SECRET, cookie_of};
 
 /// An answer that takes longer has got lost.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -83,7 +83,10 @@ fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<String
 
 /// `name=value` of the first `Set-Cookie` line that begins so.
 fn cookie(headers: &HeaderMap, begins: &str) -> Option<String> {
-    let mut lines = headers.get_all(SET_COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut lines = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     let line = lines.find(|line| line.starts_with(begins))?;
     Some(cookie_of(line).to_owned())
 }

@@ -88,7 +88,11 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section, Failure> {
                     millis(&times.alive),
                 ]);
                 if requests == 1_000 {
-                    let instances = if instances == 1 { "one instance" } else { "four instances" };
+                    let instances = if instances == 1 {
+                        "one instance"
+                    } else {
+                        "four instances"
+                    };
                     section.targets.push(Target::new(
                         format!(
                             "the last of 1,000 answers at an expiry beyond the provider's own time, ms, {}, {instances}, the \

@@ -75,7 +75,10 @@ impl fmt::Display for Machine {
             programs,
         } = self;
         writeln!(f, "* {date}, commit {commit}")?;
-        writeln!(f, "* {processor}, {cores} cores, {memory_gib:.0} GiB of memory, {system}")?;
+        writeln!(
+            f,
+            "* {processor}, {cores} cores, {memory_gib:.0} GiB of memory, {system}"
+        )?;
         write!(f, "* {rust}")?;
         for program in programs {
             write!(f, "; {program}")?;
@@ -87,7 +90,9 @@ impl fmt::Display for Machine {
 /// What stands behind the name and the colon in the first such line of a file.
 fn line_of(path: &str, name: &str) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.split_once(':'));
     line.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
 }
 

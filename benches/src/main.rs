@@ -144,7 +144,10 @@ impl Options {
             }
         }
         if options.parts.is_empty() || is_all {
-            options.parts = Part::ALL.into_iter().filter(|part| is_all || *part != Part::Soak).collect();
+            options.parts = Part::ALL
+                .into_iter()
+                .filter(|part| is_all || *part != Part::Soak)
+                .collect();
         }
         Ok(options)
     }
@@ -155,11 +158,15 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
         // This binary again: under valgrind, weighed, or as the application under measurement.
-        [callgrind::IN_PROCESS, "routes", framework, case, requests, prepared] => {
-            counts(requests, prepared).and_then(|(requests, prepared)| {
-                routes::in_process(framework, case, requests, prepared)
-            })
-        }
+        [
+            callgrind::IN_PROCESS,
+            "routes",
+            framework,
+            case,
+            requests,
+            prepared,
+        ] => counts(requests, prepared)
+            .and_then(|(requests, prepared)| routes::in_process(framework, case, requests, prepared)),
         [callgrind::IN_PROCESS, "bearer", what, case, requests, prepared] => counts(requests, prepared)
             .and_then(|(requests, prepared)| bearer::in_process(what, case, requests, prepared)),
         [callgrind::IN_PROCESS, "memory", what, sessions] => sessions::in_process(what, sessions),
@@ -194,7 +201,9 @@ fn measure(options: &Options) -> Result<(), Failure> {
     let mut sections = Vec::new();
     for part in &options.parts {
         eprintln!("measuring: {}", part.name());
-        let section = part.measure(options).map_err(|failure| format!("{}: {}", part.name(), chain(&*failure)))?;
+        let section = part
+            .measure(options)
+            .map_err(|failure| format!("{}: {}", part.name(), chain(&*failure)))?;
         println!("## {}\n\n{section}", part.name());
         sections.push((*part, section));
     }
@@ -212,12 +221,18 @@ fn measure(options: &Options) -> Result<(), Failure> {
     println!("written to {}", path.display());
     if let Some(path) = &options.markdown {
         let mut texts = vec![("machine", machine.to_string())];
-        texts.extend(sections.iter().map(|(part, section)| (part.name(), section.to_string())));
+        texts.extend(
+            sections
+                .iter()
+                .map(|(part, section)| (part.name(), section.to_string())),
+        );
         markdown::write(path, &texts)?;
         println!("written to {}", path.display());
     }
     let broken = sections.iter().find(|(_, section)| section.is_broken);
-    broken.map_or(Ok(()), |(part, _)| Err(format!("{} went wrong", part.name()).into()))
+    broken.map_or(Ok(()), |(part, _)| {
+        Err(format!("{} went wrong", part.name()).into())
+    })
 }
 
 /// The text of an error and of all that caused it.

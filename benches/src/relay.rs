@@ -35,10 +35,7 @@ impl Relay {
                 let _ = connect(client, &upstream, &count);
             }
         });
-        Ok(Self {
-            address,
-            round_trips,
-        })
+        Ok(Self { address, round_trips })
     }
 
     /// How often a client has sent something and got an answer, on all connections. A command that is sent together with

@@ -155,7 +155,11 @@ impl World {
 
     async fn sign_in(&self, number: u64, numbers: &mut Numbers) -> Option<String> {
         let instance = self.instance(numbers);
-        match self.browser.sign_in(&self.provider, instance, &user(number)).await {
+        match self
+            .browser
+            .sign_in(&self.provider, instance, &user(number))
+            .await
+        {
             Ok(cookie) => {
                 self.counts.signed_in.fetch_add(1, Ordering::Relaxed);
                 Some(cookie)
@@ -207,7 +211,11 @@ impl World {
             Ok((status, body)) => {
                 self.counts.requests.fetch_add(1, Ordering::Relaxed);
                 let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                let mut latencies = self.counts.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut latencies = self
+                    .counts
+                    .latencies
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 latencies.push(micros);
                 let nobody = path == "/auth/session" && !body.starts_with(b"{\"authenticated\":true");
                 Some(if nobody { 401 } else { status })
@@ -289,7 +297,9 @@ impl Lines {
         let mut refreshes = world.provider.control().refresh_count();
         while began.elapsed() + interval / 2 < length {
             tokio::time::sleep(interval).await;
-            let resident = programs.iter().map(|program| resident_bytes(program.process_id()));
+            let resident = programs
+                .iter()
+                .map(|program| resident_bytes(program.process_id()));
             let resident: Vec<f64> = resident.collect::<Result<_, _>>()?;
             let (memory, keys) = redis_numbers(redis)?;
             let refreshed = world.provider.control().refresh_count();
@@ -351,7 +361,15 @@ impl Lines {
                 p99,
             } = line.taken;
             let mut row = vec![Field::Number(line.at.as_secs_f64(), 0)];
-            let counts = [requests, errors, signed_in, signed_out, expired, line.refreshes, lost];
+            let counts = [
+                requests,
+                errors,
+                signed_in,
+                signed_out,
+                expired,
+                line.refreshes,
+                lost,
+            ];
             row.extend(counts.map(Field::text));
             row.push(Field::Number(p99, 1));
             row.extend(line.resident.iter().map(|resident| Field::Number(*resident, 1)));
@@ -367,14 +385,21 @@ impl Lines {
         let mut targets = vec![
             Target::new("errors", Aim::Exactly(0.0), errors, 0),
             Target::new("sessions lost", Aim::Exactly(0.0), lost, 0),
-            Target::new("refresh tokens that came a second time", Aim::Exactly(0.0), reuses as f64, 0),
+            Target::new(
+                "refresh tokens that came a second time",
+                Aim::Exactly(0.0),
+                reuses as f64,
+                0,
+            ),
         ];
         // The first lines are those of connections, threads and caches that are still being made.
         if let (Some(early), Some(last)) = (self.0.get(2), self.0.last()) {
-            for (framework, (early, last)) in
-                Framework::ALL.iter().zip(early.resident.iter().zip(&last.resident))
+            for (framework, (early, last)) in Framework::ALL
+                .iter()
+                .zip(early.resident.iter().zip(&last.resident))
             {
-                let what = format!("resident memory at the end beside that at the third line, {framework}-app");
+                let what =
+                    format!("resident memory at the end beside that at the third line, {framework}-app");
                 targets.push(Target::new(what, Aim::AtMost(1.1), last / early, 2));
             }
             targets.push(Target::new(

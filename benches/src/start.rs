@@ -91,7 +91,9 @@ async fn start(
     let program = programs.start(framework, &environment)?;
     good(&browser, &program, "/healthz", "").await?;
     times.health.push(millis(program.started_at));
-    times.memory.push(resident_bytes(program.process_id())? / f64::from(1 << 20));
+    times
+        .memory
+        .push(resident_bytes(program.process_id())? / f64::from(1 << 20));
     let began = Instant::now();
     let cookie = browser.sign_in(provider, program.address, USER).await?;
     times.signed_in.push(millis(program.started_at));

@@ -14,7 +14,11 @@ use crate::Failure;
 use crate::framework::{Framework, InProcess, serve_actix, serve_axum};
 
 /// Serves the case's app on a free port of the loopback interface until the process ends.
-pub(super) fn serve(framework: Framework, case: Case, server: &ResourceServer) -> Result<SocketAddr, Failure> {
+pub(super) fn serve(
+    framework: Framework,
+    case: Case,
+    server: &ResourceServer,
+) -> Result<SocketAddr, Failure> {
     let server = server.clone();
     match (framework, case) {
         (Framework::Axum, _) => serve_axum(router(case, server)),
@@ -51,7 +55,9 @@ pub(super) fn in_process(
     };
     match framework {
         Framework::Axum => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let repeated = runtime.block_on(Repeated::at_a_new_provider())?;
             in_process(&repeated, &|requests| {
                 requests.through_axum(&runtime, router(case, repeated.server.clone()))

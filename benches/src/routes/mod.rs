@@ -141,7 +141,9 @@ impl Answer {
         // The server sets these by itself.
         let headers = headers.filter(|(name, _)| !matches!(*name, "date" | "content-length"));
         Ok(Self {
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             body: body.to_owned(),
         })
     }
@@ -212,14 +214,28 @@ fn over_loopback(signed_in: &SignedIn, effort: Effort, section: &mut Section) ->
         };
         let (bare, refusal) = (rates(Case::Bare), rates(Case::Refusal));
         let aims = [
-            (Case::Protected, &bare, "`RequireAuth` on the memory store beside the bare handler"),
-            (Case::Anonymous, &bare, "an anonymous refusal beside the bare handler"),
-            (Case::Anonymous, &refusal, "an anonymous refusal beside a bare handler with the same answer"),
+            (
+                Case::Protected,
+                &bare,
+                "`RequireAuth` on the memory store beside the bare handler",
+            ),
+            (
+                Case::Anonymous,
+                &bare,
+                "an anonymous refusal beside the bare handler",
+            ),
+            (
+                Case::Anonymous,
+                &refusal,
+                "an anonymous refusal beside a bare handler with the same answer",
+            ),
         ];
         for (case, base, what) in aims {
             let ratio = Spread::of_ratios(&rates(case), base).median;
             let what = format!("{what}, {framework}");
-            section.targets.push(Target::new(what, Aim::AtLeast(0.95), ratio, 2));
+            section
+                .targets
+                .push(Target::new(what, Aim::AtLeast(0.95), ratio, 2));
         }
         for (case, _, turns) in &mut cases {
             let same_answer = match case {
@@ -260,7 +276,13 @@ fn counts(effort: Effort, section: &mut Section) -> Result<(), Failure> {
             let part = Part::Routes.name().to_owned();
             vec![part, framework.to_string(), case.to_string()]
         };
-        let Some(counts) = callgrind::measure_all(Case::ALL, arguments, effort)? else {
+        // A run under valgrind takes seconds, however few requests it answers.
+        let cases: &[Case] = match effort {
+            Effort::Full => &Case::ALL,
+            Effort::Quick => &[Case::Bare, Case::Protected],
+        };
+        let cases = cases.iter().copied();
+        let Some(counts) = callgrind::measure_all(cases, arguments, effort)? else {
             return Ok(());
         };
         let Some((_, bare)) = counts.iter().find(|(case, _)| *case == Case::Bare) else {
@@ -302,7 +324,12 @@ fn counts(effort: Effort, section: &mut Section) -> Result<(), Failure> {
 }
 
 /// What runs under valgrind.
-pub(crate) fn in_process(framework: &str, case: &str, requests: usize, prepared: usize) -> Result<(), Failure> {
+pub(crate) fn in_process(
+    framework: &str,
+    case: &str,
+    requests: usize,
+    prepared: usize,
+) -> Result<(), Failure> {
     let (framework, case) = (framework.parse::<Framework>()?, case.parse::<Case>()?);
     let run = |signed_in: SignedIn, send: &dyn Fn(&InProcess<'_>, &Auth, &Answer) -> Result<(), Failure>| {
         let answer = match case {
@@ -320,7 +347,9 @@ pub(crate) fn in_process(framework: &str, case: &str, requests: usize, prepared:
     };
     match framework {
         Framework::Axum => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let signed_in = runtime.block_on(SignedIn::at_a_new_provider())?;
             run(signed_in, &|in_process, auth, answer| {
                 in_process.through_axum(&runtime, axum_app::app(case, auth, answer))

@@ -78,7 +78,10 @@ impl Servers {
     /// A session on a database of this store.
     async fn sign_in(&self, store: Store, framework: Framework) -> Result<SignedIn, Failure> {
         let url = match store {
-            Store::Sqlite => format!("sqlite:{}", self.directory.file(&format!("{framework}-sessions.db")).display()),
+            Store::Sqlite => format!(
+                "sqlite:{}",
+                self.directory.file(&format!("{framework}-sessions.db")).display()
+            ),
             Store::Redis => self.redis.url(),
             Store::Postgres => self.postgres.create_database()?,
         };
@@ -104,7 +107,11 @@ impl Servers {
                 // Where roles need no password.
                 let socket = PathBuf::from(&*directory).join(format!(".s.PGSQL.{}", self.postgres.port()));
                 let relay = Relay::start(Upstream::Unix(socket))?;
-                let url = format!("postgres://postgres@{}{}?sslmode=disable", relay.address, url.path());
+                let url = format!(
+                    "postgres://postgres@{}{}?sslmode=disable",
+                    relay.address,
+                    url.path()
+                );
                 (relay, url)
             }
         };
@@ -113,14 +120,16 @@ impl Servers {
     }
 
     async fn reader(&self, store: Store, framework: Framework) -> Result<Reader, Failure> {
-        let create = "CREATE TABLE value (id INTEGER PRIMARY KEY, body ";
         Ok(match store {
             Store::Sqlite => {
                 let file = self.directory.file(&format!("{framework}-value.db"));
                 let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS);
-                let pool = pool.connect(&format!("sqlite:{}?mode=rwc", file.display())).await?;
+                let pool = pool
+                    .connect(&format!("sqlite:{}?mode=rwc", file.display()))
+                    .await?;
                 pool.execute("PRAGMA journal_mode = WAL").await?;
-                pool.execute(format!("{create} BLOB)").as_str()).await?;
+                pool.execute("CREATE TABLE value (id INTEGER PRIMARY KEY, body BLOB)")
+                    .await?;
                 let insert = sqlx::query("INSERT INTO value VALUES (1, ?)").bind(&self.value);
                 insert.execute(&pool).await?;
                 Reader::Sqlite(pool)
@@ -134,7 +143,8 @@ impl Servers {
             Store::Postgres => {
                 let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS);
                 let pool = pool.connect(&self.postgres.create_database()?).await?;
-                pool.execute(format!("{create} BYTEA)").as_str()).await?;
+                pool.execute("CREATE TABLE value (id INTEGER PRIMARY KEY, body BYTEA)")
+                    .await?;
                 let insert = sqlx::query("INSERT INTO value VALUES (1, $1)").bind(&self.value);
                 insert.execute(&pool).await?;
                 Reader::Postgres(pool)
@@ -182,7 +192,11 @@ fn serve_reader(framework: Framework, reader: Arc<Reader>) -> Result<SocketAddr,
                 Ok(_) => Ok("pong"),
                 Err(_) => Err(actix_web::error::ErrorInternalServerError("no value")),
             };
-            let app = move || App::new().app_data(reader.clone()).route(PATH, web::get().to(read));
+            let app = move || {
+                App::new()
+                    .app_data(reader.clone())
+                    .route(PATH, web::get().to(read))
+            };
             serve_actix(async move |listener| HttpServer::new(app).workers(1).listen(listener)?.run().await)
         }
     }
@@ -220,7 +234,12 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
             let signed_in = runtime.block_on(servers.sign_in(store, framework))?;
             let bare = place(serve_reader(framework, reader)?, Case::Protected, &signed_in);
             let own = protected(framework, Case::Protected, &signed_in)?;
-            cases.push((store, [bare, own], [Turns::default(), Turns::default()], signed_in));
+            cases.push((
+                store,
+                [bare, own],
+                [Turns::default(), Turns::default()],
+                signed_in,
+            ));
         }
         for _ in 0..effort.rounds(ROUNDS) {
             for (_, places, turns, _) in &mut cases {
@@ -295,7 +314,11 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
 
 fn protected(framework: Framework, case: Case, signed_in: &SignedIn) -> Result<Place, Failure> {
     let auth: &Auth = &signed_in.auth;
-    Ok(place(serve(framework, case, auth, &Answer::none())?, case, signed_in))
+    Ok(place(
+        serve(framework, case, auth, &Answer::none())?,
+        case,
+        signed_in,
+    ))
 }
 
 fn place(address: SocketAddr, case: Case, signed_in: &SignedIn) -> Place {

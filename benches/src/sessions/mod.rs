@@ -151,8 +151,12 @@ impl Real {
         let tokens = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let seen = Arc::clone(&tokens);
         provider.control().tamper_token_response(move |response| {
-            let lengths = ["access_token", "refresh_token", "id_token"]
-                .map(|name| response.get(name).and_then(|token| token.as_str()).map_or(0, str::len));
+            let lengths = ["access_token", "refresh_token", "id_token"].map(|name| {
+                response
+                    .get(name)
+                    .and_then(|token| token.as_str())
+                    .map_or(0, str::len)
+            });
             seen.store(lengths.iter().sum(), std::sync::atomic::Ordering::Relaxed);
         });
         let mut real = Self {
@@ -207,7 +211,14 @@ async fn times(effort: Effort, section: &mut Section) -> Result<(), Failure> {
             "Time of one call, {} calls each; microseconds. The ratio is that of the medians of {turns} turns",
             turns * IN_A_TURN
         ),
-        &["store", "call", "sessions", "median", "p99", "ratio to the fewest"],
+        &[
+            "store",
+            "call",
+            "sessions",
+            "median",
+            "p99",
+            "ratio to the fewest",
+        ],
     );
 
     let mut stores = Vec::new();
@@ -238,7 +249,9 @@ async fn times(effort: Effort, section: &mut Section) -> Result<(), Failure> {
         apps.push((real.auth(store).await?, *size));
     }
     let requests = alternate(&apps, turns, async |(auth, _), numbers| {
-        let id = real.sessions.get(numbers.below(real.sessions.len() as u64) as usize);
+        let id = real
+            .sessions
+            .get(numbers.below(real.sessions.len() as u64) as usize);
         auth.authenticate(id).await?;
         Ok(())
     })
@@ -264,7 +277,10 @@ async fn times(effort: Effort, section: &mut Section) -> Result<(), Failure> {
         let store = Shared(Arc::new(RedisStore::open(&server.url()).await?));
         fill(&store, &template, 0..size, 256, |_| LIFE).await?;
         stores.push((store, size));
-        eprintln!("Redis: {:.0} bytes per session", used_memory(server)? / size as f64);
+        eprintln!(
+            "Redis: {:.0} bytes per session",
+            used_memory(server)? / size as f64
+        );
     }
     let loads = alternate(&stores, turns, async |(store, size), numbers| {
         load(store, numbers.below(*size), now).await

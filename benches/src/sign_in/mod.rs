@@ -94,11 +94,7 @@ fn micros(time: Duration, number: usize) -> f64 {
     time.as_secs_f64() * 1e6 / number as f64
 }
 
-fn tables(
-    cases: &[(Framework, Algorithm, App, Measured)],
-    rounds: usize,
-    sign_ins: usize,
-) -> Vec<Table> {
+fn tables(cases: &[(Framework, Algorithm, App, Measured)], rounds: usize, sign_ins: usize) -> Vec<Table> {
     let mut parts = Table::new(
         format!("A sign-in, {sign_ins} one after the other, {rounds} rounds; microseconds, median (min–max)"),
         &[
@@ -132,12 +128,16 @@ fn tables(
         let name = || [Field::text(framework), Field::text(algorithm)];
         let signature = Field::spread(&measured.signature, 1);
         let mut row = Vec::from(name());
-        row.extend([&measured.callback, &measured.bare, &measured.exchanges, &left].map(|v| Field::spread(v, 0)));
+        row.extend(
+            [&measured.callback, &measured.bare, &measured.exchanges, &left].map(|v| Field::spread(v, 0)),
+        );
         row.push(signature);
         parts.add(row);
 
         let mut row = Vec::from(name());
-        row.extend([&measured.callback, &measured.exchanges, &left].map(|v| Field::ratio(v, &measured.signature, 1)));
+        row.extend(
+            [&measured.callback, &measured.exchanges, &left].map(|v| Field::ratio(v, &measured.signature, 1)),
+        );
         ratios.add(row);
 
         let rate = |values: &[f64]| Field::Spread(Spread::of(values.iter().map(|micros| 1e6 / micros)), 0);

@@ -12,8 +12,8 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::json;
 
-use crate::Failure;
 use super::signature::Keys;
+use crate::Failure;
 
 /// Who signs in.
 pub(crate) const SUBJECT: &str = "ada";

@@ -130,10 +130,7 @@ async fn operations_per_second(template: &Template, effort: Effort) -> Result<Ta
             let cells = [one, many].map(|rates| {
                 let (own, redis) = (&rates[store][number], &rates[REDIS][number]);
                 let decimals = if store == 0 { 0 } else { 2 };
-                (
-                    Field::spread(own, 0),
-                    Field::ratio(own, redis, decimals),
-                )
+                (Field::spread(own, 0), Field::ratio(own, redis, decimals))
             });
             let [(one, one_ratio), (many, many_ratio)] = cells;
             table.add([
