@@ -138,7 +138,7 @@ impl Servers {
                 let client = redis::Client::open(self.redis.url_of(2))?;
                 let mut connection = client.get_multiplexed_async_connection().await?;
                 let () = connection.set("value", &self.value).await?;
-                Reader::Redis(client, OnceCell::new())
+                Reader::Redis(Box::new((client, OnceCell::new())))
             }
             Store::Postgres => {
                 let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS);
@@ -157,7 +157,7 @@ impl Servers {
 enum Reader {
     Sqlite(SqlitePool),
     /// The connection is made by the first request, on the runtime of whoever serves.
-    Redis(redis::Client, OnceCell<MultiplexedConnection>),
+    Redis(Box<(redis::Client, OnceCell<MultiplexedConnection>)>),
     Postgres(PgPool),
 }
 
@@ -167,7 +167,8 @@ impl Reader {
         const SELECT: &str = "SELECT body FROM value WHERE id = 1";
         let value: Vec<u8> = match self {
             Self::Sqlite(pool) => sqlx::query_scalar(SELECT).fetch_one(pool).await?,
-            Self::Redis(client, connection) => {
+            Self::Redis(redis) => {
+                let (client, connection) = &**redis;
                 let connection = connection.get_or_try_init(|| client.get_multiplexed_async_connection());
                 connection.await?.clone().get("value").await?
             }
