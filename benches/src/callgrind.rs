@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Failure;
+use crate::effort::Effort;
 
 /// The first argument of the run under valgrind.
 pub(crate) const IN_PROCESS: &str = "in-process";
-/// N.
+/// N. Every run makes 2N requests ready and answers some of them: callgrind counts instructions in [`counted_requests`]
+/// only but calls everywhere, so all runs have to do the same outside of it.
 const REQUESTS: usize = 2000;
-/// How many requests every run makes ready, and answers some of. callgrind counts instructions in
-/// [`counted_requests`] only but calls everywhere, so all runs have to do the same outside of it.
-pub(crate) const PREPARED: usize = 2 * REQUESTS;
 /// What takes memory from the heap.
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
@@ -29,7 +28,7 @@ pub(crate) struct Counts {
 
 /// Why there are no counts.
 #[derive(Debug)]
-pub(crate) enum CountError {
+enum CountError {
     /// valgrind is not installed.
     Missing,
     Failed(Failure),
@@ -49,15 +48,47 @@ pub(crate) fn counted_requests(requests: &mut dyn FnMut()) {
     std::hint::black_box(());
 }
 
-/// Counts for what these arguments name, the number of requests behind them: [`REQUESTS`], and then [`PREPARED`].
-pub(crate) fn measure(what: &[&str]) -> Result<Counts, CountError> {
-    let once = run(what, REQUESTS)?;
-    let twice = run(what, PREPARED)?;
-    let per_request = |once: u64, twice: u64| (twice as f64 - once as f64) / REQUESTS as f64;
+/// Counts for what these arguments name. Behind them stand, for the run under valgrind, how many requests it answers and
+/// how many it makes ready.
+fn measure(what: &[&str], effort: Effort) -> Result<Counts, CountError> {
+    let requests = effort.count(REQUESTS);
+    // What else the machine does changes no count, so both runs may go at once.
+    let (once, twice) = std::thread::scope(|scope| {
+        let once = scope.spawn(|| run(what, requests, 2 * requests));
+        let twice = run(what, 2 * requests, 2 * requests);
+        (once.join(), twice)
+    });
+    let (once, twice) = (once.map_err(|_| "a run under valgrind panicked")??, twice?);
+    let per_request = |once: u64, twice: u64| (twice as f64 - once as f64) / requests as f64;
     Ok(Counts {
         instructions: per_request(once.instructions, twice.instructions),
         allocations: per_request(once.allocations, twice.allocations),
     })
+}
+
+/// Counts of several cases, in their order; `None` where valgrind is not installed.
+pub(crate) fn measure_all<C: Copy>(
+    cases: impl IntoIterator<Item = C>,
+    arguments: impl Fn(C) -> Vec<String>,
+    effort: Effort,
+) -> Result<Option<Vec<(C, Counts)>>, Failure> {
+    let mut all = Vec::new();
+    for case in cases {
+        let arguments = arguments(case);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        match measure(&arguments, effort) {
+            Ok(counts) => all.push((case, counts)),
+            Err(CountError::Missing) => {
+                eprintln!(
+                    "valgrind is not installed (Debian: apt-get install valgrind), so instructions and allocations \
+                     are left out"
+                );
+                return Ok(None);
+            }
+            Err(CountError::Failed(failure)) => return Err(failure),
+        }
+    }
+    Ok(Some(all))
 }
 
 /// Where cargo puts what it makes: the directory above that of this binary.
@@ -68,7 +99,7 @@ pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
 }
 
 /// One run under valgrind. Its profile stays in the target directory, for `callgrind_annotate`.
-fn run(what: &[&str], requests: usize) -> Result<Profile, CountError> {
+fn run(what: &[&str], requests: usize, prepared: usize) -> Result<Profile, CountError> {
     let directory = target_directory()?.join("callgrind");
     std::fs::create_dir_all(&directory)?;
     let file = directory.join(format!("{}-{requests}.out", what.join("-")));
@@ -82,7 +113,7 @@ fn run(what: &[&str], requests: usize) -> Result<Profile, CountError> {
         .arg(std::env::current_exe()?)
         .arg(IN_PROCESS)
         .args(what)
-        .arg(requests.to_string())
+        .args([requests.to_string(), prepared.to_string()])
         .stdin(Stdio::null())
         .output();
     let output = match output {

@@ -1,4 +1,4 @@
-//! Requests per second over loopback.
+//! Requests per second over loopback, and how long each takes.
 //!
 //! One client thread keeps a request under way on each of its connections and does next to nothing else: it sends
 //! the same bytes again as soon as the answer is there. The server has one worker thread, so on two cores the server
@@ -8,109 +8,115 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::sign_in::SignedIn;
-use crate::{Case, Failure, Framework, PATH};
+use crate::Failure;
+use crate::report::{Field, quantile};
 
 /// Connections of the client, each kept alive.
 pub(crate) const CONNECTIONS: usize = 32;
-/// How often each case gets its turn; all cases once, then all again.
-pub(crate) const ROUNDS: usize = 15;
-/// How long a turn takes.
-pub(crate) const TURN: Duration = Duration::from_millis(200);
-/// What comes before it and does not count.
-const WARM_UP: Duration = Duration::from_millis(50);
+/// What comes before a turn and does not count, as a part of the turn.
+const WARM_UP: u32 = 4;
 /// An answer that takes longer has got lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What one case did in each round.
-#[derive(Debug)]
-pub(crate) struct Load {
-    pub(crate) case: Case,
-    pub(crate) requests_per_second: [f64; ROUNDS],
-}
-
-/// Measures all cases of a framework.
-pub(crate) fn measure(framework: Framework, signed_in: &SignedIn) -> Result<Vec<Load>, Failure> {
-    let mut loads = Vec::new();
-    let mut targets = Vec::new();
-    for case in Case::ALL {
-        targets.push(Target::new(
-            framework.serve(case, &signed_in.auth)?,
-            case,
-            signed_in,
-        ));
-        loads.push(Load {
-            case,
-            requests_per_second: [0.0; ROUNDS],
-        });
-    }
-    for round in 0..ROUNDS {
-        for (load, target) in loads.iter_mut().zip(&targets) {
-            load.requests_per_second[round] = std::thread::scope(|scope| {
-                let client = scope.spawn(|| target.take_turn());
-                client.join().map_err(|_| "the client panicked")?
-            })?;
-        }
-    }
-    Ok(loads)
-}
-
 /// A server, what to send there and what to expect.
-struct Target {
+pub(crate) struct Target {
     address: SocketAddr,
     request: Vec<u8>,
-    status_line: String,
+    status: u16,
+}
+
+/// What the turns of a target gave.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// Requests per second, turn by turn.
+    pub(crate) rates: Vec<f64>,
+    /// Nanoseconds from each request to its answer, of all turns.
+    latencies: Vec<u64>,
+}
+
+impl Turns {
+    /// Half, 99 % and 99.9 % of the answers took no longer; microseconds.
+    pub(crate) fn percentiles(&mut self) -> [Field; 3] {
+        self.latencies.sort_unstable();
+        [0.5, 0.99, 0.999].map(|share| Field::Number(quantile(&self.latencies, share) / 1e3, 0))
+    }
 }
 
 impl Target {
-    fn new(address: SocketAddr, case: Case, signed_in: &SignedIn) -> Self {
-        let mut request = format!("GET {PATH} HTTP/1.1\r\n");
-        for (name, value) in case.headers(signed_in) {
+    pub(crate) fn new(address: SocketAddr, path: &str, headers: &[(&str, &str)], status: u16) -> Self {
+        let mut request = format!("GET {path} HTTP/1.1\r\n");
+        for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str("\r\n");
         Self {
             address,
             request: request.into_bytes(),
-            status_line: format!("HTTP/1.1 {} ", case.status()),
+            status,
         }
     }
 
-    /// Answers per second during one turn.
-    fn take_turn(&self) -> Result<f64, Failure> {
+    /// Adds what one turn gives: the answers per second, and how long each took.
+    pub(crate) fn take_turn(&self, time: Duration, turns: &mut Turns) -> Result<(), Failure> {
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
             let mut connection = Connection::open(self)?;
             connection.send()?;
             connections.push(connection);
         }
-        go_around(&mut connections, WARM_UP)?;
-        let begun = Instant::now();
-        let answers = go_around(&mut connections, TURN)?;
-        Ok(answers as f64 / begun.elapsed().as_secs_f64())
+        go_around(&mut connections, time / WARM_UP, &mut Vec::new())?;
+        let (begun, before) = (Instant::now(), turns.latencies.len());
+        go_around(&mut connections, time, &mut turns.latencies)?;
+        let answers = turns.latencies.len() - before;
+        turns.rates.push(answers as f64 / begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Sends so many requests, one after the other.
+    pub(crate) fn one_by_one(&self, requests: usize) -> Result<(), Failure> {
+        let mut connection = Connection::open(self)?;
+        for _ in 0..requests {
+            connection.send()?;
+            connection.receive()?;
+        }
+        Ok(())
+    }
+
+    /// One answer, head and body.
+    pub(crate) fn answer(&self) -> Result<String, Failure> {
+        let mut connection = Connection::open(self)?;
+        connection.send()?;
+        let length = connection.receive()?;
+        Ok(std::str::from_utf8(&connection.buffer[..length])?.to_owned())
     }
 }
 
 /// Takes each connection's answer in turn and asks again, until the time is over.
-fn go_around(connections: &mut [Connection<'_>], time: Duration) -> Result<u32, Failure> {
+fn go_around(
+    connections: &mut [Connection<'_>],
+    time: Duration,
+    latencies: &mut Vec<u64>,
+) -> Result<(), Failure> {
     let begun = Instant::now();
-    let mut answers = 0;
     while begun.elapsed() < time {
         for connection in &mut *connections {
             connection.receive()?;
+            let took = connection.sent_at.elapsed().as_nanos();
+            latencies.push(u64::try_from(took).unwrap_or(u64::MAX));
             connection.send()?;
-            answers += 1;
         }
     }
-    Ok(answers)
+    Ok(())
 }
 
 struct Connection<'a> {
     target: &'a Target,
     stream: TcpStream,
     buffer: Box<[u8; 4096]>,
+    status_line: String,
     /// The length of the answer, which is the same every time; known from the first one.
     length: Option<usize>,
+    sent_at: Instant,
 }
 
 impl<'a> Connection<'a> {
@@ -122,15 +128,19 @@ impl<'a> Connection<'a> {
             target,
             stream,
             buffer: Box::new([0; 4096]),
+            status_line: format!("HTTP/1.1 {} ", target.status),
             length: None,
+            sent_at: Instant::now(),
         })
     }
 
     fn send(&mut self) -> Result<(), Failure> {
+        self.sent_at = Instant::now();
         Ok(self.stream.write_all(&self.target.request)?)
     }
 
-    fn receive(&mut self) -> Result<(), Failure> {
+    /// The length of the next answer, which is then in the buffer.
+    fn receive(&mut self) -> Result<usize, Failure> {
         let mut filled = 0;
         let length = loop {
             let read = self.stream.read(&mut self.buffer[filled..])?;
@@ -143,13 +153,13 @@ impl<'a> Connection<'a> {
                 break length;
             }
         };
-        if filled > length || !self.buffer.starts_with(self.target.status_line.as_bytes()) {
+        if filled > length || !self.buffer.starts_with(self.status_line.as_bytes()) {
             let line = self.buffer[..filled].split(|byte| *byte == b'\r').next();
             let line = String::from_utf8_lossy(line.unwrap_or_default()).into_owned();
-            return Err(format!("expected {}, got {line}", self.target.status_line.trim_end()).into());
+            return Err(format!("expected {}, got {line}", self.status_line.trim_end()).into());
         }
         self.length = Some(length);
-        Ok(())
+        Ok(length)
     }
 }
 

@@ -1,208 +1,247 @@
-//! What a protected route costs beside the same route without authentication, on axum and on actix-web.
+//! What the library costs: routes, tokens, calls, sign-ins, stores, sessions, starts, and many minutes of all of it.
 //!
-//! `cargo run --release -p auth-benches` measures requests per second over loopback and, where valgrind is installed,
-//! instructions and heap allocations per request. `README.md` says what the numbers mean.
+//! `cargo run --release -p auth-benches` measures everything, prints the tables and writes them to `target/bench.json`.
+//! `docs/performance.md` says what the numbers mean.
 
-mod actix_app;
-mod axum_app;
+mod bearer;
+mod browser;
 mod callgrind;
+mod calls;
+mod effort;
+mod framework;
+mod herd;
 mod load;
+mod machine;
+mod markdown;
+mod programs;
+mod relay;
 mod report;
+mod routes;
+mod sessions;
+mod setup;
 mod sign_in;
+mod signed_in;
+mod soak;
+mod start;
+mod stores;
 mod world;
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
-use auth_core::Auth;
+use serde_json::{Map, Value, json};
 
-use crate::callgrind::{CountError, Counts};
-use crate::report::Report;
-use crate::sign_in::SignedIn;
+use crate::effort::Effort;
+use crate::machine::Machine;
+use crate::report::Section;
 
 /// Whatever goes wrong ends the measurement; the text is all that anyone does with it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The framework that serves.
+const USAGE: &str = "usage: auth-benches [PART…] [--all] [--quick] [--seconds N] [--markdown FILE]
+  parts: routes, bearer, calls, sign-in, stores, herd, memory, start, soak; all but soak where none is named
+  --all            the soak as well
+  --quick          one round of each part, to see that it runs; the numbers say nothing
+  --seconds N      how long the soak takes: 600
+  --markdown FILE  writes the tables between their markers in FILE as well";
+
+/// What can be measured on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framework {
-    Axum,
-    Actix,
+enum Part {
+    Routes,
+    Bearer,
+    Calls,
+    SignIn,
+    Stores,
+    Herd,
+    Memory,
+    Start,
+    Soak,
 }
 
-impl Framework {
-    const ALL: [Self; 2] = [Self::Axum, Self::Actix];
+impl Part {
+    const ALL: [Self; 9] = [
+        Self::Routes,
+        Self::Bearer,
+        Self::Calls,
+        Self::SignIn,
+        Self::Stores,
+        Self::Herd,
+        Self::Memory,
+        Self::Start,
+        Self::Soak,
+    ];
 
-    /// Serves the case's app on a free port of the loopback interface until the process ends.
-    fn serve(self, case: Case, auth: &Auth) -> Result<SocketAddr, Failure> {
+    fn name(self) -> &'static str {
         match self {
-            Self::Axum => axum_app::serve(case, auth.clone()),
-            Self::Actix => actix_app::serve(case, auth.clone()),
+            Self::Routes => "routes",
+            Self::Bearer => "bearer",
+            Self::Calls => "calls",
+            Self::SignIn => "sign-in",
+            Self::Stores => "stores",
+            Self::Herd => "herd",
+            Self::Memory => "memory",
+            Self::Start => "start",
+            Self::Soak => "soak",
         }
     }
 
-    /// Sends `requests` requests through the case's app, without a network, inside of
-    /// [`counted_requests`](callgrind::counted_requests).
-    fn answer_in_process(self, case: Case, requests: usize) -> Result<(), Failure> {
+    fn measure(self, options: &Options) -> Result<Section, Failure> {
+        let effort = options.effort;
         match self {
-            Self::Axum => axum_app::answer_in_process(case, requests),
-            Self::Actix => actix_app::answer_in_process(case, requests),
+            Self::Routes => routes::measure(effort),
+            Self::Bearer => bearer::measure(effort),
+            Self::Calls => calls::measure(effort),
+            Self::SignIn => sign_in::measure(effort),
+            Self::Stores => tokio::runtime::Runtime::new()?.block_on(stores::measure(effort)),
+            Self::Herd => tokio::runtime::Runtime::new()?.block_on(herd::measure(effort)),
+            Self::Memory => sessions::measure(effort),
+            Self::Start => start::measure(effort),
+            Self::Soak => soak::measure(options.soak),
         }
     }
 }
 
-impl fmt::Display for Framework {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Axum => "axum",
-            Self::Actix => "actix",
-        })
-    }
-}
-
-impl FromStr for Framework {
+impl FromStr for Part {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let known = Self::ALL.into_iter().find(|known| known.to_string() == text);
-        known.ok_or_else(|| format!("no such framework: {text}").into())
+        let known = Self::ALL.into_iter().find(|known| known.name() == text);
+        known.ok_or_else(|| USAGE.into())
     }
 }
 
-/// What is asked of which app. The handler always answers `pong`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Case {
-    /// No layer, and the handler asks for nothing: what the others are measured against.
-    Bare,
-    /// Inside of the layer, but the handler does not ask who is signed in.
-    Public,
-    /// The handler takes `RequireAuth`, and the request's cookie is that of a signed-in session.
-    Protected,
-    /// The handler takes `RequireAuth`, and the request has no cookie: 401.
-    Anonymous,
+struct Options {
+    parts: Vec<Part>,
+    effort: Effort,
+    /// How long the soak takes.
+    soak: Duration,
+    markdown: Option<PathBuf>,
 }
 
-impl Case {
-    const ALL: [Self; 4] = [Self::Bare, Self::Public, Self::Protected, Self::Anonymous];
-
-    /// The status that each answer must have.
-    fn status(self) -> u16 {
-        match self {
-            Self::Bare | Self::Public | Self::Protected => 200,
-            Self::Anonymous => 401,
+impl Options {
+    fn parse(arguments: &[&str]) -> Result<Self, Failure> {
+        let mut options = Self {
+            parts: Vec::new(),
+            effort: Effort::Full,
+            soak: Duration::from_secs(600),
+            markdown: None,
+        };
+        let mut is_all = false;
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match *argument {
+                "--all" => is_all = true,
+                "--quick" => options.effort = Effort::Quick,
+                "--seconds" => {
+                    let seconds = arguments.next().ok_or(USAGE)?;
+                    options.soak = Duration::from_secs(seconds.parse().map_err(|_| USAGE)?);
+                }
+                "--markdown" => options.markdown = Some(arguments.next().ok_or(USAGE)?.into()),
+                part => options.parts.push(part.parse()?),
+            }
         }
-    }
-
-    /// The request's header fields: what a browser sends for `fetch("/api/ping")`.
-    fn headers(self, signed_in: &SignedIn) -> Vec<(&'static str, &str)> {
-        let mut headers = vec![
-            ("host", "127.0.0.1"),
-            (
-                "user-agent",
-                "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
-            ),
-            ("accept", "*/*"),
-            ("accept-language", "en-US,en;q=0.5"),
-            ("sec-fetch-dest", "empty"),
-            ("sec-fetch-mode", "cors"),
-            ("sec-fetch-site", "same-origin"),
-        ];
-        if self != Self::Anonymous {
-            headers.push(("cookie", signed_in.cookie()));
+        if options.parts.is_empty() || is_all {
+            options.parts = Part::ALL
+                .into_iter()
+                .filter(|part| is_all || *part != Part::Soak)
+                .collect();
         }
-        headers
+        Ok(options)
     }
 }
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bare => "bare",
-            Self::Public => "public",
-            Self::Protected => "protected",
-            Self::Anonymous => "anonymous",
-        })
-    }
-}
-
-impl FromStr for Case {
-    type Err = Failure;
-
-    fn from_str(text: &str) -> Result<Self, Failure> {
-        let known = Self::ALL.into_iter().find(|known| known.to_string() == text);
-        known.ok_or_else(|| format!("no such case: {text}").into())
-    }
-}
-
-/// The route under measurement.
-const PATH: &str = "/api/ping";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        [] => measure(),
-        [callgrind::IN_PROCESS, framework, case, requests] => in_process(framework, case, requests),
-        _ => Err("it takes no arguments".into()),
+        // This binary again: under valgrind, weighed, or as the application under measurement.
+        [
+            callgrind::IN_PROCESS,
+            "routes",
+            framework,
+            case,
+            requests,
+            prepared,
+        ] => counts(requests, prepared)
+            .and_then(|(requests, prepared)| routes::in_process(framework, case, requests, prepared)),
+        [callgrind::IN_PROCESS, "bearer", what, case, requests, prepared] => counts(requests, prepared)
+            .and_then(|(requests, prepared)| bearer::in_process(what, case, requests, prepared)),
+        [callgrind::IN_PROCESS, "memory", what, sessions] => sessions::in_process(what, sessions),
+        [calls::apps::SERVE, framework, handler, upstream] => {
+            calls::apps::serve(framework, handler, upstream)
+        }
+        ["--help"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Options::parse(&arguments).and_then(|options| measure(&options)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("auth-benches: {failure}");
+            eprintln!("auth-benches: {}", chain(&*failure));
             ExitCode::FAILURE
         }
     }
 }
 
-/// The one command: measures everything, prints the tables, writes the JSON.
-fn measure() -> Result<(), Failure> {
+fn counts(requests: &str, prepared: &str) -> Result<(usize, usize), Failure> {
+    Ok((requests.parse()?, prepared.parse()?))
+}
+
+/// The one command: measures the parts, prints the tables, writes the JSON.
+fn measure(options: &Options) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         eprintln!("auth-benches: this is a debug build; its numbers say little. Use cargo run --release.");
     }
-    let runtime = tokio::runtime::Runtime::new()?;
-    let signed_in = runtime.block_on(SignedIn::at_a_new_provider())?;
-    let mut report = Report::default();
-
-    for framework in Framework::ALL {
-        eprintln!("measuring requests per second of {framework}");
-        report.add_load(framework, load::measure(framework, &signed_in)?);
-    }
-    for framework in Framework::ALL {
-        eprintln!("counting instructions per request of {framework}");
-        match count(framework) {
-            Ok(counts) => report.add_counts(framework, &counts),
-            Err(CountError::Missing) => {
-                eprintln!(
-                    "valgrind is not installed (Debian: apt-get install valgrind), so instructions and allocations \
-                     are left out"
-                );
-                break;
-            }
-            Err(CountError::Failed(failure)) => return Err(failure),
-        }
+    let machine = Machine::look();
+    let mut sections = Vec::new();
+    for part in &options.parts {
+        eprintln!("measuring: {}", part.name());
+        let section = part
+            .measure(options)
+            .map_err(|failure| format!("{}: {}", part.name(), chain(&*failure)))?;
+        println!("## {}\n\n{section}", part.name());
+        sections.push((*part, section));
     }
 
-    print!("{report}");
+    let parts = sections
+        .iter()
+        .map(|(part, section)| (part.name().to_owned(), section.to_json()));
+    let json = json!({
+        "machine": machine.to_json(),
+        "quick": options.effort == Effort::Quick,
+        "parts": Value::Object(Map::from_iter(parts)),
+    });
     let path = callgrind::target_directory()?.join("bench.json");
-    std::fs::write(&path, format!("{:#}\n", report.to_json()))?;
-    println!("\nwritten to {}", path.display());
-    Ok(())
+    std::fs::write(&path, format!("{json:#}\n"))?;
+    println!("written to {}", path.display());
+    if let Some(path) = &options.markdown {
+        let mut texts = vec![("machine", machine.to_string())];
+        texts.extend(
+            sections
+                .iter()
+                .map(|(part, section)| (part.name(), section.to_string())),
+        );
+        markdown::write(path, &texts)?;
+        println!("written to {}", path.display());
+    }
+    let broken = sections.iter().find(|(_, section)| section.is_broken);
+    broken.map_or(Ok(()), |(part, _)| {
+        Err(format!("{} went wrong", part.name()).into())
+    })
 }
 
-/// Counts for all cases of a framework.
-fn count(framework: Framework) -> Result<Vec<(Case, Counts)>, CountError> {
-    let count = |case: Case| {
-        let counts = callgrind::measure(&[&framework.to_string(), &case.to_string()])?;
-        Ok((case, counts))
-    };
-    Case::ALL.into_iter().map(count).collect()
-}
-
-/// What runs under valgrind.
-fn in_process(framework: &str, case: &str, requests: &str) -> Result<(), Failure> {
-    framework
-        .parse::<Framework>()?
-        .answer_in_process(case.parse()?, requests.parse()?)
+/// The text of an error and of all that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

@@ -1,162 +1,228 @@
-//! The tables and the JSON.
+//! What was measured, as Markdown and as JSON: tables, and the targets that they are held against.
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::callgrind::Counts;
-use crate::load::{CONNECTIONS, Load, ROUNDS, TURN};
-use crate::{Case, Framework};
-
-/// All that was measured.
+/// What a part gives.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
-    loads: Vec<(Framework, Vec<LoadRow>)>,
-    counts: Vec<(Framework, Vec<CountRow>)>,
+pub(crate) struct Section {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) targets: Vec<Target>,
+    /// Something went wrong that must not: the command fails.
+    pub(crate) is_broken: bool,
 }
 
-#[derive(Debug)]
-struct LoadRow {
-    case: Case,
-    requests_per_second: Spread,
-    /// To the bare app's of the same round.
-    ratio: Spread,
-}
-
-#[derive(Debug)]
-struct CountRow {
-    case: Case,
-    instructions: f64,
-    more_instructions: f64,
-    allocations: f64,
-    more_allocations: f64,
-}
-
-/// What the rounds gave.
-#[derive(Clone, Copy, Debug)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: [f64; ROUNDS]) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self {
-            median: values[ROUNDS / 2],
-            min: values[0],
-            max: values[ROUNDS - 1],
-        }
-    }
-
-    fn to_json(self) -> Value {
-        json!({ "median": self.median, "min": self.min, "max": self.max })
-    }
-}
-
-impl Report {
-    pub(crate) fn add_load(&mut self, framework: Framework, loads: Vec<Load>) {
-        let Some(bare) = loads.iter().find(|load| load.case == Case::Bare) else {
-            return;
-        };
-        let bare = bare.requests_per_second;
-        let rows = loads.iter().map(|load| LoadRow {
-            case: load.case,
-            requests_per_second: Spread::of(load.requests_per_second),
-            ratio: Spread::of(std::array::from_fn(|round| {
-                load.requests_per_second[round] / bare[round]
-            })),
-        });
-        self.loads.push((framework, rows.collect()));
-    }
-
-    pub(crate) fn add_counts(&mut self, framework: Framework, counts: &[(Case, Counts)]) {
-        let Some((_, bare)) = counts.iter().find(|(case, _)| *case == Case::Bare) else {
-            return;
-        };
-        let rows = counts.iter().map(|(case, counts)| CountRow {
-            case: *case,
-            instructions: counts.instructions,
-            more_instructions: counts.instructions - bare.instructions,
-            allocations: counts.allocations,
-            more_allocations: counts.allocations - bare.allocations,
-        });
-        self.counts.push((framework, rows.collect()));
-    }
-
+impl Section {
     pub(crate) fn to_json(&self) -> Value {
-        let loads = rows(&self.loads).map(|(framework, row)| {
-            json!({
-                "framework": framework.to_string(),
-                "case": row.case.to_string(),
-                "requests_per_second": row.requests_per_second.to_json(),
-                "ratio_to_bare": row.ratio.to_json(),
-            })
-        });
-        let counts = rows(&self.counts).map(|(framework, row)| {
-            json!({
-                "framework": framework.to_string(),
-                "case": row.case.to_string(),
-                "instructions_per_request": row.instructions,
-                "instructions_more_than_bare": row.more_instructions,
-                "allocations_per_request": row.allocations,
-                "allocations_more_than_bare": row.more_allocations,
-            })
-        });
         json!({
-            "connections": CONNECTIONS,
-            "rounds": ROUNDS,
-            "seconds_per_round": TURN.as_secs_f64(),
-            "load": loads.collect::<Vec<_>>(),
-            "counts": counts.collect::<Vec<_>>(),
+            "tables": self.tables.iter().map(Table::to_json).collect::<Vec<_>>(),
+            "targets": self.targets.iter().map(Target::to_json).collect::<Vec<_>>(),
         })
     }
 }
 
-/// Two tables in Markdown.
-impl fmt::Display for Report {
+impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "Over loopback: one worker thread, {CONNECTIONS} connections, {ROUNDS} rounds of {} s; median (min–max)\n",
-            TURN.as_secs_f64()
-        )?;
-        writeln!(f, "| framework | case | requests/s | ratio to bare |")?;
-        writeln!(f, "| --- | --- | --- | --- |")?;
-        for (framework, row) in rows(&self.loads) {
-            let (rate, ratio) = (row.requests_per_second, row.ratio);
-            writeln!(
-                f,
-                "| {framework} | {} | {:.0} ({:.0}–{:.0}) | {:.2} ({:.2}–{:.2}) |",
-                row.case, rate.median, rate.min, rate.max, ratio.median, ratio.min, ratio.max,
-            )?;
+        for (number, table) in self.tables.iter().enumerate() {
+            let gap = if number > 0 { "\n" } else { "" };
+            write!(f, "{gap}{table}")?;
         }
-        if self.counts.is_empty() {
+        if self.targets.is_empty() {
             return Ok(());
         }
-        writeln!(
-            f,
-            "\nIn process, by callgrind: per request, and how many more than bare\n"
-        )?;
-        writeln!(
-            f,
-            "| framework | case | instructions | more | allocations | more |"
-        )?;
-        writeln!(f, "| --- | --- | --- | --- | --- | --- |")?;
-        for (framework, row) in rows(&self.counts) {
-            writeln!(
-                f,
-                "| {framework} | {} | {:.0} | {:.0} | {:.1} | {:.1} |",
-                row.case, row.instructions, row.more_instructions, row.allocations, row.more_allocations,
-            )?;
+        writeln!(f, "\n| target | aim | measured | |\n| --- | --- | --- | --- |")?;
+        self.targets.iter().try_for_each(|target| write!(f, "{target}"))
+    }
+}
+
+/// A value that a measurement is to reach.
+#[derive(Debug)]
+pub(crate) struct Target {
+    what: String,
+    aim: Aim,
+    measured: f64,
+    decimals: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aim {
+    AtLeast(f64),
+    AtMost(f64),
+    Exactly(f64),
+}
+
+impl Target {
+    pub(crate) fn new(what: impl Into<String>, aim: Aim, measured: f64, decimals: usize) -> Self {
+        Self {
+            what: what.into(),
+            aim,
+            measured,
+            decimals,
+        }
+    }
+
+    pub(crate) fn is_met(&self) -> bool {
+        match self.aim {
+            Aim::AtLeast(aim) => self.measured >= aim,
+            Aim::AtMost(aim) => self.measured <= aim,
+            // Counts of a few thousand requests, one of which may have met a background task.
+            Aim::Exactly(aim) => (self.measured - aim).abs() < 0.01,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "target": self.what,
+            "aim": self.aim.to_string(),
+            "measured": self.measured,
+            "met": self.is_met(),
+        })
+    }
+}
+
+impl fmt::Display for Aim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(aim) => write!(f, "≥ {aim}"),
+            Self::AtMost(aim) => write!(f, "≤ {aim}"),
+            Self::Exactly(aim) => write!(f, "{aim}"),
+        }
+    }
+}
+
+/// A row.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, aim, .. } = self;
+        let (measured, decimals) = (self.measured, self.decimals);
+        let met = if self.is_met() { "met" } else { "**not met**" };
+        writeln!(f, "| {what} | {aim} | {measured:.decimals$} | {met} |")
+    }
+}
+
+/// A table, and what stands above it.
+#[derive(Debug)]
+pub(crate) struct Table {
+    title: String,
+    columns: &'static [&'static str],
+    rows: Vec<Vec<Field>>,
+}
+
+/// A field of a table.
+#[derive(Debug)]
+pub(crate) enum Field {
+    Text(String),
+    /// A number that there is only one of, and its decimals.
+    Number(f64, usize),
+    /// What several rounds gave, and the decimals of each.
+    Spread(Spread, usize),
+}
+
+/// What the rounds gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Of no values it is not a number.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Self {
+            median: at(values.len() / 2),
+            min: at(0),
+            max: at(values.len().saturating_sub(1)),
+        }
+    }
+
+    /// Of the quotients of values of the same round.
+    pub(crate) fn of_ratios(values: &[f64], base: &[f64]) -> Self {
+        Self::of(values.iter().zip(base).map(|(value, base)| value / base))
+    }
+}
+
+impl Table {
+    pub(crate) fn new(title: impl Into<String>, columns: &'static [&'static str]) -> Self {
+        Self {
+            title: title.into(),
+            columns,
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, row: impl Into<Vec<Field>>) {
+        self.rows.push(row.into());
+    }
+
+    fn to_json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            let fields = self.columns.iter().zip(row);
+            let fields = fields.map(|(column, cell)| ((*column).to_owned(), cell.to_json()));
+            Value::Object(Map::from_iter(fields))
+        });
+        json!({ "title": self.title, "rows": rows.collect::<Vec<_>>() })
+    }
+}
+
+impl Field {
+    pub(crate) fn text(text: impl fmt::Display) -> Self {
+        Self::Text(text.to_string())
+    }
+
+    /// What several rounds gave.
+    pub(crate) fn spread(values: &[f64], decimals: usize) -> Self {
+        Self::Spread(Spread::of(values.iter().copied()), decimals)
+    }
+
+    /// Quotients of values of the same round.
+    pub(crate) fn ratio(values: &[f64], base: &[f64], decimals: usize) -> Self {
+        Self::Spread(Spread::of_ratios(values, base), decimals)
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Text(text) => json!(text),
+            Self::Number(number, _) => json!(number),
+            Self::Spread(Spread { median, min, max }, _) => {
+                json!({ "median": median, "min": min, "max": max })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.title)?;
+        writeln!(f, "| {} |", self.columns.join(" | "))?;
+        writeln!(f, "| {} |", vec!["---"; self.columns.len()].join(" | "))?;
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(Field::to_string).collect();
+            writeln!(f, "| {} |", cells.join(" | "))?;
         }
         Ok(())
     }
 }
 
-fn rows<T>(frameworks: &[(Framework, Vec<T>)]) -> impl Iterator<Item = (Framework, &T)> {
-    frameworks
-        .iter()
-        .flat_map(|(framework, rows)| rows.iter().map(|row| (*framework, row)))
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number, decimals) => write!(f, "{number:.decimals$}"),
+            Self::Spread(Spread { median, min, max }, decimals) => {
+                write!(f, "{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+            }
+        }
+    }
+}
+
+/// A share of sorted values lies at or below this one.
+pub(crate) fn quantile(sorted: &[u64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let index = (last as f64 * share).round() as usize;
+    sorted.get(index).map_or(f64::NAN, |value| *value as f64)
 }

@@ -9,10 +9,10 @@ use auth_testing::{Client, DevProvider, DevProviderBuilder, SigningAlgorithm, Us
 use crate::Failure;
 
 /// Nothing listens here: the measured apps have ports of their own, and only redirects name this origin.
-const BASE_URL: &str = "http://127.0.0.1:3000";
-const CLIENT: &str = "benchmark";
-const SECRET: &str = "the benchmark's client secret";
-const USER: &str = "ada";
+pub(crate) const BASE_URL: &str = "http://127.0.0.1:3000";
+pub(crate) const CLIENT: &str = "benchmark";
+pub(crate) const SECRET: &str = "the benchmark's client secret";
+pub(crate) const USER: &str = "ada";
 
 /// A provider that knows the client and the user of the benchmarks.
 pub(crate) fn provider() -> DevProviderBuilder {

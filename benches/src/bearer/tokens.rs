@@ -13,8 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::callgrind::{PREPARED, counted_requests};
-use crate::{API, Case, Failure};
+use super::{API, Case};
+use crate::Failure;
+use crate::callgrind::counted_requests;
 
 /// Tokens per round, each seen for the first time.
 pub(crate) const ROUND: usize = 100;
@@ -133,14 +134,14 @@ async fn check(server: &ResourceServer, headers: &[String]) -> Result<(), Failur
 }
 
 /// Checks `count` new tokens inside of [`counted_requests`].
-pub(crate) fn check_in_process(case: Case, count: usize) -> Result<(), Failure> {
+pub(super) fn check_in_process(case: Case, count: usize, prepared: usize) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let provider = runtime.block_on(crate::start(SigningAlgorithm::Es256))?;
-    let server = crate::checking(&provider, runtime.handle())?;
+    let provider = runtime.block_on(super::start(SigningAlgorithm::Es256))?;
+    let server = super::checking(&provider, runtime.handle())?;
     let mut tokens = Tokens::of(&provider)?;
-    let made = tokens.make(PREPARED)?;
+    let made = tokens.make(prepared)?;
     runtime.block_on(check(&server, &[format!("Bearer {}", tokens.sign(usize::MAX))]))?;
     let mut outcome = Ok(());
     counted_requests(&mut || {

@@ -3,35 +3,13 @@
 use std::net::TcpListener;
 
 use crate::Failure;
-use crate::sign_in::SignedIn;
+use crate::framework::Framework;
+use crate::signed_in::SignedIn;
 
 /// The first argument of the process that serves.
 pub(crate) const SERVE: &str = "serve";
 /// What the handler by hand sends along.
 const TOKEN: &str = "Bearer a-token-of-the-usual-kind-is-longer-than-this-one";
-
-/// The framework that serves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Framework {
-    Axum,
-    Actix,
-}
-
-impl Framework {
-    pub(crate) const ALL: [Self; 2] = [Self::Axum, Self::Actix];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Axum => "axum",
-            Self::Actix => "actix",
-        }
-    }
-
-    pub(crate) fn parse(name: &str) -> Result<Self, Failure> {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
-        known.ok_or_else(|| "no such framework".into())
-    }
-}
 
 /// Who forwards.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +27,7 @@ impl Handler {
         }
     }
 
-    pub(crate) fn parse(name: &str) -> Result<Self, Failure> {
+    fn parse(name: &str) -> Result<Self, Failure> {
         let known = [Self::Plain, Self::Proxy]
             .into_iter()
             .find(|known| known.name() == name);
@@ -58,7 +36,8 @@ impl Handler {
 }
 
 /// Serves until the process is ended; says where, and which cookie is that of a signed-in session.
-pub(crate) fn serve(framework: Framework, handler: Handler, upstream: &str) -> Result<(), Failure> {
+pub(crate) fn serve(framework: &str, handler: &str, upstream: &str) -> Result<(), Failure> {
+    let (framework, handler) = (framework.parse::<Framework>()?, Handler::parse(handler)?);
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     listener.set_nonblocking(true)?;
@@ -88,7 +67,7 @@ mod on_axum {
 
     use super::TOKEN;
     use crate::Failure;
-    use crate::sign_in::SignedIn;
+    use crate::signed_in::SignedIn;
 
     pub(super) async fn serve(
         listener: TcpListener,
@@ -145,7 +124,7 @@ mod on_actix {
 
     use super::TOKEN;
     use crate::Failure;
-    use crate::sign_in::SignedIn;
+    use crate::signed_in::SignedIn;
 
     pub(super) fn serve(
         listener: TcpListener,

@@ -5,10 +5,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::apps::{self, Handler};
+use super::upstream::{self, Connection};
 use crate::Failure;
-use crate::apps::{self, Framework, Handler};
-use crate::report::{Field, Spread, Table};
-use crate::upstream::{self, Connection, SIZE};
+use crate::effort::Effort;
+use crate::framework::Framework;
+use crate::report::{Field, Section, Table};
+use crate::setup::peak_bytes;
+
+/// How large the body is that goes up or down.
+const SIZE: u64 = 1 << 30;
 
 /// How often each application gets its turn; all once, then all again.
 const ROUNDS: usize = 7;
@@ -31,7 +37,12 @@ struct Case {
     rates: [Vec<f64>; 2],
 }
 
-pub(crate) fn measure() -> Result<Table, Failure> {
+pub(super) fn measure(effort: Effort, section: &mut Section) -> Result<(), Failure> {
+    let rounds = effort.rounds(ROUNDS);
+    let size = match effort {
+        Effort::Full => SIZE,
+        Effort::Quick => SIZE >> 6,
+    };
     let upstream = upstream::start()?;
     let mut cases = Vec::new();
     for framework in Framework::ALL {
@@ -47,20 +58,20 @@ pub(crate) fn measure() -> Result<Table, Failure> {
             });
         }
     }
-    for round in 0..ROUNDS {
-        eprintln!("round {} of {ROUNDS}", round + 1);
+    for round in 0..rounds {
         for case in &mut cases {
             for turn in 0..2 {
                 // Who begins changes, round by round.
                 let which = (round + turn) % 2;
-                case.rates[which].push(case.apps[which].take_turn(case.way)?);
+                case.rates[which].push(case.apps[which].take_turn(case.way, size)?);
             }
         }
     }
     let mut table = Table::new(
         format!(
-            "1 GiB through an application, {ROUNDS} rounds; MiB per second, median (min–max); resident memory in MiB: \
-             after the start, and the peak of all rounds"
+            "{} MiB through an application, {rounds} rounds; MiB per second, median (min–max); resident memory in MiB: \
+             after the start, and the peak of all rounds",
+            size >> 20
         ),
         &[
             "framework",
@@ -71,33 +82,27 @@ pub(crate) fn measure() -> Result<Table, Failure> {
             "memory by hand",
             "its peak",
             "memory of the proxy",
-            "its peak",
+            "the proxy's peak",
         ],
     );
     for case in &cases {
         let mut row = vec![
-            Field::text(case.framework.name()),
+            Field::text(case.framework),
             Field::text(match case.way {
                 Way::Down => "down",
                 Way::Up => "up",
             }),
         ];
-        row.extend(
-            case.rates
-                .iter()
-                .map(|rates| Field::Spread(Spread::of(rates.iter().copied()), 0)),
-        );
-        row.push(Field::Spread(
-            Spread::of_ratios(&case.rates[1], &case.rates[0]),
-            2,
-        ));
+        row.extend(case.rates.iter().map(|rates| Field::spread(rates, 0)));
+        row.push(Field::ratio(&case.rates[1], &case.rates[0], 2));
         for app in &case.apps {
             row.push(Field::Number(app.at_start, 1));
             row.push(Field::Number(app.peak()?, 1));
         }
         table.add(row);
     }
-    Ok(table)
+    section.tables.push(table);
+    Ok(())
 }
 
 /// An application in a process of its own, which ends with this value.
@@ -120,7 +125,7 @@ impl Drop for App {
 impl App {
     fn start(framework: Framework, handler: Handler, upstream: SocketAddr) -> Result<Self, Failure> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args([apps::SERVE, framework.name(), handler.name()])
+            .args([apps::SERVE, &framework.to_string(), handler.name()])
             .arg(format!("http://{upstream}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -161,13 +166,14 @@ impl App {
     }
 
     /// MiB per second of one body.
-    fn take_turn(&self, way: Way) -> Result<f64, Failure> {
+    fn take_turn(&self, way: Way, size: u64) -> Result<f64, Failure> {
         let begun = Instant::now();
+        let path = format!("large/{size}");
         let mut connection = match way {
-            Way::Down => self.ask("GET", "large", "")?,
+            Way::Down => self.ask("GET", &path, "")?,
             Way::Up => {
-                let mut connection = self.ask("PUT", "large", &format!("content-length: {SIZE}\r\n"))?;
-                connection.send_large()?;
+                let mut connection = self.ask("PUT", &path, &format!("content-length: {size}\r\n"))?;
+                connection.send_large(size)?;
                 connection
             }
         };
@@ -176,21 +182,15 @@ impl App {
             return Err(format!("an answer failed: {}", head.lines().next().unwrap_or_default()).into());
         }
         let length = upstream::length(&head)?;
-        if length != if let Way::Down = way { SIZE } else { 0 } {
+        if length != if let Way::Down = way { size } else { 0 } {
             return Err(format!("an answer has {length} bytes").into());
         }
         connection.skip(length)?;
-        Ok(SIZE as f64 / MIB / begun.elapsed().as_secs_f64())
+        Ok(size as f64 / MIB / begun.elapsed().as_secs_f64())
     }
 
-    /// The most memory that was ever resident, in MiB (proc_pid_status(5), `VmHWM`).
+    /// The most memory that was ever resident, in MiB.
     fn peak(&self) -> Result<f64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-        let kib: f64 = kib
-            .ok_or("the kernel does not tell the peak of memory")?
-            .parse()?;
-        Ok(kib / 1024.0)
+        Ok(peak_bytes(self.process.id())? / MIB)
     }
 }

@@ -5,14 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::Failure;
 
-/// How large the body is that goes up or down.
-pub(crate) const SIZE: u64 = 1 << 30;
 /// What the short answer says.
 pub(crate) const SHORT: &[u8] = b"{\"id\":\"ada\",\"name\":\"Ada Lovelace\",\"email\":\"ada@example.com\"}";
+/// Large bodies go in pieces of this size.
 const PIECE: usize = 256 * 1024;
 
-/// Listens, a thread for each connection: a short answer at `/short`, a body of [`SIZE`] bytes at `/large`, and a body of
-/// any size taken from whoever sends one.
+/// Listens, a thread for each connection: a short answer at `/short`, a body of so many bytes at `/large/{bytes}`, and a
+/// body of any size taken from whoever sends one.
 pub(crate) fn start() -> Result<SocketAddr, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;
@@ -40,9 +39,11 @@ fn serve(stream: TcpStream) -> Result<(), Failure> {
             answer.extend_from_slice(SHORT);
             connection.stream.write_all(&answer)?;
         } else if head.starts_with("GET ") {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n");
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let size: u64 = path.trim_start_matches("/large/").parse()?;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
             connection.stream.write_all(head.as_bytes())?;
-            for _ in 0..SIZE / PIECE as u64 {
+            for _ in 0..size / PIECE as u64 {
                 connection.stream.write_all(&piece)?;
             }
         } else {
@@ -111,10 +112,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a body of [`SIZE`] bytes.
-    pub(crate) fn send_large(&mut self) -> Result<(), Failure> {
+    /// Sends a body of so many bytes, a multiple of [`PIECE`].
+    pub(crate) fn send_large(&mut self, size: u64) -> Result<(), Failure> {
         let piece = vec![b'x'; PIECE];
-        for _ in 0..SIZE / PIECE as u64 {
+        for _ in 0..size / PIECE as u64 {
             self.stream.write_all(&piece)?;
         }
         Ok(())

@@ -14,10 +14,11 @@ use auth_core::store::{
 use auth_testing::servers::{PostgresServer, RedisServer};
 
 use crate::Failure;
-use crate::report::{Field, Spread, Table};
-use crate::setup::{Directory, Template, key, resident_bytes, sqlite_bytes, used_memory};
+use crate::effort::Effort;
+use crate::report::{Field, Table};
+use crate::setup::{Directory, Template, key, sqlite_bytes, used_memory};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 /// How many operations are under way at once.
 const CONCURRENCY: [usize; 2] = [1, 64];
 /// How long each operation is repeated in a turn.
@@ -30,10 +31,10 @@ const AT_ONCE: usize = 8;
 const LIFE: Duration = Duration::from_secs(8 * 60 * 60);
 const LEASE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn measure() -> Result<Vec<Table>, Failure> {
+pub(super) async fn measure(effort: Effort) -> Result<Vec<Table>, Failure> {
     let template = Template::of_a_sign_in().await?;
-    let sizes = bytes_per_session(&template).await?;
-    Ok(vec![operations_per_second(&template).await?, sizes])
+    let sizes = bytes_per_session(&template, effort).await?;
+    Ok(vec![operations_per_second(&template, effort).await?, sizes])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,8 @@ impl Operation {
     }
 }
 
-async fn operations_per_second(template: &Template) -> Result<Table, Failure> {
+async fn operations_per_second(template: &Template, effort: Effort) -> Result<Table, Failure> {
+    let (rounds, time) = (effort.rounds(ROUNDS), effort.time(TURN));
     let directory = Directory::new()?;
     let (redis, durable_redis) = (RedisServer::start()?, RedisServer::builder().durable().start()?);
     let postgres = PostgresServer::builder().durable().start()?;
@@ -92,10 +94,10 @@ async fn operations_per_second(template: &Template) -> Result<Table, Failure> {
         [(); CONCURRENCY.len()].map(|()| stores.each_ref().map(|_| Operation::ALL.map(|_| Vec::new())));
     let mut first_key = 0;
     // The first round does not count.
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         for (tasks, rates) in CONCURRENCY.into_iter().zip(&mut rates) {
             for ((_, store), rates) in stores.iter().zip(rates) {
-                let turn = take_turn(store, template, tasks, first_key).await?;
+                let turn = take_turn(store, template, tasks, first_key, time).await?;
                 first_key += 1 << 32;
                 if round > 0 {
                     for (rates, rate) in rates.iter_mut().zip(turn) {
@@ -108,18 +110,18 @@ async fn operations_per_second(template: &Template) -> Result<Table, Failure> {
 
     let mut table = Table::new(
         format!(
-            "Operations per second, a sealed body of {} bytes, {ROUNDS} rounds of {} s; median (min–max), \
+            "Operations per second, a sealed body of {} bytes, {rounds} rounds of {} s; median (min–max), \
              and how many times those of Redis in the same round",
             template.sealed_bytes(),
-            TURN.as_secs_f64()
+            time.as_secs_f64()
         ),
         &[
             "operation",
             "store",
             "1 at a time",
-            "to Redis",
+            "1 at a time, to Redis",
             "64 at a time",
-            "to Redis",
+            "64 at a time, to Redis",
         ],
     );
     let [one, many] = &rates;
@@ -128,10 +130,7 @@ async fn operations_per_second(template: &Template) -> Result<Table, Failure> {
             let cells = [one, many].map(|rates| {
                 let (own, redis) = (&rates[store][number], &rates[REDIS][number]);
                 let decimals = if store == 0 { 0 } else { 2 };
-                (
-                    Field::Spread(Spread::of(own.iter().copied()), 0),
-                    Field::Spread(Spread::of_ratios(own, redis), decimals),
-                )
+                (Field::spread(own, 0), Field::ratio(own, redis, decimals))
             });
             let [(one, one_ratio), (many, many_ratio)] = cells;
             table.add([
@@ -156,6 +155,7 @@ async fn take_turn(
     template: &Template,
     tasks: usize,
     first_key: u64,
+    time: Duration,
 ) -> Result<[f64; Operation::ALL.len()], Failure> {
     let mut lanes: Vec<Lane> = (0..tasks as u64)
         .map(|number| Lane {
@@ -173,7 +173,7 @@ async fn take_turn(
         let began = Instant::now();
         let running: Vec<_> = lanes
             .into_iter()
-            .map(|lane| tokio::spawn(lane.run(operation, began + TURN)))
+            .map(|lane| tokio::spawn(lane.run(operation, began + time)))
             .collect();
         lanes = Vec::with_capacity(tasks);
         let mut done = 0;
@@ -294,7 +294,7 @@ impl Lane {
     }
 }
 
-async fn bytes_per_session(template: &Template) -> Result<Table, Failure> {
+async fn bytes_per_session(template: &Template, effort: Effort) -> Result<Table, Failure> {
     let mut table = Table::new(
         format!(
             "Bytes per session, a sealed body of {} bytes",
@@ -312,14 +312,7 @@ async fn bytes_per_session(template: &Template) -> Result<Table, Failure> {
         ]);
     };
 
-    let count = 100_000;
-    let before = resident_bytes()?;
-    let memory: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
-    fill(&memory, template, count).await?;
-    add("memory", count, resident_bytes()? - before);
-    drop(memory);
-
-    let count = 10_000;
+    let count = effort.count(10_000) as u64;
     let directory = Directory::new()?;
     let path = directory.file("bytes.db");
     let file = path.display().to_string();
@@ -333,7 +326,7 @@ async fn bytes_per_session(template: &Template) -> Result<Table, Failure> {
 
     let redis = RedisServer::start()?;
     let store: Arc<dyn SessionStore> = Arc::new(RedisStore::open(&redis.url()).await?);
-    let count = 100_000;
+    let count = effort.count(100_000) as u64;
     let before = used_memory(&redis)?;
     fill(&store, template, count).await?;
     add("Redis (used_memory)", count, used_memory(&redis)? - before);
@@ -347,7 +340,7 @@ async fn bytes_per_session(template: &Template) -> Result<Table, Failure> {
         Ok(size.trim().parse()?)
     };
     let store: Arc<dyn SessionStore> = Arc::new(PostgresStore::open(&url).await?);
-    let count = 10_000;
+    let count = effort.count(10_000) as u64;
     let before = size()?;
     fill(&store, template, count).await?;
     add("PostgreSQL (table and indexes)", count, size()? - before);

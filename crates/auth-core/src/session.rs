@@ -18,7 +18,7 @@ use crate::step_up::Demands;
 use crate::store::{IndexKey, Opened, Record, SessionKey};
 use crate::types::{Issuer, Scopes};
 
-/// What is sealed in a session's record.
+/// What is sealed in a session's record. What is not there is not written: memory and databases hold many of these.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SessionData {
     /// The origin of the app that the user signed in at, which is where the session is good. `None` of what began when there was one
@@ -26,37 +26,53 @@ pub(crate) struct SessionData {
     #[serde(default)]
     pub(crate) origin: Option<String>,
     /// The name of the provider that the user signed in with; `None` of the one that has none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
     pub(crate) issuer: Issuer,
     pub(crate) subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sid: Option<String>,
     /// When a refresh began that brought another `sid`, as long as nobody has looked whether the provider has ended that
     /// session meanwhile. See [`Core::confirm`](crate::auth::Core::confirm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moved_at: Option<Timestamp>,
     #[serde(deserialize_with = "read_claims")]
     pub(crate) claims: Claims,
     /// The claims that the app wants kept, where its hook has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kept_claims: Option<Vec<String>>,
     /// The claims that are of an older ID token than the session's present one, which lacks them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) older_claims: Vec<String>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) app: Value,
-    #[serde(with = "secret::sealed::option")]
+    #[serde(
+        default,
+        with = "secret::sealed::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) id_token: Option<IdToken>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) auth_time: Option<Timestamp>,
     /// The ID token's `acr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) acr: Option<String>,
     /// The `nonce` of the first ID token; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<String>,
     pub(crate) tokens: Tokens,
     /// The key that all tokens of the session are bound to; `None` where they are bearer tokens. It stays what it was at
     /// sign-in, whatever the setting says later.
-    #[serde(default, with = "crate::dpop::sealed")]
+    #[serde(
+        default,
+        with = "crate::dpop::sealed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) dpop_key: Option<DpopKey>,
     /// The scopes that were asked for at sign-in.
     pub(crate) asked: Scopes,
     /// What the sign-in was for: a gate or an API had sent the user there.
+    #[serde(default, skip_serializing_if = "Demands::is_nothing")]
     pub(crate) demanded: Demands,
     /// The audience of the ID token, sorted; empty without one.
     pub(crate) audience: Vec<String>,
@@ -66,9 +82,12 @@ pub(crate) struct SessionData {
     pub(crate) jitter: u8,
     /// How often, and when last, the tokens were refreshed.
     pub(crate) refreshes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refreshed_at: Option<Timestamp>,
     /// What the browser called itself at sign-in, and where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
 }
 
@@ -76,18 +95,28 @@ pub(crate) struct SessionData {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Tokens {
     /// `None` once it was revoked.
-    #[serde(with = "secret::sealed::option")]
+    #[serde(
+        default,
+        with = "secret::sealed::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) access: Option<AccessToken>,
     pub(crate) access_issued_at: Timestamp,
     /// `None` where the provider does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) access_expires_at: Option<Timestamp>,
-    #[serde(with = "secret::sealed::option")]
+    #[serde(
+        default,
+        with = "secret::sealed::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) refresh: Option<RefreshToken>,
     /// When the refresh token dies, where the provider says so (`refresh_expires_in`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_expires_at: Option<Timestamp>,
     pub(crate) scopes: Scopes,
     /// `authorization_details` as granted (RFC 9396 §7).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) authorization_details: Vec<Value>,
 }
 
@@ -152,7 +181,6 @@ impl SessionData {
         now: Timestamp,
         idle: Duration,
     ) -> Record {
-        let opened = Opened::default();
         let record = Record {
             version: 1,
             subject: match self.subject.as_str() {
@@ -166,9 +194,9 @@ impl SessionData {
             expires_at: now.plus(idle).min(self.last_end()),
             lease: None,
             sealed: self.seal(keys, key),
-            opened: opened.clone(),
+            opened: Opened::default(),
         };
-        opened.set(Arc::new(self));
+        record.opened.set(Arc::new(self));
         record
     }
 }

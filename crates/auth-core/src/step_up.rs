@@ -108,6 +108,11 @@ pub(crate) struct Demands {
 }
 
 impl Demands {
+    /// Whether nothing was demanded.
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The session has other scopes now. What the sign-in had brought and is gone may be asked for again.
     pub(crate) fn lose_scopes(&mut self, had: &Scopes, has: &Scopes) {
         let is_lost = |scope: &str| had.contains(scope) && !has.contains(scope);

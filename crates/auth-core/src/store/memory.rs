@@ -1,8 +1,9 @@
 //! Sessions in this process's memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -11,15 +12,17 @@ use async_trait::async_trait;
 use super::app_data::{AppDataKey, AppDataStore};
 use super::notices::Listeners;
 use super::{
-    Acquired, HashOfKey, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Record, SCAN_PAGE,
-    ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
+    Acquired, HashOfKey, IndexKey, Inserted, Lease, LeaseOwner, Notice, Notices, OnceKey, Opened, Record,
+    SCAN_PAGE, ScanCursor, Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
 use crate::clock::Timestamp;
 
 /// Keeps sessions in this process's memory: for development, for tests, and for an application that runs as one
 /// process and may sign everyone out when it restarts.
 ///
-/// It never fails. Memory is bounded by what is alive: [`sweep`](SessionStore::sweep) removes the rest.
+/// It never fails. Memory is bounded by what is alive: [`sweep`](SessionStore::sweep) removes the rest. A session takes its sealed
+/// body and some 500 bytes. The opened bodies, which are larger, stay for those sessions that are in use: one of sixty-four, and
+/// a thousand in any case. Another is opened again when it is asked for.
 ///
 /// ```
 /// use auth_core::store::MemoryStore;
@@ -55,7 +58,7 @@ impl MemoryStore {
     /// How many sessions are in memory, those included that have expired and are not swept yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sessions.iter().map(|shard| read(shard).len()).sum()
+        self.sessions.iter().map(|shard| read(shard).entries.len()).sum()
     }
 
     /// Whether no session is in memory.
@@ -68,25 +71,46 @@ impl MemoryStore {
         &self.sessions[shard_of(key.as_bytes())]
     }
 
+    /// The session's record, which is in use now.
+    fn present(&self, key: &SessionKey, now: Timestamp) -> Option<Arc<Record>> {
+        match read(self.shard(key)).live(key, now) {
+            None => return None,
+            Some(entry) if entry.use_open() => return Some(Arc::clone(&entry.record)),
+            Some(_) => {}
+        }
+        // It is about to be opened.
+        let mut sessions = write(self.shard(key));
+        sessions.keep_open(key);
+        sessions.live(key, now).map(|entry| Arc::clone(&entry.record))
+    }
+
     fn app_data(&self, key: &AppDataKey) -> MutexGuard<'_, AppData> {
         lock(&self.app_data[shard_of(key.as_bytes())])
     }
 
+    /// The sessions that a search is for: those below this beginning of an index key which `is` takes.
     fn find(
         &self,
-        index: impl FnOnce(&Indexes) -> Option<&HashSet<SessionKey>>,
+        index: impl FnOnce(&Indexes) -> &Index,
+        begins: u64,
+        is: impl Fn(&Record) -> bool,
         now: Timestamp,
     ) -> Vec<(SessionKey, Arc<Record>)> {
         let indexes = read(&self.indexes);
-        let keys = index(&indexes).into_iter().flatten();
-        keys.filter_map(|key| Some((*key, live(&read(self.shard(key)), key, now)?)))
-            .take(FIND_LIMIT)
-            .collect()
+        let [first, last] = [[0; 32], [0xff; 32]].map(SessionKey::from_bytes);
+        let keys = index(&indexes).range((begins, first)..=(begins, last));
+        let found = keys.filter_map(|(_, key)| {
+            let sessions = read(self.shard(key));
+            let entry = sessions.live(key, now).filter(|entry| is(&entry.record))?;
+            Some((*key, entry.shown()))
+        });
+        found.take(FIND_LIMIT).collect()
     }
 
     fn sweep_shard(&self, shard: &RwLock<Sessions>, now: Timestamp) -> u64 {
         // Looking takes longer than removing, and requests can read meanwhile.
         let expired: Vec<SessionKey> = read(shard)
+            .entries
             .iter()
             .filter(|(_, entry)| entry.record.expires_at <= now)
             .map(|(key, _)| *key)
@@ -99,8 +123,8 @@ impl MemoryStore {
         let mut removed = 0;
         for key in expired {
             // Between the two locks the key may have got a new session.
-            if live(&sessions, &key, now).is_none()
-                && let Some(entry) = sessions.remove(&key)
+            if sessions.live(&key, now).is_none()
+                && let Some(entry) = sessions.entries.remove(&key)
             {
                 indexes.remove(&key, &entry.record);
                 removed += 1;
@@ -127,27 +151,28 @@ impl SessionStore for MemoryStore {
     async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
         let mut indexes = write(&self.indexes);
         let mut sessions = write(self.shard(key));
-        if live(&sessions, key, now).is_some() {
+        if sessions.live(key, now).is_some() {
             return Ok(Inserted::Taken);
         }
         let record = Arc::new(Record {
             lease: None,
             ..record
         });
-        if let Some(expired) = sessions.remove(key) {
+        if let Some(expired) = sessions.entries.remove(key) {
             indexes.remove(key, &expired.record);
         }
         indexes.add(key, &record);
-        sessions.insert(*key, Entry { record, fence: 0 });
+        sessions.entries.insert(*key, Entry::new(record));
+        sessions.keep_open(key);
         Ok(Inserted::Yes)
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        Ok(live(&read(self.shard(key)), key, now))
+        Ok(self.present(key, now))
     }
 
     fn load_at_once(&self, key: &SessionKey, now: Timestamp) -> Option<Option<Arc<Record>>> {
-        Some(live(&read(self.shard(key)), key, now))
+        Some(self.present(key, now))
     }
 
     async fn compare_and_swap(
@@ -159,12 +184,12 @@ impl SessionStore for MemoryStore {
     ) -> Result<Swapped, StoreError> {
         let mut indexes = write(&self.indexes);
         let mut sessions = write(self.shard(key));
-        let Some(entry) = live_mut(&mut sessions, key, now) else {
+        let Some(entry) = sessions.live_mut(key, now) else {
             return Ok(Swapped::Gone);
         };
         let has_lease = record.lease.is_none_or(|lease| entry.holds(&lease));
         if entry.record.version != expected || !has_lease {
-            return Ok(Swapped::Newer(Arc::clone(&entry.record)));
+            return Ok(Swapped::Newer(entry.shown()));
         }
         let record = Arc::new(Record {
             version: expected.wrapping_add(1),
@@ -173,6 +198,7 @@ impl SessionStore for MemoryStore {
         });
         indexes.replace(key, &entry.record, &record);
         entry.record = record;
+        sessions.keep_open(key);
         Ok(Swapped::Yes)
     }
 
@@ -183,7 +209,7 @@ impl SessionStore for MemoryStore {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if let Some(entry) = live_mut(&mut write(self.shard(key)), key, now) {
+        if let Some(entry) = write(self.shard(key)).live_mut(key, now) {
             // Whoever has loaded the record keeps what they saw: a record that is shared is copied here, its sealed
             // and its opened body are not.
             let record = Arc::make_mut(&mut entry.record);
@@ -201,13 +227,13 @@ impl SessionStore for MemoryStore {
     ) -> Result<bool, StoreError> {
         let mut indexes = write(&self.indexes);
         let mut sessions = write(self.shard(key));
-        let Some(record) = live(&sessions, key, now) else {
+        let Some(record) = sessions.live(key, now).map(|entry| Arc::clone(&entry.record)) else {
             return Ok(false);
         };
         if expected.is_some_and(|expected| expected != record.version) {
             return Ok(false);
         }
-        sessions.remove(key);
+        sessions.entries.remove(key);
         indexes.remove(key, &record);
         drop((sessions, indexes));
         self.listeners.tell(key);
@@ -219,7 +245,8 @@ impl SessionStore for MemoryStore {
         subject: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        Ok(self.find(|indexes| indexes.subject.get(subject), now))
+        let is = |record: &Record| record.subject == *subject;
+        Ok(self.find(|indexes| &indexes.subject, beginning(subject), is, now))
     }
 
     async fn find_by_sid(
@@ -227,7 +254,8 @@ impl SessionStore for MemoryStore {
         sid: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        Ok(self.find(|indexes| indexes.sid.get(sid), now))
+        let is = |record: &Record| record.sid == Some(*sid);
+        Ok(self.find(|indexes| &indexes.sid, beginning(sid), is, now))
     }
 
     async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
@@ -237,15 +265,17 @@ impl SessionStore for MemoryStore {
         for shard in from.map_or(0, |from| shard_of(from.as_bytes()))..SHARDS {
             let is_ahead =
                 |key: &SessionKey| from.is_none_or(|from| shard_of(from.as_bytes()) != shard || *key > from);
-            let mut found: Vec<_> = read(&self.sessions[shard])
+            let shard = read(&self.sessions[shard]);
+            let mut found: Vec<_> = shard
+                .entries
                 .iter()
                 .filter(|(key, entry)| is_ahead(key) && entry.record.expires_at > now)
-                .map(|(key, entry)| (*key, Arc::clone(&entry.record)))
                 .collect();
             found.sort_unstable_by_key(|(key, _)| *key);
             let room = SCAN_PAGE - sessions.len();
             let is_full = found.len() > room;
-            sessions.extend(found.into_iter().take(room));
+            let found = found.into_iter().take(room);
+            sessions.extend(found.map(|(key, entry)| (*key, entry.shown())));
             if is_full {
                 let next = sessions.last().map(|(last, _)| ScanCursor::behind(last));
                 return Ok(Scanned { sessions, next });
@@ -263,14 +293,14 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Acquired, StoreError> {
         let mut sessions = write(self.shard(key));
-        let Some(entry) = live_mut(&mut sessions, key, now) else {
+        let Some(entry) = sessions.live_mut(key, now) else {
             return Ok(Acquired::Gone);
         };
         if entry.record.version != seen {
-            return Ok(Acquired::Newer(Arc::clone(&entry.record)));
+            return Ok(Acquired::Newer(entry.shown()));
         }
         if entry.record.lease.is_some_and(|lease| lease.until > now) {
-            return Ok(Acquired::Held(Arc::clone(&entry.record)));
+            return Ok(Acquired::Held(entry.shown()));
         }
         entry.fence += 1;
         Arc::make_mut(&mut entry.record).lease = Some(Lease {
@@ -278,7 +308,7 @@ impl SessionStore for MemoryStore {
             fence: entry.fence,
             until: now.plus(length),
         });
-        Ok(Acquired::Got(Arc::clone(&entry.record)))
+        Ok(Acquired::Got(entry.shown()))
     }
 
     async fn renew(
@@ -289,7 +319,7 @@ impl SessionStore for MemoryStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut sessions = write(self.shard(key));
-        let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease)) else {
+        let Some(entry) = sessions.live_mut(key, now).filter(|entry| entry.holds(lease)) else {
             return Ok(false);
         };
         Arc::make_mut(&mut entry.record).lease = Some(Lease {
@@ -301,7 +331,7 @@ impl SessionStore for MemoryStore {
 
     async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
         let mut sessions = write(self.shard(key));
-        if let Some(entry) = live_mut(&mut sessions, key, now).filter(|entry| entry.holds(lease)) {
+        if let Some(entry) = sessions.live_mut(key, now).filter(|entry| entry.holds(lease)) {
             Arc::make_mut(&mut entry.record).lease = None;
         }
         Ok(())
@@ -407,64 +437,148 @@ fn shard_of(key: &[u8; 32]) -> usize {
     usize::from(key[0]) % SHARDS
 }
 
-type Sessions = HashMap<SessionKey, Entry, BuildHasherDefault<HashOfKey>>;
+/// So many bodies stay opened in each shard, and one of [`OPEN_SHARE`] where there are more sessions.
+const OPEN_LEAST: usize = 16;
+const OPEN_SHARE: usize = 64;
+
+/// The sessions of one shard.
+#[derive(Default)]
+struct Sessions {
+    entries: HashMap<SessionKey, Entry, BuildHasherDefault<HashOfKey>>,
+    /// Those whose opened bodies stay, as a clock's hand goes by: the next to go is in front, unless it was used since.
+    /// Some may be gone already.
+    open: VecDeque<SessionKey>,
+}
+
+impl Sessions {
+    fn live(&self, key: &SessionKey, now: Timestamp) -> Option<&Entry> {
+        self.entries
+            .get(key)
+            .filter(|entry| entry.record.expires_at > now)
+    }
+
+    fn live_mut(&mut self, key: &SessionKey, now: Timestamp) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(key)
+            .filter(|entry| entry.record.expires_at > now)
+    }
+
+    /// Lets the session's body stay opened, and closes another for it.
+    fn keep_open(&mut self, key: &SessionKey) {
+        if !self.entries.get(key).is_some_and(Entry::is_closed) {
+            return;
+        }
+        let most = OPEN_LEAST.max(self.entries.len() / OPEN_SHARE);
+        while self.open.len() >= most
+            && let Some(next) = self.open.pop_front()
+        {
+            match self.entries.get_mut(&next) {
+                Some(entry) if entry.open.load(Ordering::Relaxed) == OPEN_AND_USED => {
+                    *entry.open.get_mut() = OPEN;
+                    self.open.push_back(next);
+                }
+                Some(entry) => entry.close(),
+                None => {}
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(key) {
+            *entry.open.get_mut() = OPEN;
+            self.open.push_back(*key);
+        }
+    }
+}
 
 struct Entry {
     record: Arc<Record>,
     /// The fence number of the last lease; it outlives the lease, which a swap or a release clears.
     fence: u64,
+    /// Whether the record's body may stay opened: [`CLOSED`], [`OPEN`] or [`OPEN_AND_USED`].
+    open: AtomicU8,
 }
 
+/// The record is handed out without what it was opened to: see [`Entry::shown`].
+const CLOSED: u8 = 0;
+/// The session is among [`Sessions::open`].
+const OPEN: u8 = 1;
+/// And was used since the hand went by.
+const OPEN_AND_USED: u8 = 2;
+
 impl Entry {
+    fn new(record: Arc<Record>) -> Self {
+        Self {
+            record,
+            fence: 0,
+            open: AtomicU8::new(CLOSED),
+        }
+    }
+
     fn holds(&self, lease: &Lease) -> bool {
         self.record.lease.is_some_and(|held| held.is(lease))
     }
+
+    fn is_closed(&self) -> bool {
+        self.open.load(Ordering::Relaxed) == CLOSED
+    }
+
+    /// Notes the use of a session whose body stays opened, and says whether it does.
+    fn use_open(&self) -> bool {
+        match self.open.load(Ordering::Relaxed) {
+            CLOSED => return false,
+            OPEN_AND_USED => {}
+            // Nobody closes it meanwhile: that takes the shard for itself.
+            _ => self.open.store(OPEN_AND_USED, Ordering::Relaxed),
+        }
+        true
+    }
+
+    fn close(&mut self) {
+        *self.open.get_mut() = CLOSED;
+        Arc::make_mut(&mut self.record).opened = Opened::default();
+    }
+
+    /// The record for someone who looks at many. What is not to stay opened is copied, so that it is opened for them alone.
+    fn shown(&self) -> Arc<Record> {
+        if self.is_closed() {
+            Arc::new(Record::clone(&self.record))
+        } else {
+            Arc::clone(&self.record)
+        }
+    }
 }
 
-fn live(sessions: &Sessions, key: &SessionKey, now: Timestamp) -> Option<Arc<Record>> {
-    let entry = sessions.get(key)?;
-    (entry.record.expires_at > now).then(|| Arc::clone(&entry.record))
-}
+/// Which sessions there are of each index key, by its beginning; the record has the rest. A tree: it grows by a little at a
+/// time, where a table would stand still to move to a larger one.
+type Index = BTreeSet<(u64, SessionKey)>;
 
-fn live_mut<'a>(sessions: &'a mut Sessions, key: &SessionKey, now: Timestamp) -> Option<&'a mut Entry> {
-    sessions
-        .get_mut(key)
-        .filter(|entry| entry.record.expires_at > now)
+fn beginning(index: &IndexKey) -> u64 {
+    let (beginning, _) = index.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*beginning)
 }
 
 #[derive(Default)]
 struct Indexes {
-    subject: HashMap<IndexKey, HashSet<SessionKey>>,
-    sid: HashMap<IndexKey, HashSet<SessionKey>>,
+    subject: Index,
+    sid: Index,
 }
 
 impl Indexes {
     fn add(&mut self, key: &SessionKey, record: &Record) {
-        self.subject.entry(record.subject).or_default().insert(*key);
-        if let Some(sid) = record.sid {
-            self.sid.entry(sid).or_default().insert(*key);
+        self.subject.insert((beginning(&record.subject), *key));
+        if let Some(sid) = &record.sid {
+            self.sid.insert((beginning(sid), *key));
         }
     }
 
     fn remove(&mut self, key: &SessionKey, record: &Record) {
-        remove_from(&mut self.subject, &record.subject, key);
+        self.subject.remove(&(beginning(&record.subject), *key));
         if let Some(sid) = &record.sid {
-            remove_from(&mut self.sid, sid, key);
+            self.sid.remove(&(beginning(sid), *key));
         }
     }
 
     fn replace(&mut self, key: &SessionKey, old: &Record, new: &Record) {
         self.remove(key, old);
         self.add(key, new);
-    }
-}
-
-fn remove_from(index: &mut HashMap<IndexKey, HashSet<SessionKey>>, at: &IndexKey, key: &SessionKey) {
-    if let Some(keys) = index.get_mut(at) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(at);
-        }
     }
 }
 
@@ -560,11 +674,168 @@ fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::sha256;
+    use crate::session::SessionData;
 
     fn once_key(n: u32) -> OnceKey {
         let mut bytes = [0; 32];
         bytes[28..].copy_from_slice(&n.to_be_bytes());
         OnceKey::from_bytes(bytes)
+    }
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn data() -> Arc<SessionData> {
+        let data = serde_json::from_value(serde_json::json!({
+            "issuer": "https://op.example", "subject": "a", "sid": null, "moved_at": null, "claims": {},
+            "kept_claims": null, "app": null, "id_token": null, "auth_time": null, "acr": null, "nonce": null,
+            "tokens": {
+                "access": null, "access_issued_at": NOW, "access_expires_at": null, "refresh": null,
+                "refresh_expires_at": null, "scopes": [],
+            },
+            "asked": [], "audience": [], "ends_at": NOW, "jitter": 0, "refreshes": 0,
+            "refreshed_at": null, "agent": null, "address": null,
+        }));
+        Arc::new(data.expect("the data of a session"))
+    }
+
+    fn key(number: u64) -> SessionKey {
+        SessionKey::from_bytes(sha256(&[&number.to_be_bytes()]))
+    }
+
+    /// A store where these sessions have signed in, of one user all.
+    async fn signed_in(numbers: std::ops::Range<u64>) -> MemoryStore {
+        let store = MemoryStore::new();
+        let data = data();
+        for number in numbers {
+            let record = Record {
+                version: 1,
+                subject: IndexKey::from_bytes([1; 32]),
+                sid: None,
+                created_at: NOW,
+                last_seen_at: NOW,
+                expires_at: NOW.plus(Duration::from_secs(60)),
+                lease: None,
+                sealed: Arc::default(),
+                opened: Opened::default(),
+            };
+            record.opened.set(Arc::clone(&data));
+            let inserted = store.insert(&key(number), record, NOW).await;
+            assert_eq!(inserted.expect("a memory store works"), Inserted::Yes);
+        }
+        store
+    }
+
+    async fn load(store: &MemoryStore, number: u64) -> Arc<Record> {
+        let record = store.load(&key(number), NOW).await.expect("a memory store works");
+        record.expect("the session is there")
+    }
+
+    /// Uses a session as a request does: it is loaded and, unless it is open, opened. Whether it was.
+    async fn uses(store: &MemoryStore, number: u64) -> bool {
+        let record = load(store, number).await;
+        let was_open = record.opened.get().is_some();
+        record.opened.set(data());
+        was_open
+    }
+
+    fn open(store: &MemoryStore) -> usize {
+        let open = |entry: &&Entry| entry.record.opened.get().is_some();
+        let of_shard = |shard: &RwLock<Sessions>| read(shard).entries.values().filter(open).count();
+        store.sessions.iter().map(of_shard).sum()
+    }
+
+    #[tokio::test]
+    async fn bodies_stay_opened_of_a_thousand_sessions_or_one_of_sixty_four() {
+        let store = signed_in(0..8_000).await;
+        assert_eq!(open(&store), SHARDS * OPEN_LEAST);
+        for number in 0..8_000 {
+            uses(&store, number).await;
+        }
+        assert_eq!(open(&store), SHARDS * OPEN_LEAST);
+
+        let store = signed_in(0..128_000).await;
+        let (expected, rounding) = (128_000 / OPEN_SHARE, SHARDS);
+        assert!((expected - rounding..=expected + rounding).contains(&open(&store)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_changed_counts_among_the_opened() {
+        let store = signed_in(0..8_000).await;
+        let mut seen = Vec::new();
+        for number in 0..8_000 {
+            seen.push(Record::clone(&*load(&store, number).await));
+        }
+        // By now most of them are closed again.
+        for (number, changed) in (0..).zip(seen) {
+            changed.opened.set(data());
+            let swapped = store.compare_and_swap(&key(number), 1, changed, NOW).await;
+            assert!(matches!(swapped, Ok(Swapped::Yes)));
+        }
+        assert_eq!(open(&store), SHARDS * OPEN_LEAST);
+    }
+
+    #[tokio::test]
+    async fn an_index_key_is_compared_whole() {
+        let store = signed_in(0..10).await;
+        let mut other = [1; 32];
+        other[31] = 2;
+        for (user, sessions) in [([1; 32], 10), (other, 0)] {
+            let found = store.find_by_subject(&IndexKey::from_bytes(user), NOW).await;
+            assert_eq!(found.expect("a memory store works").len(), sessions);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_used_stays_open_however_many_others_come_by() {
+        let store = signed_in(0..8_000).await;
+        uses(&store, 0).await;
+        for number in 1..8_000 {
+            uses(&store, number).await;
+            assert!(uses(&store, 0).await, "closed after {number} others");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_comes_stays_open_though_all_others_are_in_use() {
+        let store = signed_in(0..8_000).await;
+        for number in 0..8_000 {
+            uses(&store, number).await;
+            assert!(uses(&store, number).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn sessions_that_are_found_or_walked_through_do_not_stay_open() {
+        let store = signed_in(0..8_000).await;
+        let user = IndexKey::from_bytes([1; 32]);
+        let found = store
+            .find_by_subject(&user, NOW)
+            .await
+            .expect("a memory store works");
+        let walked = store.scan(None, NOW).await.expect("a memory store works");
+        for (_, record) in found.iter().chain(&walked.sessions) {
+            record.opened.set(data());
+        }
+        assert_eq!(open(&store), SHARDS * OPEN_LEAST);
+    }
+
+    #[tokio::test]
+    async fn sessions_that_have_ended_leave_nothing_behind() {
+        let store = signed_in(0..8_000).await;
+        for number in 0..4_000 {
+            assert!(
+                store
+                    .delete(&key(number), None, NOW)
+                    .await
+                    .expect("a memory store works")
+            );
+        }
+        let later = NOW.plus(Duration::from_secs(60));
+        assert_eq!(store.sweep(later).await.expect("a memory store works"), 4_000);
+        assert!(store.is_empty());
+        let indexes = read(&store.indexes);
+        assert!(indexes.subject.is_empty() && indexes.sid.is_empty());
     }
 
     #[test]

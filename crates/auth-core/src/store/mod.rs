@@ -265,7 +265,7 @@ impl fmt::Debug for Record {
 /// Remembers the opened body of a [`Record`], so that a store which hands out the same record twice (the memory
 /// store) has it opened once. Other stores use [`Opened::default`].
 #[derive(Clone, Default)]
-pub struct Opened(Arc<OnceLock<Arc<SessionData>>>);
+pub struct Opened(OnceLock<Arc<SessionData>>);
 
 impl Opened {
     pub(crate) fn get(&self) -> Option<&Arc<SessionData>> {

@@ -1,9 +1,10 @@
-//! Stores and their servers, records to put there, and the numbers of this process and of Redis.
+//! Stores, records to put there, and the memory of this process and of Redis.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -132,7 +133,9 @@ pub(crate) struct Directory(PathBuf);
 
 impl Directory {
     pub(crate) fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("auth-store-benches-{}", std::process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("auth-benches-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
@@ -226,26 +229,45 @@ impl Numbers {
     }
 }
 
-/// The memory of this process that is in RAM, in bytes.
-pub(crate) fn resident_bytes() -> Result<f64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+/// The memory of a process that is in RAM, in bytes (proc_pid_status(5), `VmRSS`); `self` is this one.
+pub(crate) fn resident_bytes(process: impl std::fmt::Display) -> Result<f64, Failure> {
+    memory(process, "VmRSS:")
+}
+
+/// The most of it that there ever was (`VmHWM`).
+pub(crate) fn peak_bytes(process: impl std::fmt::Display) -> Result<f64, Failure> {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: impl std::fmt::Display, name: &str) -> Result<f64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = kilobytes.and_then(|text| text.trim().strip_suffix("kB"));
-    let kilobytes: f64 = kilobytes.ok_or("no VmRSS in /proc/self/status")?.trim().parse()?;
+    let kilobytes: f64 = kilobytes
+        .ok_or("the kernel does not tell a process's memory")?
+        .trim()
+        .parse()?;
     Ok(kilobytes * 1024.0)
 }
 
-/// Redis' `used_memory`, in bytes.
-pub(crate) fn used_memory(server: &RedisServer) -> Result<f64, Failure> {
+/// Redis' `used_memory` in bytes, and how many keys it has.
+pub(crate) fn redis_numbers(server: &RedisServer) -> Result<(f64, u64), Failure> {
     let url = server.url();
     let address = url.trim_start_matches("redis://");
     let address = address.split_once('/').map_or(address, |(address, _)| address);
     let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"INFO memory\r\nQUIT\r\n")?;
+    stream.write_all(b"INFO memory\r\nDBSIZE\r\nQUIT\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let bytes = answer.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    Ok(bytes.ok_or("no used_memory in Redis' INFO")?.trim().parse()?)
+    let line = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name));
+    let memory = line("used_memory:").ok_or("no used_memory in Redis' INFO")?;
+    let keys = line(":").ok_or("no answer to DBSIZE")?;
+    Ok((memory.trim().parse()?, keys.trim().parse()?))
+}
+
+/// Redis' `used_memory`, in bytes.
+pub(crate) fn used_memory(server: &RedisServer) -> Result<f64, Failure> {
+    Ok(redis_numbers(server)?.0)
 }
 
 /// The size of an SQLite database's file, with its write-ahead log.

@@ -1,32 +1,22 @@
 //! What a whole sign-in costs, from the callback to the session, beside the check of the ID token's signature alone.
-//!
-//! `cargo run --release -p auth-benches --bin auth-sign-in-benches`; `README.md` says what the numbers mean.
 
 mod apps;
 mod attempts;
 mod provider;
-#[path = "../stores/report.rs"]
-#[expect(dead_code, reason = "the stores need more of it")]
-mod report;
 mod signature;
-#[path = "../world.rs"]
-#[expect(dead_code, reason = "the others need more of it")]
-mod world;
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use auth_core::jose::Algorithm;
-use serde_json::json;
 
-use crate::apps::{App, Framework};
-use crate::attempts::Attempts;
-use crate::provider::{Provider, Reference};
-use crate::report::{Field, Spread, Table};
-use crate::signature::Keys;
-
-/// Whatever goes wrong ends the measurement; the text is all that anyone does with it.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::Failure;
+use crate::effort::Effort;
+use crate::framework::Framework;
+use crate::report::{Field, Section, Spread, Table};
+use crate::sign_in::apps::App;
+use crate::sign_in::attempts::Attempts;
+use crate::sign_in::provider::{Provider, Reference};
+use crate::sign_in::signature::Keys;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 /// How often each case gets its turn; all cases once, then all again.
@@ -35,21 +25,6 @@ const ROUNDS: usize = 15;
 const SIGN_INS: usize = 120;
 /// How many are under way at once, where several are.
 const AT_ONCE: usize = 16;
-
-fn main() -> ExitCode {
-    if cfg!(debug_assertions) {
-        eprintln!(
-            "auth-sign-in-benches: this is a debug build; its numbers say little. Use cargo run --release."
-        );
-    }
-    match measure() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("auth-sign-in-benches: {failure}");
-            ExitCode::FAILURE
-        }
-    }
-}
 
 /// What the turns of one framework and algorithm gave: a value for each round, in microseconds for each sign-in.
 #[derive(Default)]
@@ -61,7 +36,8 @@ struct Measured {
     signature: Vec<f64>,
 }
 
-fn measure() -> Result<(), Failure> {
+pub(crate) fn measure(effort: Effort) -> Result<Section, Failure> {
+    let (rounds, sign_ins) = (effort.rounds(ROUNDS), effort.count(SIGN_INS));
     let keys = Keys::generate()?;
     let provider = Provider::start(&keys)?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -76,26 +52,25 @@ fn measure() -> Result<(), Failure> {
     }
     let mut calls = Vec::new();
     // The first round fetches what is kept, opens connections and does not count.
-    for round in 0..=ROUNDS {
-        eprintln!("round {round} of {ROUNDS}");
+    for round in 0..=rounds {
         for (framework, algorithm, app, measured) in &mut cases {
-            let attempts = Attempts::begin(&auth, &provider, &keys, *algorithm, 2 * SIGN_INS, &runtime)?;
-            let (one_by_one, several) = attempts.requests().split_at(SIGN_INS);
+            let attempts = Attempts::begin(&auth, &provider, &keys, *algorithm, 2 * sign_ins, &runtime)?;
+            let (one_by_one, several) = attempts.requests().split_at(sign_ins);
             let before = provider.calls();
             let callback = app.sign_in(one_by_one, 1)?;
-            let calls_each = (provider.calls() - before) as f64 / SIGN_INS as f64;
+            let calls_each = (provider.calls() - before) as f64 / sign_ins as f64;
             let at_once = app.sign_in(several, AT_ONCE)?;
-            let bare = app.ping(SIGN_INS)?;
-            let exchanges = reference.exchange(&attempts.codes()[..SIGN_INS])?;
+            let bare = app.ping(sign_ins)?;
+            let exchanges = reference.exchange(&attempts.codes()[..sign_ins])?;
             let signature = keys.check(*algorithm, attempts.id_tokens())?;
             if round == 0 {
                 continue;
             }
             calls.push((*framework, *algorithm, calls_each));
-            measured.callback.push(micros(callback, SIGN_INS));
-            measured.at_once.push(micros(at_once, SIGN_INS));
-            measured.bare.push(micros(bare, SIGN_INS));
-            measured.exchanges.push(micros(exchanges, SIGN_INS));
+            measured.callback.push(micros(callback, sign_ins));
+            measured.at_once.push(micros(at_once, sign_ins));
+            measured.bare.push(micros(bare, sign_ins));
+            measured.exchanges.push(micros(exchanges, sign_ins));
             measured
                 .signature
                 .push(micros(signature, attempts.id_tokens().len()));
@@ -109,29 +84,19 @@ fn measure() -> Result<(), Failure> {
             );
         }
     }
-    let tables = tables(&cases);
-    for table in &tables {
-        println!("{table}");
-    }
-    let binary = std::env::current_exe()?;
-    let directory = binary
-        .ancestors()
-        .nth(2)
-        .ok_or("this binary lies in no directory")?;
-    let path = directory.join("sign-in-bench.json");
-    let json: Vec<_> = tables.iter().map(Table::to_json).collect();
-    std::fs::write(&path, format!("{:#}\n", json!(json)))?;
-    println!("written to {}", path.display());
-    Ok(())
+    Ok(Section {
+        tables: tables(&cases, rounds, sign_ins),
+        ..Section::default()
+    })
 }
 
 fn micros(time: Duration, number: usize) -> f64 {
     time.as_secs_f64() * 1e6 / number as f64
 }
 
-fn tables(cases: &[(Framework, Algorithm, App, Measured)]) -> Vec<Table> {
+fn tables(cases: &[(Framework, Algorithm, App, Measured)], rounds: usize, sign_ins: usize) -> Vec<Table> {
     let mut parts = Table::new(
-        format!("A sign-in, {SIGN_INS} one after the other, {ROUNDS} rounds; microseconds, median (min–max)"),
+        format!("A sign-in, {sign_ins} one after the other, {rounds} rounds; microseconds, median (min–max)"),
         &[
             "framework",
             "algorithm",
@@ -161,18 +126,18 @@ fn tables(cases: &[(Framework, Algorithm, App, Measured)]) -> Vec<Table> {
             .map(|round| measured.callback[round] - measured.bare[round] - measured.exchanges[round])
             .collect();
         let name = || [Field::text(framework), Field::text(algorithm)];
-        let spread = |values: &[f64]| Field::Spread(Spread::of(values.iter().copied()), 0);
-        let signature = Field::Spread(Spread::of(measured.signature.iter().copied()), 1);
+        let signature = Field::spread(&measured.signature, 1);
         let mut row = Vec::from(name());
         row.extend(
-            [&measured.callback, &measured.bare, &measured.exchanges, &left].map(|values| spread(values)),
+            [&measured.callback, &measured.bare, &measured.exchanges, &left].map(|v| Field::spread(v, 0)),
         );
         row.push(signature);
         parts.add(row);
 
-        let ratio = |values: &[f64]| Field::Spread(Spread::of_ratios(values, &measured.signature), 1);
         let mut row = Vec::from(name());
-        row.extend([&measured.callback, &measured.exchanges, &left].map(|values| ratio(values)));
+        row.extend(
+            [&measured.callback, &measured.exchanges, &left].map(|v| Field::ratio(v, &measured.signature, 1)),
+        );
         ratios.add(row);
 
         let rate = |values: &[f64]| Field::Spread(Spread::of(values.iter().map(|micros| 1e6 / micros)), 0);

@@ -6,8 +6,8 @@ use auth_core::{Auth, SecretKeys};
 use serde_json::json;
 use url::Url;
 
-use crate::provider::{Provider, SUBJECT};
-use crate::signature::Keys;
+use super::provider::{Provider, SUBJECT};
+use super::signature::Keys;
 use crate::{Failure, world};
 
 const CLIENT: &str = "benchmark";

@@ -1,6 +1,5 @@
 //! The apps: the library's routes and a route that answers `pong`, on each framework, and a client for them.
 
-use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -8,30 +7,11 @@ use std::time::{Duration, Instant};
 use auth_core::Auth;
 
 use crate::Failure;
+use crate::framework::Framework;
 
 /// An answer that takes longer has got lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PING: &[u8] = b"GET /ping HTTP/1.1\r\nhost: 127.0.0.1:3000\r\naccept: */*\r\n\r\n";
-
-/// The framework that serves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Framework {
-    Axum,
-    Actix,
-}
-
-impl Framework {
-    pub(crate) const ALL: [Self; 2] = [Self::Axum, Self::Actix];
-}
-
-impl fmt::Display for Framework {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Axum => "axum",
-            Self::Actix => "actix",
-        })
-    }
-}
 
 /// A framework's two servers: one with the library's routes and layer, one with neither.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +90,7 @@ fn on_axum(auth: Option<Auth>, runtime: &tokio::runtime::Runtime) -> Result<Sock
     runtime.spawn(async move {
         let served = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await };
         if let Err(error) = served.await {
-            eprintln!("auth-sign-in-benches: {error}");
+            eprintln!("auth-benches: {error}");
         }
     });
     Ok(address)
@@ -133,7 +113,7 @@ fn on_actix(auth: Option<Auth>) -> Result<SocketAddr, Failure> {
             }
         });
         if let Err(error) = served {
-            eprintln!("auth-sign-in-benches: {error}");
+            eprintln!("auth-benches: {error}");
         }
     });
     Ok(address)

@@ -12,8 +12,8 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde_json::json;
 
+use super::signature::Keys;
 use crate::Failure;
-use crate::signature::Keys;
 
 /// Who signs in.
 pub(crate) const SUBJECT: &str = "ada";
@@ -68,7 +68,7 @@ impl Provider {
             let served = runtime
                 .block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await });
             if let Err(error) = served {
-                eprintln!("auth-sign-in-benches: {error}");
+                eprintln!("auth-benches: {error}");
             }
         });
         Ok(Self { issuer, memory })
