@@ -210,7 +210,7 @@ async fn peek(PeekSession(session): PeekSession) -> String {
 
 async fn several(
     user: RequireAuth,
-    _: MaybeAuth,
+    _: Option<RequireAuth>,
     _: AuthenticatedClient,
     _: RequireAuth<Employee>,
 ) -> String {
