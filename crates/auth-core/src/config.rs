@@ -1118,7 +1118,8 @@ impl AuthBuilder {
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
-            let party = Party::new(name.clone(), checked, &origins, &provider_http, &runtime);
+            let party = (checked.at_own_origins(&origins))
+                .and_then(|checked| Party::new(name.clone(), checked, &origins, &provider_http, &runtime));
             let party = party.map_err(|error| match &name {
                 Some(name) => error.of_provider(name, &shared),
                 None => error,

@@ -185,7 +185,9 @@ async fn what_the_answer_lacks_stays() {
 
     // And the ID token: it is shown to the provider at sign-out.
     let mut browser = world.browser();
-    browser.cookies.insert("auth_session".into(), id.expose().to_owned());
+    browser
+        .cookies
+        .insert("auth_session".into(), id.expose().to_owned());
     let to = crate::world::location(&browser.logout().await);
     assert!(to.contains("id_token_hint="), "{to}");
 }
