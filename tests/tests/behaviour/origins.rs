@@ -313,6 +313,20 @@ pub(crate) async fn a_step_up_stays_at_its_host(stage: Stage) {
         let (browser, provider) = (&tenants.browsers[at], &tenants.providers[at]);
         sign_in(browser, provider).await;
         let sent = browser.navigate("/api/mail").await.location();
+        // Elsewhere the link is one to sign in, and asks for no more, whatever cookies come along.
+        let other = &tenants.browsers[1 - at];
+        let mut moved = sent.clone();
+        moved.set_host(other.base().host_str()).unwrap();
+        let elsewhere = other
+            .navigate(moved.as_str())
+            .header("cookie", &cookies(browser))
+            .await
+            .location();
+        assert!(
+            elsewhere.as_str().starts_with(tenants.providers[1 - at].issuer()),
+            "{elsewhere}"
+        );
+        assert!(!parameters(&elsewhere)["scope"].contains("mail.read"));
         let request = browser.navigate(sent.as_str()).await.location();
         assert!(request.as_str().starts_with(provider.issuer()), "{request}");
         assert!(parameters(&request)["scope"].contains("mail.read"));

@@ -266,6 +266,9 @@ impl SignInProvider {
     /// At any other there is no provider of this name: no link begins a sign-in there, no answer is taken, and the page to choose on
     /// leaves it out. Where one is left, nobody has to choose. So with an origin for each tenant, whoever is signed in there is the
     /// tenant's user.
+    ///
+    /// An origin that the app does not have is a mistake in the settings. Of a provider that is
+    /// [looked up](AuthBuilder::providers_from) it is none: with no other, it is unknown everywhere.
     pub fn only_at(mut self, origin: impl Into<String>) -> Self {
         self.only_at.push(origin.into());
         self
