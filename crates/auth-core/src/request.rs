@@ -158,12 +158,10 @@ impl Glance {
             "upgrade" => glance.opens_websocket |= csrf::opens_websocket(&header_text(value)),
             "origin" => glance.is_foreign |= value != origin.as_bytes(),
             "sec-fetch-site" => glance.is_foreign |= !matches!(value, b"same-origin" | b"none"),
-            "cookie" => {
-                if glance.session.is_none() {
-                    glance.session = cookies(value)
-                        .filter(|(name, _)| *name == cookie.as_bytes())
-                        .find_map(|(_, value)| SessionId::read(value));
-                }
+            "cookie" if glance.session.is_none() => {
+                glance.session = cookies(value)
+                    .filter(|(name, _)| *name == cookie.as_bytes())
+                    .find_map(|(_, value)| SessionId::read(value));
             }
             _ => {}
         });
