@@ -134,6 +134,19 @@ pub(crate) async fn each_host_signs_in_at_its_own_provider(stage: Stage) {
     }
 }
 
+pub(crate) async fn the_pages_of_a_host_name_it(stage: Stage) {
+    let tenants = tenants(&stage).await;
+    for (browser, name) in tenants.browsers.iter().zip(NAMES) {
+        let page = browser.navigate("/auth/errors/login.cookie_other_address").await;
+        page.assert_status(200);
+        let origin = browser.base().origin().ascii_serialization();
+        for named in [origin.clone(), format!("{origin}/auth/callback/{name}")] {
+            assert!(page.body.contains(&format!("<code>{named}</code>")), "{}", page.body);
+        }
+    }
+    drop(tenants.app);
+}
+
 fn token_requests(provider: &DevProvider) -> u64 {
     provider.control().count(Endpoint::Token)
 }
