@@ -141,7 +141,11 @@ pub(crate) async fn the_pages_of_a_host_name_it(stage: Stage) {
         page.assert_status(200);
         let origin = browser.base().origin().ascii_serialization();
         for named in [origin.clone(), format!("{origin}/auth/callback/{name}")] {
-            assert!(page.body.contains(&format!("<code>{named}</code>")), "{}", page.body);
+            assert!(
+                page.body.contains(&format!("<code>{named}</code>")),
+                "{}",
+                page.body
+            );
         }
     }
     drop(tenants.app);
