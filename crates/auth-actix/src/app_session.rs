@@ -283,7 +283,7 @@ fn finish_error(
 /// What a failure of the session is answered with, if it was one.
 fn refusal(auth: &Auth, incoming: &Incoming, watched: &Watched) -> Option<Reply> {
     if watched.is_too_large() {
-        return Some(auth.refuse_body());
+        return Some(auth.refuse_body(incoming));
     }
     let failure = watched.failure()?;
     Some(auth.refuse(&failure, incoming, &OnRefusal::Automatic))

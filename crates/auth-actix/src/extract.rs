@@ -1,14 +1,15 @@
 //! What handlers ask for.
 
+use std::future::{Ready, ready};
 use std::ops::Deref;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::HeaderValue;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use auth_core::Error;
 use auth_core::error::SetupError;
 use auth_core::session::{Claims, FromClaims, Session};
 use auth_core::trace::TraceContext;
+use auth_core::{Error, ProviderInfo};
 
 use crate::LocalFuture;
 use crate::response::AuthError;
@@ -130,6 +131,31 @@ impl FromRequest for PeekSession {
             let peeked = context.peek().await.map(Some).or_else(Error::unless_nobody);
             insisted(&context, peeked.map(Self).map_err(AuthError::from))
         })
+    }
+}
+
+/// The providers that users may choose from where the request is: those of [`Auth::providers_at`](auth_core::Auth::providers_at),
+/// for a page of the app's own in the place of the library's. It asks for nobody's session.
+///
+/// ```
+/// use auth_actix::Providers;
+///
+/// async fn welcome(Providers(providers): Providers) -> String {
+///     let link = |name: &str| format!("/auth/login?provider={name}&return_to=/orders");
+///     let links = providers.iter().map(|provider| link(provider.name.as_deref().unwrap_or_default()));
+///     links.collect::<Vec<_>>().join("\n")
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Providers(pub Vec<ProviderInfo>);
+
+impl FromRequest for Providers {
+    type Error = AuthError;
+    type Future = Ready<Result<Self, AuthError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let providers = |context: AuthContext| Self(context.auth().providers_at(context.incoming()));
+        ready(context(request).map(providers))
     }
 }
 

@@ -40,6 +40,7 @@
 //! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
 //! * [`AuthenticatedClient`] calls downstream APIs with the user's access token, or one that it is exchanged for.
 //! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
+//! * [`Providers`] lists whom users may sign in with, for a page of the app's own to choose on.
 //! * [`AuthExt::proxy`] forwards to an API with the user's access token what the app's own pages ask for.
 //! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
 //! * [`require`] protects apps, scopes and resources: `.wrap(require(Gate::signed_in().role("admin")))`.
@@ -75,8 +76,8 @@ pub use auth_core::gate::Gate;
 pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{
-    Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Profile, Refused,
-    SignInProvider, UntilEnded,
+    Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Profile,
+    ProviderInfo, Refused, SignInProvider, UntilEnded,
 };
 
 #[cfg(feature = "actix-session")]
@@ -85,7 +86,7 @@ pub use bearer::{
     BearerFuture, BearerLayer, BearerRejection, BearerService, BearerToken, MaybeBearer, bearer_layer,
     require_bearer,
 };
-pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, RequireAuth};
+pub use extract::{AuthenticatedClient, MaybeAuth, PeekSession, Providers, RequireAuth};
 pub use middleware::{AuthLayer, AuthService, RequireLayer, RequireService, require};
 pub use response::AuthError;
 pub use routes::AuthExt;

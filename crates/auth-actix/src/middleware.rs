@@ -90,6 +90,9 @@ impl AuthLayer {
     /// signed in; while its store is down, it answers 500 by itself
     /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503). It decodes the names of cookies, so that
     /// `__Host-` alone does not keep a sibling host from planting one; `app_session_layer` leaves such cookies out.
+    ///
+    /// With [several origins](auth_core::AuthBuilder::further_base_url) its cookie has no `Domain`: a session holds one sign-in, which is
+    /// good at one of them, and a sign-in at another takes its place.
     #[cfg(feature = "actix-session")]
     #[must_use]
     pub fn in_actix_session(self) -> Self {

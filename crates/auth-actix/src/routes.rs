@@ -194,7 +194,10 @@ async fn explain_error(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, AuthError> {
-    answer(request, body, async |auth, _| auth.explain_error(&code)).await
+    answer(request, body, async |auth, request| {
+        auth.explain_error(&code, &request)
+    })
+    .await
 }
 
 async fn explain_errors(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, AuthError> {

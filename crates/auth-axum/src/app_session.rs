@@ -222,7 +222,7 @@ where
 fn finish(auth: &Auth, incoming: &Incoming, watched: &Watched, mut response: Response) -> Response {
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         if watched.is_too_large() {
-            return response::response(auth.refuse_body());
+            return response::response(auth.refuse_body(incoming));
         }
         if let Some(error) = watched.failure() {
             return response::response(auth.refuse(&error, incoming, &OnRefusal::Automatic));

@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 
-use auth_core::Error;
 use auth_core::error::SetupError;
 use auth_core::session::{Claims, FromClaims, Session};
 use auth_core::trace::TraceContext;
+use auth_core::{Error, ProviderInfo};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
@@ -109,6 +109,30 @@ impl<S: Sync> FromRequestParts<S> for PeekSession {
                 .map(Some)
                 .or_else(Error::unless_nobody)?,
         ))
+    }
+}
+
+/// The providers that users may choose from where the request is: those of [`Auth::providers_at`](auth_core::Auth::providers_at),
+/// for a page of the app's own in the place of the library's. It asks for nobody's session.
+///
+/// ```
+/// use auth_axum::Providers;
+///
+/// async fn welcome(Providers(providers): Providers) -> String {
+///     let link = |name: &str| format!("/auth/login?provider={name}&return_to=/orders");
+///     let links = providers.iter().map(|provider| link(provider.name.as_deref().unwrap_or_default()));
+///     links.collect::<Vec<_>>().join("\n")
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Providers(pub Vec<ProviderInfo>);
+
+impl<S: Sync> FromRequestParts<S> for Providers {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        let context = context(parts)?;
+        Ok(Self(context.auth().providers_at(context.incoming())))
     }
 }
 

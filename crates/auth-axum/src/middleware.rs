@@ -88,6 +88,9 @@ impl AuthLayer {
     /// session's cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
     /// tower-sessions decodes the names of cookies, so that `__Host-` alone does not keep a sibling host from planting one;
     /// [`app_session_layer`](crate::AuthExt::app_session_layer) leaves such cookies out.
+    ///
+    /// With [several origins](auth_core::AuthBuilder::further_base_url) its cookie has no `Domain`: a session holds one sign-in, which is
+    /// good at one of them, and a sign-in at another takes its place.
     #[cfg(feature = "tower-sessions")]
     #[must_use]
     pub fn in_tower_session(self) -> Self {

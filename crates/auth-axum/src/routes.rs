@@ -163,7 +163,10 @@ async fn jwks(request: Request) -> Response {
 async fn explain_error(code: Result<Path<String>, PathRejection>, request: Request) -> Response {
     // What is no text is no code either.
     let code = code.map(|Path(code)| code).unwrap_or_default();
-    run(request, async move |auth, _| auth.explain_error(&code)).await
+    run(request, async move |auth, request| {
+        auth.explain_error(&code, &request)
+    })
+    .await
 }
 
 async fn explain_errors(request: Request) -> Response {

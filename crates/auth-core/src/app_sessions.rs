@@ -13,6 +13,10 @@
 //! over under the new one, where they are a guest's or the same user's ([`AppData`]). Where the app's session itself
 //! carries the sign-in, there is no such cookie, and the data are as everybody's; nobody finds the session of another.
 //!
+//! The name is also made of the public origin of the app that the request belongs to: of
+//! [several](crate::AuthBuilder::further_base_url), data are at the one where they were made. An origin that is given another
+//! name, scheme or port begins without.
+//!
 //! # A late answer and the browser's cookie
 //!
 //! Session layers answer from what they saw when the request began. A slow request whose session was replaced meanwhile,
@@ -94,7 +98,7 @@ impl AppSessions {
             tracing::debug!("a request of another site begins no app session");
             return Ok(Inserted::Yes);
         }
-        let key = seen(|seen| key(id, seen.moved_to.or(seen.sign_in), seen.origin.as_deref()));
+        let key = seen(|seen| self.key(id, seen.moved_to.or(seen.sign_in), seen.at));
         let (sealed, now) = (self.seal(&key, data)?, self.now());
         let inserted = self
             .store()?
@@ -111,7 +115,7 @@ impl AppSessions {
     ///
     /// [`AppSessionError::Store`].
     pub async fn load(&self, id: &str) -> Result<Option<Vec<u8>>, AppSessionError> {
-        let key = present_key(id);
+        let key = self.present_key(id);
         let sealed = self.store()?.load_app_data(&key, self.now()).await;
         let sealed = noted(sealed, |seen, sealed| {
             if sealed.is_some() {
@@ -135,7 +139,7 @@ impl AppSessions {
             tracing::debug!("a request of another site changes no app session");
             return Ok(false);
         }
-        let key = present_key(id);
+        let key = self.present_key(id);
         let (sealed, now) = (self.seal(&key, data)?, self.now());
         let updated = self
             .store()?
@@ -157,7 +161,7 @@ impl AppSessions {
         let now = self.now();
         let touched = self
             .store()?
-            .touch_app_data(&present_key(id), now.plus(lifetime), now)
+            .touch_app_data(&self.present_key(id), now.plus(lifetime), now)
             .await;
         noted(touched, |seen, touched| seen.is_gone = !touched)
     }
@@ -172,7 +176,8 @@ impl AppSessions {
             // This request has ended it already.
             return Ok(false);
         }
-        let deleted = self.store()?.delete_app_data(&present_key(id), self.now()).await;
+        let key = self.present_key(id);
+        let deleted = self.store()?.delete_app_data(&key, self.now()).await;
         noted(deleted, |seen, _| seen.is_ended = true)
     }
 
@@ -189,7 +194,7 @@ impl AppSessions {
         if let Some(was_there) = seen(|seen| seen.ended.as_ref().map(|(_, was_there)| *was_there)) {
             return Ok(Some(was_there));
         }
-        let (key, core) = (present_key(&id), Arc::clone(&self.0));
+        let (key, core) = (self.present_key(&id), Arc::clone(&self.0));
         let ending = self.0.spawn(async move {
             match core.store.app_data() {
                 Some(store) => store.delete_app_data(&key, core.clock.now()).await,
@@ -236,15 +241,15 @@ impl AppSessions {
     pub fn brought(&self, head: &impl RequestHead) -> Brought {
         let config = &self.0.config;
         let at = config.origins.of(head);
-        let origin = config.origins.get(at);
         let mut has_cookie = false;
         each_cookie(head, &mut |name, _| has_cookie |= name == self.cookie_name());
         Brought {
             sign_in: Auth::of(&self.0).session_id(head).map(|id| id.key()),
             has_cookie,
             // The provider's answer may come as a form of its own site; the sign-in under way vouches for it.
-            is_foreign: csrf::check(head, origin).is_err() && !paths::is_callback(head.path()),
-            origin: (at != OriginId::FIRST).then(|| origin.origin().to_owned()),
+            is_foreign: csrf::check(head, config.origins.get(at)).is_err()
+                && !paths::is_callback(head.path()),
+            at,
         }
     }
 
@@ -262,7 +267,7 @@ impl AppSessions {
         let seen = Arc::new(Mutex::new(Seen {
             sign_in: brought.sign_in,
             is_foreign: brought.is_foreign,
-            origin: brought.origin,
+            at: brought.at,
             ..Seen::default()
         }));
         let output = SEEN.scope(Arc::clone(&seen), request).await;
@@ -294,33 +299,32 @@ impl AppSessions {
         let keys = &self.0.config.keys;
         Ok(keys.seal(Purpose::AppData, key.as_bytes(), data).into())
     }
-}
 
-/// The name of the data of an app's session under this sign-in, or under none, and at this origin of the app, where that is not
-/// the first.
-///
-/// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are. The lengths keep
-/// the identifier and the origin apart from what follows.
-fn key(id: &str, sign_in: Option<SessionKey>, origin: Option<&str>) -> AppDataKey {
-    let length = (id.len() as u64).to_be_bytes();
-    let whose: &[u8] = sign_in.as_ref().map_or(b"guest", |key| key.as_bytes());
-    let hash = match origin {
-        None => sha256(&[b"auth-core app session 2\0", &length, id.as_bytes(), whose]),
-        Some(origin) => sha256(&[
-            b"auth-core app session 2 of an origin\0",
-            &(origin.len() as u64).to_be_bytes(),
+    /// The name of the data of an app's session under this sign-in, or under none, and at this origin of the app.
+    ///
+    /// The origin is named in full, for the list may change, and also where there is no other: what began before a second one came
+    /// goes on.
+    ///
+    /// The prefix keeps these hashes apart from those of session identifiers, whatever the identifiers are. The lengths keep
+    /// the identifier and the origin apart from what follows.
+    fn key(&self, id: &str, sign_in: Option<SessionKey>, at: OriginId) -> AppDataKey {
+        let length = |text: &str| (text.len() as u64).to_be_bytes();
+        let origin = self.0.config.origins.get(at).origin();
+        let hash = sha256(&[
+            b"auth-core app session 3\0",
+            &length(origin),
             origin.as_bytes(),
-            &length,
+            &length(id),
             id.as_bytes(),
-            whose,
-        ]),
-    };
-    AppDataKey::from_bytes(hash)
-}
+            sign_in.as_ref().map_or(b"guest", |key| key.as_bytes()),
+        ]);
+        AppDataKey::from_bytes(hash)
+    }
 
-/// Its name under the sign-in that the request under way has brought.
-fn present_key(id: &str) -> AppDataKey {
-    seen(|seen| key(id, seen.sign_in, seen.origin.as_deref()))
+    /// Its name under the sign-in that the request under way has brought.
+    fn present_key(&self, id: &str) -> AppDataKey {
+        seen(|seen| self.key(id, seen.sign_in, seen.at))
+    }
 }
 
 tokio::task_local! {
@@ -333,8 +337,8 @@ pub struct Brought {
     sign_in: Option<SessionKey>,
     has_cookie: bool,
     is_foreign: bool,
-    /// The origin of the app that it belongs to, unless that is the first.
-    origin: Option<String>,
+    /// The origin of the app that it belongs to.
+    at: OriginId,
 }
 
 /// What a request has brought, and what it has done with app sessions. Not `Debug`: it holds identifiers.
@@ -347,8 +351,8 @@ struct Seen {
     moved_to: Option<SessionKey>,
     /// It comes from another site and may change nothing.
     is_foreign: bool,
-    /// The origin of the app that it belongs to, unless that is the first.
-    origin: Option<String>,
+    /// The origin of the app that it belongs to; the first outside of one.
+    at: OriginId,
     /// The app session that it has brought.
     id: Option<String>,
     /// The one that was ended, and whether it was still there.

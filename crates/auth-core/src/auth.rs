@@ -409,7 +409,7 @@ impl Auth {
     /// `GET` and `POST /auth/login`: sends the browser to the provider (OpenID Connect Core §3.1.2.1, §4).
     pub async fn login(&self, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
+            return self.not_allowed(&request);
         }
         if request.is_prefetch {
             return Self::not_ahead();
@@ -509,14 +509,7 @@ impl Auth {
 
     /// The page to choose a provider on. Each of its links is this request with the provider's name.
     fn choose(&self, parameters: &Parameters, return_to: &ReturnTo, at: OriginId) -> Reply {
-        let here = self
-            .0
-            .config
-            .parties
-            .configured()
-            .iter()
-            .filter(|party| party.is_at(at));
-        let links = here.map(|party| party.info()).map(|provider| {
+        let links = self.choices(at).map(|provider| {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("provider", provider.name.as_deref().unwrap_or_default());
             query.append_pair("return_to", return_to.as_str());
@@ -532,11 +525,28 @@ impl Auth {
 
     /// The providers that users may choose from, in the order of the settings: for a page of the application's own, with a
     /// link `/auth/login?provider=<name>` for each, and `&return_to=<path>` where users are to come back to. Of the one
-    /// without a name the parameter is empty. Those are listed too that are [at other origins only](crate::SignInProvider::only_at).
+    /// without a name the parameter is empty.
+    ///
+    /// Those are listed too that are at [some origins only](crate::SignInProvider::only_at). With several origins a page lists
+    /// [`providers_at`](Self::providers_at).
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderInfo> {
         let parties = self.0.config.parties.configured().iter();
         parties.map(|party| party.info()).collect()
+    }
+
+    /// Those of the [`providers`](Self::providers) whose users sign in at the origin that this request belongs to. The adapters'
+    /// `Providers` gives them to a handler.
+    #[must_use]
+    pub fn providers_at(&self, incoming: &Incoming) -> Vec<ProviderInfo> {
+        self.choices(incoming.at).collect()
+    }
+
+    fn choices(&self, at: OriginId) -> impl Iterator<Item = ProviderInfo> {
+        let parties = self.0.config.parties.configured().iter();
+        parties
+            .filter(move |party| party.is_at(at))
+            .map(|party| party.info())
     }
 
     /// Begins a sign-in with options of the app's own: the redirect to the provider.
@@ -596,6 +606,12 @@ impl Auth {
         }
     }
 
+    /// The answer to a method that a route people come to does not have (RFC 9110 §15.5.6).
+    fn not_allowed(&self, request: &RouteRequest) -> Reply {
+        respond::simple_page(&self.0.config, 405, "request.method", request.incoming.at)
+            .with("allow", "GET, POST")
+    }
+
     /// The answer to a browser that asks ahead of its user: a sign-in is neither begun nor finished before somebody
     /// wants it. Browsers throw a failure away, and ask again when the user comes.
     fn not_ahead() -> Reply {
@@ -616,7 +632,7 @@ impl Auth {
 
     async fn callback_at(&self, name: Option<String>, request: RouteRequest) -> Reply {
         if !matches!(request.method.as_str(), "GET" | "POST") {
-            return respond::simple_page(&self.0.config, 405, "request.method").with("allow", "GET, POST");
+            return self.not_allowed(&request);
         }
         if request.is_prefetch {
             return Self::not_ahead();
@@ -737,6 +753,8 @@ impl Auth {
     /// `POST /auth/logout`: ends the session here, revokes its tokens, and goes on to the provider's sign-out (OpenID
     /// Connect RP-Initiated Logout 1.0), or to the app's own page where the provider has none.
     ///
+    /// A session of another [origin](AuthBuilder::further_base_url) stays, and so does what carries it.
+    ///
     /// The session ends and its tokens are revoked even if the browser goes away. The answer waits two seconds at most for
     /// the provider; what could not be revoked is tried again in the background.
     pub async fn logout(&self, request: RouteRequest) -> Reply {
@@ -750,10 +768,12 @@ impl Auth {
             .await
             .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()));
         let next = match signed_out {
-            Ok(signed_out) => {
+            Ok(Some(signed_out)) => {
                 self.end_app_session().await;
                 self.0.leave_provider(signed_out).await
             }
+            // What has brought it is that origin's as well.
+            Ok(None) => return Reply::redirect(&self.0.config.post_logout_redirect),
             Err(Error::NotSignedIn(_)) => None,
             // Not known to be signed out: it must not look so.
             Err(error) => return self.page(&error, &request.incoming),
@@ -822,7 +842,7 @@ impl Auth {
             Err(_) => self.page(&RefreshError::Interrupted.into(), &incoming),
             Ok(Some(Ok(issuer))) => respond::signed_out(&issuer),
             Ok(Some(Err(error))) => self.page(&error, &incoming),
-            Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout"),
+            Ok(None) => respond::simple_page(&self.0.config, 400, "request.frontchannel_logout", incoming.at),
         }
     }
 
@@ -849,8 +869,8 @@ impl Auth {
     }
 
     /// `GET /auth/errors/<code>`: what a failure's code means.
-    pub fn explain_error(&self, code: &str) -> Reply {
-        respond::explain(&self.0.config, code)
+    pub fn explain_error(&self, code: &str, request: &RouteRequest) -> Reply {
+        respond::explain(&self.0.config, code, request.incoming.at)
     }
 
     /// `GET /auth/errors/`: all codes.
@@ -859,15 +879,15 @@ impl Auth {
     }
 
     /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
-    pub fn refuse_body(&self) -> Reply {
-        respond::simple_page(&self.0.config, 413, "request.body")
+    pub fn refuse_body(&self, incoming: &Incoming) -> Reply {
+        respond::simple_page(&self.0.config, 413, "request.body", incoming.at)
     }
 
     /// The same, to a request of one of the library's routes: what is too long to be a logout token is a bad one.
     pub fn refuse_body_of(&self, head: &impl RequestHead) -> Reply {
         match head.path() {
             paths::BACKCHANNEL_LOGOUT => refuse_logout_token(LogoutTokenError::Malformed),
-            _ => self.refuse_body(),
+            _ => self.refuse_body(&self.incoming(head)),
         }
     }
 }

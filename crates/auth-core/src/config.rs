@@ -410,8 +410,15 @@ impl AuthBuilder {
     /// * Redirect URIs, [`post_logout_redirect`](Self::post_logout_redirect) and the other addresses to register are those of each
     ///   origin, `https://acme.app.example/auth/callback`. A sign-in ends where it began: an answer that comes to another of the
     ///   origins is refused.
-    /// * A session is good at the origin where the user signed in ([`Session::origin`]), also where its cookie is copied; so is the
-    ///   app's own session data. A user may be signed in at several, as several people.
+    /// * A session is good at the origin where the user signed in ([`Session::origin`]), also where its cookie is copied, and
+    ///   [lists](Auth::sessions_of_user) and ends those of the same origin. A user may be signed in at several, as several people.
+    /// * So are the app's own session data in the library's store ([`AppSessions`](crate::AppSessions)). With another store behind
+    ///   a framework's session layer, that layer's cookie decides: without `Domain`, browsers keep one for each host. A session there
+    ///   that carries the sign-in of one origin signs nobody in at another, and a sign-out there leaves it alone; a sign-in there
+    ///   takes its place.
+    /// * The list is read at the start: paths and [lookups](Self::providers_from) are decided while the app runs, hosts are not. A
+    ///   tenant whose host is not in the list has none, also where its provider is looked up; whoever comes by such a host is at
+    ///   the first origin, and a sign-in ends there with `login.cookie_other_address`.
     /// * To a request that changes something, the other origins are as foreign as any.
     ///
     /// Who signs in where is another matter: [`choose_provider`](Self::choose_provider) knows the origin, and
@@ -531,6 +538,9 @@ impl AuthBuilder {
     ///
     /// It is no more than a choice: a link can name another provider, and who signs in there may open any page. So a page of a
     /// tenant's compares [`Session::provider`], unless [`SignInProvider::only_at`] binds the provider to the tenant's origin.
+    ///
+    /// The path and the lookup are decided while the app runs; the hosts are [a list](Self::further_base_url) that is read at the
+    /// start. What a request names that is not in it is never seen here: such a request is at the first origin.
     ///
     /// By host, with providers that are looked up ([`providers_from`](Self::providers_from) has an example by path):
     ///
@@ -1129,7 +1139,8 @@ impl AuthBuilder {
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
-            let party = Party::new(name.clone(), checked, &origins, &provider_http, &runtime);
+            let party = (checked.at_own_origins(&origins))
+                .and_then(|checked| Party::new(name.clone(), checked, &origins, &provider_http, &runtime));
             let party = party.map_err(|error| match &name {
                 Some(name) => error.of_provider(name, &shared),
                 None => error,

@@ -77,7 +77,8 @@ fn secs<S: serde::Serializer>(instant: &Timestamp, to: S) -> Result<S::Ok, S::Er
 }
 
 impl Auth {
-    /// The sessions of the user whose session this is, the one used last in front; 1,000 at most.
+    /// The sessions of the user whose session this is, the one used last in front; 1,000 at most. Of an app with
+    /// [several origins](crate::AuthBuilder::further_base_url), those at this session's own: at another, the user is somebody else.
     ///
     /// Where a plain OAuth 2.0 provider does not say who the user is, it is this session alone.
     ///
@@ -91,6 +92,7 @@ impl Auth {
         let mut sessions: Vec<SessionInfo> = found
             .into_iter()
             .filter_map(|(key, record)| core.view(&key, record))
+            .filter(|found| core.are_at_one_origin(found, session))
             .filter(|found| {
                 let is_over =
                     found.data.freshness(now) == Freshness::Dead && found.data.tokens.refresh.is_none();
@@ -107,8 +109,9 @@ impl Auth {
     }
 
     /// Ends one session of the user whose session this is, and revokes its tokens in the background. Says whether
-    /// there was such a session; somebody else's is none, nor is one that has ended otherwise meanwhile or has gone on
-    /// under another identifier ([`switch`](Self::switch)).
+    /// there was such a session; somebody else's is none, nor is one at another
+    /// [origin](crate::AuthBuilder::further_base_url), or one that has ended otherwise meanwhile or has gone on under another
+    /// identifier ([`switch`](Self::switch)).
     ///
     /// # Errors
     ///
@@ -117,7 +120,7 @@ impl Auth {
         let Some(record) = self.core().store.load(id, self.now()).await? else {
             return Ok(false);
         };
-        if record.subject != session.record.subject {
+        if record.subject != session.record.subject || self.core().is_elsewhere(id, &record, session) {
             return Ok(false);
         }
         let ended = self
@@ -127,18 +130,20 @@ impl Auth {
     }
 
     /// Ends all other sessions of the user whose session this is, revokes their tokens in the background, and says how
-    /// many there were.
+    /// many there were. Those at another [origin](crate::AuthBuilder::further_base_url) stay; of a user who has more than 1,000
+    /// there, some here may stay as well.
     ///
     /// # Errors
     ///
     /// [`Error::Store`]; some sessions may have ended then.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<usize, Error> {
-        let (subject, this) = (&session.record.subject, session.key);
-        self.end_where(subject, |key| *key != this, EndReason::EndedByUser)
-            .await
+        let (core, subject, this) = (self.core(), &session.record.subject, session.key);
+        let is_meant =
+            |key: &SessionKey, record: &Arc<Record>| *key != this && !core.is_elsewhere(key, record, session);
+        self.end_where(subject, is_meant, EndReason::EndedByUser).await
     }
 
-    /// Ends all sessions of a user, wherever they are signed in, sign-ins under way included: for an operator, or for
+    /// Ends all sessions of a user, wherever they are signed in, at all origins, sign-ins under way included: for an operator, or for
     /// code that learns that an account was closed. Says how many there were.
     ///
     /// # Errors
@@ -147,7 +152,7 @@ impl Auth {
     pub async fn end_sessions_of(&self, issuer: &Issuer, subject: &str) -> Result<usize, Error> {
         let subject = index_key(b"sub", issuer, subject);
         self.core().remember_sign_out(&subject).await?;
-        self.end_where(&subject, |_| true, EndReason::EndedByApp).await
+        self.end_where(&subject, |_, _| true, EndReason::EndedByApp).await
     }
 
     /// Ends all sessions of this issuer's users, sign-ins under way included: for an operator whose provider was broken
@@ -195,14 +200,17 @@ impl Auth {
     async fn end_where(
         &self,
         subject: &IndexKey,
-        is_meant: impl Fn(&SessionKey) -> bool,
+        is_meant: impl Fn(&SessionKey, &Arc<Record>) -> bool,
         reason: EndReason,
     ) -> Result<usize, Error> {
         let mut ended = 0;
         // A search gives a part of very many.
         loop {
             let found = self.core().store.find_by_subject(subject, self.now()).await?;
-            let found: Vec<_> = found.into_iter().filter(|(key, _)| is_meant(key)).collect();
+            let found: Vec<_> = found
+                .into_iter()
+                .filter(|(key, record)| is_meant(key, record))
+                .collect();
             if found.is_empty() {
                 return Ok(ended);
             }
@@ -226,6 +234,20 @@ impl Auth {
 }
 
 impl Core {
+    /// Whether two sessions were made at the same origin of the app: to what is done at one, those at another are none.
+    fn are_at_one_origin(&self, one: &Session, other: &Session) -> bool {
+        let origins = &self.config.origins;
+        let at = origins.marked(one.data.origin.as_deref());
+        at.is_some_and(|at| self.is_good_at(other, at))
+    }
+
+    /// Whether a record is known to be of a session at another origin than this one. What no key opens may be at either, and is
+    /// the user's: it ends with the others.
+    fn is_elsewhere(&self, key: &SessionKey, record: &Arc<Record>, than: &Session) -> bool {
+        let session = self.view(key, Arc::clone(record));
+        session.is_some_and(|session| !self.are_at_one_origin(&session, than))
+    }
+
     async fn end_found(
         self: &Arc<Self>,
         found: Vec<(SessionKey, Arc<Record>)>,

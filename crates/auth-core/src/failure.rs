@@ -157,7 +157,7 @@ impl Failure {
     }
 
     /// A request that no route takes as it is.
-    pub(crate) fn of_request(config: &Config, status: u16, code: &'static str) -> Self {
+    pub(crate) fn of_request(config: &Config, status: u16, code: &'static str, at: OriginId) -> Self {
         let explanation = explanation(code);
         Self {
             status,
@@ -166,7 +166,7 @@ impl Failure {
             try_again: None,
             return_to: ReturnTo::default(),
             retry_after: None,
-            settings: values(config, None, OriginId::FIRST, explanation.settings),
+            settings: values(config, None, at, explanation.settings),
         }
     }
 }
@@ -257,14 +257,17 @@ fn detail(error: &Error) -> Option<String> {
     }
 }
 
-/// The present values of settings.
+/// The present values of settings, at this origin of the app. Where no provider is meant, it is the first whose users sign in there.
 pub(crate) fn values(
     config: &Config,
     party: Option<&Party>,
     at: OriginId,
     settings: &[Setting],
 ) -> Vec<(&'static str, String)> {
-    let party = party.unwrap_or_else(|| config.parties.first());
+    let party = party.unwrap_or_else(|| {
+        let here = config.parties.configured().iter().find(|party| party.is_at(at));
+        here.unwrap_or(config.parties.first())
+    });
     let origin = config.origins.get(at);
     let value = |setting: &Setting| match setting {
         Setting::BaseUrl => ("AUTH_BASE_URL", origin.origin().to_owned()),

@@ -73,23 +73,22 @@ pub(crate) struct Leftover {
 }
 
 impl Core {
-    /// Ends the session of this identifier and begins to revoke its tokens.
+    /// Ends the session of this identifier and begins to revoke its tokens. `None` where it is one of another origin, which stays.
     pub(crate) async fn sign_out(
         self: &Arc<Self>,
         id: Option<&SessionId>,
         incoming: &Incoming,
-    ) -> Result<SignedOut, Error> {
+    ) -> Result<Option<SignedOut>, Error> {
         let id = id.ok_or(NotSignedIn::NoSession)?;
-        let session = self
-            .load(&id.key())
-            .await?
-            .filter(|session| self.is_good_at(session, id.at()));
-        let session = session.ok_or(NotSignedIn::Ended)?;
+        let session = self.load(&id.key()).await?.ok_or(NotSignedIn::Ended)?;
+        if !self.is_good_at(&session, id.at()) {
+            return Ok(None);
+        }
         let Removed { session, .. } = self
             .remove(session, EndReason::SignedOut, incoming.sender.as_deref())
             .await?;
         tracing::info!(session = ?session.key, "the user has signed out");
-        Ok(SignedOut {
+        Ok(Some(SignedOut {
             revocation: self.revoke_in_background(
                 session.key,
                 session.data.issued_by(),
@@ -98,7 +97,7 @@ impl Core {
             ),
             session,
             wait_until: Instant::now() + WAIT_FOR_PROVIDER,
-        })
+        }))
     }
 
     /// Waits for the revocation, but not for long, and gives the provider's address to go on to, if it has one.

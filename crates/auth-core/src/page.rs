@@ -51,9 +51,9 @@ pub(crate) fn choose(providers: &[(String, String)]) -> String {
     document("Sign in", &body)
 }
 
-/// What a code means: `/auth/errors/<code>`.
-pub(crate) fn explanation(config: &Config, found: &Explanation) -> String {
-    let settings = failure::values(config, None, OriginId::FIRST, found.settings);
+/// What a code means: `/auth/errors/<code>`, at this origin of the app.
+pub(crate) fn explanation(config: &Config, found: &Explanation, at: OriginId) -> String {
+    let settings = failure::values(config, None, at, found.settings);
     let body = format!(
         "<main><p class=\"turn\">It is the turn of {who}</p><h1>{title}</h1><p class=\"lead\">{cause}</p>\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What whoever sees this can do</h2><p>{mend}</p></section>\

@@ -45,8 +45,8 @@ pub(crate) struct Party {
     certificate: Option<ClientCertificate>,
     /// Where access tokens are bound to the certificate.
     pub(crate) bound_apis: Option<BoundApis>,
-    /// The origins of the application that its users sign in at; empty for all.
-    only_at: Vec<OriginId>,
+    /// The origins of the application that its users sign in at; `None` for all.
+    only_at: Option<Vec<OriginId>>,
     pub(crate) grant_breaker: GrantBreaker,
     refresh_breaker: Mutex<RefreshBreaker>,
 }
@@ -73,6 +73,7 @@ impl fmt::Debug for Party {
 }
 
 impl Party {
+    /// Origins that the application does not have are left out: [`Checked::at_own_origins`] refuses them.
     pub(crate) fn new(
         name: Option<String>,
         checked: Checked,
@@ -91,18 +92,10 @@ impl Party {
             only_at,
             config,
         } = checked;
-        let only_at = (only_at.iter())
-            .map(|origin| {
-                let known = BaseUrl::new(origin).ok();
-                let known = known.and_then(|origin| origins.written(origin.origin()));
-                known.ok_or_else(|| {
-                    ConfigError::new(
-                        "AUTH_ONLY_AT",
-                        "must be origins of this application: its base URL, or further ones",
-                    )
-                })
-            })
-            .collect::<Result<_, _>>()?;
+        let known = only_at
+            .iter()
+            .filter_map(|origin| origins.written(origin.origin()));
+        let only_at = (!only_at.is_empty()).then(|| known.collect());
         let presenting = (certificate.as_ref())
             .map(|certificate| http.presenting(certificate))
             .transpose()?;
@@ -157,7 +150,13 @@ impl Party {
 
     /// Whether its users sign in at this origin.
     pub(crate) fn is_at(&self, origin: OriginId) -> bool {
-        self.only_at.is_empty() || self.only_at.contains(&origin)
+        let only_at = self.only_at.as_ref();
+        only_at.is_none_or(|only_at| only_at.contains(&origin))
+    }
+
+    /// Whether nobody signs in with it: the application has none of its origins.
+    fn is_nowhere(&self) -> bool {
+        self.only_at.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// Whether a session may go on. Under a profile, one that began with bearer tokens may not, once they are to be bound.

@@ -11,6 +11,7 @@ use crate::config::{Config, paths};
 use crate::error::{Error, Fault, NotAllowed, NotSignedIn};
 use crate::failure::{self, Failure, with_return};
 use crate::gate::OnRefusal;
+use crate::origins::OriginId;
 use crate::page;
 use crate::proxy::ProxyError;
 use crate::reply::Reply;
@@ -164,8 +165,8 @@ fn page(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
 }
 
 /// A page for a request that no route takes as it is.
-pub(crate) fn simple_page(config: &Config, status: u16, code: &'static str) -> Reply {
-    failed(Failure::of_request(config, status, code))
+pub(crate) fn simple_page(config: &Config, status: u16, code: &'static str, at: OriginId) -> Reply {
+    failed(Failure::of_request(config, status, code, at))
 }
 
 fn failed(failure: Failure) -> Reply {
@@ -185,10 +186,10 @@ pub(crate) fn signed_out(issuer: &Issuer) -> Reply {
 }
 
 /// `GET /auth/errors/<code>`.
-pub(crate) fn explain(config: &Config, code: &str) -> Reply {
+pub(crate) fn explain(config: &Config, code: &str, at: OriginId) -> Reply {
     match codes::explain(code) {
-        Some(found) => Reply::page(200, page::explanation(config, &found)),
-        None => simple_page(config, 404, "request.unknown_code"),
+        Some(found) => Reply::page(200, page::explanation(config, &found, at)),
+        None => simple_page(config, 404, "request.unknown_code", at),
     }
 }
 

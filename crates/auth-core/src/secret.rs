@@ -229,7 +229,9 @@ pub(crate) mod sealed {
 /// The identifier of a session that the browser holds: 256 random bits as 43 characters of base64url.
 ///
 /// Whoever knows it is signed in as the session's user. Stores are given its hash, [`SessionId::key`], only.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+///
+/// Two are equal that have the same text.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SessionId {
     text: [u8; SESSION_ID_LENGTH],
     /// The origin of the application that a request has brought it to: a session is good where it was made.
@@ -253,20 +255,20 @@ static BASE64URL: [u8; 256] = {
 };
 
 impl SessionId {
-    /// A new random identifier.
+    /// A new random identifier, of a session made at this origin.
     #[must_use]
-    pub(crate) fn random() -> Self {
+    pub(crate) fn random(at: OriginId) -> Self {
         let mut text = [0; SESSION_ID_LENGTH];
         URL_SAFE_NO_PAD
             .encode_slice(random_bytes::<32>(), &mut text)
             .expect("32 bytes make 43 characters");
-        Self {
-            text,
-            at: OriginId::FIRST,
-        }
+        Self { text, at }
     }
 
     /// Reads the text form. Anything but the exact text of 32 bytes is `None`: a corrupt cookie is no cookie.
+    ///
+    /// No request has brought what is read so. Of an app with [several origins](crate::AuthBuilder::further_base_url), it counts as
+    /// brought to the first, and finds no session of another: [`Auth::session_id`](crate::Auth::session_id) reads a request's.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::read(text.as_bytes())
@@ -308,6 +310,14 @@ impl SessionId {
         SessionKey::from_bytes(sha256(&[&self.text]))
     }
 }
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for SessionId {}
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -401,7 +411,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let id = SessionId::random();
+        let id = SessionId::random(OriginId::FIRST);
         let shown = format!(
             "{:?} {:?} {:?}",
             AccessToken::new("s3cret"),
@@ -414,14 +424,14 @@ mod tests {
 
     #[test]
     fn session_id_survives_its_text_form() {
-        let id = SessionId::random();
+        let id = SessionId::random(OriginId::FIRST);
         assert_eq!(SessionId::parse(id.expose()), Some(id.clone()));
         assert_eq!(URL_SAFE_NO_PAD.decode(id.expose()).expect("base64url").len(), 32);
     }
 
     #[test]
     fn a_corrupt_session_id_is_none() {
-        let good = SessionId::random();
+        let good = SessionId::random(OriginId::FIRST);
         let good = good.expose();
         for bad in [
             "",

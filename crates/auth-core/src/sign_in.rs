@@ -225,7 +225,7 @@ impl Core {
             Some(key) => self.app_data_of(key, previous.as_ref(), &data),
             None => AppData::Keep,
         };
-        let id = SessionId::random();
+        let id = SessionId::random(callback.incoming.at);
         let key = id.key();
         let issuer = data.issuer.clone();
         let record = data.record(&self.config.keys, &key, now, now, self.config.session_idle);

@@ -364,6 +364,7 @@ behaviour! {
             the_other_host_is_another_site_to_what_changes_something,
             a_forged_host_chooses_no_more_than_an_origin_of_the_app,
             a_step_up_stays_at_its_host,
+            the_pages_of_a_host_name_it,
         }
         guides {
             passport_with_asgardeo,

@@ -134,6 +134,23 @@ pub(crate) async fn each_host_signs_in_at_its_own_provider(stage: Stage) {
     }
 }
 
+pub(crate) async fn the_pages_of_a_host_name_it(stage: Stage) {
+    let tenants = tenants(&stage).await;
+    for (browser, name) in tenants.browsers.iter().zip(NAMES) {
+        let page = browser.navigate("/auth/errors/login.cookie_other_address").await;
+        page.assert_status(200);
+        let origin = browser.base().origin().ascii_serialization();
+        for named in [origin.clone(), format!("{origin}/auth/callback/{name}")] {
+            assert!(
+                page.body.contains(&format!("<code>{named}</code>")),
+                "{}",
+                page.body
+            );
+        }
+    }
+    drop(tenants.app);
+}
+
 fn token_requests(provider: &DevProvider) -> u64 {
     provider.control().count(Endpoint::Token)
 }
@@ -314,6 +331,20 @@ pub(crate) async fn a_step_up_stays_at_its_host(stage: Stage) {
         let (browser, provider) = (&tenants.browsers[at], &tenants.providers[at]);
         sign_in(browser, provider).await;
         let sent = browser.navigate("/api/mail").await.location();
+        // Elsewhere the link is one to sign in, and asks for no more, whatever cookies come along.
+        let other = &tenants.browsers[1 - at];
+        let mut moved = sent.clone();
+        moved.set_host(other.base().host_str()).unwrap();
+        let elsewhere = other
+            .navigate(moved.as_str())
+            .header("cookie", &cookies(browser))
+            .await
+            .location();
+        assert!(
+            elsewhere.as_str().starts_with(tenants.providers[1 - at].issuer()),
+            "{elsewhere}"
+        );
+        assert!(!parameters(&elsewhere)["scope"].contains("mail.read"));
         let request = browser.navigate(sent.as_str()).await.location();
         assert!(request.as_str().starts_with(provider.issuer()), "{request}");
         assert!(parameters(&request)["scope"].contains("mail.read"));

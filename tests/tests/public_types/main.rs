@@ -99,8 +99,10 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
     (
         "settings and rules that the application's author wrote into its code",
         &[
+            "auth_actix::Providers",
             "auth_actix::RequireLayer",
             "auth_actix::RequireService",
+            "auth_axum::Providers",
             "auth_axum::RequireLayer",
             "auth_axum::RequireService",
             "auth_core::BaseUrl",

@@ -8,7 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
 use actix_web::{App, HttpResponse, web};
 use auth_actix::core::error::SetupError;
-use auth_actix::{AuthError, AuthExt, Error, Gate, RequireAuth, require};
+use auth_actix::{Auth, AuthError, AuthExt, Error, Gate, Providers, RequireAuth, SignInProvider, require};
 
 mod app;
 mod bearer;
@@ -121,4 +121,36 @@ async fn an_option_that_swallowed_an_outage_does_not_become_the_answer() {
     assert_eq!(answer.code(), "store.unavailable");
     world.store.come_up();
     assert_eq!(browser.script("/option").await.body, "ada");
+}
+
+/// An application with two origins, and a provider for each.
+async fn two_origins() -> Auth {
+    let provider = |origin: &str| {
+        SignInProvider::default()
+            .issuer("https://id.example")
+            .client("tests", None)
+            .only_at(origin)
+    };
+    let (acme, globex) = ("http://acme.localhost:3000", "http://globex.localhost:3000");
+    let builder = Auth::builder().base_url(acme).further_base_url(globex);
+    let builder = builder
+        .provider("acme", provider(acme))
+        .provider("globex", provider(globex));
+    builder.build().await.unwrap()
+}
+
+async fn names(Providers(providers): Providers) -> String {
+    let names = providers.into_iter().filter_map(|provider| provider.name);
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[actix_web::test]
+async fn a_page_to_choose_on_is_given_the_providers_of_its_origin() {
+    let auth = two_origins().await;
+    let app = init_service(App::new().route("/", web::get().to(names)).wrap(auth.layer())).await;
+    for name in ["acme", "globex"] {
+        let request = TestRequest::get().insert_header(("host", format!("{name}.localhost:3000")));
+        let response = call_service(&app, request.to_request()).await;
+        assert_eq!(actix_web::test::read_body(response).await, name);
+    }
 }

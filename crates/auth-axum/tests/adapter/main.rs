@@ -3,7 +3,7 @@
 //! `world`, `cases`, `guides`, `paths`, `proxies` and `sockets` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use auth_axum::{AuthExt, Gate, RequireAuth, require};
+use auth_axum::{Auth, AuthExt, Gate, Providers, RequireAuth, SignInProvider, require};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
@@ -55,4 +55,41 @@ async fn without_a_session_layer_the_carrier_is_missed() {
     let body = to_bytes(response.into_body(), 10_000).await.unwrap();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["code"], "setup.carrier_missing");
+}
+
+/// An application with two origins, and a provider for each.
+async fn two_origins() -> Auth {
+    let provider = |origin: &str| {
+        SignInProvider::default()
+            .issuer("https://id.example")
+            .client("tests", None)
+            .only_at(origin)
+    };
+    let (acme, globex) = ("http://acme.localhost:3000", "http://globex.localhost:3000");
+    let builder = Auth::builder().base_url(acme).further_base_url(globex);
+    let builder = builder
+        .provider("acme", provider(acme))
+        .provider("globex", provider(globex));
+    builder.build().await.unwrap()
+}
+
+async fn names(Providers(providers): Providers) -> String {
+    let names = providers.into_iter().filter_map(|provider| provider.name);
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_page_to_choose_on_is_given_the_providers_of_its_origin() {
+    let auth = two_origins().await;
+    let app: Router = Router::new().route("/", get(names)).layer(auth.layer());
+    for name in ["acme", "globex"] {
+        let request = Request::get("/").header("host", format!("{name}.localhost:3000"));
+        let response = app
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        assert_eq!(body, name);
+    }
 }

@@ -55,7 +55,7 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::Developer,
         "Start again with the button: it uses the right address.",
     )
-    .developer("Open the application under exactly `AUTH_BASE_URL`, or set `AUTH_BASE_URL` to the address that people use; redirect other names there. 127.0.0.1 and localhost are two addresses.")
+    .developer("Open the application under exactly `AUTH_BASE_URL`, or set `AUTH_BASE_URL` to the address that people use; redirect other names there, or list them in `AUTH_FURTHER_BASE_URLS`. 127.0.0.1 and localhost are two addresses.")
     .settings(&[Setting::BaseUrl, Setting::RedirectUri]),
     code(
         "login.cookie_http",

@@ -82,7 +82,7 @@ pub(super) const CODES: &[Explanation] = &[
         Turn::User,
         "Start again from the application's own page.",
     )
-    .developer("`/auth/login?provider=<name>` and `/auth/callback/<name>` take the names in `AUTH_PROVIDERS`, or of `AuthBuilder::provider`. A redirect URI that is registered with another name leads here."),
+    .developer("`/auth/login?provider=<name>` and `/auth/callback/<name>` take the names in `AUTH_PROVIDERS`, or of `AuthBuilder::provider`. A redirect URI that is registered with another name leads here, and so does a provider of another of the application's origins (`AUTH_ONLY_AT`)."),
     code(
         "provider.lookup_failed",
         "This application cannot look up how you sign in",

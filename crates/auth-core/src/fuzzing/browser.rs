@@ -412,10 +412,11 @@ fn check_error(error: &login::LoginError) {
 /// The code in `/auth/errors/<code>`: the page of one that is not known is the same for all of them.
 pub fn error_code(data: &[u8]) {
     let code = String::from_utf8_lossy(data);
-    let reply = APP.explain_error(&code);
+    let request = APP.route_request(&Head::default(), Vec::new(), None);
+    let reply = APP.explain_error(&code, &request);
     check_headers(&reply);
     if reply.status != 200 {
-        let other = APP.explain_error("no.such.code");
+        let other = APP.explain_error("no.such.code", &request);
         assert_eq!((reply.status, &reply.body), (other.status, &other.body));
         assert_eq!(reply.headers, other.headers);
     } else {

@@ -258,7 +258,8 @@ impl Core {
             true => AppData::Keep,
             false => AppData::End,
         };
-        let (id, now) = (SessionId::random(), self.clock.now());
+        let at = self.config.origins.marked(data.origin.as_deref());
+        let (id, now) = (SessionId::random(at.unwrap_or_default()), self.clock.now());
         let key = id.key();
         let record = data.record(
             &self.config.keys,

@@ -273,7 +273,14 @@ impl Inner {
             } = &self.means;
             Party::new(Some(name.to_owned()), checked, origins, http, runtime)
         });
-        party.map_err(|error| error.of_provider(name, &[]))
+        let party = party.map_err(|error| error.of_provider(name, &[]))?;
+        if party.is_nowhere() {
+            tracing::warn!(
+                provider = name,
+                "a provider that was looked up is for origins that this application does not have"
+            );
+        }
+        Ok(party)
     }
 
     /// Keeps what has come of a lookup.

@@ -21,11 +21,12 @@ use crate::config::{
 use crate::http::ProviderHttp;
 use crate::jose::{self, Algorithm, DecryptionKey, DecryptionKeys, SigningKey};
 use crate::metadata::CertificateUse;
+use crate::origins::Origins;
 use crate::preset::Preset;
 use crate::request_object;
 use crate::roles::RoleClaims;
 use crate::secret::ClientSecret;
-use crate::types::{Issuer, Scopes, secure_url};
+use crate::types::{BaseUrl, Issuer, Scopes, secure_url};
 
 pub use profile::Profile;
 
@@ -198,8 +199,26 @@ pub(crate) struct Checked {
     pub(super) binds_tokens: bool,
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) decryption_keys: Option<DecryptionKeys>,
-    pub(super) only_at: Vec<String>,
+    pub(super) only_at: Vec<BaseUrl>,
     pub(crate) config: PartyConfig,
+}
+
+impl Checked {
+    /// Refuses origins that the application does not have. With a provider that is looked up that is no mistake: the application
+    /// may have them by the next start.
+    pub(crate) fn at_own_origins(self, origins: &Origins) -> Result<Self, ConfigError> {
+        match (self.only_at.iter()).all(|origin| origins.written(origin.origin()).is_some()) {
+            true => Ok(self),
+            false => Err(not_an_own_origin()),
+        }
+    }
+}
+
+fn not_an_own_origin() -> ConfigError {
+    ConfigError::new(
+        "AUTH_ONLY_AT",
+        "must be origins of this application: its base URL, or further ones",
+    )
 }
 
 /// Those that count after the start.
@@ -247,6 +266,9 @@ impl SignInProvider {
     /// At any other there is no provider of this name: no link begins a sign-in there, no answer is taken, and the page to choose on
     /// leaves it out. Where one is left, nobody has to choose. So with an origin for each tenant, whoever is signed in there is the
     /// tenant's user.
+    ///
+    /// An origin that the app does not have is a mistake in the settings. Of a provider that is
+    /// [looked up](AuthBuilder::providers_from) it is none: with no other, it is unknown everywhere.
     pub fn only_at(mut self, origin: impl Into<String>) -> Self {
         self.only_at.push(origin.into());
         self
@@ -622,6 +644,9 @@ impl SignInProvider {
             .provider_api
             .as_deref()
             .map(|text| api_url(PROVIDER_API, text));
+        let only_at = (self.only_at.iter())
+            .map(|origin| BaseUrl::new(origin).map_err(|_| not_an_own_origin()))
+            .collect::<Result<_, _>>()?;
         Ok(Checked {
             provider,
             plain_identity: self.plain_identity,
@@ -630,7 +655,7 @@ impl SignInProvider {
             binds_tokens: self.binds_tokens,
             certificate,
             decryption_keys,
-            only_at: self.only_at,
+            only_at,
             config: PartyConfig {
                 label: self.label,
                 overrides,

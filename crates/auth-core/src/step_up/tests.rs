@@ -4,6 +4,7 @@ use http::HeaderValue;
 use serde_json::Value;
 
 use super::*;
+use crate::origins::OriginId;
 use crate::secret::SessionId;
 use crate::session::{SessionData, Tokens};
 use crate::types::Issuer;
@@ -81,7 +82,7 @@ impl SignedIn {
             agent: None,
             address: None,
         };
-        let key = SessionId::random().key();
+        let key = SessionId::random(OriginId::FIRST).key();
         let record = data
             .clone()
             .record(&keys(), &key, NOW.minus(secs(self.ago)), NOW, secs(1000));
@@ -506,7 +507,7 @@ fn what_is_sealed_for_a_step_up_is_one_session_s_and_ends() {
     let ask = open(&session.key(), 0).expect("what was sealed opens");
     assert_eq!((ask.scopes, ask.demands), (step_up.ask, step_up.demands));
     assert!(open(&session.key(), 899).is_some() && open(&session.key(), 900).is_none());
-    assert!(open(&SessionId::random().key(), 0).is_none());
+    assert!(open(&SessionId::random(OriginId::FIRST).key(), 0).is_none());
 }
 
 fn read(status: u16, fields: &[&str]) -> Option<Needs> {

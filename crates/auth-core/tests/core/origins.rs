@@ -3,20 +3,21 @@
 use std::sync::{Arc, Mutex};
 
 use auth_core::gate::{Gate, OnRefusal};
+use auth_core::grants::CustomGrant;
 use auth_core::proxy::{Proxy, Upgrade};
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::request::RouteRequest;
 use auth_core::secret::SessionId;
 use auth_core::session::{Session, SignIn};
 use auth_core::store::{Inserted, MemoryStore};
-use auth_core::{Auth, AuthBuilder, ConfigError, Error, SignInProvider};
+use auth_core::{AppSessions, Auth, AuthBuilder, ConfigError, Error, SignInProvider};
 use auth_testing::Endpoint;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
 use crate::proxy::request as request_of_proxy;
-use crate::world::{Browser, CLIENT, Head, SECRET, World, assert_page, header, location};
+use crate::world::{Browser, CLIENT, Head, SECRET, World, assert_page, location};
 
 const A: &str = "http://a.localhost:3000";
 const B: &str = "http://b.localhost:3000";
@@ -225,6 +226,10 @@ async fn a_session_is_good_at_its_own_origin_alone() {
             .logout(request(&browser, "POST", other, "/auth/logout"))
             .await;
         assert_eq!(location(&logout), "/");
+        assert!(
+            matches!(logout.session, SessionChange::Keep),
+            "what carries it stays"
+        );
         session(&browser, origin).await.expect("still signed in");
         let mut copy = world.browser_of(&auth);
         copy.cookies = browser.cookies.clone();
@@ -356,19 +361,121 @@ async fn a_third_party_names_a_page_of_the_origin_that_it_leads_to() {
 async fn answers_name_the_origin_that_was_asked() {
     let world = World::start().await;
     let auth = both(&world).await;
-    let browser = world.browser_of(&auth);
     for origin in [A, B] {
+        let mut browser = world.browser_of(&auth);
         let nobody = auth.authenticate(None).await.expect_err("nobody");
         let mut script = head(&browser, "GET", origin, "/");
         script.headers.retain(|(name, _)| *name != "accept");
         let reply = auth.refuse(&nobody, &auth.incoming(&script), &OnRefusal::Automatic);
         let problem: Value = serde_json::from_str(&reply.body).expect("JSON");
         assert_eq!(problem["type"], format!("{origin}/auth/errors/session.none"));
-        let moved = auth
-            .callback(request(&browser, "GET", origin, "/auth/callback?state=x&code=y"))
-            .await;
-        assert_eq!(moved.status, 400);
+        // A page of a failure, and the one that explains its code.
+        let begun = answer(&mut browser, origin, "/auth/login").await;
+        browser.cookies.clear();
+        let failed = callback(&mut browser, &begun).await;
+        assert_page(&failed, 400, "login.cookies_blocked");
+        let path = "/auth/errors/login.cookie_other_address";
+        let explained = auth.explain_error(
+            "login.cookie_other_address",
+            &request(&browser, "GET", origin, path),
+        );
+        for (page, named) in [
+            (&failed.body, origin.to_owned()),
+            (&explained.body, origin.to_owned()),
+            (&explained.body, format!("{origin}/auth/callback")),
+        ] {
+            assert!(page.contains(&format!("<code>{named}</code>")), "{page}");
+        }
+        let other = if origin == A { B } else { A };
+        assert!(!failed.body.contains(other), "{}", failed.body);
+        assert!(!explained.body.contains(other), "{}", explained.body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_names_the_redirect_uri_of_a_provider_that_is_there() {
+    let world = World::start().await;
+    let auth = tenants(&world).await;
+    let browser = world.browser_of(&auth);
+    for (origin, name) in [(A, "acme"), (B, "globex")] {
+        let code = "login.cookie_other_address";
+        let page = auth.explain_error(code, &request(&browser, "GET", origin, "/"));
+        let redirect_uri = format!("<code>{origin}/auth/callback/{name}</code>");
+        assert!(page.body.contains(&redirect_uri), "{}", page.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_identifier_is_good_at_the_origin_where_it_was_given() {
+    let world = World::start().await;
+    let auth = both(&world).await;
+    for (origin, other) in [(A, B), (B, A)] {
+        let mut browser = world.browser_of(&auth);
+        let answer = answer(&mut browser, origin, "/auth/login").await;
+        let given = new_id(callback(&mut browser, &answer).await.session);
+        let signed_in = auth.authenticate(Some(&given)).await.expect("signed in");
+        let grant = CustomGrant::new("organization_switch")
+            .template("token", "{{accessToken}}")
+            .param("switching_organization", "one");
+        let switched = auth.switch(&signed_in, &grant).await.expect("switched");
+        assert_eq!(switched.session.origin(), Some(origin));
+        let switched = new_id(switched.change);
+        auth.authenticate(Some(&switched)).await.expect("signed in");
+
+        // The same text is the same identifier, wherever it is brought.
+        let cookie = |text: &str| vec![("auth_session".to_owned(), text.to_owned())];
+        browser.cookies = cookie(switched.expose()).into_iter().collect();
+        for at in [origin, other] {
+            let brought = auth.session_id(&head(&browser, "GET", at, "/"));
+            assert_eq!(brought.as_ref(), Some(&switched));
+            let found = auth.authenticate(brought.as_ref()).await;
+            assert_eq!(found.is_ok(), at == origin, "{at}");
+        }
+        assert_ne!(given, switched);
+        // Without a request it is the first origin's.
+        let parsed = SessionId::parse(switched.expose());
+        assert_eq!(auth.authenticate(parsed.as_ref()).await.is_ok(), origin == A);
+    }
+}
+
+fn new_id(change: SessionChange) -> SessionId {
+    match change {
+        SessionChange::Set { id, .. } => id,
+        other => panic!("nobody was signed in: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_lists_and_ends_the_sessions_of_one_origin() {
+    let world = World::start().await;
+    let auth = both(&world).await;
+    let mut keys = Vec::new();
+    for origin in [A, A, B, B] {
+        let mut browser = world.browser_of(&auth);
+        sign_in(&mut browser, origin).await;
+        keys.push(session(&browser, origin).await.expect("signed in"));
+    }
+    let sorted = |mut keys: Vec<_>| {
+        keys.sort();
+        keys
+    };
+    for (here, elsewhere) in [(&keys[..2], &keys[2..]), (&keys[2..], &keys[..2])] {
+        let own = sorted(here.iter().map(Session::key).collect());
+        let listed = auth.sessions_of_user(&here[0]).await.expect("the store is up");
+        assert_eq!(sorted(listed.iter().map(|one| one.id).collect()), own);
+        for other in elsewhere {
+            let ended = auth.end_session_of_user(&here[0], &other.key()).await;
+            assert!(!ended.expect("the store is up"));
+        }
+    }
+    let ended = auth.end_other_sessions(&keys[0]).await;
+    assert_eq!(ended.expect("the store is up"), 1);
+    let ended = auth.end_session_of_user(&keys[2], &keys[3].key()).await;
+    assert!(ended.expect("the store is up"));
+    // An operator means all of them.
+    let issuer = auth.issuer();
+    let ended = auth.end_sessions_of(&issuer, "ada").await;
+    assert_eq!(ended.expect("the store is up"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -417,6 +524,60 @@ async fn a_session_of_an_origin_that_is_gone_or_in_another_place_is_good_at_no_o
     ] {
         let found = session_of(auth, browser, origin).await;
         assert_eq!(found.is_ok(), is_good, "{origin}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_app_s_own_session_data_of_an_origin_in_another_place_are_at_no_other() {
+    let world = World::start().await;
+    let file = format!(
+        "{}/origins-{}.db",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let store = format!("sqlite:{file}");
+    let instance = async |first: &str, further: &[&str]| {
+        let set = |builder: AuthBuilder| {
+            let builder = builder.store_url(&store).base_url(first);
+            further
+                .iter()
+                .fold(builder, |builder, one| builder.further_base_url(*one))
+        };
+        let auth = world.instance_with(set).await;
+        auth.app_sessions().expect("a store for both")
+    };
+    let browser = world.browser();
+    let id = "the browser's";
+    let load = async |sessions: &AppSessions, origin| {
+        let brought = sessions.brought(&head(&browser, "GET", origin, "/"));
+        let (held, _) = sessions.watch(brought, sessions.load(id)).await;
+        held.expect("the store is up")
+    };
+    let alone = instance(A, &[]).await;
+    let both = instance(A, &[B]).await;
+    let turned = instance(B, &[A]).await;
+    let of_b_alone = instance(B, &[]).await;
+
+    let hour = std::time::Duration::from_secs(3600);
+    let brought = alone.brought(&head(&browser, "POST", A, "/"));
+    let (inserted, _) = alone.watch(brought, alone.insert(id, b"A's", hour)).await;
+    assert_eq!(inserted.expect("the store is up"), Inserted::Yes);
+    for (sessions, at_a, at_b) in [
+        // With one, no request says otherwise.
+        (&alone, true, true),
+        (&both, true, false),
+        (&turned, true, false),
+        (&of_b_alone, false, false),
+    ] {
+        assert_eq!(load(sessions, A).await.is_some(), at_a);
+        assert_eq!(load(sessions, B).await.is_some(), at_b);
+    }
+    // Outside of a request it is the first's too.
+    assert!(both.load(id).await.expect("the store is up").is_some());
+    assert!(turned.load(id).await.expect("the store is up").is_none());
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{file}{suffix}"));
     }
 }
 
@@ -528,7 +689,76 @@ async fn the_page_to_choose_on_leaves_out_whom_nobody_signs_in_with_there() {
         );
         assert!(!page.body.contains(hidden), "{}", page.body);
         assert_eq!(page.body.contains("provider=&amp;"), origin == A, "{}", page.body);
+        // So does a page of the app's own.
+        let incoming = auth.incoming(&head(&world.browser_of(&auth), "GET", origin, "/"));
+        let listed = auth.providers_at(&incoming);
+        let names: Vec<_> = listed.iter().map(|one| one.name.as_deref()).collect();
+        let own: &[_] = match origin {
+            A => &[None, Some("acme"), Some("all")],
+            _ => &[Some("globex"), Some("all")],
+        };
+        assert_eq!(names, own);
     }
+    assert_eq!(auth.providers().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_is_looked_up_is_of_its_origins_alone() {
+    const C: &str = "http://c.localhost:3000";
+    let world = World::start().await;
+    let uri = format!("{C}/auth/callback/initech");
+    world.control().add_redirect_uri(CLIENT, &uri);
+    let provider = registered(&world);
+    let looked_up = |builder: AuthBuilder| {
+        let provider = provider.clone();
+        builder.providers_from(move |name| {
+            let origin = match name.as_str() {
+                "globex" => Some(B),
+                "initech" => Some(C),
+                "wrong" => Some("c.localhost"),
+                _ => None,
+            };
+            let found = origin.map(|origin| provider.clone().only_at(origin));
+            async move { Ok::<_, std::io::Error>(found) }
+        })
+    };
+    let auth = both_with(&world, looked_up).await;
+    for (origin, name, status, code) in [
+        (A, "globex", 404, "provider.unknown"),
+        (A, "initech", 404, "provider.unknown"),
+        (B, "initech", 404, "provider.unknown"),
+        (B, "nobody", 404, "provider.unknown"),
+        // What is no origin is a mistake.
+        (B, "wrong", 503, "provider.lookup_failed"),
+    ] {
+        let mut browser = world.browser_of(&auth);
+        let page = login(&mut browser, origin, &format!("/auth/login?provider={name}")).await;
+        assert_page(&page, status, code);
+        let target = format!("/auth/callback/{name}?state=x&code=y");
+        let request = request(&browser, "GET", origin, &target);
+        assert_page(&auth.callback_of(name, request).await, status, code);
+    }
+    let mut browser = world.browser_of(&auth);
+    let url = location(&login(&mut browser, B, "/auth/login?provider=globex").await);
+    let redirect_uri = parameter(&url, "redirect_uri");
+    assert_eq!(redirect_uri, Some(format!("{B}/auth/callback/globex")));
+
+    // Once its origin is there, it is one; when that is gone again, nobody is signed in with it.
+    let wider = both_with(&world, |builder| looked_up(builder.further_base_url(C))).await;
+    let mut browser = world.browser_of(&wider);
+    let answer = answer(&mut browser, C, "/auth/login?provider=initech").await;
+    assert_eq!(callback(&mut browser, &answer).await.status, 303);
+    let signed_in = session(&browser, C).await.expect("signed in");
+    for origin in [A, B, C] {
+        let refused = session_of(&auth, &browser, origin).await;
+        assert!(matches!(refused, Err(Error::NotSignedIn(_))), "{refused:?}");
+    }
+    assert!(
+        auth.session(&signed_in.key())
+            .await
+            .expect("it is no outage")
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -586,24 +816,21 @@ async fn the_app_s_own_session_data_is_of_one_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forged_host_finds_nobody_signed_in() {
+async fn a_forged_host_finds_the_session_of_the_first_origin_and_no_other() {
     let world = World::start().await;
     let auth = both(&world).await;
-    let mut browser = world.browser_of(&auth);
-    sign_in(&mut browser, B).await;
-    for host in [
-        "http://evil.example",
-        "http://a.localhost:3000",
-        "http://b.localhost",
-    ] {
-        assert!(session(&browser, host).await.is_err(), "{host}");
+    let (mut of_a, mut of_b) = (world.browser_of(&auth), world.browser_of(&auth));
+    sign_in(&mut of_a, A).await;
+    sign_in(&mut of_b, B).await;
+    for host in ["http://evil.example", "http://b.localhost", A] {
+        let found = session(&of_a, host).await.expect(host);
+        assert_eq!(found.origin(), Some(A), "as with one origin");
+        assert!(session(&of_b, host).await.is_err(), "{host}");
     }
-    let mut twice = head(&browser, "GET", B, "/");
+    let mut twice = head(&of_b, "GET", B, "/");
     twice.headers.push(("host", "b.localhost:3000".to_owned()));
     let id = auth.session_id(&twice);
     assert!(auth.authenticate(id.as_ref()).await.is_err());
-    assert_eq!(
-        header(&login(&mut browser, B, "/auth/login").await, "location").map(|_| ()),
-        Some(())
-    );
+    session(&of_b, B).await.expect("still signed in at its own");
+    assert!(session(&of_a, B).await.is_err());
 }
