@@ -267,6 +267,7 @@ pub(crate) async fn the_other_host_is_another_site_to_what_changes_something(sta
     }
 }
 
+// RFC 6749 §3.1.2; RFC 9700 §4.13
 pub(crate) async fn a_forged_host_chooses_no_more_than_an_origin_of_the_app(stage: Stage) {
     let world = world(&stage).await;
     let address = world.app.address();
