@@ -527,7 +527,7 @@ impl Auth {
     /// link `/auth/login?provider=<name>` for each, and `&return_to=<path>` where users are to come back to. Of the one
     /// without a name the parameter is empty.
     ///
-    /// Those are listed too that are at [some origins only](SignInProvider::only_at). With several origins a page lists
+    /// Those are listed too that are at [some origins only](crate::SignInProvider::only_at). With several origins a page lists
     /// [`providers_at`](Self::providers_at).
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderInfo> {
