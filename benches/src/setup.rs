@@ -32,6 +32,10 @@ impl SessionStore for Shared {
         self.0.load(key, now).await
     }
 
+    fn load_at_once(&self, key: &SessionKey, now: Timestamp) -> Option<Option<Arc<Record>>> {
+        self.0.load_at_once(key, now)
+    }
+
     async fn compare_and_swap(
         &self,
         key: &SessionKey,

@@ -409,7 +409,7 @@ impl Lines {
         }
         Section {
             tables: vec![table],
-            is_broken: errors + lost > 0.0,
+            is_broken: errors + lost > 0.0 || targets.iter().any(|target| !target.is_met()),
             targets,
         }
     }

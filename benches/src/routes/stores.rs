@@ -123,7 +123,9 @@ impl Servers {
         Ok(match store {
             Store::Sqlite => {
                 let file = self.directory.file(&format!("{framework}-value.db"));
+                // As the library does: no ping before a query.
                 let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS);
+                let pool = pool.test_before_acquire(false);
                 let pool = pool
                     .connect(&format!("sqlite:{}?mode=rwc", file.display()))
                     .await?;
@@ -142,6 +144,7 @@ impl Servers {
             }
             Store::Postgres => {
                 let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS);
+                let pool = pool.test_before_acquire(false);
                 let pool = pool.connect(&self.postgres.create_database()?).await?;
                 pool.execute("CREATE TABLE value (id INTEGER PRIMARY KEY, body BYTEA)")
                     .await?;

@@ -269,13 +269,13 @@ impl Auth {
         let id = id.ok_or(NotSignedIn::NoSession)?;
         let key = id.key();
         let now = self.now();
-        let (record, now) = match core.store.load_at_once(&key, now) {
-            Some(known) => (known, now),
+        let (record, now, was_asked) = match core.store.load_at_once(&key, now) {
+            Some(known) => (known, now, false),
             // It may have taken a while.
-            None => (core.store.load(&key, now).await?, self.now()),
+            None => (core.store.load(&key, now).await?, self.now(), true),
         };
         let record = record.ok_or(NotSignedIn::Ended)?;
-        let session = match core.serve_at_once(&key, &record, now) {
+        let session = match core.serve_at_once(&key, &record, now, was_asked) {
             Some(session) => Some(session),
             None => Box::pin(core.serve(&key, record, now)).await?,
         };
@@ -942,7 +942,7 @@ impl Core {
         })
     }
 
-    /// Deletes from the store, as [`SessionStore::delete`], what nobody holds open any longer then.
+    /// Deletes from the store, as [`SessionStore::delete`]. Its body is not held open any longer, but by requests under way.
     pub(crate) async fn delete(
         &self,
         key: &SessionKey,
@@ -1029,8 +1029,14 @@ impl Core {
     }
 
     /// What [`serve`](Self::serve) gives where nothing has to be waited for, as with nearly every request.
-    fn serve_at_once(&self, key: &SessionKey, record: &Arc<Record>, now: Timestamp) -> Option<Session> {
-        let data = self.open(key, record)?;
+    fn serve_at_once(
+        &self,
+        key: &SessionKey,
+        record: &Arc<Record>,
+        now: Timestamp,
+        was_asked: bool,
+    ) -> Option<Session> {
+        let data = self.open(key, record, was_asked)?;
         let party = self
             .config
             .parties
@@ -1043,10 +1049,11 @@ impl Core {
         })
     }
 
-    /// The body of a session in use, which was opened for an earlier request or is kept for the next.
-    fn open(&self, key: &SessionKey, record: &Record) -> Option<Arc<SessionData>> {
-        if let Some(data) = record.opened.get() {
-            return Some(Arc::clone(data));
+    /// The body of a session in use. Of a store that has to be asked, it was opened for an earlier request or is kept for the
+    /// next; one that knows its records at once keeps bodies opened itself.
+    fn open(&self, key: &SessionKey, record: &Record, was_asked: bool) -> Option<Arc<SessionData>> {
+        if !was_asked {
+            return SessionData::open(&self.config.keys, key, record);
         }
         if let Some(data) = self.opened.get(key, &record.sealed) {
             record.opened.set(Arc::clone(&data));

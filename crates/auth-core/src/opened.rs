@@ -13,6 +13,8 @@ use crate::store::{HashOfKey, SessionKey};
 
 /// How many bodies are kept at most: in use since the last sweep, and as many of before.
 const MAX: usize = 2_048;
+/// Larger ones, in bytes as they are sealed, are opened each time.
+const MAX_BODY: usize = 16 * 1024;
 const SHARDS: usize = 16;
 
 /// Keeps bodies for one to two times [the sweep's interval](crate::auth::SWEEP_INTERVAL) after their last use.
@@ -54,7 +56,11 @@ impl<T> OpenedBodies<T> {
         })
     }
 
+    /// Keeps a body, unless it is too large.
     pub(crate) fn put(&self, key: &SessionKey, sealed: &Arc<[u8]>, data: &Arc<T>) {
+        if sealed.len() > MAX_BODY {
+            return;
+        }
         let body = Body {
             sealed: Arc::clone(sealed),
             data: Arc::clone(data),
@@ -88,7 +94,7 @@ impl<T> OpenedBodies<T> {
 
 impl<T> Shard<T> {
     fn put(&mut self, key: SessionKey, body: Body<T>) {
-        if self.recent.len() >= MAX / SHARDS {
+        if self.recent.len() >= MAX / SHARDS && !self.recent.contains_key(&key) {
             self.age();
         }
         self.recent.insert(key, body);
@@ -167,6 +173,25 @@ mod tests {
         let kept = (0..many).filter(|n| bodies.0[0].lock().is_ok_and(|shard| shard.holds(&key(*n))));
         assert!((1..=2 * MAX / SHARDS).contains(&kept.count()));
         assert!(bodies.get(&key(many - 1), b"sealed").is_some());
+    }
+
+    #[test]
+    fn a_body_in_the_place_of_another_costs_no_other_its_place() {
+        let bodies = OpenedBodies::default();
+        put(&bodies, 0, b"sealed");
+        bodies.sweep();
+        (1..=MAX as u64 / SHARDS as u64).for_each(|n| put(&bodies, n, b"sealed"));
+        put(&bodies, 1, b"anew");
+        assert!(bodies.get(&key(0), b"sealed").is_some());
+    }
+
+    #[test]
+    fn a_large_body_is_not_kept() {
+        let bodies = OpenedBodies::default();
+        put(&bodies, 1, &[0; MAX_BODY]);
+        put(&bodies, 2, &[0; MAX_BODY + 1]);
+        assert!(bodies.get(&key(1), &[0; MAX_BODY]).is_some());
+        assert!(bodies.get(&key(2), &[0; MAX_BODY + 1]).is_none());
     }
 
     impl<T> Shard<T> {

@@ -23,7 +23,7 @@ use crate::types::{Issuer, Scopes};
 pub(crate) struct SessionData {
     /// The origin of the app that the user signed in at, which is where the session is good. `None` of what began when there was one
     /// alone: that is the first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<String>,
     /// The name of the provider that the user signed in with; `None` of the one that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

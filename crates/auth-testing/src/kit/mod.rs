@@ -34,7 +34,11 @@ const API2_URL: &str = "https://api2.test";
 const CLIENT_ID: &str = "test-client";
 
 /// An [`Auth`] for tests, with all that it talks to in the same process: a provider, APIs, a store, a clock that the test moves. No
-/// port is opened and no request leaves the process.
+/// port is opened, and no request of the library leaves the process but those that a [proxy](auth_core::proxy) forwards: test proxied
+/// routes over HTTP.
+///
+/// Requests belong to the first of the application's origins; at [further ones](auth_core::AuthBuilder::further_base_url) nobody is
+/// signed in here.
 ///
 /// Sessions are made by the library's own routes, from the authorization request to the callback, at a provider that
 /// checks and signs as a real one does. What a handler sees of them is what it sees in production, hooks and role mapping
