@@ -143,10 +143,6 @@ const HOLDS_NO_SECRET: &[(&str, &[&str])] = &[
     ),
     ("a connection, of which nothing is shown", &["auth_core::Tunnel"]),
     (
-        "an answer under way, of which nothing is shown",
-        &["auth_actix::BearerFuture"],
-    ),
-    (
         "derived from a layer that is formatted here, and from the application's own service",
         &[
             "auth_actix::AppSessionService",
