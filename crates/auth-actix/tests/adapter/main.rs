@@ -4,6 +4,7 @@
 //! bring an `app` and a `guides_app` of their own. What follows here is about actix-web alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use actix_web::http::Version;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
 use actix_web::{App, HttpResponse, web};
@@ -152,5 +153,33 @@ async fn a_page_to_choose_on_is_given_the_providers_of_its_origin() {
         let request = TestRequest::get().insert_header(("host", format!("{name}.localhost:3000")));
         let response = call_service(&app, request.to_request()).await;
         assert_eq!(actix_web::test::read_body(response).await, name);
+    }
+}
+
+// RFC 9113 §8.3.1
+#[actix_web::test]
+async fn the_authority_of_http_2_names_the_origin_also_inside_of_a_scope() {
+    const ORIGINS: [&str; 2] = ["http://a.localhost:3000", "http://b.localhost:3000"];
+    let auth = Auth::builder()
+        .base_url(ORIGINS[0])
+        .further_base_url(ORIGINS[1])
+        .endpoints("https://id.example/authorize", "https://id.example/token")
+        .client("app", None)
+        .build()
+        .await
+        .unwrap();
+    let inner = web::scope("/inner")
+        .route("/me", web::post().to(me))
+        .wrap(auth.layer());
+    let app = init_service(App::new().service(inner)).await;
+    for at in ORIGINS {
+        for origin in ORIGINS {
+            let request = TestRequest::post()
+                .uri(&format!("{at}/inner/me"))
+                .version(Version::HTTP_2)
+                .insert_header(("origin", origin));
+            let status = call_service(&app, request.to_request()).await.status();
+            assert_eq!(status, if origin == at { 401 } else { 403 }, "{origin} at {at}");
+        }
     }
 }

@@ -6,8 +6,8 @@
 use auth_axum::{Auth, AuthExt, Gate, Providers, RequireAuth, SignInProvider, require};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
-use axum::routing::get;
+use axum::http::{Request, Version};
+use axum::routing::{get, post};
 use tower::ServiceExt as _;
 
 mod app;
@@ -91,5 +91,32 @@ async fn a_page_to_choose_on_is_given_the_providers_of_its_origin() {
             .unwrap();
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
         assert_eq!(body, name);
+    }
+}
+
+// RFC 9113 §8.3.1
+#[tokio::test]
+async fn the_authority_of_http_2_names_the_origin_also_inside_of_a_nested_router() {
+    const ORIGINS: [&str; 2] = ["http://a.localhost:3000", "http://b.localhost:3000"];
+    let auth = Auth::builder()
+        .base_url(ORIGINS[0])
+        .further_base_url(ORIGINS[1])
+        .endpoints("https://id.example/authorize", "https://id.example/token")
+        .client("app", None)
+        .build()
+        .await
+        .unwrap();
+    let inner = Router::new().route("/me", post(me)).layer(auth.layer());
+    let app: Router = Router::new().nest("/inner", inner);
+    for at in ORIGINS {
+        for origin in ORIGINS {
+            let request = Request::post(format!("{at}/inner/me"))
+                .version(Version::HTTP_2)
+                .header("origin", origin)
+                .body(Body::empty())
+                .unwrap();
+            let status = app.clone().oneshot(request).await.unwrap().status();
+            assert_eq!(status, if origin == at { 401 } else { 403 }, "{origin} at {at}");
+        }
     }
 }
