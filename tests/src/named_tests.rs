@@ -273,7 +273,7 @@ fn without() {
         for good in [
             "behaviour: id_token::the_audience_is_this_client",
             "behaviour: modes::form_post_works_on_loopback",
-            "readme: links_within_the_readme_lead_to_its_headings",
+            "links: links_between_pages_lead_to_files_and_headings",
             "auth-core: id_token::tests::refuses_an_authorized_party_that_is_not_us",
             "auth-core: token::tests::an_empty_scope_grants_nothing",
             "auth-core core: login::of_fifty_callbacks_at_once_one_redeems_the_code",

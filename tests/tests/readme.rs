@@ -71,35 +71,6 @@ fn the_readme_names_every_environment_variable_that_is_read() {
     }
 }
 
-#[test]
-fn links_within_the_readme_lead_to_its_headings() {
-    // As the usual Markdown hosts make them of a heading.
-    let anchors: Vec<String> = README
-        .lines()
-        .filter_map(|line| line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")))
-        .map(|heading| {
-            heading
-                .to_lowercase()
-                .chars()
-                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
-                .map(|c| if c == ' ' { '-' } else { c })
-                .collect()
-        })
-        .collect();
-    let links: Vec<&str> = README
-        .split("](#")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-        .collect();
-    assert!(!links.is_empty());
-    for link in links {
-        assert!(
-            anchors.iter().any(|anchor| anchor == link),
-            "no heading for #{link}"
-        );
-    }
-}
-
 /// A page with its code among the documentation tests, and a row in the index, for each constructor of `Preset`.
 #[test]
 fn each_preset_has_a_page_and_a_row_in_the_index() {
