@@ -13,6 +13,9 @@ use crate::world::{BASE_URL, CLIENT, SECRET, cookie_of};
 /// An answer that takes longer has got lost.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a silent connection is kept for the next request.
+const KEPT: Duration = Duration::from_secs(3);
+
 /// The environment that connects an application to the provider.
 pub(crate) fn environment(provider: &DevProvider, store: &str) -> Vec<(&'static str, String)> {
     vec![
@@ -37,6 +40,8 @@ impl Browser {
     pub(crate) fn new() -> Result<Self, Failure> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // actix-web closes a connection that was silent for 5 s, maybe while the next request is on its way.
+            .pool_idle_timeout(KEPT)
             .timeout(PATIENCE);
         Ok(Self(client.build()?))
     }

@@ -1,6 +1,7 @@
 //! Mixed load on both example applications as two instances of one, on one Redis, for minutes: nothing may fail, no session
 //! may get lost, and memory stays flat.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -220,7 +221,10 @@ impl World {
                 Some(if says_nobody(path, &body) { 401 } else { status })
             }
             Err(error) => {
-                self.error(&format!("{path}: {error}"));
+                // reqwest says the cause in the sources alone.
+                let causes = std::iter::successors(error.source(), |&cause| cause.source());
+                let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+                self.error(&format!("{path}: {error}{causes}"));
                 None
             }
         }
