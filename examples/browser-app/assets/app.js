@@ -13,7 +13,8 @@ const routes = {
   "/organizations": { title: "Organizations", show: organizations },
 };
 
-const main = /** @type {HTMLElement} */ (document.querySelector("main"));
+const heading = /** @type {HTMLElement} */ (document.querySelector("h1"));
+const content = /** @type {HTMLElement} */ (document.querySelector("#content"));
 const status = /** @type {HTMLElement} */ (document.querySelector("#status"));
 const signOut = /** @type {HTMLElement} */ (document.querySelector("#sign-out"));
 
@@ -89,17 +90,16 @@ async function show({ moveFocus = false } = {}) {
     else link.removeAttribute("aria-current");
   }
   status.replaceChildren();
-  const heading = element("h1", { tabIndex: -1 }, title);
-  main.replaceChildren(heading, element("p", { className: "quiet" }, route ? "One moment …" : "Nothing is here."));
+  heading.textContent = title;
+  content.replaceChildren(element("p", { className: "quiet" }, route ? "One moment …" : "Nothing is here."));
   if (moveFocus) heading.focus();
   if (!route) return;
   try {
-    const content = await route.show(signal);
-    if (signal.aborted) return;
-    main.replaceChildren(heading, ...content);
+    const shown = await route.show(signal);
+    if (!signal.aborted) content.replaceChildren(...shown);
   } catch (error) {
     if (signal.aborted) return;
-    main.replaceChildren(heading);
+    content.replaceChildren();
     explain(error, signal);
   }
 }
@@ -110,7 +110,7 @@ function explain(error, signal) {
     say(subject === undefined ? "Please sign in." : "Your session has ended.", error.message);
     subject = undefined;
     signOut.hidden = true;
-    main.append(element("p", {}, element("a", { className: "button", href: loginUrl() }, "Sign in")));
+    content.append(element("p", {}, element("a", { className: "button", href: loginUrl() }, "Sign in")));
   } else if (error instanceof Unavailable) {
     retry(error.retryAfter, error.message, signal);
   } else if (error instanceof Offline) {
@@ -119,7 +119,7 @@ function explain(error, signal) {
     say("You may not see this.", error.message);
   } else {
     say("That did not work.", error.message);
-    main.append(element("p", {}, element("button", { type: "button", onclick: () => show() }, "Try again")));
+    content.append(element("p", {}, element("button", { type: "button", onclick: () => show() }, "Try again")));
   }
 }
 
