@@ -57,6 +57,21 @@ impl Framework {
             Self::Actix => guide_program(&format!("{number}-actix")),
         }
     }
+
+    /// The server of `examples/browser-app`. As [`binary`](Self::binary).
+    ///
+    /// # Panics
+    ///
+    /// When it does not compile.
+    #[must_use]
+    pub fn browser_app(self) -> &'static Path {
+        static PROGRAMS: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+        let name = match self {
+            Self::Axum => "browser-axum",
+            Self::Actix => "browser-actix",
+        };
+        &PROGRAMS.get_or_init(|| build(&["browser-app"]))[name]
+    }
 }
 
 /// A program of `examples/guides`, by its name. As [`Framework::binary`].

@@ -290,7 +290,7 @@ impl Driver {
     }
 
     /// A command of the DevTools protocol.
-    async fn cdp(&self, command: &str, parameters: Value) -> Value {
+    pub(crate) async fn cdp(&self, command: &str, parameters: Value) -> Value {
         let tools = self.web.cdp();
         self.steady(command, || tools.send_raw(command, parameters.clone()))
             .await

@@ -49,7 +49,7 @@ async fn client_profile(stage: Stage) {
 }
 
 /// Leads whoever connects to the application.
-async fn lead(listener: TcpListener, to: SocketAddr) {
+pub(crate) async fn lead(listener: TcpListener, to: SocketAddr) {
     while let Ok((mut browser, _)) = listener.accept().await {
         tokio::spawn(async move {
             let mut app = TcpStream::connect(to).await?;

@@ -1,9 +1,11 @@
 //! Chromium drives both applications, with nothing configured, through sign-in, profile, expiry and sign-out, with script and without; through the
-//! list of a user's sessions; through what users and other sites do to a sign-in; and through the page of guide 1 whose script calls an API.
+//! list of a user's sessions; through what users and other sites do to a sign-in; through the page of guide 1 whose script calls an API; and both servers of the
+//! single-page app, whose browser holds no token.
 //!
 //! Needs Debian's `chromium` and `chromium-driver`; `./tests/run` installs them. Pictures go to `target/screenshots`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod app_of_one_page;
 mod devices;
 mod driver;
 mod elsewhere;

@@ -1,0 +1,174 @@
+// @ts-check
+// The page: its routes, and what it shows. Values become text, never markup.
+
+import { Forbidden, Offline, SignedOut, Unavailable, call, loginUrl, session } from "./auth.js";
+
+/** How long until another try where the network is down, in seconds. */
+const OFFLINE_RETRY = 5;
+
+/** @type {Record<string, { title: string, show: (signal: AbortSignal) => Promise<Node[]> }>} */
+const routes = {
+  "/": { title: "Overview", show: overview },
+  "/profile": { title: "Profile", show: profile },
+  "/organizations": { title: "Organizations", show: organizations },
+};
+
+const heading = /** @type {HTMLElement} */ (document.querySelector("h1"));
+const content = /** @type {HTMLElement} */ (document.querySelector("#content"));
+const status = /** @type {HTMLElement} */ (document.querySelector("#status"));
+const signOut = /** @type {HTMLElement} */ (document.querySelector("#sign-out"));
+
+/** Ends the calls, and the wait, of the view that is left. */
+let view = new AbortController();
+
+/** @type {unknown} Whose page it is: the subject of the session, or nobody's. */
+let subject;
+
+async function overview(signal) {
+  const { user, session_expires_at } = await who(signal);
+  return [
+    element("p", { className: "lead" }, `Hello ${user.name ?? user.given_name ?? user.sub}.`),
+    facts([
+      ["E-mail", user.email],
+      ["Signed in until", new Date(session_expires_at * 1000).toLocaleString()],
+    ]),
+    element(
+      "p",
+      { className: "quiet" },
+      "This page holds no token. It asks its server, and the server asks the API.",
+    ),
+  ];
+}
+
+async function profile(signal) {
+  const [, me] = await Promise.all([
+    who(signal),
+    call("/scim2/Me", { signal, headers: { Accept: "application/scim+json" } }),
+  ]);
+  const [email] = me.emails ?? [];
+  return [
+    facts([
+      ["User name", me.userName],
+      ["Given name", me.name?.givenName],
+      ["Family name", me.name?.familyName],
+      ["E-mail", email?.value ?? email],
+    ]),
+  ];
+}
+
+async function organizations(signal) {
+  const [, me, list] = await Promise.all([
+    who(signal),
+    call("/users/me", { signal }),
+    call("/organizations", { signal }),
+  ]);
+  return [
+    element("p", {}, `What ${me.name} belongs to.`),
+    facts(list.map(({ name, members }) => [name, `${members} members`])),
+  ];
+}
+
+/** The session; where there is none, the view ends. */
+async function who(signal) {
+  const found = await session(signal);
+  if (!found.authenticated) throw new SignedOut("Nobody is signed in in this browser.", 401, "session.none");
+  subject = found.user?.sub;
+  signOut.hidden = false;
+  return found;
+}
+
+/** Shows the view of the present address. */
+async function show({ moveFocus = false } = {}) {
+  view.abort();
+  view = new AbortController();
+  const { signal } = view;
+  const route = routes[location.pathname];
+  const title = route?.title ?? "No such page";
+  document.title = `${title} · Browser app`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.getAttribute("href") === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  status.replaceChildren();
+  heading.textContent = title;
+  content.replaceChildren(element("p", { className: "quiet" }, route ? "One moment …" : "Nothing is here."));
+  if (moveFocus) heading.focus();
+  if (!route) return;
+  try {
+    const shown = await route.show(signal);
+    if (!signal.aborted) content.replaceChildren(...shown);
+  } catch (error) {
+    if (signal.aborted) return;
+    content.replaceChildren();
+    explain(error, signal);
+  }
+}
+
+/** Says what went wrong, and what comes next. */
+function explain(error, signal) {
+  if (error instanceof SignedOut) {
+    say(subject === undefined ? "Please sign in." : "Your session has ended.", error.message);
+    subject = undefined;
+    signOut.hidden = true;
+    content.append(element("p", {}, element("a", { className: "button", href: loginUrl() }, "Sign in")));
+  } else if (error instanceof Unavailable) {
+    retry(error.retryAfter, error.message, signal);
+  } else if (error instanceof Offline) {
+    retry(OFFLINE_RETRY, error.message, signal);
+  } else if (error instanceof Forbidden) {
+    say("You may not see this.", error.message);
+  } else {
+    say("That did not work.", error.message);
+    content.append(element("p", {}, element("button", { type: "button", onclick: () => show() }, "Try again")));
+  }
+}
+
+/** Tries again after so many seconds, unless the user has gone on. */
+function retry(seconds, message, signal) {
+  say("Not available just now.", `${message} The next try is in ${seconds} s.`);
+  const timer = setTimeout(() => show(), seconds * 1000);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+}
+
+/** A message that screen readers say aloud. */
+function say(title, detail) {
+  status.replaceChildren(element("p", { className: "notice" }, element("strong", {}, title), ` ${detail}`));
+}
+
+/** An element; its children are nodes, or become text. */
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Names and values, less those without a value. */
+function facts(pairs) {
+  const known = pairs.filter(([, value]) => value !== undefined && value !== null);
+  return element(
+    "dl",
+    {},
+    ...known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))),
+  );
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element && event.target.closest("nav a");
+  const isPlain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (!(link instanceof HTMLAnchorElement) || !isPlain) return;
+  event.preventDefault();
+  if (link.href !== location.href) history.pushState(null, "", link.href);
+  show({ moveFocus: true });
+});
+addEventListener("popstate", () => show({ moveFocus: true }));
+
+// Signed out, or in as somebody else, in another tab: found when this one is looked at again, or comes from the back/forward cache.
+async function look() {
+  if (document.visibilityState !== "visible") return;
+  const found = await session().catch(() => undefined);
+  if (found && found.user?.sub !== subject) show();
+}
+document.addEventListener("visibilitychange", look);
+addEventListener("pageshow", (event) => event.persisted && look());
+
+show();
