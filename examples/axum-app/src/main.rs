@@ -18,8 +18,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Form, Json, Router};
 use example_common::{
-    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
-    PURPOSES, SecondApi, Setup,
+    Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES,
+    SecondApi, Setup,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,12 +55,8 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
     };
     let stop = example_common::stop_signal();
     println!("listening on http://{address}");
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async {
-            stop.await;
-            let _ = stopping.send(());
-        });
+        .with_graceful_shutdown(stop);
     tokio::select! {
         result = server.into_future() => {
             if let Err(error) = result {
@@ -68,15 +64,10 @@ async fn serve(listener: TcpListener, setup: Setup, sessions: AppSessionLayer) -
                 return ExitCode::FAILURE;
             }
         }
-        () = grace_is_over(stopped) => tracing::warn!("requests under way were cut off"),
+        () = example_common::grace_is_over() => tracing::warn!("requests under way were cut off"),
     }
     example_common::drain(&auth).await;
     ExitCode::SUCCESS
-}
-
-async fn grace_is_over(stopped: tokio::sync::oneshot::Receiver<()>) {
-    let _ = stopped.await;
-    tokio::time::sleep(GRACE).await;
 }
 
 #[derive(Clone)]

@@ -13,7 +13,7 @@ pub use events::{EVENT_HEADERS, events};
 pub use log::Log;
 pub use metrics::{METRICS_TYPE, Metrics};
 pub use settings::{Carrier, DevInfo, SecondApi, Setup, listen, setup};
-pub use signals::{GRACE, drain, stop_signal};
+pub use signals::{GRACE, drain, grace_is_over, stop_signal};
 pub use views::{End, Own, PURPOSES, dashboard, home, is_seen, note, profile, sessions};
 
 use std::process::ExitCode;

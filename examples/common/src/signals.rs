@@ -32,6 +32,12 @@ pub(crate) async fn stopping() {
     STOPPING_SINCE.wait().await;
 }
 
+/// Waits until requests under way have had their time, for a server that sets them no limit of its own.
+pub async fn grace_is_over() {
+    stopping().await;
+    tokio::time::sleep(GRACE).await;
+}
+
 /// Waits for SIGTERM or Ctrl-C. They are heeded from this call on, not only once the future is polled.
 pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
     let signals =

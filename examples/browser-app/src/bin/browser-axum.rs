@@ -43,10 +43,13 @@ async fn serve(listener: TcpListener, setup: &Setup) -> std::io::Result<()> {
         .layer(auth.layer());
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let stop = example_common::stop_signal();
     println!("listening on http://{address}");
-    axum::serve(listener, app)
-        .with_graceful_shutdown(example_common::stop_signal())
-        .await?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop);
+    tokio::select! {
+        result = server.into_future() => result?,
+        () = example_common::grace_is_over() => tracing::warn!("requests under way were cut off"),
+    }
     example_common::drain(auth).await;
     Ok(())
 }
