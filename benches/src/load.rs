@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::report::{Field, quantile};
+use crate::threads::{Ran, Threads};
 
 /// Connections of the client, each kept alive.
 pub(crate) const CONNECTIONS: usize = 32;
@@ -58,18 +59,34 @@ impl Target {
 
     /// Adds what one turn gives: the answers per second, and how long each took.
     pub(crate) fn take_turn(&self, time: Duration, turns: &mut Turns) -> Result<(), Failure> {
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            let mut connection = Connection::open(self)?;
-            connection.send()?;
-            connections.push(connection);
-        }
+        let mut connections = self.connections()?;
         go_around(&mut connections, time / WARM_UP, &mut Vec::new())?;
         let (begun, before) = (Instant::now(), turns.latencies.len());
         go_around(&mut connections, time, &mut turns.latencies)?;
         let answers = turns.latencies.len() - before;
         turns.rates.push(answers as f64 / begun.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// A request under way on each.
+    fn connections(&self) -> Result<Vec<Connection<'_>>, Failure> {
+        let connection = |_| {
+            let mut connection = Connection::open(self)?;
+            connection.send()?;
+            Ok(connection)
+        };
+        (0..CONNECTIONS).map(connection).collect()
+    }
+
+    /// Asks for so long, and tells how many answers there were, and how long each thread ran for them.
+    pub(crate) fn watch_threads(&self, time: Duration) -> Result<(u64, Vec<(String, Ran)>), Failure> {
+        let mut connections = self.connections()?;
+        go_around(&mut connections, time / WARM_UP, &mut Vec::new())?;
+        let (before, mut latencies) = (Threads::now(), Vec::new());
+        go_around(&mut connections, time, &mut latencies)?;
+        let after = Threads::now();
+        let ran = after.since(&before).map(|(name, ran)| (name.to_owned(), ran));
+        Ok((u64::try_from(latencies.len())?, ran.collect()))
     }
 
     /// Sends so many requests, one after the other.

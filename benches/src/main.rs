@@ -24,6 +24,7 @@ mod signed_in;
 mod soak;
 mod start;
 mod stores;
+mod threads;
 mod world;
 
 use std::path::PathBuf;

@@ -88,7 +88,7 @@ impl RequestHead for Head<'_> {
 
 pub(crate) fn header<'a>(reply: &'a Reply, name: &str) -> Result<&'a str, Failure> {
     let value = reply.headers.iter().find(|(known, _)| *known == name);
-    let value = value.map(|(_, value)| value.as_str());
+    let value = value.map(|(_, value)| &**value);
     value.ok_or_else(|| format!("no {name} in an answer with status {}", reply.status).into())
 }
 

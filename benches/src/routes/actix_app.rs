@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use actix_web::dev::Service as _;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::rt::SystemRunner;
 use actix_web::test::{TestRequest, init_service};
@@ -23,7 +24,9 @@ fn routes(case: Case, auth: &Auth) -> impl FnOnce(&mut ServiceConfig) {
             Case::Optional | Case::Guest => config.route(PATH, web::get().to(optional_ping)),
             Case::Role => config.service(gated(Gate::signed_in().role("admin"))),
             Case::Scope => config.service(gated(Gate::signed_in().scope("profile"))),
-            Case::Bare | Case::Public | Case::Refusal => config.route(PATH, web::get().to(ping)),
+            Case::Bare | Case::Layer | Case::Public | Case::Refusal => {
+                config.route(PATH, web::get().to(ping))
+            }
         };
         own(config);
     }
@@ -76,6 +79,13 @@ pub(super) fn serve(case: Case, auth: Auth, answer: Answer) -> Result<SocketAddr
     if let Case::Bare | Case::Refusal = case {
         let app = move || App::new().configure(bare_routes(case, answer.clone()));
         serve_actix(async move |listener| HttpServer::new(app).workers(1).listen(listener)?.run().await)
+    } else if case == Case::Layer {
+        let app = move || {
+            App::new()
+                .configure(bare_routes(case, answer.clone()))
+                .wrap_fn(|request, inner| inner.call(request))
+        };
+        serve_actix(async move |listener| HttpServer::new(app).workers(1).listen(listener)?.run().await)
     } else {
         let app = move || App::new().configure(routes(case, &auth)).wrap(auth.layer());
         serve_actix(async move |listener| HttpServer::new(app).workers(1).listen(listener)?.run().await)
@@ -91,6 +101,12 @@ pub(super) fn in_process(
 ) -> Result<(), Failure> {
     if let Case::Bare | Case::Refusal = case {
         let app = App::new().configure(bare_routes(case, answer.clone()));
+        let app = system.block_on(init_service(app));
+        in_process.through_actix(system, &app, TestRequest::to_request)
+    } else if case == Case::Layer {
+        let app = App::new()
+            .configure(bare_routes(case, answer.clone()))
+            .wrap_fn(|request, inner| inner.call(request));
         let app = system.block_on(init_service(app));
         in_process.through_actix(system, &app, TestRequest::to_request)
     } else {

@@ -3,8 +3,11 @@
 use auth_axum::{AuthExt as _, Gate, MaybeAuth, RequireAuth, require};
 use auth_core::Auth;
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{MethodRouter, get};
+
+use tower::util::MapRequestLayer;
 
 use super::{Answer, Case, PATH};
 
@@ -17,6 +20,9 @@ pub(super) fn app(case: Case, auth: &Auth, answer: &Answer) -> Router {
     };
     match case {
         Case::Bare => Router::new().route(PATH, get(ping)),
+        Case::Layer => Router::new()
+            .route(PATH, get(ping))
+            .layer(MapRequestLayer::new(|request: Request| request)),
         Case::Public => with_auth(get(ping)),
         Case::Protected | Case::Anonymous => with_auth(get(protected_ping)),
         Case::Optional | Case::Guest => with_auth(get(optional_ping)),

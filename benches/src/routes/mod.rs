@@ -33,6 +33,8 @@ const TURN: Duration = Duration::from_millis(200);
 enum Case {
     /// No layer, and the handler asks for nothing: what the others are measured against.
     Bare,
+    /// Inside of a layer that does nothing, and the handler asks for nothing: what any layer costs.
+    Layer,
     /// Inside of the layer, but the handler does not ask who is signed in.
     Public,
     /// The handler takes `RequireAuth`, and the request's cookie is that of a signed-in session.
@@ -52,8 +54,9 @@ enum Case {
 }
 
 impl Case {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Bare,
+        Self::Layer,
         Self::Public,
         Self::Protected,
         Self::Optional,
@@ -67,6 +70,7 @@ impl Case {
     fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
+            Self::Layer => "layer",
             Self::Public => "public",
             Self::Protected => "protected",
             Self::Optional => "optional",

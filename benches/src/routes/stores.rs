@@ -32,6 +32,8 @@ use crate::signed_in::SignedIn;
 
 /// Requests, one after the other, over which round trips are counted.
 const COUNTED: usize = 200;
+/// So many turns at once are watched thread by thread.
+const WATCHED: u32 = 5;
 /// Connections of the bare handlers' pools: as many as the stores use.
 const SQLITE_CONNECTIONS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -227,6 +229,17 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
             "p99.9",
         ],
     );
+    let mut threads = Table::new(
+        "Where the processor's time goes: per request, by the names of threads and servers, as the kernel counts it",
+        &[
+            "framework",
+            "store",
+            "case",
+            "thread",
+            "microseconds",
+            "times put on a processor",
+        ],
+    );
     let mut trips = Table::new(
         "Round trips to the store per request, counted by a relay in between",
         &["framework", "store", "`RequireAuth`", "anonymous"],
@@ -249,6 +262,22 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
             for (_, places, turns, _) in &mut cases {
                 for (place, turns) in places.iter().zip(turns) {
                     place.take_turn(turn, turns)?;
+                }
+            }
+        }
+        for (store, [bare, own], ..) in &cases {
+            for (case, place) in [("bare", bare), ("`RequireAuth`", own)] {
+                let (answers, ran) = place.watch_threads(WATCHED * turn)?;
+                for (thread, ran) in ran {
+                    let each = |count: u64| count as f64 / answers as f64;
+                    threads.add([
+                        Field::text(framework),
+                        Field::text(store.name()),
+                        Field::text(case),
+                        Field::text(thread),
+                        Field::Number(each(ran.nanoseconds) / 1e3, 1),
+                        Field::Number(each(ran.times), 2),
+                    ]);
                 }
             }
         }
@@ -312,6 +341,7 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
         }
     }
     section.tables.push(table);
+    section.tables.push(threads);
     section.tables.push(trips);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! From the core's plain answers to actix-web's.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use auth_core::client::ApiError;
 use auth_core::error::SetupError;
@@ -106,9 +108,13 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Turns the core's answer into actix-web's. What becomes of the session identifier is the
 /// [carrier's](crate::session) business.
 pub(crate) fn response(reply: Reply) -> HttpResponse {
-    let mut response = HttpResponse::with_body(status(reply.status), reply.body);
+    let mut response = HttpResponse::with_body(status(reply.status), Bytes::from(reply.body));
     for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
+        let value = match value {
+            Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
+            Cow::Owned(value) => Bytes::from(value),
+        };
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response
                 .headers_mut()
                 .append(HeaderName::from_static(name), value);

@@ -43,7 +43,9 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    session: tokio::sync::OnceCell<Result<Session, Error>>,
+    session: OnceCell<Result<Session, Error>>,
+    /// Held by whoever waits for the session.
+    looking_up: tokio::sync::Mutex<()>,
     /// Whether the answer depends on the session.
     is_used: Cell<bool>,
     /// The answer, whatever the handler makes of the request.
@@ -81,7 +83,8 @@ impl AuthContext {
             incoming,
             auth,
             source,
-            session: tokio::sync::OnceCell::new(),
+            session: OnceCell::new(),
+            looking_up: tokio::sync::Mutex::new(()),
             is_used: Cell::new(false),
             refusal: OnceCell::new(),
             headers: RefCell::default(),
@@ -133,7 +136,44 @@ impl AuthContext {
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        self.0.session.get_or_init(|| self.look_up()).await.clone()
+        match self.known() {
+            Some(session) => session.clone(),
+            // Boxed, so that what is rare makes the usual future no larger.
+            None => Box::pin(self.wait()).await,
+        }
+    }
+
+    /// The session, if it was looked up already or nothing has to be waited for.
+    fn known(&self) -> Option<&Result<Session, Error>> {
+        let session = &self.0.session;
+        session.get().or_else(|| {
+            let found = self.at_once()?;
+            Some(session.get_or_init(|| found))
+        })
+    }
+
+    fn at_once(&self) -> Option<Result<Session, Error>> {
+        match &self.0.source {
+            Source::Cookie(id) => match self.0.incoming.same_site() {
+                Ok(()) => {
+                    self.0.is_used.set(true);
+                    self.0.auth.authenticate_at_once(id.as_ref())
+                }
+                Err(error) => Some(Err(error)),
+            },
+            #[cfg(feature = "actix-session")]
+            Source::ActixSession(_) => None,
+        }
+    }
+
+    /// Looks it up, once for all who wait.
+    async fn wait(&self) -> Result<Session, Error> {
+        let _alone = self.0.looking_up.lock().await;
+        if let Some(session) = self.0.session.get() {
+            return session.clone();
+        }
+        let found = self.look_up().await;
+        self.0.session.get_or_init(|| found).clone()
     }
 
     async fn look_up(&self) -> Result<Session, Error> {

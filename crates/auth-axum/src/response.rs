@@ -1,5 +1,6 @@
 //! From the core's plain answers to axum's.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use auth_core::error::SetupError;
 use auth_core::gate::OnRefusal;
 use auth_core::reply::{OWN_PAGE_POLICY, PAGE_HEADERS, Reply};
 use auth_core::{Error, Failure};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -93,10 +94,14 @@ impl IntoResponse for AuthError {
 /// Turns the core's answer into axum's. What becomes of the session identifier is the [carrier's](crate::session)
 /// business.
 pub(crate) fn response(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
+    let mut response = Response::new(Body::from(Bytes::from(reply.body)));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in reply.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
+        let value = match value {
+            Cow::Borrowed(value) => Bytes::from_static(value.as_bytes()),
+            Cow::Owned(value) => Bytes::from(value),
+        };
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
             response
                 .headers_mut()
                 .append(HeaderName::from_static(name), value);

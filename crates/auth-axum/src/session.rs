@@ -1,7 +1,7 @@
 //! How the session identifier travels: in a cookie of the library's own, or in the app's own session layer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 #[cfg(feature = "tower-sessions")]
 use auth_core::app_sessions;
@@ -15,6 +15,7 @@ use auth_core::secret::SessionId;
 use auth_core::session::Session;
 use auth_core::{Auth, Error};
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+#[cfg(feature = "tower-sessions")]
 use tokio::sync::OnceCell;
 
 #[cfg(feature = "tower-sessions")]
@@ -43,7 +44,9 @@ struct Inner {
     auth: Auth,
     incoming: Incoming,
     source: Source,
-    session: OnceCell<Result<Session, Error>>,
+    session: OnceLock<Result<Session, Error>>,
+    /// Held by whoever waits for the session.
+    looking_up: tokio::sync::Mutex<()>,
     /// Whether the answer depends on the session.
     is_used: AtomicBool,
     /// What the answer has besides the handler's own headers.
@@ -88,7 +91,8 @@ impl AuthContext {
             auth,
             incoming,
             source,
-            session: OnceCell::new(),
+            session: OnceLock::new(),
+            looking_up: tokio::sync::Mutex::new(()),
             is_used: AtomicBool::new(false),
             headers: Mutex::default(),
         }))
@@ -134,7 +138,44 @@ impl AuthContext {
     /// The signed-in session, its access token alive. A request that would change something and comes from another
     /// site has none.
     pub(crate) async fn session(&self) -> Result<Session, Error> {
-        self.0.session.get_or_init(|| self.look_up()).await.clone()
+        match self.known() {
+            Some(session) => session.clone(),
+            // Boxed, so that what is rare makes the usual future no larger.
+            None => Box::pin(self.wait()).await,
+        }
+    }
+
+    /// The session, if it was looked up already or nothing has to be waited for.
+    fn known(&self) -> Option<&Result<Session, Error>> {
+        let session = &self.0.session;
+        session.get().or_else(|| {
+            let found = self.at_once()?;
+            Some(session.get_or_init(|| found))
+        })
+    }
+
+    fn at_once(&self) -> Option<Result<Session, Error>> {
+        match &self.0.source {
+            Source::Cookie(id) => match self.0.incoming.same_site() {
+                Ok(()) => {
+                    self.0.is_used.store(true, Ordering::Relaxed);
+                    self.0.auth.authenticate_at_once(id.as_ref())
+                }
+                Err(error) => Some(Err(error)),
+            },
+            #[cfg(feature = "tower-sessions")]
+            Source::TowerSession(_) => None,
+        }
+    }
+
+    /// Looks it up, once for all who wait.
+    async fn wait(&self) -> Result<Session, Error> {
+        let _alone = self.0.looking_up.lock().await;
+        if let Some(session) = self.0.session.get() {
+            return session.clone();
+        }
+        let found = self.look_up().await;
+        self.0.session.get_or_init(|| found).clone()
     }
 
     async fn look_up(&self) -> Result<Session, Error> {

@@ -249,6 +249,29 @@ impl Auth {
         Ok(Box::pin(self.0.fresh(session)).await?)
     }
 
+    /// What [`authenticate`](Self::authenticate) would give, where that is known without waiting for anything: nobody is signed in,
+    /// or the store has its sessions in memory and the access token is alive. `None` where it has to be waited for.
+    #[must_use]
+    pub fn authenticate_at_once(&self, id: Option<&SessionId>) -> Option<Result<Session, Error>> {
+        let core = &self.0;
+        let Some(id) = id else {
+            return Some(Err(NotSignedIn::NoSession.into()));
+        };
+        let (key, now) = (id.key(), self.now());
+        let Some(record) = core.store.load_at_once(&key, now)? else {
+            return Some(Err(NotSignedIn::Ended.into()));
+        };
+        let session = core.serve_at_once(&key, &record, now, false)?;
+        if !core.is_good_at(&session, id.at()) {
+            return Some(Err(NotSignedIn::Ended.into()));
+        }
+        if !session.data.is_fresh(now) {
+            return None;
+        }
+        core.note_use(&session, now);
+        Some(Ok(session))
+    }
+
     /// The signed-in session behind an identifier as it is, without refreshing anything.
     ///
     /// # Errors
@@ -576,7 +599,7 @@ impl Auth {
             .authorization_url(&metadata, begun.parameters, begun.dpop_key.as_ref(), self.now())
             .await?;
         let mut reply = Reply::redirect(url.as_str());
-        for cookie in &begun.cookies {
+        for cookie in begun.cookies {
             reply = reply.with("set-cookie", cookie);
         }
         Ok(reply)
@@ -676,7 +699,7 @@ impl Auth {
                 let reply = self
                     .stale_or_wrong(LoginError::StateReplayed, &party, &request)
                     .await;
-                return reply.with("set-cookie", &response.cookie);
+                return reply.with("set-cookie", response.cookie);
             }
             Err(error) => {
                 let return_to = response.attempt.return_to;
@@ -694,7 +717,7 @@ impl Auth {
                 self.failed(&error.into(), subject, Some(&party), return_to, &request.incoming)
             }
         };
-        reply.with("set-cookie", &response.cookie)
+        reply.with("set-cookie", response.cookie)
     }
 
     /// A response that belongs to no sign-in under way: a browser that is signed in goes on to the app; another

@@ -66,6 +66,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::dpop::Scheme;
 use crate::jose::{Algorithm, Jws};
 use crate::metadata::KEYS_FRESH;
+use crate::problem::Problems;
 use crate::request::RequestHead;
 use crate::secret::AccessToken;
 
@@ -103,6 +104,7 @@ struct Inner {
     realm: Option<String>,
     /// Where failures are explained, `https://app.example/auth/errors/`.
     errors: Option<String>,
+    problems: Problems,
     tolerance: Duration,
     clock: Clock,
     cache: Arc<TokenCache>,

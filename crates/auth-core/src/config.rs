@@ -23,6 +23,7 @@ use crate::metadata::CertificateUse;
 use crate::origins::{Origins, Place};
 use crate::party::{self, Failed, Find, Lookup, Means, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
+use crate::problem::Problems;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
@@ -252,6 +253,7 @@ pub(crate) struct Config {
     /// Where the browser comes back to after the provider's sign-out: a path of this origin.
     pub(crate) post_logout_redirect: String,
     pub(crate) share_machine_tokens: bool,
+    pub(crate) problems: Problems,
 }
 
 /// The paths of the library's routes.
@@ -1202,6 +1204,7 @@ impl AuthBuilder {
             trusted_proxies,
             post_logout_redirect: self.post_logout_redirect,
             share_machine_tokens: self.share_machine_tokens,
+            problems: Problems::default(),
         };
         let auth = Auth::new(config, further, store, api_http, self.clock, runtime);
         if !keys_given {

@@ -20,7 +20,7 @@ use crate::types::{BaseUrl, secure_url};
 const VARIABLE: &str = "AUTH_FURTHER_BASE_URLS";
 
 /// One of the application's origins, by its place in the list. The first is the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct OriginId(u32);
 
 impl OriginId {

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::secret::SessionId;
@@ -15,9 +18,9 @@ pub struct Reply {
     /// The status code.
     pub status: u16,
     /// Headers in order, names in lower case. A name may stand there more than once (`set-cookie`).
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body; empty for none.
-    pub body: Cow<'static, str>,
+    pub body: ReplyBody,
     /// What becomes of the session identifier that the browser holds.
     pub session: SessionChange,
     /// What this page says, where it is the page of a failure. An adapter may let the app put a page of its own in its
@@ -35,6 +38,47 @@ impl fmt::Debug for Reply {
             .finish_non_exhaustive()
     }
 }
+
+/// The text of an answer, empty for none. A clone shares it, and no framework has to copy it: [`Bytes`] can be made of it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ReplyBody(Bytes);
+
+impl From<String> for ReplyBody {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<ReplyBody> for Bytes {
+    fn from(body: ReplyBody) -> Self {
+        body.0
+    }
+}
+
+impl Deref for ReplyBody {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // It was made of text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+/// As that of [`Reply`], without the text.
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyBody")
+            .field("len", &self.0.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The headers of a failure's page that belong to the library's HTML and go with it, also those that a layer in between has
 /// given it: a body that is compressed or has a length.
 pub const PAGE_HEADERS: [&str; 8] = [
@@ -81,18 +125,12 @@ pub enum AppData {
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
 impl Reply {
-    fn new(status: u16, content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            headers: vec![
-                (NO_STORE.0, NO_STORE.1.to_owned()),
-                ("content-type", content_type.to_owned()),
-                ("x-content-type-options", "nosniff".to_owned()),
-            ],
-            body: body.into(),
-            session: SessionChange::Keep,
-            failure: None,
-        }
+    fn new(status: u16, content_type: &'static str, body: impl Into<ReplyBody>) -> Self {
+        let mut reply = Self::empty(status)
+            .with("content-type", content_type)
+            .with("x-content-type-options", "nosniff");
+        reply.body = body.into();
+        reply
     }
 
     /// A page of the library: no script, nothing loaded, not to be framed.
@@ -109,7 +147,7 @@ impl Reply {
         Self::new(status, "text/html; charset=utf-8", html)
             .with(
                 "content-security-policy",
-                &format!(
+                format!(
                     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
                 ),
             )
@@ -126,19 +164,19 @@ impl Reply {
         let keep = format!("public, max-age={}", max_age.as_secs());
         for (name, value) in &mut reply.headers {
             if *name == NO_STORE.0 {
-                value.clone_from(&keep);
+                *value = keep.clone().into();
             }
         }
         reply
     }
 
-    pub(crate) fn problem(status: u16, body: String) -> Self {
+    pub(crate) fn problem(status: u16, body: ReplyBody) -> Self {
         Self::new(status, "application/problem+json", body)
     }
 
     pub(crate) fn raw(status: u16, content_type: &str, body: String) -> Self {
         let mut reply = Self::empty(status)
-            .with("content-type", content_type)
+            .with("content-type", content_type.to_owned())
             .with("x-content-type-options", "nosniff");
         reply.body = body.into();
         reply
@@ -146,24 +184,24 @@ impl Reply {
 
     /// 303 See Other: whatever the method was, the browser goes on with `GET`.
     pub(crate) fn redirect(to: &str) -> Self {
-        let mut reply = Self::empty(303).with("location", to);
-        // A sign-in under way names its page in no Referer.
-        reply.headers.push(("referrer-policy", "no-referrer".to_owned()));
-        reply
+        Self::empty(303)
+            .with("location", to.to_owned())
+            // A sign-in under way names its page in no Referer.
+            .with("referrer-policy", "no-referrer")
     }
 
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
-            headers: vec![(NO_STORE.0, NO_STORE.1.to_owned())],
-            body: Cow::Borrowed(""),
+            headers: vec![(NO_STORE.0, Cow::Borrowed(NO_STORE.1))],
+            body: ReplyBody::default(),
             session: SessionChange::Keep,
             failure: None,
         }
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 }

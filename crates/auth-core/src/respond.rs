@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-
 use crate::client::ApiError;
 use crate::clock::Timestamp;
 use crate::codes;
 use crate::config::{Config, paths};
 use crate::error::{Error, Fault, NotAllowed, NotSignedIn};
-use crate::failure::{self, Failure, with_return};
+use crate::failure::{Failure, with_return};
 use crate::gate::OnRefusal;
 use crate::origins::OriginId;
 use crate::page;
+use crate::problem::Problem;
 use crate::proxy::ProxyError;
 use crate::reply::Reply;
 use crate::request::{Incoming, RequestKind};
@@ -71,39 +70,24 @@ fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Time
     Reply::redirect(&format!("{login}&step_up={}", step_up.seal(&config.keys, now)))
 }
 
-/// RFC 9457 §3.1, with the stable code as a member of its own.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'a str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
-    /// The OAuth 2.0 error code (RFC 6750 §3.1, RFC 9470 §3), where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
-
 fn problem(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
-    // A challenge is one also where it does not help to answer it.
-    let status = error.step_up().map_or(error.status(), StepUp::status);
-    let code = error.code();
-    let explanation = failure::explanation(code);
-    let body = serde_json::to_string(&Problem {
-        r#type: &format!(
-            "{}{}{code}",
+    let step_up = error.step_up();
+    let problem = Problem {
+        // A challenge is one also where it does not help to answer it.
+        status: step_up.map_or(error.status(), StepUp::status),
+        code: error.code(),
+        error: step_up.map(StepUp::error),
+    };
+    let document = config.problems.document(incoming.at, problem, || {
+        Some(format!(
+            "{}{}",
             config.origins.get(incoming.at).origin(),
             paths::ERRORS
-        ),
-        title: explanation.title,
-        status,
-        detail: explanation.cause,
-        code,
-        error: error.step_up().map(StepUp::error),
+        ))
     });
-    let mut reply = Reply::problem(status, body.unwrap_or_default());
+    let mut reply = Reply::problem(problem.status, document);
     if let Some(challenge) = challenge(error) {
-        reply = reply.with("www-authenticate", &challenge);
+        reply = reply.with("www-authenticate", challenge);
     }
     with_retry(reply, error)
 }
@@ -151,10 +135,10 @@ fn with_retry(mut reply: Reply, error: &Error) -> Reply {
         && let ProxyError::Method { allow } = error.as_ref()
     {
         // RFC 9110 §15.5.6.
-        reply = reply.with("allow", allow);
+        reply = reply.with("allow", allow.clone());
     }
     match error.retry_after() {
-        Some(after) => reply.with("retry-after", &after.as_secs().max(1).to_string()),
+        Some(after) => reply.with("retry-after", after.as_secs().max(1).to_string()),
         None => reply,
     }
 }

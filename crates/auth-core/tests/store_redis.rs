@@ -89,6 +89,11 @@ fn record(sealed: &[u8]) -> Record {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().expect("it starts")
+}
+
 async fn insert(store: &RedisStore, n: u8) {
     let inserted = store.insert(&key(n), record(b"sealed"), now()).await;
     assert_eq!(inserted.expect(ANSWERS), Inserted::Yes);
@@ -571,15 +576,71 @@ fn scripts_that_the_server_forgot_are_sent_again() {
 
 #[test]
 fn a_store_outlives_the_runtime_that_opened_it() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("it starts");
+    let runtime = runtime();
     let store = runtime.block_on(fresh());
     drop(runtime);
     contract::block_on(async {
         store.ping().await.expect(ANSWERS);
     });
+}
+
+/// Loads are asked from the caller's task. Those of a runtime that then does something else are more than the client's usual
+/// queue has places for: a place that was given to one of them would be lost to everyone.
+#[test]
+fn loads_on_a_runtime_that_is_blocked_hold_nobody_up() {
+    let store = runtime().block_on(async {
+        let store = fresh().await;
+        insert(&store, 1).await;
+        store
+    });
+    let store = &store;
+    std::thread::scope(|threads| {
+        let (blocked, is_blocked) = std::sync::mpsc::channel();
+        let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
+        threads.spawn(move || {
+            contract::block_on(async {
+                let key = key(1);
+                let mut loads: Vec<_> = (0..1_000).map(|_| store.load(&key, now())).collect();
+                for load in &mut loads {
+                    let _ = futures_util::poll!(load.as_mut());
+                }
+                blocked.send(()).expect("the test is there");
+                unblocked.recv().expect("the test is there");
+                for load in loads {
+                    assert!(load.await.expect(ANSWERS).is_some());
+                }
+            });
+        });
+        is_blocked.recv().expect("the other thread is there");
+        contract::block_on(async {
+            for _ in 0..100 {
+                assert!(store.load(&key(1), now()).await.expect(ANSWERS).is_some());
+            }
+        });
+        unblock.send(()).expect("the other thread is there");
+    });
+}
+
+/// Neither a clock of tokio's nor a runtime is needed of whoever asks.
+#[test]
+fn a_load_needs_no_runtime_of_its_caller() {
+    let store = runtime().block_on(async {
+        let store = fresh().await;
+        insert(&store, 1).await;
+        store
+    });
+    let loaded = futures_util::FutureExt::now_or_never(store.load(&key(2), now()));
+    assert!(loaded.is_none(), "it waits for the server");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("it starts");
+    let loaded = runtime.block_on(store.load(&key(1), now()));
+    assert!(loaded.expect(ANSWERS).is_some());
+    let server = RedisServer::start().expect("the server starts");
+    let store = self::runtime().block_on(open(&server.url()));
+    server.pause().expect("the server stops");
+    let loaded = runtime.block_on(store.load(&key(1), now()));
+    assert!(matches!(loaded, Err(StoreError::Timeout)), "{loaded:?}");
 }
 
 #[test]

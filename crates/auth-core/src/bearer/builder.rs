@@ -22,6 +22,7 @@ use crate::config::{CLOCK_TOLERANCE, ConfigError, EndpointOverrides, PlainIdenti
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, SigningKey, SigningKeyError};
 use crate::metadata::Provider;
+use crate::problem::Problems;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
 use crate::store::SessionStore;
@@ -393,6 +394,7 @@ impl ResourceServerBuilder {
             introspection,
             dpop,
             realm: self.realm,
+            problems: Problems::default(),
             errors: (self.auth.as_ref()).map(|auth| format!("{}{}", auth.base_url(), paths::ERRORS)),
             tolerance: CLOCK_TOLERANCE,
             clock: self.clock,

@@ -1,38 +1,27 @@
 //! From a refusal to the answer: status, challenges, `application/problem+json`.
 
-use serde::Serialize;
-
 use super::ResourceServer;
 use super::error::{BearerError, InvalidToken};
-use crate::failure;
-use crate::reply::Reply;
-
-/// RFC 9457 §3.1, with the stable code as a member of its own.
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'a str>,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
-    /// The OAuth 2.0 error code, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
+use crate::origins::OriginId;
+use crate::problem::Problem;
+use crate::reply::{Reply, ReplyBody};
 
 impl ResourceServer {
     /// Turns a refusal into its answer, with the challenges that are due, and logs it: called once, where it ends.
     pub fn refuse(&self, error: &BearerError) -> Reply {
         note(error);
-        let mut reply = problem(error, self.0.errors.as_deref());
+        let document = self
+            .0
+            .problems
+            .document(OriginId::FIRST, problem(error), || self.0.errors.clone());
+        let mut reply = answer(error, document);
         for challenge in self.challenges(error) {
-            reply = reply.with("www-authenticate", &challenge);
+            reply = reply.with("www-authenticate", challenge);
         }
         if matches!(error, BearerError::NonceNeeded)
             && let Some(nonce) = self.0.dpop.as_ref().and_then(|dpop| dpop.nonce(self.now()))
         {
-            reply = reply.with("dpop-nonce", &nonce);
+            reply = reply.with("dpop-nonce", nonce);
         }
         reply
     }
@@ -84,21 +73,18 @@ fn challenge(scheme: &str, parameters: impl Iterator<Item = (&'static str, Strin
     }
 }
 
-fn problem(error: &BearerError, errors: Option<&str>) -> Reply {
-    let (status, code) = (error.status(), error.code());
-    let explanation = failure::explanation(code);
-    let address = errors.map(|errors| format!("{errors}{code}"));
-    let body = serde_json::to_string(&Problem {
-        r#type: address.as_deref(),
-        title: explanation.title,
-        status,
-        detail: explanation.cause,
-        code,
+fn problem(error: &BearerError) -> Problem {
+    Problem {
+        status: error.status(),
+        code: error.code(),
         error: error.oauth_error(),
-    });
-    let reply = Reply::problem(status, body.unwrap_or_default());
+    }
+}
+
+fn answer(error: &BearerError, document: ReplyBody) -> Reply {
+    let reply = Reply::problem(error.status(), document);
     match error.retry_after() {
-        Some(after) => reply.with("retry-after", &after.as_secs().max(1).to_string()),
+        Some(after) => reply.with("retry-after", after.as_secs().max(1).to_string()),
         None => reply,
     }
 }
@@ -107,7 +93,7 @@ impl BearerError {
     /// The answer where there is no [`ResourceServer`] to ask: to [`BearerError::LayerMissing`].
     pub fn without_server(&self) -> Reply {
         note(self);
-        problem(self, None)
+        answer(self, problem(self).document(None))
     }
 }
 

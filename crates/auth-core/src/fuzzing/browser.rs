@@ -437,7 +437,7 @@ fn check_headers(reply: &Reply) {
 
 fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     let value = reply.headers.iter().find(|(held, _)| *held == name);
-    value.map(|(_, value)| value.as_str())
+    value.map(|(_, value)| &**value)
 }
 
 fn metadata() -> Metadata {

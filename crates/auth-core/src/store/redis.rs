@@ -58,13 +58,14 @@
 //! # Threads
 //!
 //! The connection lives on a thread of the store's own. On a runtime that is blocked or gone, such as an actix worker
-//! that computes for a second, it would stall everyone who shares it.
+//! that computes for a second, it would stall everyone who shares it. What changes something runs there as well, to its end;
+//! a load is asked from the caller's task, which saves a way there and back.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -176,6 +177,15 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        // Where there is a connection, nothing but the question has to be handed over to the store's thread: it does no harm if a
+        // caller that goes away leaves it unanswered.
+        if let Some(mut live) = self.link.ready() {
+            let asked = self.worker.wait(live.load(key, now), STEP_TIMEOUT).await;
+            if let Err(StoreError::Timeout) = &asked {
+                live.broken.store(true, Ordering::Release);
+            }
+            return asked;
+        }
         let key = *key;
         self.run(async move |link: Arc<Link>| link.load(&key, now).await)
             .await
@@ -527,6 +537,10 @@ impl AppDataStore for RedisStore {
 /// How long it may take to connect, and how long the server may take to answer.
 const STEP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Questions that wait for the connection's task. Whoever finds all places taken is given the next one, be its runtime blocked
+/// at that moment, and would hold up all behind it: so there are more than requests are under way.
+const PLACES: usize = 1 << 16;
+
 /// How much later than its expiry by the caller's clock the server removes a key by its own. A clock that is this far
 /// off fails sign-ins already, for an ID token's times are checked to the minute.
 const MARGIN: Duration = Duration::from_secs(3600);
@@ -560,20 +574,44 @@ const SHARDS: u8 = 16;
 /// sends anything.
 struct Link {
     client: Client,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    live: Option<Live>,
-    /// The last attempt to connect that failed: whoever waited for it shares what came of it.
-    failed: Option<(Instant, RedisError)>,
+    live: RwLock<Option<Live>>,
+    /// Held by whoever connects: the last attempt that failed. Whoever waited for it shares what came of it.
+    connecting: Mutex<Option<(Instant, RedisError)>>,
 }
 
 #[derive(Clone)]
 struct Live {
     connection: MultiplexedConnection,
     broken: Arc<AtomicBool>,
+}
+
+impl Live {
+    async fn try_send<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, RedisError> {
+        let answer = command.query_async(&mut self.connection).await;
+        if let Err(error) = &answer
+            && is_lost(error)
+        {
+            self.broken.store(true, Ordering::Release);
+        }
+        answer
+    }
+
+    /// Without a limit of time.
+    async fn load(&mut self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        loaded(self.try_send(&get(key)).await.map_err(failed)?, now)
+    }
+}
+
+fn get(key: &SessionKey) -> Cmd {
+    let mut get = redis::cmd("GET");
+    get.arg(session(key));
+    get
+}
+
+/// The session in an answer to [`get`].
+fn loaded(value: Option<Vec<u8>>, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+    let record = value.as_deref().map(decode).transpose()?;
+    Ok(record.filter(|record| record.expires_at > now).map(Arc::new))
 }
 
 impl Link {
@@ -598,41 +636,57 @@ impl Link {
         }
         Ok(Self {
             client: Client::open(info).map_err(bad)?,
-            state: Mutex::default(),
+            live: RwLock::default(),
+            connecting: Mutex::default(),
         })
     }
 
+    /// The connection, if there is one that is not known to be dead.
+    fn ready(&self) -> Option<Live> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let live = live.as_ref()?;
+        (!live.broken.load(Ordering::Acquire)).then(|| live.clone())
+    }
+
+    /// The connection, made first where there is none.
     async fn live(&self) -> Result<Live, RedisError> {
-        let asked_at = Instant::now();
-        let mut state = self.state.lock().await;
-        if let Some(live) = &state.live
-            && !live.broken.load(Ordering::Acquire)
-        {
-            return Ok(live.clone());
+        if let Some(live) = self.ready() {
+            return Ok(live);
         }
-        if let Some((at, error)) = &state.failed
+        let asked_at = Instant::now();
+        let mut failed = self.connecting.lock().await;
+        if let Some(live) = self.ready() {
+            return Ok(live);
+        }
+        if let Some((at, error)) = &*failed
             && *at >= asked_at
         {
             return Err(error.clone());
         }
-        state.live = None;
+        self.set_live(None);
         match self.connect().await {
             Ok(live) => {
-                state.live = Some(live.clone());
+                self.set_live(Some(live.clone()));
                 Ok(live)
             }
             Err(error) => {
-                state.failed = Some((Instant::now(), error.clone()));
+                *failed = Some((Instant::now(), error.clone()));
                 Err(error)
             }
         }
+    }
+
+    fn set_live(&self, live: Option<Live>) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
     }
 
     async fn connect(&self) -> Result<Live, RedisError> {
         let broken = Arc::new(AtomicBool::new(false));
         let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(STEP_TIMEOUT))
-            .set_response_timeout(Some(STEP_TIMEOUT));
+            // Each answer is waited for with a limit, by whoever asks.
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(PLACES);
         let settings = self.client.get_connection_info().redis_settings();
         if settings.protocol() == ProtocolVersion::RESP3 {
             let broken = Arc::clone(&broken);
@@ -654,15 +708,11 @@ impl Link {
         self.try_send(command).await.map_err(failed)
     }
 
+    /// On the store's thread alone.
     async fn try_send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         let mut live = self.live().await?;
-        let answer = command.query_async(&mut live.connection).await;
-        if let Err(error) = &answer
-            && is_lost(error)
-        {
-            live.broken.store(true, Ordering::Release);
-        }
-        answer
+        live.connection.set_response_timeout(STEP_TIMEOUT);
+        live.try_send(command).await
     }
 
     /// Runs a script on one key.
@@ -704,13 +754,7 @@ impl Link {
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        let mut get = redis::cmd("GET");
-        get.arg(session(key));
-        let Some(value) = self.send::<Option<Vec<u8>>>(&get).await? else {
-            return Ok(None);
-        };
-        let record = decode(&value)?;
-        Ok((record.expires_at > now).then(|| Arc::new(record)))
+        loaded(self.send(&get(key)).await?, now)
     }
 
     /// Makes sure that the index keys name the session until `indexed_until`, and that a sweep looks at it when it

@@ -60,6 +60,24 @@ impl Worker {
         self.runtime.spawn(task);
     }
 
+    /// Waits for what the store's thread answers, on the caller's task, for so long at most by the clock of that thread: the
+    /// caller's runtime need not have one.
+    pub(super) async fn wait<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+        limit: Duration,
+    ) -> Result<T, StoreError> {
+        let too_late = {
+            let _entered = self.runtime.enter();
+            tokio::time::sleep(limit)
+        };
+        tokio::select! {
+            biased;
+            answer = operation => answer,
+            () = too_late => Err(StoreError::Timeout),
+        }
+    }
+
     /// [`run`](Self::run), for [`OPERATION_TIMEOUT`] at most.
     pub(super) async fn run_within_time<T, F>(&self, operation: F) -> Result<T, StoreError>
     where

@@ -18,7 +18,7 @@ async fn an_anonymous_request_costs_nothing() {
         .auth
         .session_status(browser.request("GET", "/auth/session"))
         .await;
-    assert_eq!(reply.body, r#"{"authenticated":false}"#);
+    assert_eq!(&*reply.body, r#"{"authenticated":false}"#);
     let mut corrupt = world.browser();
     corrupt
         .cookies

@@ -84,7 +84,7 @@ fn challenges(reply: &Reply) -> Vec<&str> {
         .headers
         .iter()
         .filter(|(name, _)| *name == "www-authenticate");
-    named.map(|(_, value)| value.as_str()).collect()
+    named.map(|(_, value)| &**value).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9068 §4

@@ -187,10 +187,7 @@ async fn a_browser_that_asks_ahead_of_its_user_begins_and_finishes_no_sign_in() 
         assert_eq!(reply.status, 503, "{name}: {value}");
         assert_eq!(
             reply.headers,
-            [
-                ("cache-control", "no-store".to_owned()),
-                ("retry-after", "1".to_owned())
-            ],
+            [("cache-control", "no-store".into()), ("retry-after", "1".into())],
             "{name}: {value}"
         );
         let url = browser.begin("/here").await;

@@ -212,7 +212,7 @@ async fn a_session_is_good_at_its_own_origin_alone() {
         let status = auth
             .session_status(request(&browser, "GET", other, "/auth/session"))
             .await;
-        assert_eq!(status.body, r#"{"authenticated":false}"#);
+        assert_eq!(&*status.body, r#"{"authenticated":false}"#);
         let sealed = auth.seal_session_id(&elsewhere.expect("an identifier"));
         let carried = |origin| {
             let incoming = auth.incoming(&head(&browser, "GET", origin, "/"));

@@ -217,7 +217,7 @@ impl Browser<'_> {
     pub(crate) fn take(&mut self, reply: &Reply) {
         let session = self.auth.session_cookie(&reply.session);
         let set = reply.headers.iter().filter(|(name, _)| *name == "set-cookie");
-        for line in set.map(|(_, line)| line.clone()).chain(session) {
+        for line in set.map(|(_, line)| line.clone().into_owned()).chain(session) {
             let (name, rest) = line.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
             if line.contains("Max-Age=0") {
@@ -282,7 +282,7 @@ impl Browser<'_> {
 
 pub(crate) fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     let mut found = reply.headers.iter().filter(|(held, _)| *held == name);
-    found.next().map(|(_, value)| value.as_str())
+    found.next().map(|(_, value)| &**value)
 }
 
 pub(crate) fn location(reply: &Reply) -> String {
