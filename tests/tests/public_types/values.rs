@@ -13,7 +13,7 @@ use auth_core::jose::SigningKey;
 use auth_core::login::LoginError;
 use auth_core::proxy::{Proxy, ProxyBody, ProxyRequest, Rest, Upgrade};
 use auth_core::refresh::RefreshError;
-use auth_core::reply::SessionChange;
+use auth_core::reply::{ReplyBody, SessionChange};
 use auth_core::request::{RequestHead, RouteRequest};
 use auth_core::secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, IdToken, RefreshToken, SecurityToken,
@@ -274,6 +274,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     // The same answer once more, in a browser that is not signed in: a page.
     let again = auth.callback(auth.route_request(&head, Vec::new(), None)).await;
     shown.value(&again);
+    shown.value(&ReplyBody::from(PAYLOAD.to_owned()));
     shown.value(again.failure.as_deref().unwrap());
     shown.texts.append(&mut signing_in.lock().unwrap().texts);
 
