@@ -29,11 +29,19 @@ use crate::store::{MemoryStore, SessionStore};
 use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `Debug` is that line too, for a `main` that returns this error prints it so.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {mend}")]
 pub struct ConfigError {
     variable: Cow<'static, str>,
     mend: Cow<'static, str>,
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl ConfigError {
