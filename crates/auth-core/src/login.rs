@@ -954,6 +954,22 @@ impl LoginError {
         }
     }
 
+    /// How loudly the log tells of a failure whose [`fault`](Self::fault) is the configuration. What the browser brought may
+    /// have been written by whoever sits before it; a code that is none of the usual ones, or about the person, is no
+    /// evidence of a wrong setting.
+    pub(crate) fn level_of_configuration(&self) -> tracing::Level {
+        match self {
+            Self::Refused(_)
+            | Self::PushRefused(
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements
+                | AuthorizationErrorCode::InteractionRequired
+                | AuthorizationErrorCode::Other,
+            ) => tracing::Level::WARN,
+            _ => tracing::Level::ERROR,
+        }
+    }
+
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Token(TokenError::Unavailable { retry_after, .. })
