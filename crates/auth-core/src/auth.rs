@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::app_sessions::AppSessions;
 use crate::client::{ApiHttp, AuthenticatedClient};
@@ -43,8 +44,9 @@ use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData};
 use crate::sign_in::FailedSignIn;
+use crate::spans;
 use crate::step_up::Ask;
-use crate::store::{Record, SessionKey, SessionStore, StoreError};
+use crate::store::{self, Record, SessionKey, SessionStore, StoreError};
 use crate::token::TokenError;
 use crate::types::{BaseUrl, Issuer, ReturnTo};
 use crate::watch::Watch;
@@ -131,16 +133,13 @@ impl Auth {
         runtime: Handle,
     ) -> Self {
         #[cfg(feature = "metrics")]
-        let store: Arc<dyn SessionStore> = {
-            metrics::describe();
-            Arc::new(crate::store::metered::Metered(store))
-        };
+        metrics::describe();
         let core = Arc::new(Core {
             further,
             exchanged: TokenCache::new(EXCHANGED_TOKENS.0, EXCHANGED_TOKENS.1),
             machine: TokenCache::new(MACHINE_TOKENS, MACHINE_TOKENS),
             config,
-            store,
+            store: store::observed(store),
             api_http,
             nonces: Nonces::default(),
             proxy: Transport::default(),
@@ -378,7 +377,7 @@ impl Auth {
             if was_there {
                 let tokens = session.data.tokens.clone();
                 let whose = session.data.issued_by();
-                drop(core.revoke_in_background(session.key, whose, tokens.refresh, tokens.access));
+                core.revoke_in_background(session.key, whose, tokens.refresh, tokens.access);
                 tracing::info!(session = ?session.key, "the session was ended");
             }
             Ok(())
@@ -638,13 +637,19 @@ impl Auth {
             return Self::not_ahead();
         }
         let (auth, incoming) = (self.clone(), request.incoming.clone());
-        self.0
-            .spawn(async move { auth.finish_login(name, request).await })
+        let span = spans::callback();
+        let reply = self
+            .0
+            .spawn(async move { auth.finish_login(name, request).await }.instrument(span.clone()))
             .await
             .unwrap_or_else(|_| {
                 let error = RefreshError::Interrupted.into();
                 self.failed(&error, None, None, ReturnTo::default(), &incoming)
-            })
+            });
+        if let Some(failure) = &reply.failure {
+            spans::failed(&span, failure.code());
+        }
+        reply
     }
 
     async fn finish_login(&self, name: Option<String>, request: RouteRequest) -> Reply {
@@ -900,8 +905,18 @@ fn refuse_logout_token(error: LogoutTokenError) -> Reply {
 }
 
 impl Core {
-    /// Runs a task that nobody's going away ends, and that [`Auth::shutdown`] waits for.
+    /// Runs a task that nobody's going away ends, and that [`Auth::shutdown`] waits for; within the span of whoever waits for
+    /// it.
     pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_apart(task.in_current_span())
+    }
+
+    /// The same without a span: for what nobody waits for, which would keep the span open, and for what has its own.
+    pub(crate) fn spawn_apart<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -1006,7 +1021,7 @@ impl Core {
         }
         let expires_at = now.plus(self.config.session_idle).min(session.data.last_end());
         let core = Arc::clone(self);
-        drop(self.spawn(async move {
+        drop(self.spawn_apart(async move {
             let touched = core.store.touch(&key, now, expires_at, now).await;
             core.lock_flights().touches.remove(&key);
             if let Err(error) = touched {

@@ -17,12 +17,14 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
+use crate::spans;
 #[cfg(feature = "testing")]
 use crate::testing::{self, Network};
 
@@ -58,7 +60,7 @@ impl fmt::Debug for ProviderHttp {
     }
 }
 
-/// What the provider is asked, as metrics name it.
+/// What the provider is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Discovery,
@@ -71,6 +73,19 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
+    /// As metrics and spans name it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "jwks",
+            Self::PushedAuthorization => "pushed_authorization",
+            Self::Token => "token",
+            Self::Userinfo => "userinfo",
+            Self::Revocation => "revocation",
+            Self::Introspection => "introspection",
+        }
+    }
+
     /// Whether the client shows who it is, or a token that it holds. Documents for everybody may lie anywhere.
     const fn knows_the_client(self) -> bool {
         match self {
@@ -149,6 +164,20 @@ pub enum HttpError {
     /// The right to send the request ended before the request could leave. It was not sent.
     #[error("the right to send the request ended before it could leave")]
     NotSent,
+}
+
+impl HttpError {
+    /// As spans name it.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "no_connection",
+            Self::Timeout => "timeout",
+            Self::Broken(_) => "broken_off",
+            Self::TooLarge => "too_large",
+            Self::CertificateRefused(_) => "certificate_refused",
+            Self::NotSent => "not_sent",
+        }
+    }
 }
 
 /// The right to send the body of one request, for a while; and the knowledge of whether it left.
@@ -369,18 +398,26 @@ impl ProviderHttp {
         asked: Asked,
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, HttpError> {
+        let (client, request) = request.build_split();
+        let request = request.map_err(classify)?;
+        let span = spans::provider(asked, &request);
         let timing = metrics::Timing::start();
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
-        let result = tokio::time::timeout(self.timeout, self.exchange(request))
+        let result = tokio::time::timeout(self.timeout, self.exchange(&client, request))
+            .instrument(span.clone())
             .await
             .unwrap_or(Err(HttpError::Timeout));
         timing.of_provider(asked, &result);
+        spans::answered_by_provider(&span, &result);
         result
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
-        let (client, request) = request.build_split();
-        let answer = self.execute(&client, request.map_err(classify)?).await;
+    async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<Answer, HttpError> {
+        let answer = self.execute(client, request).await;
         let mut response = answer.map_err(classify)?;
         if response
             .content_length()

@@ -73,6 +73,7 @@ pub mod secret;
 pub mod session;
 mod sign_in;
 mod signed_in;
+mod spans;
 pub mod step_up;
 pub mod store;
 #[cfg(feature = "testing")]

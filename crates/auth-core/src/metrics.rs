@@ -53,26 +53,16 @@ pub(crate) use recorder::Timing;
 impl Timing {
     /// Notes how long the provider took.
     pub(crate) fn of_provider(self, asked: Asked, result: &Result<Answer, HttpError>) {
-        let endpoint = match asked {
-            Asked::Discovery => "discovery",
-            Asked::Keys => "jwks",
-            Asked::PushedAuthorization => "pushed_authorization",
-            Asked::Token => "token",
-            Asked::Userinfo => "userinfo",
-            Asked::Revocation => "revocation",
-            Asked::Introspection => "introspection",
-        };
         let outcome = match result {
             Ok(answer) if answer.status.is_success() => "ok",
             Ok(answer) if answer.is_outage() => "unavailable",
             Ok(_) => "refused",
             Err(_) => "no_answer",
         };
-        self.note(&recorder::PROVIDER_DURATION, [endpoint, outcome]);
+        self.note(&recorder::PROVIDER_DURATION, [asked.name(), outcome]);
     }
 
     /// Notes how long the store took.
-    #[cfg(feature = "metrics")]
     pub(crate) fn of_store<T, E>(self, operation: &'static str, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "ok" } else { "error" };
         self.note(&recorder::STORE_DURATION, [operation, outcome]);
@@ -220,6 +210,7 @@ mod disabled {
     pub(super) const REFRESHES: Nothing<1> = Nothing;
     pub(super) const FAILURES: Nothing<1> = Nothing;
     pub(super) const REVOCATIONS: Nothing<1> = Nothing;
+    pub(super) const STORE_DURATION: Nothing<2> = Nothing;
     pub(super) const PROVIDER_DURATION: Nothing<2> = Nothing;
 
     impl<const N: usize> Nothing<N> {

@@ -24,7 +24,7 @@ use crate::jose::{Algorithm, SigningKey, SigningKeyError};
 use crate::metadata::Provider;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
-use crate::store::SessionStore;
+use crate::store::{SessionStore, observed};
 use crate::token::Registration;
 use crate::types::{Issuer, secure_url};
 
@@ -529,8 +529,9 @@ impl ResourceServerBuilder {
             })?;
         let memory = match (&self.dpop_store, &self.auth) {
             (Some(store), _) => {
-                runtime.spawn(dpop::sweep(Arc::downgrade(store), self.clock.clone()));
-                Memory::Store(Arc::clone(store))
+                let store = observed(Arc::clone(store));
+                runtime.spawn(dpop::sweep(Arc::downgrade(&store), self.clock.clone()));
+                Memory::Store(store)
             }
             (None, Some(auth)) => Memory::Store(Arc::clone(&auth.core().store)),
             (None, None) => Memory::Process(Mutex::new(Generations::default())),

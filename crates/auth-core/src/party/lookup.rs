@@ -21,6 +21,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{Party, SignInProvider, is_name};
 use crate::clock::{Clock, Timestamp};
@@ -207,13 +208,14 @@ impl Lookup {
                     .map_err(|_| LookupError::Busy)?,
             ),
         };
-        let task = self.0.means.runtime.spawn(async move {
+        let looking = async move {
             let _room = room;
             let looked_up = AssertUnwindSafe(inner.look_up(&name, is_known))
                 .catch_unwind()
                 .await;
             inner.land(name, looked_up.unwrap_or(Err(LookupError::Interrupted)))
-        });
+        };
+        let task = self.0.means.runtime.spawn(looking.in_current_span());
         let flight = async move {
             task.await
                 .unwrap_or_else(|_| Err(LookupError::Interrupted.into()))

@@ -38,6 +38,7 @@ mod proxy;
 mod redirects;
 mod refresh;
 mod secrets;
+mod spans;
 mod specifications;
 mod store;
 mod switches;
