@@ -26,7 +26,7 @@ use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
 use crate::grants::TokenCache;
-use crate::login::{self, LoginError, LoginOptions};
+use crate::login::{self, ClockSkew, LoginError, LoginOptions};
 use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
@@ -532,6 +532,18 @@ impl Auth {
     pub fn providers(&self) -> Vec<ProviderInfo> {
         let parties = self.0.config.parties.configured().iter();
         parties.map(|party| party.info()).collect()
+    }
+
+    /// How far this server's clock is from the one of the provider of this name, or of the one that has none, at least, as its
+    /// last answer told (RFC 9110 §6.6.1); zero where the clocks may well agree. `None` before it has answered, and for a provider
+    /// that is not known, or was not looked up lately. Answers that took two seconds, or come from a cache, do not count.
+    ///
+    /// Beyond 60 seconds sign-ins fail. That it is so, and is so no more, is in the log, once each (`provider.clock_differs`).
+    #[must_use]
+    pub fn clock_skew(&self, provider: Option<&str>) -> Option<ClockSkew> {
+        let mut parties = self.0.config.parties.all_at_hand();
+        let party = parties.find(|party| party.name.as_deref() == provider)?;
+        party.clock.last()
     }
 
     /// Those of the [`providers`](Self::providers) whose users sign in at the origin that this request belongs to. The adapters'

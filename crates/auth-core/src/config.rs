@@ -23,6 +23,7 @@ use crate::metadata::CertificateUse;
 use crate::origins::{Origins, Place};
 use crate::party::{self, Failed, Find, Lookup, Means, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
+use crate::provider_clock::ProviderClock;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
@@ -1147,8 +1148,10 @@ impl AuthBuilder {
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
-            let party = (checked.at_own_origins(&origins))
-                .and_then(|checked| Party::new(name.clone(), checked, &origins, &provider_http, &runtime));
+            let clock = ProviderClock::configured(name.clone(), self.clock.clone());
+            let party = (checked.at_own_origins(&origins)).and_then(|checked| {
+                Party::new(name.clone(), checked, &origins, &provider_http, clock, &runtime)
+            });
             let party = party.map_err(|error| match &name {
                 Some(name) => error.of_provider(name, &shared),
                 None => error,
@@ -1175,7 +1178,7 @@ impl AuthBuilder {
                         format!("`{name}` is the name of a provider that users sign in with, and can be asked as such"),
                     ));
                 }
-                let party = provider.check(&name, &origins, &provider_http, &runtime)?;
+                let party = provider.check(&name, &origins, &provider_http, &self.clock, &runtime)?;
                 Ok((name, Arc::new(party)))
             })
             .collect::<Result<HashMap<_, _>, ConfigError>>()?;

@@ -24,6 +24,7 @@ use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
+use crate::provider_clock::ProviderClock;
 use crate::spans;
 #[cfg(feature = "testing")]
 use crate::testing::{self, Network};
@@ -47,6 +48,8 @@ pub(crate) struct ProviderHttp {
     /// Further root certificates, PEM.
     extra_roots: Option<Arc<[u8]>>,
     timeout: Duration,
+    /// What compares the clocks, where it is one provider that is asked.
+    clock: Option<Arc<ProviderClock>>,
     /// What is asked in the place of all others.
     #[cfg(feature = "testing")]
     network: Option<Network>,
@@ -290,6 +293,7 @@ impl ProviderHttp {
             presenting: None,
             extra_roots: extra_roots.map(Arc::from),
             timeout,
+            clock: None,
             #[cfg(feature = "testing")]
             network: None,
         })
@@ -304,6 +308,7 @@ impl ProviderHttp {
             presenting: None,
             extra_roots: None,
             timeout,
+            clock: None,
             network: Some(network),
         }
     }
@@ -334,10 +339,19 @@ impl ProviderHttp {
         })
     }
 
+    /// The same for one provider, whose answers tell its time.
+    pub(crate) fn comparing(&self, clock: Arc<ProviderClock>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self.clone()
+        }
+    }
+
     /// The same for whoever else is asked.
-    pub(crate) fn without_certificate(&self) -> Self {
+    pub(crate) fn for_others(&self) -> Self {
         Self {
             presenting: None,
+            clock: None,
             ..self.clone()
         }
     }
@@ -402,6 +416,7 @@ impl ProviderHttp {
         let request = request.map_err(classify)?;
         let span = spans::provider(asked, &request);
         let timing = metrics::Timing::start();
+        let begun = self.clock.as_ref().map(|clock| (clock.now(), Instant::now()));
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
         let result = tokio::time::timeout(self.timeout, self.exchange(&client, request))
             .instrument(span.clone())
@@ -409,6 +424,9 @@ impl ProviderHttp {
             .unwrap_or(Err(HttpError::Timeout));
         timing.of_provider(asked, &result);
         spans::answered_by_provider(&span, &result);
+        if let (Some(clock), Some((before, at)), Ok(answer)) = (&self.clock, begun, &result) {
+            clock.hear(answer, before, at.elapsed());
+        }
         result
     }
 

@@ -60,6 +60,7 @@ mod origins;
 mod page;
 mod party;
 mod preset;
+mod provider_clock;
 mod provider_logout;
 pub mod proxy;
 pub mod refresh;

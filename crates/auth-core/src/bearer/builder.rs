@@ -373,7 +373,7 @@ impl ResourceServerBuilder {
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         let http = match &self.auth {
             Some(auth) if self.ca.is_none() => {
-                (auth.core().config.parties.first().registration.http).without_certificate()
+                (auth.core().config.parties.first().registration.http).for_others()
             }
             _ => self.http()?,
         };
@@ -424,11 +424,11 @@ impl ResourceServerBuilder {
                     http.clone(),
                     runtime.clone(),
                 ))),
-                Some(url) => Keys::Given(GivenKeys::new(
+                Some(url) => Keys::Given(Box::new(GivenKeys::new(
                     url_of("issuer_with_keys", url)?,
                     http.clone(),
                     runtime.clone(),
-                )),
+                ))),
             };
             issuers.push(Arc::new(TrustedIssuer { issuer, keys }));
         }

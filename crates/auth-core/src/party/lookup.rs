@@ -29,6 +29,7 @@ use crate::config::ConfigError;
 use crate::http::ProviderHttp;
 use crate::metadata::ProviderError;
 use crate::origins::Origins;
+use crate::provider_clock::ProviderClock;
 
 /// How long a provider that was found is taken as it is.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -271,9 +272,11 @@ impl Inner {
                 origins,
                 http,
                 runtime,
+                clock,
                 ..
             } = &self.means;
-            Party::new(Some(name.to_owned()), checked, origins, http, runtime)
+            let clock = ProviderClock::looked_up(name.to_owned(), clock.clone());
+            Party::new(Some(name.to_owned()), checked, origins, http, clock, runtime)
         });
         let party = party.map_err(|error| error.of_provider(name, &[]))?;
         if party.is_nowhere() {

@@ -252,7 +252,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::store::MemoryStore;
 
     /// The methods that a source declares behind `at`, up to the end of that block.
     fn methods<'a>(source: &'a str, at: &str) -> BTreeSet<&'a str> {
@@ -295,6 +294,6 @@ mod tests {
     #[test]
     #[cfg(feature = "metrics")]
     fn the_store_of_app_data_is_observed_as_well() {
-        assert!(observed(Arc::new(MemoryStore::new())).app_data().is_some());
+        assert!(observed(Arc::new(crate::store::MemoryStore::new())).app_data().is_some());
     }
 }

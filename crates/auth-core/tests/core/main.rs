@@ -10,6 +10,7 @@ mod bearer;
 mod certificates;
 mod client;
 mod client_keys;
+mod clocks;
 mod details;
 mod dpop;
 mod encryption;
