@@ -36,10 +36,9 @@ impl AuthError {
     }
 
     pub(crate) fn layer_missing() -> Self {
-        let error = SetupError::LayerMissing;
-        // There is no layer that would say so.
-        tracing::error!("{error}");
-        Self::new(error)
+        // Without the layer nobody else will say it.
+        tracing::error!(code = "setup.layer_missing", "{}", SetupError::LayerMissing);
+        Self::new(SetupError::LayerMissing)
     }
 
     /// What happened.

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::app_sessions::AppSessions;
 use crate::client::{ApiHttp, AuthenticatedClient};
@@ -25,7 +26,7 @@ use crate::error::{Error, Fault, NotSignedIn, SetupError};
 use crate::events::{EndReason, EventKind, Sender};
 use crate::gate::OnRefusal;
 use crate::grants::TokenCache;
-use crate::login::{self, LoginError, LoginOptions};
+use crate::login::{self, ClockSkew, LoginError, LoginOptions};
 use crate::logout::Unrevoked;
 use crate::logout_token::LogoutTokenError;
 use crate::metadata::ProviderError;
@@ -43,8 +44,9 @@ use crate::seal::Purpose;
 use crate::secret::{AccessToken, SessionId};
 use crate::session::{Session, SessionData};
 use crate::sign_in::FailedSignIn;
+use crate::spans;
 use crate::step_up::Ask;
-use crate::store::{Record, SessionKey, SessionStore, StoreError};
+use crate::store::{self, Record, SessionKey, SessionStore, StoreError};
 use crate::token::TokenError;
 use crate::types::{BaseUrl, Issuer, ReturnTo};
 use crate::watch::Watch;
@@ -131,16 +133,13 @@ impl Auth {
         runtime: Handle,
     ) -> Self {
         #[cfg(feature = "metrics")]
-        let store: Arc<dyn SessionStore> = {
-            metrics::describe();
-            Arc::new(crate::store::metered::Metered(store))
-        };
+        metrics::describe();
         let core = Arc::new(Core {
             further,
             exchanged: TokenCache::new(EXCHANGED_TOKENS.0, EXCHANGED_TOKENS.1),
             machine: TokenCache::new(MACHINE_TOKENS, MACHINE_TOKENS),
             config,
-            store,
+            store: store::observed(store),
             api_http,
             nonces: Nonces::default(),
             proxy: Transport::default(),
@@ -401,7 +400,7 @@ impl Auth {
             if was_there {
                 let tokens = session.data.tokens.clone();
                 let whose = session.data.issued_by();
-                drop(core.revoke_in_background(session.key, whose, tokens.refresh, tokens.access));
+                core.revoke_in_background(session.key, whose, tokens.refresh, tokens.access);
                 tracing::info!(session = ?session.key, "the session was ended");
             }
             Ok(())
@@ -558,6 +557,18 @@ impl Auth {
         parties.map(|party| party.info()).collect()
     }
 
+    /// How far this server's clock is from the one of the provider of this name, or of the one that has none, at least, as its
+    /// last answer told (RFC 9110 §6.6.1); zero where the clocks may well agree. `None` before it has answered, and for a provider
+    /// that is not known, or was not looked up lately. Answers that took two seconds, or come from a cache, do not count.
+    ///
+    /// Beyond 60 seconds sign-ins fail. That it is so, and is so no more, is in the log, once each (`provider.clock_differs`).
+    #[must_use]
+    pub fn clock_skew(&self, provider: Option<&str>) -> Option<ClockSkew> {
+        let mut parties = self.0.config.parties.all_at_hand();
+        let party = parties.find(|party| party.name.as_deref() == provider)?;
+        party.clock.last()
+    }
+
     /// Those of the [`providers`](Self::providers) whose users sign in at the origin that this request belongs to. The adapters'
     /// `Providers` gives them to a handler.
     #[must_use]
@@ -661,13 +672,19 @@ impl Auth {
             return Self::not_ahead();
         }
         let (auth, incoming) = (self.clone(), request.incoming.clone());
-        self.0
-            .spawn(async move { auth.finish_login(name, request).await })
+        let span = spans::callback();
+        let reply = self
+            .0
+            .spawn(async move { auth.finish_login(name, request).await }.instrument(span.clone()))
             .await
             .unwrap_or_else(|_| {
                 let error = RefreshError::Interrupted.into();
                 self.failed(&error, None, None, ReturnTo::default(), &incoming)
-            })
+            });
+        if let Some(failure) = &reply.failure {
+            spans::failed(&span, failure.code());
+        }
+        reply
     }
 
     async fn finish_login(&self, name: Option<String>, request: RouteRequest) -> Reply {
@@ -923,8 +940,18 @@ fn refuse_logout_token(error: LogoutTokenError) -> Reply {
 }
 
 impl Core {
-    /// Runs a task that nobody's going away ends, and that [`Auth::shutdown`] waits for.
+    /// Runs a task that nobody's going away ends, and that [`Auth::shutdown`] waits for; within the span of whoever waits for
+    /// it.
     pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_apart(task.in_current_span())
+    }
+
+    /// The same without a span: for what nobody waits for, which would keep the span open, and for what has its own.
+    pub(crate) fn spawn_apart<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -1029,7 +1056,7 @@ impl Core {
         }
         let expires_at = now.plus(self.config.session_idle).min(session.data.last_end());
         let core = Arc::clone(self);
-        drop(self.spawn(async move {
+        drop(self.spawn_apart(async move {
             let touched = core.store.touch(&key, now, expires_at, now).await;
             core.lock_flights().touches.remove(&key);
             if let Err(error) = touched {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, ready};
 use tokio::runtime::Handle;
+use tracing::{Instrument as _, Span};
 
 use crate::clock::Timestamp;
 use crate::metadata::{Outage, ProviderError};
@@ -77,7 +78,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
                     && !failed_lately(&state, REVALIDATE_INTERVAL)
                 {
                     // Not awaited: it runs on its own.
-                    drop(self.start(&mut state, now, runtime, fetch));
+                    drop(self.start(&mut state, now, runtime, Span::none(), fetch));
                 }
                 return Ok(value);
             }
@@ -88,7 +89,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
             }
             match &state.flight {
                 Some(flight) => flight.clone(),
-                None => self.start(&mut state, now, runtime, fetch),
+                None => self.start(&mut state, now, runtime, Span::current(), fetch),
             }
         };
         flight.await
@@ -132,16 +133,24 @@ impl<T: Send + Sync + 'static> Cache<T> {
             return Some(ready(Err(error)).boxed().shared());
         }
         state.again_at = Some(now);
-        Some(self.start(&mut state, now, runtime, fetch))
+        Some(self.start(&mut state, now, runtime, Span::current(), fetch))
     }
 
-    fn start<F>(&self, state: &mut State<T>, now: Timestamp, runtime: &Handle, fetch: F) -> Flight<T>
+    /// `span` is that of whoever waits for it.
+    fn start<F>(
+        &self,
+        state: &mut State<T>,
+        now: Timestamp,
+        runtime: &Handle,
+        span: Span,
+        fetch: F,
+    ) -> Flight<T>
     where
         F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
     {
         let shared = Arc::clone(&self.state);
         let fetch = fetch();
-        let task = runtime.spawn(async move {
+        let fetching = async move {
             // Whatever happens in it, the fetch comes to an end, and the next one can begin.
             let result = AssertUnwindSafe(fetch)
                 .catch_unwind()
@@ -158,7 +167,8 @@ impl<T: Send + Sync + 'static> Cache<T> {
                 Err(error) => state.failure = Some((error.clone(), now)),
             }
             result
-        });
+        };
+        let task = runtime.spawn(fetching.instrument(span));
         let flight = async move {
             // The runtime is shutting down, and with it whoever waits.
             task.await.unwrap_or_else(|_| Err(broken_off()))

@@ -48,6 +48,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use url::{Position, Url};
 
 use crate::auth::Core;
@@ -62,6 +63,7 @@ use crate::party::Party;
 use crate::refresh::RefreshError;
 use crate::secret::{AccessToken, SecurityToken};
 use crate::session::Session;
+use crate::spans;
 use crate::step_up::{self, StepUp, Verdict};
 use crate::trace::TraceContext;
 
@@ -555,7 +557,11 @@ impl Calls {
             .bound_apis
             .as_ref()
             .map_or(&self.core.api_http, |apis| &apis.http);
-        let call = http.http.execute(http.of(scheme), request);
+        let span = spans::api(request.method(), request.url());
+        let call = http
+            .http
+            .execute(http.of(scheme), request)
+            .instrument(span.clone());
         let answer = if Handle::try_current().is_ok_and(|here| here.id() == runtime.id()) {
             call.await
         } else {
@@ -563,7 +569,12 @@ impl Calls {
                 .await
                 .map_err(|_| ApiError::ShuttingDown)?
         };
-        answer.map_err(ApiError::of_call)
+        let answer = answer.map_err(ApiError::of_call);
+        match &answer {
+            Ok(answer) => spans::answered(&span, answer.status()),
+            Err(error) => spans::failed(&span, error.code()),
+        }
+        answer
     }
 }
 

@@ -24,17 +24,26 @@ use crate::origins::{Origins, Place};
 use crate::party::{self, Failed, Find, Lookup, Means, Parties, Party, Profile, SignInProvider, is_name};
 use crate::preset::Preset;
 use crate::problem::Problems;
+use crate::provider_clock::ProviderClock;
 use crate::seal::SecretKeys;
 use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
 use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `Debug` is that line too, for a `main` that returns this error prints it so.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {mend}")]
 pub struct ConfigError {
     variable: Cow<'static, str>,
     mend: Cow<'static, str>,
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl ConfigError {
@@ -1141,8 +1150,10 @@ impl AuthBuilder {
         let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
-            let party = (checked.at_own_origins(&origins))
-                .and_then(|checked| Party::new(name.clone(), checked, &origins, &provider_http, &runtime));
+            let clock = ProviderClock::configured(name.clone(), self.clock.clone());
+            let party = (checked.at_own_origins(&origins)).and_then(|checked| {
+                Party::new(name.clone(), checked, &origins, &provider_http, clock, &runtime)
+            });
             let party = party.map_err(|error| match &name {
                 Some(name) => error.of_provider(name, &shared),
                 None => error,
@@ -1169,7 +1180,7 @@ impl AuthBuilder {
                         format!("`{name}` is the name of a provider that users sign in with, and can be asked as such"),
                     ));
                 }
-                let party = provider.check(&name, &origins, &provider_http, &runtime)?;
+                let party = provider.check(&name, &origins, &provider_http, &self.clock, &runtime)?;
                 Ok((name, Arc::new(party)))
             })
             .collect::<Result<HashMap<_, _>, ConfigError>>()?;

@@ -601,6 +601,8 @@ mod tests {
             assert_eq!(error.variable(), named, "{name}={value}: {error}");
             let text = error.to_string();
             assert!(!text.contains('\n') && !text.contains("5ec12e7"), "{text}");
+            // What `fn main() -> Result<(), ConfigError>` prints.
+            assert_eq!(format!("{error:?}"), text);
         }
     }
 

@@ -17,12 +17,15 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::client_certificate::ClientCertificate;
 use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::metrics;
+use crate::provider_clock::ProviderClock;
+use crate::spans;
 #[cfg(feature = "testing")]
 use crate::testing::{self, Network};
 
@@ -45,6 +48,8 @@ pub(crate) struct ProviderHttp {
     /// Further root certificates, PEM.
     extra_roots: Option<Arc<[u8]>>,
     timeout: Duration,
+    /// What compares the clocks, where it is one provider that is asked.
+    clock: Option<Arc<ProviderClock>>,
     /// What is asked in the place of all others.
     #[cfg(feature = "testing")]
     network: Option<Network>,
@@ -58,7 +63,7 @@ impl fmt::Debug for ProviderHttp {
     }
 }
 
-/// What the provider is asked, as metrics name it.
+/// What the provider is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Discovery,
@@ -71,6 +76,19 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
+    /// As metrics and spans name it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "jwks",
+            Self::PushedAuthorization => "pushed_authorization",
+            Self::Token => "token",
+            Self::Userinfo => "userinfo",
+            Self::Revocation => "revocation",
+            Self::Introspection => "introspection",
+        }
+    }
+
     /// Whether the client shows who it is, or a token that it holds. Documents for everybody may lie anywhere.
     const fn knows_the_client(self) -> bool {
         match self {
@@ -149,6 +167,20 @@ pub enum HttpError {
     /// The right to send the request ended before the request could leave. It was not sent.
     #[error("the right to send the request ended before it could leave")]
     NotSent,
+}
+
+impl HttpError {
+    /// As spans name it.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "no_connection",
+            Self::Timeout => "timeout",
+            Self::Broken(_) => "broken_off",
+            Self::TooLarge => "too_large",
+            Self::CertificateRefused(_) => "certificate_refused",
+            Self::NotSent => "not_sent",
+        }
+    }
 }
 
 /// The right to send the body of one request, for a while; and the knowledge of whether it left.
@@ -261,6 +293,7 @@ impl ProviderHttp {
             presenting: None,
             extra_roots: extra_roots.map(Arc::from),
             timeout,
+            clock: None,
             #[cfg(feature = "testing")]
             network: None,
         })
@@ -275,6 +308,7 @@ impl ProviderHttp {
             presenting: None,
             extra_roots: None,
             timeout,
+            clock: None,
             network: Some(network),
         }
     }
@@ -305,10 +339,19 @@ impl ProviderHttp {
         })
     }
 
+    /// The same for one provider, whose answers tell its time.
+    pub(crate) fn comparing(&self, clock: Arc<ProviderClock>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self.clone()
+        }
+    }
+
     /// The same for whoever else is asked.
-    pub(crate) fn without_certificate(&self) -> Self {
+    pub(crate) fn for_others(&self) -> Self {
         Self {
             presenting: None,
+            clock: None,
             ..self.clone()
         }
     }
@@ -369,18 +412,30 @@ impl ProviderHttp {
         asked: Asked,
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, HttpError> {
+        let (client, request) = request.build_split();
+        let request = request.map_err(classify)?;
+        let span = spans::provider(asked, &request);
         let timing = metrics::Timing::start();
+        let begun = self.clock.as_ref().map(|clock| (clock.now(), Instant::now()));
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
-        let result = tokio::time::timeout(self.timeout, self.exchange(request))
+        let result = tokio::time::timeout(self.timeout, self.exchange(&client, request))
+            .instrument(span.clone())
             .await
             .unwrap_or(Err(HttpError::Timeout));
         timing.of_provider(asked, &result);
+        spans::answered_by_provider(&span, &result);
+        if let (Some(clock), Some((before, at)), Ok(answer)) = (&self.clock, begun, &result) {
+            clock.hear(answer, before, at.elapsed());
+        }
         result
     }
 
-    async fn exchange(&self, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
-        let (client, request) = request.build_split();
-        let answer = self.execute(&client, request.map_err(classify)?).await;
+    async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        request: reqwest::Request,
+    ) -> Result<Answer, HttpError> {
+        let answer = self.execute(client, request).await;
         let mut response = answer.map_err(classify)?;
         if response
             .content_length()

@@ -61,6 +61,7 @@ mod page;
 mod party;
 mod preset;
 mod problem;
+mod provider_clock;
 mod provider_logout;
 pub mod proxy;
 pub mod refresh;
@@ -74,6 +75,7 @@ pub mod secret;
 pub mod session;
 mod sign_in;
 mod signed_in;
+mod spans;
 pub mod step_up;
 pub mod store;
 #[cfg(feature = "testing")]

@@ -653,6 +653,35 @@ pub enum ClockSkew {
 }
 
 impl ClockSkew {
+    /// Compares a `Date` (RFC 9110 §6.6.1), which is in whole seconds and was written some time between, with the times here
+    /// before the request and after the answer: how far the clocks are apart at least. Zero where they may well agree.
+    #[must_use]
+    pub fn measured(date: Timestamp, before: Timestamp, after: Timestamp) -> Self {
+        let ahead = before.since(Timestamp::from_secs(date.as_secs() + 1));
+        let behind = date.since(after);
+        if behind > ahead {
+            Self::Behind(behind)
+        } else {
+            Self::Ahead(ahead)
+        }
+    }
+
+    /// How far the clocks are apart.
+    #[must_use]
+    pub const fn by(self) -> Duration {
+        match self {
+            Self::Behind(by) | Self::Ahead(by) => by,
+        }
+    }
+
+    /// The same in seconds, less than zero where this server's clock is slow.
+    pub(crate) fn seconds(self) -> f64 {
+        match self {
+            Self::Behind(by) => -by.as_secs_f64(),
+            Self::Ahead(by) => by.as_secs_f64(),
+        }
+    }
+
     /// Compares the provider's time with the times here before the request and after the answer.
     fn of(provider: Timestamp, before: Timestamp, after: Timestamp) -> Option<Self> {
         if provider > after.plus(CLOCK_TOLERANCE) {
@@ -951,6 +980,22 @@ impl LoginError {
             Self::Provider(error) => error.fault(),
             error if error.status() >= 500 => Fault::Provider,
             _ => Fault::Request,
+        }
+    }
+
+    /// How loudly the log tells of a failure whose [`fault`](Self::fault) is the configuration. What the browser brought may
+    /// have been written by whoever sits before it; a code that is none of the usual ones, or about the person, is no
+    /// evidence of a wrong setting.
+    pub(crate) fn level_of_configuration(&self) -> tracing::Level {
+        match self {
+            Self::Refused(_)
+            | Self::PushRefused(
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements
+                | AuthorizationErrorCode::InteractionRequired
+                | AuthorizationErrorCode::Other,
+            ) => tracing::Level::WARN,
+            _ => tracing::Level::ERROR,
         }
     }
 

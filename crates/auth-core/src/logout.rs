@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::auth::{Core, Removed};
@@ -35,6 +36,7 @@ use crate::party::{IssuedBy, Party};
 use crate::request::Incoming;
 use crate::secret::{AccessToken, IdToken, RefreshToken, SessionId, random_bytes};
 use crate::session::{Session, Tokens};
+use crate::spans::{self, Waits};
 use crate::store::SessionKey;
 use crate::token::{Revoked, TokenError};
 
@@ -89,7 +91,8 @@ impl Core {
             .await?;
         tracing::info!(session = ?session.key, "the user has signed out");
         Ok(Some(SignedOut {
-            revocation: self.revoke_in_background(
+            revocation: self.begin_to_revoke(
+                Waits::Somebody,
                 session.key,
                 session.data.issued_by(),
                 session.data.tokens.refresh.clone(),
@@ -121,33 +124,50 @@ impl Core {
         }
     }
 
-    /// Revokes tokens of a session that has ended, at their provider, whether or not anyone waits for it.
+    /// Revokes tokens of a session that has ended, at their provider. Nobody waits for it.
     pub(crate) fn revoke_in_background(
         self: &Arc<Self>,
         session: SessionKey,
         whose: IssuedBy,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
+    ) {
+        drop(self.begin_to_revoke(Waits::Nobody, session, whose, refresh, access));
+    }
+
+    fn begin_to_revoke(
+        self: &Arc<Self>,
+        waits: Waits,
+        session: SessionKey,
+        whose: IssuedBy,
+        refresh: Option<RefreshToken>,
+        access: Option<AccessToken>,
     ) -> JoinHandle<()> {
         let core = Arc::clone(self);
-        self.spawn(async move {
+        let span = spans::revocation(&session, waits);
+        let own = span.clone();
+        let revoking = async move {
             // Also where there is no token left: a sign-out goes on to the endpoint that is named there.
             if let Ok(party) = core.issuer_of(&whose).await {
                 let _ = party.provider.metadata(core.clock.now()).await;
             }
-            core.revoke(session, whose, refresh, access).await;
-        })
+            core.revoke(session, whose, refresh, access, &own).await;
+        };
+        self.spawn_apart(revoking.instrument(span))
     }
 
     /// Revokes the tokens of several sessions, one after the other: the provider is not to be asked for all at once.
     pub(crate) fn revoke_all_in_background(self: &Arc<Self>, all: Vec<Leftover>) {
         let core = Arc::clone(self);
-        drop(self.spawn(async move {
+        drop(self.spawn_apart(async move {
             let mut left = VecDeque::from(all);
             let revocations = async {
                 while let Some(next) = left.front().cloned() {
                     let Tokens { refresh, access, .. } = next.tokens;
-                    core.revoke(next.session, next.whose, refresh, access).await;
+                    let span = spans::revocation(&next.session, Waits::Nobody);
+                    core.revoke(next.session, next.whose, refresh, access, &span)
+                        .instrument(span.clone())
+                        .await;
                     left.pop_front();
                 }
             };
@@ -191,6 +211,7 @@ impl Core {
         whose: IssuedBy,
         refresh: Option<RefreshToken>,
         access: Option<AccessToken>,
+        span: &Span,
     ) {
         let tokens = [refresh.map(Token::Refresh), access.map(Token::Access)];
         for token in tokens.into_iter().flatten() {
@@ -202,6 +223,7 @@ impl Core {
                 tries: 1,
             };
             if let Err(failure) = self.try_to_revoke(&tried.whose, &tried.token).await {
+                spans::failed(span, failure.code);
                 self.revoke_later(tried, failure);
             }
         }
@@ -255,7 +277,7 @@ impl Core {
         self.note_failure(session, hint, &failure);
         if begins {
             let core = Arc::clone(self);
-            drop(self.spawn(async move {
+            drop(self.spawn_apart(async move {
                 core.work_off().await;
                 if core.unrevoked.stopping.is_cancelled() {
                     core.try_a_last_time().await;

@@ -48,31 +48,26 @@ pub(crate) fn revocation(answer: Revoked) {
     }
 }
 
+/// Notes how far the clock of the provider of this name is from this server's.
+pub(crate) fn clock(provider: Option<&str>, seconds: f64) {
+    recorder::CLOCK_DIFFERENCE.set([provider.unwrap_or_default()], seconds);
+}
+
 pub(crate) use recorder::Timing;
 
 impl Timing {
     /// Notes how long the provider took.
     pub(crate) fn of_provider(self, asked: Asked, result: &Result<Answer, HttpError>) {
-        let endpoint = match asked {
-            Asked::Discovery => "discovery",
-            Asked::Keys => "jwks",
-            Asked::PushedAuthorization => "pushed_authorization",
-            Asked::Token => "token",
-            Asked::Userinfo => "userinfo",
-            Asked::Revocation => "revocation",
-            Asked::Introspection => "introspection",
-        };
         let outcome = match result {
             Ok(answer) if answer.status.is_success() => "ok",
             Ok(answer) if answer.is_outage() => "unavailable",
             Ok(_) => "refused",
             Err(_) => "no_answer",
         };
-        self.note(&recorder::PROVIDER_DURATION, [endpoint, outcome]);
+        self.note(&recorder::PROVIDER_DURATION, [asked.name(), outcome]);
     }
 
     /// Notes how long the store took.
-    #[cfg(feature = "metrics")]
     pub(crate) fn of_store<T, E>(self, operation: &'static str, result: &Result<T, E>) {
         let outcome = if result.is_ok() { "ok" } else { "error" };
         self.note(&recorder::STORE_DURATION, [operation, outcome]);
@@ -95,6 +90,9 @@ mod enabled {
 
     /// A histogram of seconds with these labels.
     pub(super) struct Seconds<const N: usize>(pub(super) Counter<N>);
+
+    /// A gauge of seconds with these labels.
+    pub(super) struct Gauge<const N: usize>(pub(super) Counter<N>);
 
     pub(super) const SIGN_INS: Counter<0> = Counter {
         name: "auth_sign_ins_total",
@@ -164,6 +162,26 @@ mod enabled {
         ],
     });
 
+    pub(super) const CLOCK_DIFFERENCE: Gauge<1> = Gauge(Counter {
+        name: "auth_provider_clock_difference_seconds",
+        help: "By how much this server's clock is ahead of the provider's, at least; negative where it is behind",
+        labels: [(
+            "provider",
+            "a name in `AUTH_PROVIDERS`, of `AuthBuilder::provider` or of `AuthBuilder::further_provider`; empty for the provider that has none",
+        )],
+    });
+
+    impl<const N: usize> Gauge<N> {
+        pub(super) fn set(&self, values: [&str; N], to: f64) {
+            let names = self.0.labels.iter().map(|(name, _)| *name);
+            let labels: Vec<_> = names
+                .zip(values)
+                .map(|(name, value)| Label::new(name, value.to_owned()))
+                .collect();
+            metrics::gauge!(self.0.name, labels).set(to);
+        }
+    }
+
     impl<const N: usize> Counter<N> {
         pub(super) fn count(&self, values: [&'static str; N]) {
             metrics::counter!(self.name, self.labels(values)).increment(1);
@@ -194,6 +212,7 @@ mod enabled {
         counter(&REVOCATIONS);
         seconds(&STORE_DURATION);
         seconds(&PROVIDER_DURATION);
+        metrics::describe_gauge!(CLOCK_DIFFERENCE.0.name, Unit::Seconds, CLOCK_DIFFERENCE.0.help);
     }
 
     /// When something began.
@@ -220,9 +239,15 @@ mod disabled {
     pub(super) const REFRESHES: Nothing<1> = Nothing;
     pub(super) const FAILURES: Nothing<1> = Nothing;
     pub(super) const REVOCATIONS: Nothing<1> = Nothing;
+    pub(super) const STORE_DURATION: Nothing<2> = Nothing;
     pub(super) const PROVIDER_DURATION: Nothing<2> = Nothing;
 
+    pub(super) const CLOCK_DIFFERENCE: Nothing<1> = Nothing;
+
     impl<const N: usize> Nothing<N> {
+        #[allow(clippy::unused_self, reason = "the twin uses it")]
+        pub(super) fn set(&self, _: [&str; N], _: f64) {}
+
         #[allow(clippy::unused_self, reason = "the twin uses it")]
         pub(super) fn count(&self, _: [&'static str; N]) {}
     }
@@ -245,8 +270,8 @@ mod tests {
     use std::path::Path;
 
     use super::enabled::{
-        Counter, FAILURES, PROVIDER_DURATION, REFRESHES, REVOCATIONS, SESSIONS_ENDED, SIGN_INS,
-        STORE_DURATION, SWITCHES,
+        CLOCK_DIFFERENCE, Counter, FAILURES, PROVIDER_DURATION, REFRESHES, REVOCATIONS, SESSIONS_ENDED,
+        SIGN_INS, STORE_DURATION, SWITCHES,
     };
     use crate::events::EndReason;
 
@@ -273,6 +298,7 @@ mod tests {
             row("counter", &REVOCATIONS),
             row("histogram", &STORE_DURATION.0),
             row("histogram", &PROVIDER_DURATION.0),
+            row("gauge", &CLOCK_DIFFERENCE.0),
         ]
         .concat();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");

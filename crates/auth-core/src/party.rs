@@ -25,6 +25,7 @@ use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, DecryptionKeys};
 use crate::metadata::{CertificateUse, Metadata, Provider, ProviderError};
 use crate::origins::{OriginId, Origins};
+use crate::provider_clock::ProviderClock;
 use crate::proxy::Transport;
 use crate::refresh::RefreshError;
 use crate::session::SessionData;
@@ -41,6 +42,8 @@ pub(crate) struct Party {
     pub(crate) issuer: Issuer,
     pub(crate) config: PartyConfig,
     pub(crate) provider: Provider,
+    /// What is known of the provider's clock.
+    pub(crate) clock: Arc<ProviderClock>,
     pub(crate) registration: Registration,
     certificate: Option<ClientCertificate>,
     /// Where access tokens are bound to the certificate.
@@ -79,6 +82,7 @@ impl Party {
         checked: Checked,
         origins: &Origins,
         http: &ProviderHttp,
+        clock: ProviderClock,
         runtime: &Handle,
     ) -> Result<Self, ConfigError> {
         let Checked {
@@ -103,7 +107,8 @@ impl Party {
             .filter(|_| config.overrides.certificate == CertificateUse::Binding)
             .map(|certificate| BoundApis::new(certificate, http))
             .transpose()?;
-        let http = presenting.as_ref().unwrap_or(http);
+        let clock = Arc::new(clock);
+        let http = &presenting.as_ref().unwrap_or(http).comparing(Arc::clone(&clock));
         let plain_identity = plain_identity.made(&provider, http, runtime)?;
         let provider = Provider::new(provider, config.overrides.clone(), http.clone(), runtime.clone());
         Ok(Self {
@@ -121,6 +126,7 @@ impl Party {
             },
             certificate,
             bound_apis,
+            clock,
             config: PartyConfig {
                 plain_identity,
                 ..config

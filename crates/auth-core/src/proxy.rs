@@ -69,6 +69,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use url::{Position, Url};
 
 use answer::Leave;
@@ -86,6 +87,7 @@ use crate::error::{Error, Fault};
 use crate::grants::TokenExchange;
 use crate::party::Party;
 use crate::session::Session;
+use crate::spans;
 use crate::types::{BaseUrl, secure_url};
 use upload::Upload;
 
@@ -558,15 +560,21 @@ impl Core {
             Some(apis) => apis.proxy.send(roots, Some(&apis.certificate), request, over),
             None => self.proxy.send(roots, None, request, over),
         };
-        let call = AbortOnDropHandle::new(self.runtime.spawn(sending));
-        tokio::select! {
+        let span = spans::proxy(&head.method, &head.uri);
+        let call = AbortOnDropHandle::new(self.runtime.spawn(sending.instrument(span.clone())));
+        let answer = tokio::select! {
             answer = call => match answer {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(error)) => Err(upload.fault().unwrap_or(ProxyError::Unreachable(error.into()))),
                 Err(_) => Err(ProxyError::ShuttingDown),
             },
             error = upload.stands_still(patience.first_byte, patience.idle) => Err(error),
+        };
+        match &answer {
+            Ok(answer) => spans::answered(&span, answer.status()),
+            Err(error) => spans::failed(&span, error.code()),
         }
+        answer
     }
 }
 

@@ -32,6 +32,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument as _;
 
 use crate::auth::Core;
 use crate::breaker::Failure;
@@ -49,6 +50,7 @@ use crate::provider_logout::REMEMBERED;
 use crate::secret::{AccessToken, IdToken, RefreshToken, random_bytes};
 use crate::session::{Session, SessionData, Tokens};
 use crate::sign_in::{session_expiry, sorted_audience};
+use crate::spans::{self, Waits};
 use crate::store::{Acquired, Lease, LeaseOwner, Record, SessionKey, StoreError, Swapped};
 use crate::token::{TokenError, TokenErrorCode, TokenRequest, TokenResponse, Way};
 use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
@@ -266,13 +268,15 @@ impl Core {
                     .failed_lately(&session.key, self.clock.now());
                 if !failed_lately {
                     // Not awaited: it runs on its own, and says in the log how it ended.
-                    drop(self.refresh(&session, party, Wanted::Expiring));
+                    drop(self.refresh(&session, party, Wanted::Expiring, Waits::Nobody));
                 }
                 Ok(session)
             }
             (Freshness::Dead, true) => {
                 let party = self.party_of(&session).await?;
-                self.refresh(&session, party, Wanted::Expiring).flight.await
+                self.refresh(&session, party, Wanted::Expiring, Waits::Somebody)
+                    .flight
+                    .await
             }
             (Freshness::Dead, false) => Err(RefreshError::Ended(NotSignedIn::TokenExpired)),
         }
@@ -289,17 +293,23 @@ impl Core {
         }
         let party = self.party_of(session).await?;
         let wanted = Wanted::Instead(refused.clone());
-        let joined = self.refresh(session, Arc::clone(&party), wanted.clone());
+        let joined = self.refresh(session, Arc::clone(&party), wanted.clone(), Waits::Somebody);
         let refreshed = joined.flight.await?;
         if joined.is_new || wanted.is_met_by(&refreshed.data, self.clock.now()) {
             return Ok(refreshed);
         }
         // The flight was under way already, for another reason, and has brought nothing new; now there is room.
-        self.refresh(session, party, wanted).flight.await
+        self.refresh(session, party, wanted, Waits::Somebody).flight.await
     }
 
     /// Joins the flight that refreshes this session, or starts it.
-    fn refresh(self: &Arc<Self>, session: &Session, party: Arc<Party>, wanted: Wanted) -> Joined {
+    fn refresh(
+        self: &Arc<Self>,
+        session: &Session,
+        party: Arc<Party>,
+        wanted: Wanted,
+        waits: Waits,
+    ) -> Joined {
         let key = session.key;
         let mut flights = self.lock_flights();
         if let Some(flight) = flights.under_way.get(&key) {
@@ -309,7 +319,9 @@ impl Core {
             };
         }
         let core = Arc::clone(self);
-        let task = self.spawn(async move {
+        let span = spans::refresh(&key, waits);
+        let own = span.clone();
+        let flight = async move {
             // Whatever happens in it, the flight comes to an end, and the next one can begin.
             let result = AssertUnwindSafe(core.refresh_now(&party, &key, &wanted))
                 .catch_unwind()
@@ -319,8 +331,12 @@ impl Core {
             core.lock_flights().under_way.remove(&key);
             log(&key, &result);
             core.tell_failure(&key, &result);
+            if let Err(error) = &result {
+                spans::failed(&own, error.code());
+            }
             result
-        });
+        };
+        let task = self.spawn_apart(flight.instrument(span));
         let flight = async move { task.await.unwrap_or(Err(RefreshError::Interrupted)) }
             .boxed()
             .shared();
@@ -459,12 +475,12 @@ impl Core {
                 }
                 Step::Revoke => {
                     if let Some(Came { response, .. }) = &came {
-                        drop(self.revoke_in_background(
+                        self.revoke_in_background(
                             *key,
                             party.identity(),
                             response.refresh_token.clone(),
                             response.access_token.clone(),
-                        ));
+                        );
                     }
                     refresh.revoked()
                 }
@@ -881,17 +897,15 @@ impl Core {
         error: &RefusedIdToken,
     ) -> RefreshError {
         tracing::warn!(session = ?session.key, cause = crate::error::chain(error), "a refreshed ID token was refused; the session ends");
-        drop(
-            self.revoke_in_background(
-                session.key,
-                session.data.issued_by(),
-                // Where it is not rotated, the session's own is still good.
-                response
-                    .refresh_token
-                    .clone()
-                    .or_else(|| session.data.tokens.refresh.clone()),
-                response.access_token.clone(),
-            ),
+        self.revoke_in_background(
+            session.key,
+            session.data.issued_by(),
+            // Where it is not rotated, the session's own is still good.
+            response
+                .refresh_token
+                .clone()
+                .or_else(|| session.data.tokens.refresh.clone()),
+            response.access_token.clone(),
         );
         match self
             .remove(session.clone(), EndReason::IdTokenRefused, None)
@@ -901,12 +915,12 @@ impl Core {
                 // Another instance may have refreshed meanwhile.
                 let tokens = &removed.session.data.tokens;
                 if tokens.access != session.data.tokens.access {
-                    drop(self.revoke_in_background(
+                    self.revoke_in_background(
                         session.key,
                         session.data.issued_by(),
                         tokens.refresh.clone(),
                         tokens.access.clone(),
-                    ));
+                    );
                 }
                 RefreshError::Ended(NotSignedIn::IdTokenRefused)
             }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use tracing::Level;
+
 use crate::client::ApiError;
 use crate::clock::Timestamp;
 use crate::codes;
@@ -185,6 +187,22 @@ pub(crate) fn explain_all() -> Reply {
 /// One line in the log for each failure, at the level that fits who has to act.
 fn note(error: &Error) {
     let code = error.code();
+    let cause = || crate::error::chain(error);
+    match (level(error), error.fault()) {
+        (Level::DEBUG | Level::TRACE, _) => tracing::debug!(code, "nobody is signed in"),
+        (Level::INFO, Fault::NotSignedIn | Fault::NotAllowed) => {
+            tracing::info!(code, cause = cause(), "a request was not let through");
+        }
+        (Level::INFO, _) => tracing::info!(code, cause = cause(), "a request was refused"),
+        (Level::WARN, _) => tracing::warn!(code, cause = cause(), "a request failed"),
+        (Level::ERROR, _) => {
+            tracing::error!(code, cause = cause(), "the application is not set up correctly");
+        }
+    }
+}
+
+/// ERROR is what wakes somebody at night: only what is certain to be wrong, and for the application's own people to mend.
+fn level(error: &Error) -> Level {
     match error.fault() {
         Fault::NotSignedIn
             if matches!(
@@ -192,32 +210,30 @@ fn note(error: &Error) {
                 Error::NotSignedIn(NotSignedIn::NoSession | NotSignedIn::Ended)
             ) =>
         {
-            tracing::debug!(code, "nobody is signed in");
+            Level::DEBUG
         }
-        Fault::NotSignedIn | Fault::NotAllowed => {
-            tracing::info!(
-                code,
-                cause = crate::error::chain(error),
-                "a request was not let through"
-            );
-        }
-        Fault::Request => tracing::info!(code, cause = crate::error::chain(error), "a request was refused"),
-        Fault::Provider | Fault::Store | Fault::Downstream => {
-            tracing::warn!(code, cause = crate::error::chain(error), "a request failed");
-        }
-        Fault::Configuration => {
-            tracing::error!(
-                code,
-                cause = crate::error::chain(error),
-                "the application is not set up correctly"
-            );
-        }
+        Fault::NotSignedIn | Fault::NotAllowed | Fault::Request => Level::INFO,
+        Fault::Provider | Fault::Store | Fault::Downstream => Level::WARN,
+        Fault::Configuration => match error {
+            Error::Login(error) => error.level_of_configuration(),
+            _ => Level::ERROR,
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::ClientAuthMethod;
+    use crate::error::SetupError;
+    use crate::grants::GrantError;
+    use crate::login::{AuthorizationErrorCode, LoginError};
+    use crate::metadata::ProviderError;
+    use crate::refresh::RefreshError;
+    use crate::store::StoreError;
+    use crate::token::{TokenError, TokenErrorCode};
     use crate::types::ReturnTo;
 
     #[test]
@@ -228,5 +244,148 @@ mod tests {
             "/auth/login?return_to=%2Fa%3Fb%3Dc%26return_to%3D%2F%2Fevil.example"
         );
         assert!(with_return("/sign-in?x=1", "next", &return_to).starts_with("/sign-in?x=1&next="));
+    }
+
+    fn login(error: LoginError) -> Error {
+        Error::Login(Arc::new(error))
+    }
+
+    const ASKED_AT_THE_PROVIDER: [AuthorizationErrorCode; 16] = [
+        AuthorizationErrorCode::AccessDenied,
+        AuthorizationErrorCode::ServerError,
+        AuthorizationErrorCode::TemporarilyUnavailable,
+        AuthorizationErrorCode::InteractionRequired,
+        AuthorizationErrorCode::UnmetAuthenticationRequirements,
+        AuthorizationErrorCode::InvalidScope,
+        AuthorizationErrorCode::UnauthorizedClient,
+        AuthorizationErrorCode::InvalidClient,
+        AuthorizationErrorCode::RedirectUri,
+        AuthorizationErrorCode::InvalidRequest,
+        AuthorizationErrorCode::AuthorizationDetails,
+        AuthorizationErrorCode::RequestObject,
+        AuthorizationErrorCode::RequestUri,
+        AuthorizationErrorCode::UnsupportedResponseType,
+        AuthorizationErrorCode::InvalidTarget,
+        AuthorizationErrorCode::Other,
+    ];
+
+    /// What a browser brings, anybody can write.
+    #[test]
+    fn nothing_that_the_browser_brings_is_logged_as_an_error() {
+        for code in ASKED_AT_THE_PROVIDER {
+            let error = login(LoginError::Refused(code));
+            let expected = match code {
+                // The person's own choice, or a matter of their account; nobody has to act.
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements
+                | AuthorizationErrorCode::InteractionRequired => Level::INFO,
+                _ => Level::WARN,
+            };
+            assert_eq!(level(&error), expected, "{}", error.code());
+        }
+        for error in [
+            LoginError::StateMissing,
+            LoginError::StateUnknown,
+            LoginError::ParameterRepeated,
+            LoginError::AttemptExpired,
+            LoginError::AttemptUnreadable,
+            LoginError::AttemptTampered,
+            LoginError::StateReplayed,
+            LoginError::OtherProvider,
+            LoginError::OtherOrigin,
+            LoginError::IssuerMismatch,
+            LoginError::IssuerMissing,
+            LoginError::ResponseUnsigned,
+            LoginError::CodeMissing,
+            LoginError::SignedOut,
+        ] {
+            let error = login(error);
+            assert_eq!(level(&error), Level::INFO, "{}", error.code());
+        }
+    }
+
+    #[test]
+    fn what_the_provider_says_itself_is_an_error_where_a_setting_is_wrong() {
+        for code in ASKED_AT_THE_PROVIDER {
+            let error = login(LoginError::PushRefused(code));
+            let expected = match code {
+                AuthorizationErrorCode::AccessDenied
+                | AuthorizationErrorCode::UnmetAuthenticationRequirements
+                | AuthorizationErrorCode::InteractionRequired
+                | AuthorizationErrorCode::ServerError
+                | AuthorizationErrorCode::TemporarilyUnavailable
+                | AuthorizationErrorCode::Other => Level::WARN,
+                _ => Level::ERROR,
+            };
+            assert_eq!(level(&error), expected, "{}", error.code());
+        }
+        let refused = |code| TokenError::Refused(code);
+        for (code, expected) in [
+            (TokenErrorCode::InvalidClient, Level::ERROR),
+            (TokenErrorCode::ClientCertificate, Level::ERROR),
+            (TokenErrorCode::UnauthorizedClient, Level::ERROR),
+            (TokenErrorCode::UnsupportedGrantType, Level::ERROR),
+            (TokenErrorCode::InvalidScope, Level::ERROR),
+            (TokenErrorCode::InvalidTarget, Level::ERROR),
+            (TokenErrorCode::RedirectUri, Level::ERROR),
+            (TokenErrorCode::InvalidGrant, Level::WARN),
+            (TokenErrorCode::InvalidRequest, Level::WARN),
+            (TokenErrorCode::DpopProof, Level::WARN),
+            (TokenErrorCode::Other, Level::WARN),
+        ] {
+            assert_eq!(
+                level(&login(LoginError::Token(refused(code)))),
+                expected,
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_outage_is_a_warning_and_a_wrong_setting_an_error() {
+        let token = || Arc::new(TokenError::Refused(TokenErrorCode::InvalidClient));
+        let timeout = || Arc::new(StoreError::Timeout);
+        for (error, expected) in [
+            (Error::NotSignedIn(NotSignedIn::NoSession), Level::DEBUG),
+            (Error::NotSignedIn(NotSignedIn::Ended), Level::DEBUG),
+            (Error::NotSignedIn(NotSignedIn::TokenExpired), Level::INFO),
+            (Error::NotSignedIn(NotSignedIn::GrantEnded), Level::INFO),
+            (Error::NotSignedIn(NotSignedIn::IdTokenRefused), Level::INFO),
+            (Error::NotAllowed(NotAllowed::Role), Level::INFO),
+            (Error::NotAllowed(NotAllowed::Claim), Level::INFO),
+            (login(LoginError::PushRequired), Level::ERROR),
+            (login(LoginError::PushUnsupported), Level::ERROR),
+            (
+                login(LoginError::ClientRefused(ClientAuthMethod::ClientSecretBasic)),
+                Level::ERROR,
+            ),
+            (login(LoginError::IdTokenMissing), Level::WARN),
+            (Error::Provider(ProviderError::Unknown), Level::INFO),
+            (Error::Provider(ProviderError::KeysMalformed), Level::WARN),
+            (Error::Provider(ProviderError::IssuerMismatch), Level::WARN),
+            (
+                Error::Refresh(Arc::new(RefreshError::ClientRefused(token()))),
+                Level::ERROR,
+            ),
+            (
+                Error::Refresh(Arc::new(RefreshError::Unavailable(token()))),
+                Level::WARN,
+            ),
+            (Error::Refresh(Arc::new(RefreshError::Busy)), Level::WARN),
+            (Error::Refresh(Arc::new(RefreshError::HolderGaveUp)), Level::WARN),
+            (Error::Refresh(Arc::new(RefreshError::Interrupted)), Level::WARN),
+            (Error::Store(timeout()), Level::WARN),
+            (Error::Grant(Arc::new(GrantError::OtherUser)), Level::WARN),
+            (
+                Error::Grant(Arc::new(GrantError::ClientRefused(token()))),
+                Level::ERROR,
+            ),
+            (Error::Api(Arc::new(ApiError::NoBaseUrl)), Level::ERROR),
+            (Error::Api(Arc::new(ApiError::ShuttingDown)), Level::WARN),
+            (Error::Setup(SetupError::LayerMissing), Level::ERROR),
+            (Error::Setup(SetupError::ClaimsType), Level::ERROR),
+        ] {
+            assert_eq!(level(&error), expected, "{}", error.code());
+        }
     }
 }

@@ -5,7 +5,8 @@ use http::HeaderValue;
 /// `traceparent` and `tracestate` of an incoming request, as they came. For
 /// [`AuthenticatedClient::with_trace`](crate::client::AuthenticatedClient::with_trace).
 ///
-/// This library makes no span of its own, so it passes them on unchanged (§3.1, §4.3 of the specification). `baggage` is not
+/// Passed on unchanged (§3.1, §4.3 of the specification): the spans that this library makes for `tracing` have no ids of that
+/// standard. `baggage` is not
 /// passed on: what is in it is anybody's, and for anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {

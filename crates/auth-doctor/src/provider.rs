@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use auth_core::clock::{Clock, Timestamp};
+use auth_core::clock::Clock;
 use auth_core::jose::Algorithm;
+use auth_core::login::ClockSkew;
 use auth_core::types::Issuer;
 use serde_json::{Map, Value};
 use url::Url;
@@ -336,15 +337,11 @@ fn issuer_of(address: &Url) -> String {
 fn compare_clocks(answer: &Answer, findings: &mut Findings) {
     let Some(date) = answer.date() else { return };
     let (before, after) = answer.between;
-    // `Date` is in whole seconds, and was written some time between.
-    let (ahead, behind) = (
-        before.since(Timestamp::from_secs(date.as_secs() + 1)),
-        date.since(after),
-    );
-    let (by, how) = if behind > ahead {
-        (behind, "behind")
-    } else {
-        (ahead, "ahead of")
+    let skew = ClockSkew::measured(date, before, after);
+    let by = skew.by();
+    let how = match skew {
+        ClockSkew::Behind(_) => "behind",
+        ClockSkew::Ahead(_) => "ahead of",
     };
     let detail = format!(
         "This machine's clock is {} seconds {how} the provider's.",

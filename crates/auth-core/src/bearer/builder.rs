@@ -25,7 +25,7 @@ use crate::metadata::Provider;
 use crate::problem::Problems;
 use crate::seal::SecretKeys;
 use crate::secret::ClientSecret;
-use crate::store::SessionStore;
+use crate::store::{SessionStore, observed};
 use crate::token::Registration;
 use crate::types::{Issuer, secure_url};
 
@@ -374,7 +374,7 @@ impl ResourceServerBuilder {
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
         let http = match &self.auth {
             Some(auth) if self.ca.is_none() => {
-                (auth.core().config.parties.first().registration.http).without_certificate()
+                (auth.core().config.parties.first().registration.http).for_others()
             }
             _ => self.http()?,
         };
@@ -426,11 +426,11 @@ impl ResourceServerBuilder {
                     http.clone(),
                     runtime.clone(),
                 ))),
-                Some(url) => Keys::Given(GivenKeys::new(
+                Some(url) => Keys::Given(Box::new(GivenKeys::new(
                     url_of("issuer_with_keys", url)?,
                     http.clone(),
                     runtime.clone(),
-                )),
+                ))),
             };
             issuers.push(Arc::new(TrustedIssuer { issuer, keys }));
         }
@@ -531,8 +531,9 @@ impl ResourceServerBuilder {
             })?;
         let memory = match (&self.dpop_store, &self.auth) {
             (Some(store), _) => {
-                runtime.spawn(dpop::sweep(Arc::downgrade(store), self.clock.clone()));
-                Memory::Store(Arc::clone(store))
+                let store = observed(Arc::clone(store));
+                runtime.spawn(dpop::sweep(Arc::downgrade(&store), self.clock.clone()));
+                Memory::Store(store)
             }
             (None, Some(auth)) => Memory::Store(Arc::clone(&auth.core().store)),
             (None, None) => Memory::Process(Mutex::new(Generations::default())),

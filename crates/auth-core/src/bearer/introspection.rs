@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 use url::Url;
 
 use super::cache::{Entry, Name, Sought, TokenCache};
@@ -118,7 +119,7 @@ impl Introspection {
     fn start(&self, token: AccessToken, name: Name, judge: Judge, now: Timestamp) -> Flight {
         let (source, flights) = (Arc::clone(&self.source), Arc::clone(&self.flights));
         let cache = Arc::clone(&self.cache);
-        let task = self.runtime.spawn(async move {
+        let asking = async move {
             let answered = AssertUnwindSafe(source.ask(&token, now)).catch_unwind().await;
             let answered = answered.unwrap_or_else(|_| Err(interrupted()));
             let answered = answered.and_then(|members| {
@@ -137,7 +138,8 @@ impl Introspection {
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&name);
             answered
-        });
+        };
+        let task = self.runtime.spawn(asking.in_current_span());
         async move { task.await.unwrap_or_else(|_| Err(interrupted())) }
             .boxed()
             .shared()

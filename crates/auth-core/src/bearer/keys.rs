@@ -29,7 +29,7 @@ pub(crate) enum Keys {
     /// The discovery document.
     Discovered(Box<Provider>),
     /// A URL given by hand.
-    Given(GivenKeys),
+    Given(Box<GivenKeys>),
 }
 
 /// A key set at a URL given by hand.
@@ -107,7 +107,7 @@ impl TrustedIssuer {
     pub(crate) fn given(issuer: Issuer, keys: GivenKeys) -> Self {
         Self {
             issuer,
-            keys: Keys::Given(keys),
+            keys: Keys::Given(Box::new(keys)),
         }
     }
 

@@ -76,6 +76,15 @@ pub(super) const CODES: &[Explanation] = &[
     .provider("Publish the key set at `jwks_uri` (RFC 7517).")
     .settings(&[Setting::Issuer]),
     code(
+        "provider.clock_differs",
+        "The clocks are apart",
+        "By the time that its answers bear, the provider's clock and this server's are more than a minute apart. Sign-ins fail, or soon will.",
+        Turn::Operator,
+        LATER,
+    )
+    .operator("Keep this server's clock right with NTP; the log says which way it is wrong, and the metric `auth_provider_clock_difference_seconds` by how much.")
+    .provider("Keep the service's clock right, if it is the wrong one."),
+    code(
         "provider.unknown",
         "There is no such way to sign in",
         "This application knows no sign-in service of the name that the address says, or knows it no longer.",

@@ -56,6 +56,7 @@ fn the_codes_of_the_sources_and_the_explained_ones_are_the_same() {
         include_str!("../login.rs"),
         include_str!("../logout.rs"),
         include_str!("../metadata.rs"),
+        include_str!("../provider_clock.rs"),
         include_str!("../proxy.rs"),
         include_str!("../refresh.rs"),
         include_str!("../respond.rs"),

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use crate::clock::Clock;
 #[cfg(doc)]
 use crate::config::AuthBuilder;
 use crate::config::{ClientAuthMethod, ConfigError};
 use crate::http::ProviderHttp;
 use crate::origins::Origins;
 use crate::party::{Party, SignInProvider};
+use crate::provider_clock::ProviderClock;
 
 /// This application's registration at a provider that nobody signs in with, for
 /// [exchanges](crate::grants::TokenExchange::at) and [other grants](crate::grants::CustomGrant::at) there: an API behind it
@@ -83,10 +85,12 @@ impl FurtherProvider {
         name: &str,
         origins: &Origins,
         http: &ProviderHttp,
+        clock: &Clock,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Party, ConfigError> {
         let checked = self.0.check();
-        let party = checked.and_then(|checked| Party::new(None, checked, origins, http, runtime));
+        let clock = ProviderClock::configured(Some(name.to_owned()), clock.clone());
+        let party = checked.and_then(|checked| Party::new(None, checked, origins, http, clock, runtime));
         party.map_err(|error| {
             ConfigError::new(
                 format!("further_provider(\"{}\")", name.escape_default()),

@@ -321,7 +321,7 @@ impl Core {
                 // It was this one perhaps, whose answer is lost, or somebody has signed out. Nobody is signed in then.
                 (Ok(None), Err(_)) => {
                     let old = held.data.tokens.clone();
-                    drop(self.revoke_in_background(held.key, held.data.issued_by(), old.refresh, old.access));
+                    self.revoke_in_background(held.key, held.data.issued_by(), old.refresh, old.access);
                     return Ok(false);
                 }
                 (_, Err(error)) | (Err(error), _) => return Err(error),

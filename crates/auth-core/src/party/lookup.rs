@@ -21,6 +21,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{Party, SignInProvider, is_name};
 use crate::clock::{Clock, Timestamp};
@@ -28,6 +29,7 @@ use crate::config::ConfigError;
 use crate::http::ProviderHttp;
 use crate::metadata::ProviderError;
 use crate::origins::Origins;
+use crate::provider_clock::ProviderClock;
 
 /// How long a provider that was found is taken as it is.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -207,13 +209,14 @@ impl Lookup {
                     .map_err(|_| LookupError::Busy)?,
             ),
         };
-        let task = self.0.means.runtime.spawn(async move {
+        let looking = async move {
             let _room = room;
             let looked_up = AssertUnwindSafe(inner.look_up(&name, is_known))
                 .catch_unwind()
                 .await;
             inner.land(name, looked_up.unwrap_or(Err(LookupError::Interrupted)))
-        });
+        };
+        let task = self.0.means.runtime.spawn(looking.in_current_span());
         let flight = async move {
             task.await
                 .unwrap_or_else(|_| Err(LookupError::Interrupted.into()))
@@ -269,9 +272,11 @@ impl Inner {
                 origins,
                 http,
                 runtime,
+                clock,
                 ..
             } = &self.means;
-            Party::new(Some(name.to_owned()), checked, origins, http, runtime)
+            let clock = ProviderClock::looked_up(name.to_owned(), clock.clone());
+            Party::new(Some(name.to_owned()), checked, origins, http, clock, runtime)
         });
         let party = party.map_err(|error| error.of_provider(name, &[]))?;
         if party.is_nowhere() {

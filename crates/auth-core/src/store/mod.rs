@@ -41,9 +41,8 @@ pub mod app_data;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod memory;
-#[cfg(feature = "metrics")]
-pub(crate) mod metered;
 mod notices;
+mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -56,6 +55,7 @@ mod worker;
 use app_data::{AppDataKey, AppDataStore};
 pub use memory::MemoryStore;
 pub use notices::{Notice, NoticeSender, Notices};
+pub(crate) use observed::observed;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 #[cfg(feature = "redis")]
@@ -575,6 +575,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// A store keeps nothing ready for it, such as a connection, while nobody listens.
     fn notices(&self) -> Option<Notices> {
+        None
+    }
+
+    /// What each operation waits for, by OpenTelemetry's name of it (`db.system.name`): `redis`, `postgresql`, `sqlite`. The
+    /// operations then have spans, which `docs/metrics.md` lists. `None`, the default, where an operation waits for nothing that
+    /// is worth a span, as in memory.
+    fn system(&self) -> Option<&'static str> {
         None
     }
 

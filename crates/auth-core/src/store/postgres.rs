@@ -692,6 +692,10 @@ impl SessionStore for PostgresStore {
         Some(notices)
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("postgresql")
+    }
+
     fn app_data(&self) -> Option<&dyn AppDataStore> {
         Some(self)
     }

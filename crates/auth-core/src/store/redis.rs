@@ -449,6 +449,10 @@ impl SessionStore for RedisStore {
         Some(notices)
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("redis")
+    }
+
     fn app_data(&self) -> Option<&dyn AppDataStore> {
         Some(self)
     }

@@ -495,6 +495,10 @@ impl SessionStore for SqliteStore {
         Some(notices)
     }
 
+    fn system(&self) -> Option<&'static str> {
+        Some("sqlite")
+    }
+
     fn app_data(&self) -> Option<&dyn AppDataStore> {
         Some(self)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::StoreError;
 
@@ -50,7 +51,7 @@ impl Worker {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         self.runtime
-            .spawn(operation)
+            .spawn(operation.in_current_span())
             .await
             .unwrap_or_else(|ended| Err(StoreError::unavailable(ended)))
     }

@@ -107,6 +107,10 @@ async fn what_happens_is_counted_and_measured() {
     ] {
         assert!(count(line) >= at_least, "{line}: {}", handle.render());
     }
+    // The world's clocks are one.
+    let clock = r#"auth_provider_clock_difference_seconds{provider=""} 0"#;
+    assert!(handle.render().contains(clock), "{}", handle.render());
+
     let text = handle.render();
     for secret in world.control().issued_secrets() {
         assert!(!text.contains(&secret));

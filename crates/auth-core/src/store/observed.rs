@@ -1,10 +1,11 @@
-//! A store whose operations are timed, around the configured one (`docs/metrics.md`).
+//! A store whose operations are timed and have spans, around the configured one (`docs/metrics.md`).
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
 use super::app_data::{AppDataKey, AppDataStore};
 use super::{
@@ -13,34 +14,37 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::metrics::Timing;
+use crate::spans;
 
 /// Every method of both traits is here: one that was left out would fall back on the trait's own. A test sees to it.
 #[derive(Debug)]
-pub(crate) struct Metered(pub(crate) Arc<dyn SessionStore>);
+pub(crate) struct Observed {
+    store: Arc<dyn SessionStore>,
+    /// What it waits for.
+    system: Option<&'static str>,
+}
 
-async fn timed<T>(
-    operation: &'static str,
-    work: impl Future<Output = Result<T, StoreError>> + Send,
-) -> Result<T, StoreError> {
-    let timing = Timing::start();
-    let result = work.await;
-    timing.of_store(operation, &result);
-    result
+/// The store with what there is to observe of it; itself where that is nothing.
+pub(crate) fn observed(store: Arc<dyn SessionStore>) -> Arc<dyn SessionStore> {
+    match store.system() {
+        None if cfg!(not(feature = "metrics")) => store,
+        system => Arc::new(Observed { store, system }),
+    }
 }
 
 #[async_trait]
-impl SessionStore for Metered {
+impl SessionStore for Observed {
     async fn insert(&self, key: &SessionKey, record: Record, now: Timestamp) -> Result<Inserted, StoreError> {
-        timed("insert", self.0.insert(key, record, now)).await
+        self.observe("insert", self.store.insert(key, record, now)).await
     }
 
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        timed("load", self.0.load(key, now)).await
+        self.observe("load", self.store.load(key, now)).await
     }
 
     fn load_at_once(&self, key: &SessionKey, now: Timestamp) -> Option<Option<Arc<Record>>> {
         let timing = Timing::start();
-        let known = self.0.load_at_once(key, now)?;
+        let known = self.store.load_at_once(key, now)?;
         timing.of_store("load", &Ok::<_, StoreError>(()));
         Some(known)
     }
@@ -52,9 +56,9 @@ impl SessionStore for Metered {
         record: Record,
         now: Timestamp,
     ) -> Result<Swapped, StoreError> {
-        timed(
+        self.observe(
             "compare_and_swap",
-            self.0.compare_and_swap(key, expected, record, now),
+            self.store.compare_and_swap(key, expected, record, now),
         )
         .await
     }
@@ -66,7 +70,8 @@ impl SessionStore for Metered {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        timed("touch", self.0.touch(key, last_seen_at, expires_at, now)).await
+        self.observe("touch", self.store.touch(key, last_seen_at, expires_at, now))
+            .await
     }
 
     async fn delete(
@@ -75,7 +80,8 @@ impl SessionStore for Metered {
         expected: Option<u64>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        timed("delete", self.0.delete(key, expected, now)).await
+        self.observe("delete", self.store.delete(key, expected, now))
+            .await
     }
 
     async fn find_by_subject(
@@ -83,7 +89,8 @@ impl SessionStore for Metered {
         subject: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        timed("find_by_subject", self.0.find_by_subject(subject, now)).await
+        self.observe("find_by_subject", self.store.find_by_subject(subject, now))
+            .await
     }
 
     async fn find_by_sid(
@@ -91,7 +98,8 @@ impl SessionStore for Metered {
         sid: &IndexKey,
         now: Timestamp,
     ) -> Result<Vec<(SessionKey, Arc<Record>)>, StoreError> {
-        timed("find_by_sid", self.0.find_by_sid(sid, now)).await
+        self.observe("find_by_sid", self.store.find_by_sid(sid, now))
+            .await
     }
 
     async fn acquire(
@@ -102,7 +110,8 @@ impl SessionStore for Metered {
         length: Duration,
         now: Timestamp,
     ) -> Result<Acquired, StoreError> {
-        timed("acquire", self.0.acquire(key, seen, owner, length, now)).await
+        self.observe("acquire", self.store.acquire(key, seen, owner, length, now))
+            .await
     }
 
     async fn renew(
@@ -112,57 +121,86 @@ impl SessionStore for Metered {
         length: Duration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        timed("renew", self.0.renew(key, lease, length, now)).await
+        self.observe("renew", self.store.renew(key, lease, length, now))
+            .await
     }
 
     async fn release(&self, key: &SessionKey, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        timed("release", self.0.release(key, lease, now)).await
+        self.observe("release", self.store.release(key, lease, now)).await
     }
 
     async fn claim_once(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
-        timed("claim_once", self.0.claim_once(key, until, now)).await
+        self.observe("claim_once", self.store.claim_once(key, until, now))
+            .await
     }
 
     async fn prolong_claim(&self, key: &OnceKey, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        timed("prolong_claim", self.0.prolong_claim(key, until, now)).await
+        self.observe("prolong_claim", self.store.prolong_claim(key, until, now))
+            .await
     }
 
     async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        timed("claimed_until", self.0.claimed_until(key, now)).await
+        self.observe("claimed_until", self.store.claimed_until(key, now))
+            .await
     }
 
     async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError> {
-        timed("scan", self.0.scan(from, now)).await
+        self.observe("scan", self.store.scan(from, now)).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        timed("sweep", self.0.sweep(now)).await
+        self.observe("sweep", self.store.sweep(now)).await
     }
 
     fn notices(&self) -> Option<Notices> {
-        self.0.notices()
+        self.store.notices()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        timed("ping", self.0.ping()).await
+        self.observe("ping", self.store.ping()).await
+    }
+
+    fn system(&self) -> Option<&'static str> {
+        self.system
     }
 
     fn app_data(&self) -> Option<&dyn AppDataStore> {
-        self.0.app_data().map(|_| self as &dyn AppDataStore)
+        self.store.app_data().map(|_| self as &dyn AppDataStore)
     }
 }
 
-impl Metered {
+impl Observed {
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let timing = Timing::start();
+        let result = match self.system {
+            None => work.await,
+            Some(system) => {
+                let span = spans::store(system, operation);
+                let result = work.instrument(span.clone()).await;
+                if let Err(error) = &result {
+                    spans::failed_store(&span, error);
+                }
+                result
+            }
+        };
+        timing.of_store(operation, &result);
+        result
+    }
+
     /// Only asked for where there is one.
     fn inner(&self) -> Result<&dyn AppDataStore, StoreError> {
-        self.0
+        self.store
             .app_data()
             .ok_or(StoreError::Corrupt("the store keeps no app data any more"))
     }
 }
 
 #[async_trait]
-impl AppDataStore for Metered {
+impl AppDataStore for Observed {
     async fn insert_app_data(
         &self,
         key: &AppDataKey,
@@ -171,11 +209,12 @@ impl AppDataStore for Metered {
         now: Timestamp,
     ) -> Result<Inserted, StoreError> {
         let work = self.inner()?.insert_app_data(key, data, expires_at, now);
-        timed("insert_app_data", work).await
+        self.observe("insert_app_data", work).await
     }
 
     async fn load_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<Option<Arc<[u8]>>, StoreError> {
-        timed("load_app_data", self.inner()?.load_app_data(key, now)).await
+        self.observe("load_app_data", self.inner()?.load_app_data(key, now))
+            .await
     }
 
     async fn update_app_data(
@@ -186,7 +225,7 @@ impl AppDataStore for Metered {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let work = self.inner()?.update_app_data(key, data, expires_at, now);
-        timed("update_app_data", work).await
+        self.observe("update_app_data", work).await
     }
 
     async fn touch_app_data(
@@ -195,7 +234,7 @@ impl AppDataStore for Metered {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        timed(
+        self.observe(
             "touch_app_data",
             self.inner()?.touch_app_data(key, expires_at, now),
         )
@@ -203,7 +242,8 @@ impl AppDataStore for Metered {
     }
 
     async fn delete_app_data(&self, key: &AppDataKey, now: Timestamp) -> Result<bool, StoreError> {
-        timed("delete_app_data", self.inner()?.delete_app_data(key, now)).await
+        self.observe("delete_app_data", self.inner()?.delete_app_data(key, now))
+            .await
     }
 }
 
@@ -212,7 +252,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::store::MemoryStore;
 
     /// The methods that a source declares behind `at`, up to the end of that block.
     fn methods<'a>(source: &'a str, at: &str) -> BTreeSet<&'a str> {
@@ -233,17 +272,17 @@ mod tests {
 
     #[test]
     fn every_method_is_handed_on() {
-        let own = include_str!("metered.rs");
+        let own = include_str!("observed.rs");
         for (contract, declared, done) in [
             (
                 include_str!("mod.rs"),
                 "pub trait SessionStore: ",
-                "impl SessionStore for Metered {",
+                "impl SessionStore for Observed {",
             ),
             (
                 include_str!("app_data.rs"),
                 "pub trait AppDataStore: ",
-                "impl AppDataStore for Metered {",
+                "impl AppDataStore for Observed {",
             ),
         ] {
             let demanded = methods(contract, declared);
@@ -253,7 +292,12 @@ mod tests {
     }
 
     #[test]
-    fn the_store_of_app_data_is_timed_as_well() {
-        assert!(Metered(Arc::new(MemoryStore::new())).app_data().is_some());
+    #[cfg(feature = "metrics")]
+    fn the_store_of_app_data_is_observed_as_well() {
+        assert!(
+            observed(Arc::new(crate::store::MemoryStore::new()))
+                .app_data()
+                .is_some()
+        );
     }
 }
