@@ -1,5 +1,6 @@
 //! The library's own pages: HTML without script, with nothing loaded.
 
+use crate::choices::SignInChoices;
 use crate::codes::{self, Explanation, Turn};
 use crate::config::{Config, paths};
 use crate::failure::{self, Failure};
@@ -32,14 +33,14 @@ pub(crate) fn of(failure: &Failure) -> String {
 }
 
 /// The page to choose a provider on: each with its label, and the address that signs in there.
-pub(crate) fn choose(providers: &[(String, String)]) -> String {
-    let items: String = providers
+pub(crate) fn choose(choices: &SignInChoices) -> String {
+    let items: String = choices
         .iter()
-        .map(|(label, href)| {
+        .map(|choice| {
             format!(
                 "<li><a class=\"button\" href=\"{}\">{}</a></li>",
-                escape(href),
-                escape(label)
+                escape(&choice.href),
+                escape(&choice.provider.label)
             )
         })
         .collect();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::choices::SignInChoices;
 use crate::failure::Failure;
 use crate::secret::SessionId;
 
@@ -23,6 +24,8 @@ pub struct Reply {
     /// What this page says, where it is the page of a failure. An adapter may let the app put a page of its own in its
     /// place: all headers stay but [`PAGE_HEADERS`], and [`OWN_PAGE_POLICY`] is added.
     pub failure: Option<Box<Failure>>,
+    /// What there is to choose from, where it is the page to choose a provider on. It may be replaced by the same rules.
+    pub choices: Option<Box<SignInChoices>>,
 }
 
 impl fmt::Debug for Reply {
@@ -35,8 +38,9 @@ impl fmt::Debug for Reply {
             .finish_non_exhaustive()
     }
 }
-/// The headers of a failure's page that belong to the library's HTML and go with it, also those that a layer in between has
-/// given it: a body that is compressed or has a length.
+
+/// The headers of a failure's page, or of the page to choose a provider on, that belong to the library's HTML and go with it, also
+/// those that a layer in between has given it: a body that is compressed or has a length.
 pub const PAGE_HEADERS: [&str; 8] = [
     "content-type",
     "content-security-policy",
@@ -92,6 +96,7 @@ impl Reply {
             body: body.into(),
             session: SessionChange::Keep,
             failure: None,
+            choices: None,
         }
     }
 
@@ -159,6 +164,7 @@ impl Reply {
             body: Cow::Borrowed(""),
             session: SessionChange::Keep,
             failure: None,
+            choices: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::choices::SignInChoices;
 use crate::client::ApiError;
 use crate::clock::Timestamp;
 use crate::codes;
@@ -176,8 +177,10 @@ fn failed(failure: Failure) -> Reply {
 }
 
 /// The page to choose a provider on: each with its label, and the address that signs in there.
-pub(crate) fn choose(providers: &[(String, String)]) -> Reply {
-    Reply::page(200, page::choose(providers))
+pub(crate) fn choose(choices: SignInChoices) -> Reply {
+    let mut reply = Reply::page(200, page::choose(&choices));
+    reply.choices = Some(Box::new(choices));
+    reply
 }
 
 /// What the provider shows in a frame when a session has ended here (Front-Channel Logout 1.0 §2).

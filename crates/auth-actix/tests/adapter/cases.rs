@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use auth_core::SignInProvider;
 use auth_core::config::ResponseMode;
 use auth_testing::{Endpoint, Fault};
 use reqwest::Method;
 
+use crate::app;
 use crate::world::{Carrier, World};
 
 const CARRIERS: [Carrier; 5] = [
@@ -837,6 +839,81 @@ async fn the_apps_own_page_takes_the_place_of_the_librarys_and_loses_nothing() {
     assert_eq!(browser.script("/me").await.code(), "store.unavailable");
     world.store.come_up();
     assert_eq!(browser.open("/me").await.body, "ada");
+}
+
+/// A world whose users choose between the development provider, which has no name, and another one.
+async fn world_of_two(carrier: Carrier) -> World {
+    World::start_as(
+        |auth, provider| {
+            let shop = SignInProvider::default()
+                .endpoints("https://shop.example/authorize", "https://shop.example/token")
+                .client("app", None)
+                .label("Bed & <Breakfast>");
+            auth.issuer(provider.issuer()).provider("shop", shop)
+        },
+        |listener, auth, _| app::serve(listener, auth, carrier),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_apps_own_page_to_choose_a_provider_on_loses_nothing() {
+    const LOGIN: &str = "/auth/login?return_to=/here%3Fa%3Db&login_hint=ada";
+    let library = world_of_two(Carrier::Cookie).await;
+    let shown = library.browser().open(LOGIN).await;
+    assert_eq!(shown.status, 200);
+    assert!(shown.body.contains("Choose how to sign in."), "{}", shown.body);
+    assert!(
+        shown.body.contains("Bed &amp; &lt;Breakfast&gt;"),
+        "{}",
+        shown.body
+    );
+
+    let world = world_of_two(Carrier::CookieAndOwnPages).await;
+    let mut browser = world.browser();
+    let headers = [("accept", "text/html"), ("accept-language", "de-AT")];
+    let answer = browser.send(Method::GET, LOGIN, &headers, "").await;
+    // Status and headers are the library's, the rest is the app's.
+    assert_eq!(answer.status, 200);
+    let link = |name| format!("/auth/login?provider={name}&return_to=%2Fhere%3Fa%3Db&login_hint=ada");
+    assert_eq!(
+        answer.body,
+        format!(
+            "own: no name 127.0.0.1 {}, shop Bed & <Breakfast> {} to /here?a=b for de-AT",
+            link(""),
+            link("shop")
+        )
+    );
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(answer.header("content-language"), "de");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-frame-options"), "DENY");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().collect();
+    assert_eq!(
+        policies,
+        ["default-src 'self'", "base-uri 'none'; frame-ancestors 'none'"]
+    );
+    assert_eq!(answer.set_cookies().collect::<Vec<_>>(), ["own=1"]);
+
+    // Its links begin sign-ins, and where a name is given there is nothing to choose.
+    let begun = browser.open(&link("")).await;
+    assert_eq!(begun.status, 303);
+    assert!(begun.header("location").starts_with(world.provider.issuer()));
+    let begun = browser.open(&link("shop")).await;
+    assert!(
+        begun
+            .header("location")
+            .starts_with("https://shop.example/authorize?")
+    );
+    // A failure's page is the other one.
+    let answer = browser.open("/auth/login?provider=none").await;
+    assert!(
+        answer.body.starts_with("own: provider.unknown"),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]

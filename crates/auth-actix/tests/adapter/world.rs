@@ -14,7 +14,7 @@ use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notices, OnceKey, Record, ScanCursor,
     Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
-use auth_core::{Auth, AuthBuilder, Failure, SecretKeys};
+use auth_core::{Auth, AuthBuilder, Failure, SecretKeys, SignInChoices};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -30,7 +30,7 @@ use crate::app;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Cookie,
-    /// The app has error pages of its own.
+    /// The app has error pages of its own, and a page to choose a provider on.
     CookieAndOwnPages,
     CookieBesideSession,
     FrameworkSession,
@@ -50,6 +50,20 @@ pub(crate) fn own_page(failure: &Failure, language: Option<&str>) -> String {
         failure
             .retry_after()
             .map_or("none".to_owned(), |after| format!("{after:?}")),
+        language.unwrap_or("nobody")
+    )
+}
+
+/// What the app's own page to choose a provider on says.
+pub(crate) fn own_choices(choices: &SignInChoices, language: Option<&str>) -> String {
+    let links = choices.iter().map(|choice| {
+        let name = choice.provider.name.as_deref().unwrap_or("no name");
+        format!("{name} {} {}", choice.provider.label, choice.href)
+    });
+    format!(
+        "own: {} to {} for {}",
+        links.collect::<Vec<_>>().join(", "),
+        choices.return_to(),
         language.unwrap_or("nobody")
     )
 }
