@@ -45,7 +45,7 @@ impl AuthLayer {
     }
 
     /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
-    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// fails, and wherever an [`AuthError`] answers a navigation or a form. Programs get `application/problem+json` as before,
     /// and `/auth/errors/{code}` stays the library's.
     ///
     /// The [`Failure`] holds all that the page needs, and nothing secret; the request's parts are for what the page

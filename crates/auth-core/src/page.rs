@@ -17,13 +17,14 @@ pub(crate) fn of(failure: &Failure) -> String {
         )
     });
     let body = format!(
-        "<main>{turn}<h1>{title}</h1><p class=\"lead\">{cause}</p>\
+        "<main>{turn}<h1>{title}</h1><p class=\"lead\">{cause}</p>{unsent}\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What you can do</h2><p>{mend}</p>\
          <p class=\"actions\">{button}<a href=\"/\">Go to the home page</a></p></section>{experts}</main>\
          <footer><p>Code: <a href=\"{at}\"><code>{code}</code></a></p></footer>",
         turn = turn(explanation.turn),
         title = escape(explanation.title),
         cause = prose(explanation.cause),
+        unsent = unsent(failure),
         mend = prose(explanation.mend),
         experts = experts(explanation, failure.detail(), failure.settings()),
         at = escape(&failure.explained_at()),
@@ -109,6 +110,17 @@ pub(crate) fn index() -> String {
          <p class=\"actions\"><a href=\"/\">Go to the home page</a></p></main>"
     );
     document("What can go wrong", &body)
+}
+
+/// What whoever has sent a form has to know besides.
+fn unsent(failure: &Failure) -> &'static str {
+    match (failure.refuses_form(), failure.try_again()) {
+        (true, Some(_)) => {
+            "<p>What you sent has not been carried out. Once you have signed in, send it again.</p>"
+        }
+        (true, None) => "<p>What you sent has not been carried out.</p>",
+        (false, _) => "",
+    }
 }
 
 fn turn(turn: Turn) -> String {

@@ -32,14 +32,19 @@ pub(crate) fn refuse(
     match (error, incoming.kind) {
         (Error::NotSignedIn(_), kind) => not_signed_in(config, error, incoming, or, kind),
         (Error::NotAllowed(NotAllowed::OnlyGuests(elsewhere)), _) => Reply::redirect(elsewhere),
-        (Error::NotAllowed(NotAllowed::StepUp(step_up)), RequestKind::Navigation) => {
-            sign_in_for(config, incoming, step_up, now)
-        }
-        (Error::Api(api), RequestKind::Navigation) => match api.as_ref() {
-            ApiError::StepUp(step_up) => sign_in_for(config, incoming, step_up, now),
-            _ => page(config, error, incoming),
+        (_, RequestKind::Navigation | RequestKind::Form) => match sign_in_anew(error) {
+            Some(step_up) => {
+                let login = sign_in_for(config, incoming, step_up, now);
+                match incoming.kind {
+                    // What was sent is lost: that is for a page to say, before anybody signs in.
+                    RequestKind::Form => {
+                        with_retry(failed(Failure::of_form(config, error, incoming, login)), error)
+                    }
+                    _ => Reply::redirect(&login),
+                }
+            }
+            None => page(config, error, incoming),
         },
-        (_, RequestKind::Navigation) => page(config, error, incoming),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error, incoming),
         (_, RequestKind::Script) => problem(config, error, incoming),
     }
@@ -60,16 +65,37 @@ fn not_signed_in(
         (OnRefusal::RedirectWithReturn { page, parameter }, _) => {
             Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
-        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, incoming),
+        (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Form)
+            if config.problems_for_signed_out_forms =>
+        {
+            problem(config, error, incoming)
+        }
+        (OnRefusal::Automatic, RequestKind::Form)
+        | (OnRefusal::Unauthorized, RequestKind::Navigation | RequestKind::Form) => {
+            page(config, error, incoming)
+        }
         (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => {
             problem(config, error, incoming)
         }
     }
 }
 
-fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Timestamp) -> Reply {
+/// What another sign-in is to bring, where one may help.
+fn sign_in_anew(error: &Error) -> Option<&StepUp> {
+    match error {
+        Error::NotAllowed(NotAllowed::StepUp(step_up)) => Some(step_up),
+        Error::Api(api) => match api.as_ref() {
+            ApiError::StepUp(step_up) => Some(step_up),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The address of that sign-in.
+fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Timestamp) -> String {
     let login = with_return(paths::LOGIN, "return_to", &incoming.return_to());
-    Reply::redirect(&format!("{login}&step_up={}", step_up.seal(&config.keys, now)))
+    format!("{login}&step_up={}", step_up.seal(&config.keys, now))
 }
 
 /// RFC 9457 §3.1, with the stable code as a member of its own.

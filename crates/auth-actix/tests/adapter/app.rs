@@ -208,7 +208,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/mail")
                 .wrap(require(Gate::signed_in().scope("mail.read")))
-                .route(page()),
+                .route(page())
+                .route(web::post().to(async || "sent")),
         )
         .service(
             web::resource("/guests")
@@ -230,7 +231,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/unauthorized")
                 .wrap(require(Gate::signed_in().or_unauthorized()))
-                .route(page()),
+                .route(page())
+                .route(web::post().to(async || "sent")),
         );
 }
 

@@ -917,6 +917,134 @@ async fn the_apps_own_page_to_choose_a_provider_on_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_nobody_is_signed_in_for_gets_a_page_that_leads_back_to_it() {
+    let world = World::start(Carrier::Cookie).await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    for route in ["/me", "/mail", "/unauthorized"] {
+        let answer = browser.form(route, &own, "/orders?page=2").await;
+        assert_eq!(answer.status, 401, "{route}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("location"), "");
+        assert_eq!(answer.set_cookies().count(), 0);
+        assert!(answer.body.contains("session.none"), "{}", answer.body);
+        assert!(
+            answer.body.contains("has not been carried out"),
+            "{}",
+            answer.body
+        );
+        let button = "class=\"button\" href=\"/auth/login?return_to=%2Forders%3Fpage%3D2\"";
+        assert!(answer.body.contains(button), "{}", answer.body);
+    }
+    // No way back to another site, or to another place of that name.
+    for (from, page) in [
+        ("https://elsewhere.example", "/orders"),
+        (own.as_str(), "//elsewhere.example/"),
+    ] {
+        let headers = [
+            ("accept", "text/html"),
+            ("referer", &*format!("{from}{page}")),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        let answer = browser.send(Method::POST, "/me", &headers, "").await;
+        assert_eq!(answer.status, 401);
+        let button = "class=\"button\" href=\"/auth/login?return_to=%2F\"";
+        assert!(answer.body.contains(button), "{}", answer.body);
+    }
+    // Programs are told as before, also those that would take a page.
+    for headers in [
+        &[("accept", "text/html")][..],
+        &[("accept", "text/html"), ("sec-fetch-mode", "cors")],
+        &[("accept", "*/*"), ("sec-fetch-mode", "navigate")],
+    ] {
+        let answer = browser.send(Method::POST, "/me", headers, "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "session.none"),
+            "{headers:?}"
+        );
+    }
+    browser.sign_in("/").await;
+    assert_eq!(browser.form("/me", &own, "/").await.body, "ada");
+}
+
+#[tokio::test]
+async fn a_form_that_fails_otherwise_gets_a_page_too() {
+    let world = World::start(Carrier::Cookie).await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    // From another site, which is offered no sign-in.
+    for route in ["/auth/logout", "/me"] {
+        let answer = browser.form(route, "https://elsewhere.example", "/").await;
+        assert_eq!(answer.status, 403, "{route}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert!(answer.body.contains("request.cross_site"), "{}", answer.body);
+        assert!(
+            answer.body.contains("has not been carried out"),
+            "{}",
+            answer.body
+        );
+        assert!(!answer.body.contains("/auth/login"), "{}", answer.body);
+        let headers = [("origin", "https://elsewhere.example"), ("accept", "text/html")];
+        let answer = browser.send(Method::POST, route, &headers, "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (403, "request.cross_site")
+        );
+    }
+    assert_eq!(browser.open("/me").await.body, "ada");
+
+    // A right that another sign-in may bring: the button asks for it, and the way back is the form's page.
+    let answer = browser.form("/mail", &own, "/write").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("access.scope_missing"), "{}", answer.body);
+    let (_, button) = answer
+        .body
+        .split_once("class=\"button\" href=\"")
+        .expect("a button");
+    let login = button.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(
+        login.starts_with("/auth/login?return_to=%2Fwrite&step_up="),
+        "{login}"
+    );
+    let begun = browser.open(&login).await;
+    assert!(begun.header("location").contains("mail.read"));
+
+    // While the store is down nobody knows what has become of it.
+    world.store.go_down();
+    let answer = browser.form("/me", &own, "/").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert!(!answer.body.contains("carried out"), "{}", answer.body);
+    assert!(!answer.body.contains("class=\"button\""), "{}", answer.body);
+    assert_eq!(browser.post("/me").await.code(), "store.unavailable");
+}
+
+#[tokio::test]
+async fn an_app_may_answer_signed_out_forms_as_it_answers_programs() {
+    let world = World::start_as(
+        |auth, provider| auth.issuer(provider.issuer()).problems_for_signed_out_forms(),
+        |listener, auth, _| app::serve(listener, auth, Carrier::Cookie),
+    )
+    .await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    for route in ["/me", "/unauthorized"] {
+        let answer = browser.form(route, &own, "/").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "session.none"),
+            "{route}"
+        );
+    }
+    let answer = browser.form("/me", "https://elsewhere.example", "/").await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+}
+
+#[tokio::test]
 async fn a_sign_in_that_took_too_long_says_so_with_its_cookie_or_without() {
     let world = World::start(Carrier::Cookie).await;
     for keeps_cookie in [true, false] {

@@ -220,6 +220,24 @@ impl Browser<'_> {
         self.send(Method::POST, target, &headers, "").await
     }
 
+    /// A form of a page of this origin, as a browser sends it. `referer` is the path of that page.
+    pub(crate) async fn form(&mut self, target: &str, from: &str, referer: &str) -> Answer {
+        let is_own = from == self.world.base.origin().ascii_serialization();
+        let referer = format!("{from}{referer}");
+        let headers = [
+            ("accept", "text/html,application/xhtml+xml"),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", from),
+            ("referer", referer.as_str()),
+            ("sec-fetch-mode", "navigate"),
+            (
+                "sec-fetch-site",
+                if is_own { "same-origin" } else { "cross-site" },
+            ),
+        ];
+        self.send(Method::POST, target, &headers, "text=something").await
+    }
+
     /// The same with a text.
     pub(crate) async fn post_text(&mut self, target: &str, text: &str) -> Answer {
         let origin = self.world.base.origin().ascii_serialization();

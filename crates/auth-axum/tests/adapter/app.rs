@@ -152,7 +152,9 @@ fn router() -> Router {
         .nest("/nested", Router::new().nest("/deep", deep))
         .route(
             "/mail",
-            page().route_layer(require(Gate::signed_in().scope("mail.read"))),
+            page()
+                .post(async || "sent")
+                .route_layer(require(Gate::signed_in().scope("mail.read"))),
         )
         .route("/guests", page().route_layer(require(Gate::guests_only("/me"))))
         .route("/redirect", page().route_layer(require(to_welcome)))
@@ -162,7 +164,9 @@ fn router() -> Router {
         )
         .route(
             "/unauthorized",
-            page().route_layer(require(Gate::signed_in().or_unauthorized())),
+            page()
+                .post(async || "sent")
+                .route_layer(require(Gate::signed_in().or_unauthorized())),
         )
 }
 
