@@ -17,7 +17,7 @@ use crate::session::AuthContext;
 
 /// A signed-in user, whose access token is alive.
 ///
-/// Without one, a browser is sent to sign in and comes back, and a script gets 401. It derefs to the [`Session`].
+/// Without one, a browser is sent to sign in and comes back, a form gets a page with a link to that, and a script gets 401. It derefs to the [`Session`].
 ///
 /// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`.
 ///

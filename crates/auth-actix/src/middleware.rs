@@ -15,9 +15,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use auth_core::bearer::{BearerGate, PeerCertificate};
 use auth_core::gate::Gate;
 use auth_core::request::{RequestHead, header_text};
-use auth_core::{Auth, Error, Failure};
+use auth_core::{Auth, Error, Failure, SignInChoices};
 
-use crate::response::{self, AuthError, ErrorPage, NO_STORE};
+use crate::response::{self, AuthError, NO_STORE, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 use crate::{LocalFuture, bearer};
 
@@ -29,7 +29,7 @@ use crate::{LocalFuture, bearer};
 pub struct AuthLayer {
     auth: Auth,
     carrier: Carrier,
-    error_page: Option<ErrorPage>,
+    pages: OwnPages,
 }
 
 impl AuthLayer {
@@ -37,12 +37,12 @@ impl AuthLayer {
         Self {
             auth,
             carrier: Carrier::Cookie,
-            error_page: None,
+            pages: OwnPages::default(),
         }
     }
 
     /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
-    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// fails, and wherever an [`AuthError`] answers a navigation or a form. Programs get `application/problem+json` as before,
     /// and `/auth/errors/{code}` stays the library's.
     ///
     /// The [`Failure`] holds all that the page needs, and nothing secret; the request is for what the page depends on
@@ -75,7 +75,49 @@ impl AuthLayer {
         page: impl Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
         Self {
-            error_page: Some(ErrorPage::new(page)),
+            pages: OwnPages {
+                error: Some(OwnPage::new(page)),
+                ..self.pages
+            },
+            ..self
+        }
+    }
+
+    /// Shows a page of the app's own where the library would show its page to choose a provider on: at `/auth/login` without a
+    /// name, with several providers. Where only links to the providers are wanted on a page that the app has anyway, there is
+    /// [`Providers`](crate::Providers).
+    ///
+    /// The [`SignInChoices`] hold a link for each provider. What is said of [`error_page`](Self::error_page) holds here too: the
+    /// answer gives body, `Content-Type` and further headers, the status and what the library has set stay.
+    ///
+    /// ```
+    /// use actix_web::http::header::ContentType;
+    /// use actix_web::{HttpRequest, HttpResponse};
+    /// use auth_actix::{Auth, AuthExt, AuthLayer, SignInChoices};
+    ///
+    /// fn layer(auth: &Auth) -> AuthLayer {
+    ///     auth.layer().choice_page(choice_page)
+    /// }
+    ///
+    /// fn choice_page(choices: &SignInChoices, _: &HttpRequest) -> HttpResponse {
+    ///     let links = choices.iter().map(|choice| {
+    ///         // An address with a query: in HTML, `&` has to be escaped. Labels are the settings' own words.
+    ///         format!("<li><a href=\"{}\">{}</a></li>", choice.href.replace('&', "&amp;"), choice.provider.label)
+    ///     });
+    ///     let page = format!("<h1>Who are you with?</h1><ul>{}</ul>", links.collect::<String>());
+    ///     HttpResponse::Ok().content_type(ContentType::html()).body(page)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn choice_page(
+        self,
+        page: impl Fn(&SignInChoices, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            pages: OwnPages {
+                choice: Some(OwnPage::new(page)),
+                ..self.pages
+            },
             ..self
         }
     }
@@ -143,23 +185,16 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let AuthLayer {
-            auth,
-            carrier,
-            error_page,
-        } = &self.layer;
+        let AuthLayer { auth, carrier, pages } = &self.layer;
         let context = AuthContext::new(auth.clone(), *carrier, &request);
         request.extensions_mut().insert(context.clone());
-        let error_page = error_page.clone();
+        let pages = pages.clone();
         let inner = self.inner.call(request);
         Box::pin(async move {
             match inner.await {
                 Ok(response) => {
                     let response = finish(&context, response);
-                    Ok(match error_page {
-                        Some(page) => page.replace(response),
-                        None => response,
-                    })
+                    Ok(pages.replace(response))
                 }
                 Err(error) => Err(finish_error(&context, error)),
             }

@@ -14,7 +14,7 @@ use auth_core::client::ApiError;
 use auth_core::error::SetupError;
 use auth_core::gate::OnRefusal;
 use auth_core::reply::{OWN_PAGE_POLICY, PAGE_HEADERS, Reply};
-use auth_core::{Error, Failure};
+use auth_core::{Error, Failure, SignInChoices};
 
 /// A request that cannot be answered as asked: nobody is signed in, a right is missing, the provider, the store or a
 /// downstream API failed.
@@ -122,37 +122,68 @@ pub(crate) fn response(reply: Reply) -> HttpResponse {
     if let Some(failure) = reply.failure {
         response.extensions_mut().insert(*failure);
     }
+    if let Some(choices) = reply.choices {
+        response.extensions_mut().insert(*choices);
+    }
     response.map_into_boxed_body()
 }
 
-/// The app's own page in the place of the library's.
-#[derive(Clone)]
-pub(crate) struct ErrorPage(Arc<MakePage>);
+/// The app's own pages in the place of the library's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnPages {
+    pub(crate) error: Option<OwnPage<Failure>>,
+    pub(crate) choice: Option<OwnPage<SignInChoices>>,
+}
 
-type MakePage = dyn Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync;
-
-impl fmt::Debug for ErrorPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ErrorPage")
+impl OwnPages {
+    /// Puts one of them into an answer that shows what it is for.
+    pub(crate) fn replace<B: MessageBody + 'static>(
+        &self,
+        mut response: ServiceResponse<EitherBody<B>>,
+    ) -> ServiceResponse<EitherBody<B>> {
+        if let Some(page) = &self.error {
+            response = page.replace(response);
+        }
+        if let Some(page) = &self.choice {
+            response = page.replace(response);
+        }
+        response
     }
 }
 
-impl ErrorPage {
-    pub(crate) fn new(page: impl Fn(&Failure, &HttpRequest) -> HttpResponse + Send + Sync + 'static) -> Self {
+/// A page that shows a `T`.
+pub(crate) struct OwnPage<T>(Arc<MakePage<T>>);
+
+type MakePage<T> = dyn Fn(&T, &HttpRequest) -> HttpResponse + Send + Sync;
+
+impl<T> Clone for OwnPage<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for OwnPage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnPage")
+    }
+}
+
+impl<T: Clone + 'static> OwnPage<T> {
+    pub(crate) fn new(page: impl Fn(&T, &HttpRequest) -> HttpResponse + Send + Sync + 'static) -> Self {
         Self(Arc::new(page))
     }
 
-    /// Puts the app's page into an answer that shows a failure. Status and headers stay the core's; what the app's
-    /// answer has besides is added.
-    pub(crate) fn replace<B: MessageBody + 'static>(
+    /// Puts the app's page into an answer that shows a `T`. Status and headers stay the core's; what the app's answer has
+    /// besides is added.
+    fn replace<B: MessageBody + 'static>(
         &self,
         response: ServiceResponse<EitherBody<B>>,
     ) -> ServiceResponse<EitherBody<B>> {
-        let failure = response.response().extensions().get::<Failure>().cloned();
-        let Some(failure) = failure else {
+        let shown = response.response().extensions().get::<T>().cloned();
+        let Some(shown) = shown else {
             return response;
         };
-        let mut own = (self.0)(&failure, response.request());
+        let mut own = (self.0)(&shown, response.request());
         let mut headers = response.headers().clone();
         for name in PAGE_HEADERS {
             headers.remove(name);
@@ -169,7 +200,7 @@ impl ErrorPage {
         );
         *own.status_mut() = response.status();
         *own.headers_mut() = headers;
-        own.extensions_mut().insert(failure);
+        own.extensions_mut().insert(shown);
         response.into_response(own).map_into_right_body()
     }
 }

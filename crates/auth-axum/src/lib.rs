@@ -34,7 +34,7 @@
 //! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
 //! * [`Providers`] lists whom users may sign in with, for a page of the app's own to choose on.
 //! * [`AuthExt::proxy`] forwards to an API with the user's access token what the app's own pages ask for.
-//! * [`AuthLayer::error_page`] puts pages of the app's own in the place of the library's.
+//! * [`AuthLayer::error_page`] and [`AuthLayer::choice_page`] put pages of the app's own in the place of the library's.
 //! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
 //! * [`bearer_layer`], [`BearerToken`] and [`require_bearer`] are for APIs that are called with access tokens, with or without
 //!   sessions beside them.
@@ -63,7 +63,7 @@ pub use auth_core::proxy::Proxy;
 pub use auth_core::session::{Claims, Session, SignIn};
 pub use auth_core::{
     Auth, AuthBuilder, ConfigError, EndReason, Error, Event, EventKind, Failure, Preset, Profile,
-    ProviderInfo, Refused, SignInProvider, UntilEnded,
+    ProviderInfo, Refused, SignInChoice, SignInChoices, SignInProvider, UntilEnded,
 };
 
 #[cfg(feature = "tower-sessions")]

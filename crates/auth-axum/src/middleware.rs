@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use auth_core::bearer::{BearerGate, PeerCertificate};
 use auth_core::gate::Gate;
 use auth_core::request::{RequestHead, header_text};
-use auth_core::{Auth, Error, Failure};
+use auth_core::{Auth, Error, Failure, SignInChoices};
 use axum::extract::{ConnectInfo, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -21,7 +21,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::bearer::{self, BearerRejection};
-use crate::response::{self, AuthError, ErrorPage};
+use crate::response::{self, AuthError, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 
 /// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
@@ -32,7 +32,7 @@ use crate::session::{AuthContext, Carrier};
 pub struct AuthLayer {
     auth: Auth,
     carrier: Carrier,
-    error_page: Option<ErrorPage>,
+    pages: OwnPages,
 }
 
 impl AuthLayer {
@@ -40,12 +40,12 @@ impl AuthLayer {
         Self {
             auth,
             carrier: Carrier::Cookie,
-            error_page: None,
+            pages: OwnPages::default(),
         }
     }
 
     /// Shows a page of the app's own where the library would show its page of a failure to a person: at a sign-in that
-    /// fails, and wherever an [`AuthError`] answers a navigation. Programs get `application/problem+json` as before,
+    /// fails, and wherever an [`AuthError`] answers a navigation or a form. Programs get `application/problem+json` as before,
     /// and `/auth/errors/{code}` stays the library's.
     ///
     /// The [`Failure`] holds all that the page needs, and nothing secret; the request's parts are for what the page
@@ -76,7 +76,48 @@ impl AuthLayer {
         page: impl Fn(&Failure, &Parts) -> R + Send + Sync + 'static,
     ) -> Self {
         Self {
-            error_page: Some(ErrorPage::new(page)),
+            pages: OwnPages {
+                error: Some(OwnPage::new(page)),
+                ..self.pages
+            },
+            ..self
+        }
+    }
+
+    /// Shows a page of the app's own where the library would show its page to choose a provider on: at `/auth/login` without a
+    /// name, with several providers. Where only links to the providers are wanted on a page that the app has anyway, there is
+    /// [`Providers`](crate::Providers).
+    ///
+    /// The [`SignInChoices`] hold a link for each provider. What is said of [`error_page`](Self::error_page) holds here too: the
+    /// answer gives body, `Content-Type` and further headers, the status and what the library has set stay.
+    ///
+    /// ```
+    /// use auth_axum::{Auth, AuthExt, AuthLayer, SignInChoices};
+    /// use axum::http::request::Parts;
+    /// use axum::response::Html;
+    ///
+    /// fn layer(auth: &Auth) -> AuthLayer {
+    ///     auth.layer().choice_page(choice_page)
+    /// }
+    ///
+    /// fn choice_page(choices: &SignInChoices, _: &Parts) -> Html<String> {
+    ///     let links = choices.iter().map(|choice| {
+    ///         // An address with a query: in HTML, `&` has to be escaped. Labels are the settings' own words.
+    ///         format!("<li><a href=\"{}\">{}</a></li>", choice.href.replace('&', "&amp;"), choice.provider.label)
+    ///     });
+    ///     Html(format!("<h1>Who are you with?</h1><ul>{}</ul>", links.collect::<String>()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn choice_page<R: IntoResponse>(
+        self,
+        page: impl Fn(&SignInChoices, &Parts) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            pages: OwnPages {
+                choice: Some(OwnPage::new(page)),
+                ..self.pages
+            },
             ..self
         }
     }
@@ -132,21 +173,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let AuthLayer {
-            auth,
-            carrier,
-            error_page,
-        } = &self.layer;
+        let AuthLayer { auth, carrier, pages } = &self.layer;
         let (incoming, cookie) = auth.arrival(&Head(&request));
         let context = AuthContext::new(auth.clone(), incoming, *carrier, cookie, request.extensions());
         request.extensions_mut().insert(context.clone());
-        let error_page = error_page
-            .as_ref()
-            .map(|page| Box::new((page.clone(), parts(&request))));
+        let pages = (!pages.is_empty()).then(|| Box::new((pages.clone(), parts(&request))));
         ResponseFuture {
             inner: self.inner.call(request),
             context,
-            error_page,
+            pages,
         }
     }
 }
@@ -157,7 +192,7 @@ pin_project! {
         #[pin]
         inner: F,
         context: AuthContext,
-        error_page: Option<Box<(ErrorPage, Parts)>>,
+        pages: Option<Box<(OwnPages, Parts)>>,
     }
 }
 
@@ -178,8 +213,8 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         let response = finish(this.context, response);
-        Poll::Ready(Ok(match this.error_page.take() {
-            Some(page) => page.0.replace(response, &page.1),
+        Poll::Ready(Ok(match this.pages.take() {
+            Some(pages) => pages.0.replace(response, &pages.1),
             None => response,
         }))
     }

@@ -8,7 +8,7 @@ use auth_core::client::ApiError;
 use auth_core::error::SetupError;
 use auth_core::gate::OnRefusal;
 use auth_core::reply::{OWN_PAGE_POLICY, PAGE_HEADERS, Reply};
-use auth_core::{Error, Failure};
+use auth_core::{Error, Failure, SignInChoices};
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -110,35 +110,67 @@ pub(crate) fn response(reply: Reply) -> Response {
     if let Some(failure) = reply.failure {
         response.extensions_mut().insert(*failure);
     }
+    if let Some(choices) = reply.choices {
+        response.extensions_mut().insert(*choices);
+    }
     response
 }
 
-/// The app's own page in the place of the library's.
-#[derive(Clone)]
-pub(crate) struct ErrorPage(Arc<MakePage>);
+/// The app's own pages in the place of the library's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnPages {
+    pub(crate) error: Option<OwnPage<Failure>>,
+    pub(crate) choice: Option<OwnPage<SignInChoices>>,
+}
 
-type MakePage = dyn Fn(&Failure, &Parts) -> Response + Send + Sync;
+impl OwnPages {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.error.is_none() && self.choice.is_none()
+    }
 
-impl fmt::Debug for ErrorPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ErrorPage")
+    /// Puts one of them into an answer that shows what it is for.
+    pub(crate) fn replace(&self, mut response: Response, request: &Parts) -> Response {
+        if let Some(page) = &self.error {
+            response = page.replace(response, request);
+        }
+        if let Some(page) = &self.choice {
+            response = page.replace(response, request);
+        }
+        response
     }
 }
 
-impl ErrorPage {
-    pub(crate) fn new<R: IntoResponse>(page: impl Fn(&Failure, &Parts) -> R + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |failure, request| {
-            page(failure, request).into_response()
+/// A page that shows a `T`.
+pub(crate) struct OwnPage<T>(Arc<MakePage<T>>);
+
+type MakePage<T> = dyn Fn(&T, &Parts) -> Response + Send + Sync;
+
+impl<T> Clone for OwnPage<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for OwnPage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnPage")
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> OwnPage<T> {
+    pub(crate) fn new<R: IntoResponse>(page: impl Fn(&T, &Parts) -> R + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |shown, request| {
+            page(shown, request).into_response()
         }))
     }
 
-    /// Puts the app's page into an answer that shows a failure. Status and headers stay the core's; what the app's
-    /// answer has besides is added.
-    pub(crate) fn replace(&self, response: Response, request: &Parts) -> Response {
-        let Some(failure) = response.extensions().get::<Failure>().cloned() else {
+    /// Puts the app's page into an answer that shows a `T`. Status and headers stay the core's; what the app's answer has
+    /// besides is added.
+    fn replace(&self, response: Response, request: &Parts) -> Response {
+        let Some(shown) = response.extensions().get::<T>().cloned() else {
             return response;
         };
-        let (own, body) = (self.0)(&failure, request).into_parts();
+        let (own, body) = (self.0)(&shown, request).into_parts();
         let (mut head, _) = response.into_parts();
         for name in PAGE_HEADERS {
             head.headers.remove(name);

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::app_sessions::AppSessions;
+use crate::choices::{SignInChoice, SignInChoices};
 use crate::client::{ApiHttp, AuthenticatedClient};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{AuthBuilder, Config, paths};
@@ -540,9 +541,10 @@ impl Auth {
                     query.append_pair(name, value);
                 }
             }
-            (provider.label, format!("{}?{}", paths::LOGIN, query.finish()))
+            let href = format!("{}?{}", paths::LOGIN, query.finish());
+            SignInChoice { provider, href }
         });
-        respond::choose(&links.collect::<Vec<_>>())
+        respond::choose(SignInChoices::new(links.collect(), return_to.clone()))
     }
 
     /// The providers that users may choose from, in the order of the settings: for a page of the application's own, with a

@@ -263,6 +263,7 @@ pub(crate) struct Config {
     pub(crate) post_logout_redirect: String,
     pub(crate) share_machine_tokens: bool,
     pub(crate) problems: Problems,
+    pub(crate) problems_for_signed_out_forms: bool,
 }
 
 /// The paths of the library's routes.
@@ -345,6 +346,7 @@ pub struct AuthBuilder {
     post_logout_redirect: String,
     further: Vec<(String, FurtherProvider)>,
     share_machine_tokens: bool,
+    problems_for_signed_out_forms: bool,
     clock: Clock,
     runtime: Option<tokio::runtime::Handle>,
     #[cfg(feature = "testing")]
@@ -390,6 +392,7 @@ impl Default for AuthBuilder {
             post_logout_redirect: "/".to_owned(),
             further: Vec::new(),
             share_machine_tokens: false,
+            problems_for_signed_out_forms: false,
             clock: Clock::system(),
             runtime: None,
             #[cfg(feature = "testing")]
@@ -983,6 +986,14 @@ impl AuthBuilder {
         self
     }
 
+    /// Answers 401 `application/problem+json` also to a form that a person sends without being signed in. By default that is a page
+    /// which says that nothing was carried out, and has a button that signs in and leads back to the page with the form: no
+    /// sign-in can send the form again. All other failures of a form stay pages.
+    pub fn problems_for_signed_out_forms(mut self) -> Self {
+        self.problems_for_signed_out_forms = true;
+        self
+    }
+
     /// Changes what `GET /auth/session` shows of a signed-in session: it is given the default answer and returns
     /// the one to send. It has no access to tokens.
     pub fn session_view<F>(mut self, hook: F) -> Self
@@ -1216,6 +1227,7 @@ impl AuthBuilder {
             post_logout_redirect: self.post_logout_redirect,
             share_machine_tokens: self.share_machine_tokens,
             problems: Problems::default(),
+            problems_for_signed_out_forms: self.problems_for_signed_out_forms,
         };
         let auth = Auth::new(config, further, store, api_http, self.clock, runtime);
         if !keys_given {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::codes::{self, Explanation, Setting, Turn};
 use crate::config::{Config, ProviderConfig, ResponseMode, paths};
-use crate::error::{Error, NotAllowed};
+use crate::error::{Error, Fault, NotAllowed};
 use crate::login::{AuthorizationErrorCode, ClockSkew, LoginError};
 use crate::metadata::ProviderError;
 use crate::origins::OriginId;
 use crate::party::Party;
-use crate::request::{Again, Incoming};
+use crate::request::{Again, Incoming, RequestKind};
 use crate::token::TokenError;
 use crate::types::ReturnTo;
 
@@ -28,6 +28,7 @@ pub struct Failure {
     return_to: ReturnTo,
     retry_after: Option<Duration>,
     settings: Vec<(&'static str, String)>,
+    refuses_form: bool,
 }
 
 /// The button that goes on from a failure.
@@ -119,7 +120,8 @@ impl Failure {
         self.try_again.as_ref()
     }
 
-    /// The path of this app, with its query, that the sign-in was to come back to.
+    /// The path of this app, with its query, that the sign-in was to come back to; where somebody has sent a
+    /// form, the page that it stands on, as far as the browser tells.
     #[must_use]
     pub fn return_to(&self) -> &str {
         self.return_to.as_str()
@@ -129,6 +131,13 @@ impl Failure {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Whether a person has sent a form that is refused: nobody is signed in, a right is missing, or it comes from another site.
+    /// No link sends it again, so a page does well to say that it has not been carried out.
+    #[must_use]
+    pub fn refuses_form(&self) -> bool {
+        self.refuses_form
     }
 
     /// The path of the page that explains the code, `/auth/errors/login.attempt_expired`.
@@ -153,6 +162,22 @@ impl Failure {
                 explanation.settings,
             ),
             explanation,
+            refuses_form: incoming.kind == RequestKind::Form
+                && matches!(
+                    error.fault(),
+                    Fault::NotSignedIn | Fault::NotAllowed | Fault::Request
+                ),
+        }
+    }
+
+    /// A form for which the user has to sign in anew, at this address.
+    pub(crate) fn of_form(config: &Config, error: &Error, incoming: &Incoming, sign_in: String) -> Self {
+        Self {
+            try_again: Some(TryAgain {
+                href: sign_in,
+                label: "Sign in again",
+            }),
+            ..Self::of(config, error, incoming)
         }
     }
 
@@ -167,6 +192,7 @@ impl Failure {
             return_to: ReturnTo::default(),
             retry_after: None,
             settings: values(config, None, at, explanation.settings),
+            refuses_form: false,
         }
     }
 }

@@ -53,7 +53,8 @@ enum Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRefusal {
-    /// A browser is sent to sign in, and comes back; a script gets 401.
+    /// A browser is sent to sign in, and comes back; a form and a script get 401, a page the one and a problem document the
+    /// other.
     #[default]
     Automatic,
     /// Every request is sent to this page of the app's own; the way back is forgotten.

@@ -23,6 +23,7 @@ mod authorization_request;
 pub mod bearer;
 mod breaker;
 mod cache;
+pub mod choices;
 pub mod client;
 mod client_auth;
 mod client_certificate;
@@ -88,6 +89,7 @@ mod watch;
 
 pub use app_sessions::AppSessions;
 pub use auth::Auth;
+pub use choices::{SignInChoice, SignInChoices};
 pub use config::{AuthBuilder, ConfigError, Refused};
 pub use error::{Error, Fault};
 pub use events::{EndReason, Event, EventKind};

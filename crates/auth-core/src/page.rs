@@ -1,5 +1,6 @@
 //! The library's own pages: HTML without script, with nothing loaded.
 
+use crate::choices::SignInChoices;
 use crate::codes::{self, Explanation, Turn};
 use crate::config::{Config, paths};
 use crate::failure::{self, Failure};
@@ -16,13 +17,14 @@ pub(crate) fn of(failure: &Failure) -> String {
         )
     });
     let body = format!(
-        "<main>{turn}<h1>{title}</h1><p class=\"lead\">{cause}</p>\
+        "<main>{turn}<h1>{title}</h1><p class=\"lead\">{cause}</p>{unsent}\
          <section aria-labelledby=\"mend\"><h2 id=\"mend\">What you can do</h2><p>{mend}</p>\
          <p class=\"actions\">{button}<a href=\"/\">Go to the home page</a></p></section>{experts}</main>\
          <footer><p>Code: <a href=\"{at}\"><code>{code}</code></a></p></footer>",
         turn = turn(explanation.turn),
         title = escape(explanation.title),
         cause = prose(explanation.cause),
+        unsent = unsent(failure),
         mend = prose(explanation.mend),
         experts = experts(explanation, failure.detail(), failure.settings()),
         at = escape(&failure.explained_at()),
@@ -32,14 +34,14 @@ pub(crate) fn of(failure: &Failure) -> String {
 }
 
 /// The page to choose a provider on: each with its label, and the address that signs in there.
-pub(crate) fn choose(providers: &[(String, String)]) -> String {
-    let items: String = providers
+pub(crate) fn choose(choices: &SignInChoices) -> String {
+    let items: String = choices
         .iter()
-        .map(|(label, href)| {
+        .map(|choice| {
             format!(
                 "<li><a class=\"button\" href=\"{}\">{}</a></li>",
-                escape(href),
-                escape(label)
+                escape(&choice.href),
+                escape(&choice.provider.label)
             )
         })
         .collect();
@@ -108,6 +110,17 @@ pub(crate) fn index() -> String {
          <p class=\"actions\"><a href=\"/\">Go to the home page</a></p></main>"
     );
     document("What can go wrong", &body)
+}
+
+/// What whoever has sent a form has to know besides.
+fn unsent(failure: &Failure) -> &'static str {
+    match (failure.refuses_form(), failure.try_again()) {
+        (true, Some(_)) => {
+            "<p>What you sent has not been carried out. Once you have signed in, send it again.</p>"
+        }
+        (true, None) => "<p>What you sent has not been carried out.</p>",
+        (false, _) => "",
+    }
 }
 
 fn turn(turn: Turn) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::choices::SignInChoices;
 use crate::failure::Failure;
 use crate::secret::SessionId;
 
@@ -26,6 +27,8 @@ pub struct Reply {
     /// What this page says, where it is the page of a failure. An adapter may let the app put a page of its own in its
     /// place: all headers stay but [`PAGE_HEADERS`], and [`OWN_PAGE_POLICY`] is added.
     pub failure: Option<Box<Failure>>,
+    /// What there is to choose from, where it is the page to choose a provider on. It may be replaced by the same rules.
+    pub choices: Option<Box<SignInChoices>>,
 }
 
 impl fmt::Debug for Reply {
@@ -79,8 +82,8 @@ impl fmt::Debug for ReplyBody {
     }
 }
 
-/// The headers of a failure's page that belong to the library's HTML and go with it, also those that a layer in between has
-/// given it: a body that is compressed or has a length.
+/// The headers of a failure's page, or of the page to choose a provider on, that belong to the library's HTML and go with it, also
+/// those that a layer in between has given it: a body that is compressed or has a length.
 pub const PAGE_HEADERS: [&str; 8] = [
     "content-type",
     "content-security-policy",
@@ -197,6 +200,7 @@ impl Reply {
             body: ReplyBody::default(),
             session: SessionChange::Keep,
             failure: None,
+            choices: None,
         }
     }
 

@@ -115,6 +115,9 @@ pub enum RequestKind {
     /// A person's browser opening a page: a `GET` that accepts `text/html` and, where the browser says so, is a
     /// navigation (Fetch Metadata `Sec-Fetch-Mode: navigate`).
     Navigation,
+    /// A person's browser sending a form: a `POST` that accepts `text/html` and of which the browser says that it is a
+    /// navigation (Fetch Metadata `Sec-Fetch-Mode: navigate`). It cannot be sent again after a sign-in.
+    Form,
     /// Anything else: fetch, XHR, HTMX, prefetch, other methods, programs.
     Script,
 }
@@ -132,7 +135,9 @@ impl RequestKind {
 #[allow(clippy::struct_excessive_bools, reason = "each is a header's word of its own")]
 pub(crate) struct Glance {
     accepts_html: bool,
-    /// The browser says that nobody opens a page.
+    /// The browser says that somebody opens a page or sends a form.
+    is_navigation: bool,
+    /// The browser says that nobody does.
     is_no_navigation: bool,
     /// A browser asks ahead of its user, who may never open the page (Fetch Metadata `Sec-Purpose`; `Purpose` and `X-Moz` in
     /// older browsers).
@@ -150,7 +155,11 @@ impl Glance {
         let mut glance = Self::default();
         head.each_header(&mut |name, value| match name {
             "accept" => glance.accepts_html = glance.accepts_html || accepts_html(value),
-            "sec-fetch-mode" => glance.is_no_navigation |= !value.eq_ignore_ascii_case(b"navigate"),
+            "sec-fetch-mode" => {
+                let navigates = value.eq_ignore_ascii_case(b"navigate");
+                glance.is_navigation |= navigates;
+                glance.is_no_navigation |= !navigates;
+            }
             "hx-request" | "x-requested-with" => glance.is_no_navigation = true,
             "sec-purpose" | "purpose" | "x-moz" => {
                 glance.is_prefetch |= header_text(value).to_ascii_lowercase().contains("prefetch");
@@ -169,10 +178,14 @@ impl Glance {
     }
 
     fn kind(&self, method: &str) -> RequestKind {
-        if method == "GET" && self.accepts_html && !self.is_no_navigation && !self.is_prefetch {
-            RequestKind::Navigation
-        } else {
-            RequestKind::Script
+        if !self.accepts_html || self.is_no_navigation || self.is_prefetch {
+            return RequestKind::Script;
+        }
+        match method {
+            "GET" => RequestKind::Navigation,
+            // Programs send forms too, and may accept anything: here the browser has to say it.
+            "POST" if self.is_navigation => RequestKind::Form,
+            _ => RequestKind::Script,
         }
     }
 
@@ -268,15 +281,19 @@ impl Incoming {
         let kind = glance.kind(head.method());
         Self {
             kind,
-            // Only a navigation comes back; a script that is sent to a page of the app's own begins anew.
+            // A script that is sent to a page of the app's own begins anew.
             target: match (kind, head.query()) {
                 (RequestKind::Navigation, Some(query)) => format!("{}?{query}", head.path()),
                 (RequestKind::Navigation, None) => head.path().to_owned(),
+                (RequestKind::Form, _) => page_of_form(head, config.origins.get(at)).unwrap_or_default(),
                 (RequestKind::Script, _) => String::new(),
             },
             at,
             cross_site: glance.cross_site(head.method()).err(),
-            again: Again::SamePage,
+            again: match kind {
+                RequestKind::Navigation | RequestKind::Script => Again::SamePage,
+                RequestKind::Form => Again::Otherwise,
+            },
             party: None,
             sender: (!config.on_event.is_empty()).then(|| {
                 Arc::new(Sender {
@@ -287,6 +304,14 @@ impl Incoming {
             }),
         }
     }
+}
+
+/// The page that a form stands on, where it is one of the app's own: its address cannot be opened, and the form is sent once more
+/// from there.
+fn page_of_form(head: &impl RequestHead, base: &BaseUrl) -> Option<String> {
+    let referer = head.header("referer")?;
+    let target = referer.strip_prefix(base.origin())?;
+    target.starts_with('/').then(|| target.to_owned())
 }
 
 fn agent(head: &impl RequestHead) -> Option<String> {
@@ -666,6 +691,65 @@ pub(crate) mod tests {
             Head::get("/").with("accept", BROWSER).with("purpose", "prefetch"),
         ] {
             assert_eq!(RequestKind::of(&head), RequestKind::Script);
+        }
+    }
+
+    #[test]
+    fn a_post_that_a_browser_calls_a_navigation_is_a_form() {
+        let form = || {
+            let post = Head {
+                method: "POST",
+                ..Head::get("/")
+            };
+            post.with("accept", BROWSER)
+        };
+        assert_eq!(
+            RequestKind::of(&form().with("sec-fetch-mode", "navigate")),
+            RequestKind::Form
+        );
+        for head in [
+            form(),
+            form().with("sec-fetch-mode", "cors"),
+            form().with("sec-fetch-mode", "same-origin"),
+            form()
+                .with("sec-fetch-mode", "navigate")
+                .with("hx-request", "true"),
+            form()
+                .with("sec-fetch-mode", "navigate")
+                .with("x-requested-with", "XMLHttpRequest"),
+            Head {
+                method: "PUT",
+                ..form().with("sec-fetch-mode", "navigate")
+            },
+            Head {
+                method: "POST",
+                ..Head::get("/")
+                    .with("accept", "*/*")
+                    .with("sec-fetch-mode", "navigate")
+            },
+        ] {
+            assert_eq!(RequestKind::of(&head), RequestKind::Script);
+        }
+    }
+
+    #[test]
+    fn whoever_sent_a_form_comes_back_to_its_page_if_it_is_the_apps_own() {
+        let base = BaseUrl::new("https://app.example").expect("an origin");
+        let page = |referer: &str| page_of_form(&Head::get("/").with("referer", referer), &base);
+        assert_eq!(
+            page("https://app.example/orders?page=2").as_deref(),
+            Some("/orders?page=2")
+        );
+        for foreign in [
+            "https://elsewhere.example/orders",
+            "https://app.example.elsewhere.example/orders",
+            "https://app.example@elsewhere.example/orders",
+            "https://app.example:8443/orders",
+            "http://app.example/orders",
+            "https://app.example",
+            "/orders",
+        ] {
+            assert_eq!(page(foreign), None, "{foreign}");
         }
     }
 

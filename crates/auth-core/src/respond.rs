@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use tracing::Level;
 
+use crate::choices::SignInChoices;
 use crate::client::ApiError;
 use crate::clock::Timestamp;
 use crate::codes;
@@ -32,14 +33,19 @@ pub(crate) fn refuse(
     match (error, incoming.kind) {
         (Error::NotSignedIn(_), kind) => not_signed_in(config, error, incoming, or, kind),
         (Error::NotAllowed(NotAllowed::OnlyGuests(elsewhere)), _) => Reply::redirect(elsewhere),
-        (Error::NotAllowed(NotAllowed::StepUp(step_up)), RequestKind::Navigation) => {
-            sign_in_for(config, incoming, step_up, now)
-        }
-        (Error::Api(api), RequestKind::Navigation) => match api.as_ref() {
-            ApiError::StepUp(step_up) => sign_in_for(config, incoming, step_up, now),
-            _ => page(config, error, incoming),
+        (_, RequestKind::Navigation | RequestKind::Form) => match sign_in_anew(error) {
+            Some(step_up) => {
+                let login = sign_in_for(config, incoming, step_up, now);
+                match incoming.kind {
+                    // What was sent is lost: that is for a page to say, before anybody signs in.
+                    RequestKind::Form => {
+                        with_retry(failed(Failure::of_form(config, error, incoming, login)), error)
+                    }
+                    _ => Reply::redirect(&login),
+                }
+            }
+            None => page(config, error, incoming),
         },
-        (_, RequestKind::Navigation) => page(config, error, incoming),
         (Error::Api(error), RequestKind::Script) => api_failure(config, error, incoming),
         (_, RequestKind::Script) => problem(config, error, incoming),
     }
@@ -60,16 +66,37 @@ fn not_signed_in(
         (OnRefusal::RedirectWithReturn { page, parameter }, _) => {
             Reply::redirect(&with_return(page, parameter, &incoming.return_to()))
         }
-        (OnRefusal::Unauthorized, RequestKind::Navigation) => page(config, error, incoming),
+        (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Form)
+            if config.problems_for_signed_out_forms =>
+        {
+            problem(config, error, incoming)
+        }
+        (OnRefusal::Automatic, RequestKind::Form)
+        | (OnRefusal::Unauthorized, RequestKind::Navigation | RequestKind::Form) => {
+            page(config, error, incoming)
+        }
         (OnRefusal::Automatic | OnRefusal::Unauthorized, RequestKind::Script) => {
             problem(config, error, incoming)
         }
     }
 }
 
-fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Timestamp) -> Reply {
+/// What another sign-in is to bring, where one may help.
+fn sign_in_anew(error: &Error) -> Option<&StepUp> {
+    match error {
+        Error::NotAllowed(NotAllowed::StepUp(step_up)) => Some(step_up),
+        Error::Api(api) => match api.as_ref() {
+            ApiError::StepUp(step_up) => Some(step_up),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The address of that sign-in.
+fn sign_in_for(config: &Config, incoming: &Incoming, step_up: &StepUp, now: Timestamp) -> String {
     let login = with_return(paths::LOGIN, "return_to", &incoming.return_to());
-    Reply::redirect(&format!("{login}&step_up={}", step_up.seal(&config.keys, now)))
+    format!("{login}&step_up={}", step_up.seal(&config.keys, now))
 }
 
 fn problem(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
@@ -162,8 +189,10 @@ fn failed(failure: Failure) -> Reply {
 }
 
 /// The page to choose a provider on: each with its label, and the address that signs in there.
-pub(crate) fn choose(providers: &[(String, String)]) -> Reply {
-    Reply::page(200, page::choose(providers))
+pub(crate) fn choose(choices: SignInChoices) -> Reply {
+    let mut reply = Reply::page(200, page::choose(&choices));
+    reply.choices = Some(Box::new(choices));
+    reply
 }
 
 /// What the provider shows in a frame when a session has ended here (Front-Channel Logout 1.0 §2).

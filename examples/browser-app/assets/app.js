@@ -1,16 +1,20 @@
 // @ts-check
 // The page: its routes, and what it shows. Values become text, never markup.
 
-import { Forbidden, Offline, SignedOut, Unavailable, call, loginUrl, session } from "./auth.js";
+import { Forbidden, Offline, SignedOut, Unavailable, call, loginUrl, send, session } from "./auth.js";
 
 /** How long until another try where the network is down, in seconds. */
 const OFFLINE_RETRY = 5;
+
+/** Where this tab keeps what was typed and not sent. A sign-in leads away from the page and back to the same tab. */
+const DRAFT = "note";
 
 /** @type {Record<string, { title: string, show: (signal: AbortSignal) => Promise<Node[]> }>} */
 const routes = {
   "/": { title: "Overview", show: overview },
   "/profile": { title: "Profile", show: profile },
   "/organizations": { title: "Organizations", show: organizations },
+  "/note": { title: "Note", show: note },
 };
 
 const heading = /** @type {HTMLElement} */ (document.querySelector("h1"));
@@ -68,6 +72,50 @@ async function organizations(signal) {
   ];
 }
 
+async function note(signal) {
+  await who(signal);
+  const owner = subject;
+  const text = /** @type {HTMLTextAreaElement} */ (
+    element("textarea", { id: "text", rows: 4, maxLength: 2000, required: true, value: draft(owner) })
+  );
+  const label = element("label", { htmlFor: "text" }, "Your note");
+  const form = element("form", {}, label, text, element("button", {}, "Send"));
+  let isUnderWay = false;
+  text.addEventListener("input", () => keep(owner, text.value));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isUnderWay) return;
+    isUnderWay = true;
+    try {
+      const answer = await send("POST", "/echo", { text: text.value }, { signal });
+      text.value = "";
+      keep(owner, "");
+      say("Sent.", `The API has got ${answer.text.length} characters.`);
+    } catch (error) {
+      if (!signal.aborted) explainSending(error, signal);
+    } finally {
+      isUnderWay = false;
+    }
+  });
+  return [
+    element("p", {}, "What you type stays in this tab until it is sent, also if your session ends in between."),
+    form,
+  ];
+}
+
+/** What this user has typed and not sent. Another user's is nobody's business, and goes. */
+function draft(owner) {
+  const { of, text } = JSON.parse(sessionStorage.getItem(DRAFT) ?? "{}");
+  if (owner !== undefined && of === owner) return text;
+  sessionStorage.removeItem(DRAFT);
+  return "";
+}
+
+function keep(owner, text) {
+  if (text === "") sessionStorage.removeItem(DRAFT);
+  else sessionStorage.setItem(DRAFT, JSON.stringify({ of: owner, text }));
+}
+
 /** The session; where there is none, the view ends. */
 async function who(signal) {
   const found = await session(signal);
@@ -110,7 +158,8 @@ function explain(error, signal) {
     say(subject === undefined ? "Please sign in." : "Your session has ended.", error.message);
     subject = undefined;
     signOut.hidden = true;
-    content.append(element("p", {}, element("a", { className: "button", href: loginUrl() }, "Sign in")));
+    document.querySelector("#sign-in")?.remove();
+    content.append(element("p", { id: "sign-in" }, element("a", { className: "button", href: loginUrl() }, "Sign in")));
   } else if (error instanceof Unavailable) {
     retry(error.retryAfter, error.message, signal);
   } else if (error instanceof Offline) {
@@ -121,6 +170,14 @@ function explain(error, signal) {
     say("That did not work.", error.message);
     content.append(element("p", {}, element("button", { type: "button", onclick: () => show() }, "Try again")));
   }
+}
+
+/** The same of what was to be sent, which only the user sends again. What was typed stays where it is. */
+function explainSending(error, signal) {
+  if (error instanceof SignedOut) explain(error, signal);
+  else if (error instanceof Forbidden) say("You may not do this.", error.message);
+  else if (error instanceof Offline) say("There is no answer.", "It may have arrived all the same. Check the connection.");
+  else say("That was not sent.", error.message);
 }
 
 /** Tries again after so many seconds, unless the user has gone on. */
@@ -161,6 +218,7 @@ document.addEventListener("click", (event) => {
   show({ moveFocus: true });
 });
 addEventListener("popstate", () => show({ moveFocus: true }));
+signOut.addEventListener("submit", () => sessionStorage.removeItem(DRAFT));
 
 // Signed out, or in as somebody else, in another tab: found when this one is looked at again, or comes from the back/forward cache.
 async function look() {

@@ -89,6 +89,23 @@ export async function call(path, init = {}) {
 }
 
 /**
+ * Sends JSON to the API as the signed-in user, and reads its JSON. It is sent once: where there is no answer, nobody knows whether it
+ * has arrived.
+ *
+ * @param {string} method `POST`, `PUT`, `PATCH`
+ * @param {string} path as of {@link call}
+ * @param {unknown} value what becomes JSON
+ * @param {RequestInit} [init] as of {@link call}
+ * @returns {Promise<any>}
+ * @throws {CallError} as {@link call}
+ */
+export async function send(method, path, value, init = {}) {
+  const headers = new Headers(init.headers);
+  if (!headers.has("Content-Type")) headers.set("Content-Type", "application/json");
+  return call(path, { ...init, method, headers, body: JSON.stringify(value) });
+}
+
+/**
  * Where to sign in, to come back to a page of this app.
  *
  * @param {string} [returnTo] path, query and fragment; the present ones where it is left out

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn every_route_of_the_page_is_the_page_and_an_unknown_file_is_none() {
-        for path in ["/", "/profile", "/organizations", "/no/such/page"] {
+        for path in ["/", "/profile", "/organizations", "/note", "/no/such/page"] {
             assert_eq!(
                 file(path).map(|file| file.content_type),
                 Some("text/html; charset=utf-8")

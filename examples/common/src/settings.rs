@@ -92,7 +92,10 @@ pub async fn listen(default: &str) -> Result<TcpListener, ConfigError> {
 ///
 /// [`ConfigError`] for the first setting that is wrong or missing.
 pub async fn setup(listener: &TcpListener) -> Result<Setup, ConfigError> {
-    let mut builder = AuthBuilder::from_env()?.on_event(audit::write);
+    let mut builder = AuthBuilder::from_env()?
+        .on_event(audit::write)
+        // The same 401 for whatever is no `GET` of a browser.
+        .problems_for_signed_out_forms();
     let carrier = match env::variable("APP_SESSION_CARRIER")?.as_deref() {
         None | Some("cookie") => Carrier::Cookie,
         Some("framework") => Carrier::Framework,

@@ -29,6 +29,8 @@ pub(crate) fn document(title: &str, place: Place, main: &Markup) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                // The same header on every page: who goes through pages by keyboard need not go through it each time.
+                a.skip href="#main" { "Skip to content" }
                 header {
                     a.wordmark href="/" { "Sign-in example" }
                     nav aria-label="Pages" {
@@ -44,7 +46,7 @@ pub(crate) fn document(title: &str, place: Place, main: &Markup) -> String {
                         }
                     }
                 }
-                main { (main) }
+                main #main { (main) }
                 footer { "Your tokens stay on the server: no page and no cookie holds them." }
             }
         }

@@ -27,7 +27,7 @@ pub use token::TokenLife;
 
 /// The style sheet of every page, light and dark, for phone and desk.
 ///
-/// It styles plain elements, and these classes: `wordmark`, `lead`, `quiet`, `button` (with `large` or `second`),
+/// It styles plain elements, and these classes: `skip`, `wordmark`, `lead`, `quiet`, `button` (with `large` or `second`),
 /// `actions` around buttons (with `second` for all of its forms), `notice` (with `alert`), `facts` on a `dl` of `div`s, `rows` or `devices` on a list, `mark` and `agent` in it, `bar` on an
 /// SVG, `line` on a form of a label, a field and a button. The body is a `header`, a `main` and a `footer`.
 ///

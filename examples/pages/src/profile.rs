@@ -59,6 +59,9 @@ pub fn profile(page: &Profile<'_>) -> String {
         h1 { "Your profile" }
         p.lead { "This is what the protected API knows about you." }
         (page.person.facts())
+        div.actions.second {
+            form method="post" action="/auth/logout" { button { "Sign out" } }
+        }
 
         h2 { "What happened" }
         p {

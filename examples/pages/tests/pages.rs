@@ -131,6 +131,20 @@ fn pages_have_landmarks_and_one_heading_each() {
     }
 }
 
+// WCAG 2.2, 2.4.1
+#[test]
+fn the_first_link_of_a_page_skips_the_header() {
+    for (name, page) in pages(ALICE) {
+        let body = page.split("<body>").nth(1).expect("a body");
+        assert!(
+            body.starts_with("<a class=\"skip\" href=\"#main\">Skip to content</a><header>"),
+            "{name}"
+        );
+        assert_eq!(page.matches("<main id=\"main\">").count(), 1, "{name}");
+        assert_eq!(page.matches("id=\"main\"").count(), 1, "{name}");
+    }
+}
+
 #[test]
 fn pages_need_no_script_and_no_inline_style_but_the_one_sheet() {
     for (name, page) in pages(ALICE) {
@@ -252,6 +266,7 @@ fn profile_tells_what_happened() {
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }
+    assert!(page.contains(r#"<form method="post" action="/auth/logout"><button>Sign out</button></form>"#));
 }
 
 #[test]

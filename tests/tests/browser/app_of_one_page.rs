@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use auth_testing::{Client, Control, DevProvider, Endpoint, User};
+use auth_testing::{Client, Control, DevProvider, Endpoint, Fault, User};
 use auth_tests::leaks::{Kind, Searcher};
 use auth_tests::stage::{CLIENT_ID, CLIENT_SECRET};
 use auth_tests::{App, Carrier, Framework, Stage};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use tokio::net::TcpListener;
 
+use crate::accessibility::Examiner;
 use crate::driver::{DESK, Driver, PHONE, Settings};
 use crate::guides::lead;
 
@@ -230,6 +231,225 @@ async fn tries_again_when_the_provider_was_down(stage: Stage) {
         .await;
     scene.assert_no_trouble().await;
     scene.driver.quit().await;
+}
+
+async fn keeps_what_was_typed_until_it_is_sent(stage: Stage) {
+    const TEXT: &str = "half a thought, in quotes";
+    let scene = Scene::open(&stage, "draft", DESK).await;
+    let driver = &scene.driver;
+    let asked = || scene.control().requests(Endpoint::Api("/echo"));
+    let typed = "document.querySelector('textarea').value === 'half a thought, in quotes'";
+    // The access token is dead on arrival, and its renewal will be refused.
+    scene.control().next_access_token_lifetime(Duration::ZERO);
+    scene.sign_in("/note", ALICE).await;
+    driver.element("textarea").await.send_keys(TEXT).await.unwrap();
+    scene.control().kill_refresh_tokens();
+    driver.click("main form button").await;
+    driver.shows("/note", "Your session has ended.").await;
+    assert!(driver.holds(typed).await, "what was typed is gone");
+    // However often it is tried, there is one way to sign in.
+    driver.click("main form button").await;
+    driver.shows("/note", "Please sign in.").await;
+    assert!(
+        driver
+            .holds("document.querySelectorAll('#sign-in').length === 1")
+            .await
+    );
+    assert!(asked().is_empty());
+
+    driver.click("#sign-in a").await;
+    driver
+        .until("the note", || async {
+            if let Ok(user) = driver.web.find(By::Css(ALICE)).await {
+                // It may have gone by now.
+                let _ = user.click().await;
+            }
+            driver.url().await.path() == "/note" && driver.holds(typed).await
+        })
+        .await;
+    driver.click("main form button").await;
+    driver
+        .shows(
+            "/note",
+            &format!("Sent. The API has got {} characters.", TEXT.len()),
+        )
+        .await;
+    let sent = asked();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].method, "POST");
+    assert_eq!(sent[0].header("content-type"), Some("application/json"));
+    driver.refresh().await;
+    driver.element("textarea").await;
+    assert!(
+        driver
+            .holds("document.querySelector('textarea').value === ''")
+            .await
+    );
+
+    // It is nobody else's, and ends with a sign-out.
+    let kept = "sessionStorage.length === 1";
+    driver.element("textarea").await.send_keys(TEXT).await.unwrap();
+    assert!(driver.holds(kept).await);
+    driver.click("#sign-out button").await;
+    driver.shows("/", "Please sign in.").await;
+    assert!(driver.holds("sessionStorage.length === 0").await);
+    scene
+        .script("sessionStorage.setItem('note', JSON.stringify({ of: 'alice', text: 'hers' }))")
+        .await;
+    scene.sign_in("/note", MALLORY).await;
+    driver.element("textarea").await;
+    assert!(
+        driver
+            .holds("document.querySelector('textarea').value === ''")
+            .await
+    );
+    assert!(driver.holds("sessionStorage.length === 0").await);
+    scene.assert_no_trouble().await;
+    scene.driver.quit().await;
+}
+
+async fn says_what_went_wrong(stage: Stage) {
+    let scene = Scene::open(&stage, "wrong", DESK).await;
+    let driver = &scene.driver;
+    let api = Endpoint::Api("/organizations");
+    scene.sign_in("/", ALICE).await;
+    driver.shows("/", "Signed in until").await;
+
+    scene
+        .control()
+        .fail(api, Fault::body(403, "application/json", "{}"));
+    driver.click("nav a[href='/organizations']").await;
+    driver.shows("/organizations", "You may not see this.").await;
+    assert!(!driver.text().await.contains("Try again"));
+
+    scene
+        .control()
+        .fail(api, Fault::body(200, "text/html", "<b>not JSON</b>"));
+    driver.click("nav a[href='/organizations']").await;
+    driver
+        .shows("/organizations", "That did not work. The answer is not JSON.")
+        .await;
+    assert!(!driver.holds("document.querySelector('main b') !== null").await);
+    scene.control().clear(api);
+    driver.click("main button").await;
+    driver.shows("/organizations", "Example Engineering").await;
+
+    // The network: what is shown comes by itself, what is sent does not.
+    let network = async |is_down: bool| {
+        let conditions =
+            json!({"offline": is_down, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        driver.cdp("Network.enable", json!({})).await;
+        driver.cdp("Network.emulateNetworkConditions", conditions).await;
+    };
+    network(true).await;
+    driver.click("nav a[href='/profile']").await;
+    driver
+        .shows("/profile", "Not available just now. There is no answer.")
+        .await;
+    network(false).await;
+    driver.shows("/profile", "alice@example.com").await;
+    driver.click("nav a[href='/note']").await;
+    driver.element("textarea").await.send_keys("once").await.unwrap();
+    network(true).await;
+    driver.click("main form button").await;
+    driver.shows("/note", "It may have arrived all the same.").await;
+    assert!(
+        driver
+            .holds("document.querySelector('textarea').value === 'once'")
+            .await
+    );
+    network(false).await;
+    assert!(scene.control().requests(Endpoint::Api("/echo")).is_empty());
+
+    // Signed out in another tab: this one finds out when it is looked at again, and what was typed is still there.
+    let first = driver.new_tab().await;
+    scene.goto("/").await;
+    driver.click("#sign-out button").await;
+    driver.shows("/", "Please sign in.").await;
+    driver.close_tab(&first).await;
+    scene
+        .script("document.dispatchEvent(new Event('visibilitychange'))")
+        .await;
+    driver.shows("/note", "Your session has ended.").await;
+    assert!(driver.holds("document.querySelector('#sign-out').hidden").await);
+    scene.assert_no_trouble().await;
+    scene.driver.quit().await;
+}
+
+async fn is_accessible(stage: Stage) {
+    let scene = Scene::open(&stage, "examined", PHONE).await;
+    let driver = &scene.driver;
+    let mut examiner = Examiner::new(driver).await;
+    scene.goto("/").await;
+    driver.shows("/", "Please sign in.").await;
+    examiner.look("signed out").await;
+    scene.sign_in("/profile", ALICE).await;
+    for (path, words) in [
+        ("/profile", "alice@example.com"),
+        ("/", "Signed in until"),
+        ("/organizations", "Example Engineering"),
+        ("/note", "Your note"),
+        ("/none", "Nothing is here."),
+    ] {
+        scene.goto(path).await;
+        driver.shows(path, words).await;
+        examiner.look(path).await;
+    }
+    scene.control().fail(
+        Endpoint::Api("/organizations"),
+        Fault::body(200, "text/html", "<b>"),
+    );
+    scene.goto("/organizations").await;
+    driver.shows("/organizations", "Try again").await;
+    examiner.look("what did not work").await;
+    examiner.assert_good(7);
+    scene.driver.quit().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn axum_app_of_one_page_keeps_what_was_typed_until_it_is_sent() {
+    Stage::run(
+        Framework::Axum,
+        Carrier::Cookie,
+        keeps_what_was_typed_until_it_is_sent,
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn actix_app_of_one_page_keeps_what_was_typed_until_it_is_sent() {
+    Stage::run(
+        Framework::Actix,
+        Carrier::Cookie,
+        keeps_what_was_typed_until_it_is_sent,
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn axum_app_of_one_page_says_what_went_wrong() {
+    Stage::run(Framework::Axum, Carrier::Cookie, says_what_went_wrong).await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn actix_app_of_one_page_says_what_went_wrong() {
+    Stage::run(Framework::Actix, Carrier::Cookie, says_what_went_wrong).await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn axum_app_of_one_page_is_accessible() {
+    Stage::run(Framework::Axum, Carrier::Cookie, is_accessible).await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn actix_app_of_one_page_is_accessible() {
+    Stage::run(Framework::Actix, Carrier::Cookie, is_accessible).await;
 }
 
 #[tokio::test]

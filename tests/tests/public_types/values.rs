@@ -227,6 +227,7 @@ async fn sign_in(shown: &mut Shown, secrets: &mut Vec<String>) {
     shown.value(&auth.layer());
     shown.value(&auth_actix::AuthExt::layer(&auth));
     response_future(shown, secrets, &auth);
+    choices(shown, secrets).await;
     shown.value(&auth.app_session_layer().unwrap());
     shown.value(&auth.app_session_store().unwrap());
     shown.value(&auth_actix::AuthExt::app_session_layer(&auth).unwrap());
@@ -312,7 +313,11 @@ fn response_future(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth) {
     const COOKIE: &str = "a-cookie-of-a-request-under-way-0123456789";
     secrets.push(COOKIE.to_owned());
     let router: axum::Router = axum::Router::new();
-    let layer = auth.layer().error_page(|_, _| "a page");
+    let layer = auth
+        .layer()
+        .error_page(|_, _| "a page")
+        .choice_page(|_, _| "another page");
+    shown.value(&layer);
     let mut service = tower_layer::Layer::layer(&layer, router);
     let request = axum::http::Request::builder()
         .uri(format!("/?code={COOKIE}"))
@@ -320,6 +325,31 @@ fn response_future(shown: &mut Shown, secrets: &mut Vec<String>, auth: &Auth) {
         .body(axum::body::Body::empty())
         .unwrap();
     shown.value(&tower_service::Service::call(&mut service, request));
+}
+
+/// The page to choose a provider on, whose links hold what the request has brought.
+async fn choices(shown: &mut Shown, secrets: &mut Vec<String>) {
+    const SEALED: &str = "a-sealed-demand-of-the-request-0123456789";
+    secrets.push(SEALED.to_owned());
+    let provider = |name: &str| {
+        SignInProvider::default()
+            .issuer(format!("https://{name}.example"))
+            .client("types", None)
+    };
+    let builder = Auth::builder().base_url("http://127.0.0.1:1");
+    let builder = builder
+        .provider("one", provider("one"))
+        .provider("other", provider("other"));
+    let auth = builder.build().await.unwrap();
+    let head = head(&format!("/auth/login?step_up={SEALED}&return_to=/{SEALED}"), &[]);
+    let reply = auth.login(auth.route_request(&head, Vec::new(), None)).await;
+    shown.value(&reply);
+    let choices = reply.choices.unwrap();
+    shown.value(&*choices);
+    for choice in choices.iter() {
+        assert!(choice.href.contains(SEALED));
+        shown.value(choice);
+    }
 }
 
 /// A certificate, and what demands it.

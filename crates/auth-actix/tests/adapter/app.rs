@@ -13,11 +13,11 @@ use auth_actix::core::error::NotAllowed;
 use auth_actix::core::grants::CustomGrant;
 use auth_actix::{
     Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, MaybeAuth, PeekSession, Proxy,
-    RequireAuth, SwitchSession, UntilEnded, require,
+    RequireAuth, SignInChoices, SwitchSession, UntilEnded, require,
 };
 use serde_json::Value;
 
-use crate::world::{Carrier, Employee, Misfit, own_page};
+use crate::world::{Carrier, Employee, Misfit, own_choices, own_page};
 
 pub(crate) struct Server(ServerHandle);
 
@@ -34,7 +34,7 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         let layer = match carrier {
             Carrier::FrameworkSession | Carrier::AppSession => auth.layer().in_actix_session(),
             Carrier::Cookie | Carrier::CookieBesideSession | Carrier::CookieBesideAppSession => auth.layer(),
-            Carrier::CookieAndOwnPages => auth.layer().error_page(error_page),
+            Carrier::CookieAndOwnPages => auth.layer().error_page(error_page).choice_page(choice_page),
         };
         let session = SessionMiddleware::builder(CookieSessionStore::default(), key.clone())
             .cookie_secure(false)
@@ -77,14 +77,26 @@ pub(crate) fn run(server: actix_web::dev::Server) -> Server {
 
 /// It tries to undo what the library has to keep.
 fn error_page(failure: &Failure, request: &HttpRequest) -> HttpResponse {
-    let language = request.headers().get("accept-language");
-    HttpResponse::Ok()
+    own(own_page(failure, language(request)))
+}
+
+/// So does this.
+fn choice_page(choices: &SignInChoices, request: &HttpRequest) -> HttpResponse {
+    own(own_choices(choices, language(request)))
+}
+
+fn language(request: &HttpRequest) -> Option<&str> {
+    request.headers().get("accept-language")?.to_str().ok()
+}
+
+fn own(page: String) -> HttpResponse {
+    HttpResponse::Accepted()
         .content_type("text/html; charset=utf-8")
         .insert_header(("cache-control", "public"))
         .insert_header(("content-language", "de"))
         .insert_header(("content-security-policy", "default-src 'self'"))
         .insert_header(("set-cookie", "own=1"))
-        .body(own_page(failure, language.and_then(|value| value.to_str().ok())))
+        .body(page)
 }
 
 /// `/admin` and what lies below it are protected; everything else is public.
@@ -196,7 +208,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/mail")
                 .wrap(require(Gate::signed_in().scope("mail.read")))
-                .route(page()),
+                .route(page())
+                .route(web::post().to(async || "sent")),
         )
         .service(
             web::resource("/guests")
@@ -218,7 +231,8 @@ fn routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/unauthorized")
                 .wrap(require(Gate::signed_in().or_unauthorized()))
-                .route(page()),
+                .route(page())
+                .route(web::post().to(async || "sent")),
         );
 }
 

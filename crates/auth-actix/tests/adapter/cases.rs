@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use auth_core::SignInProvider;
 use auth_core::config::ResponseMode;
 use auth_testing::{Endpoint, Fault};
 use reqwest::Method;
 
+use crate::app;
 use crate::world::{Carrier, World};
 
 const CARRIERS: [Carrier; 5] = [
@@ -837,6 +839,209 @@ async fn the_apps_own_page_takes_the_place_of_the_librarys_and_loses_nothing() {
     assert_eq!(browser.script("/me").await.code(), "store.unavailable");
     world.store.come_up();
     assert_eq!(browser.open("/me").await.body, "ada");
+}
+
+/// A world whose users choose between the development provider, which has no name, and another one.
+async fn world_of_two(carrier: Carrier) -> World {
+    World::start_as(
+        |auth, provider| {
+            let shop = SignInProvider::default()
+                .endpoints("https://shop.example/authorize", "https://shop.example/token")
+                .client("app", None)
+                .label("Bed & <Breakfast>");
+            auth.issuer(provider.issuer()).provider("shop", shop)
+        },
+        |listener, auth, _| app::serve(listener, auth, carrier),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn the_apps_own_page_to_choose_a_provider_on_loses_nothing() {
+    const LOGIN: &str = "/auth/login?return_to=/here%3Fa%3Db&login_hint=ada";
+    let library = world_of_two(Carrier::Cookie).await;
+    let shown = library.browser().open(LOGIN).await;
+    assert_eq!(shown.status, 200);
+    assert!(shown.body.contains("Choose how to sign in."), "{}", shown.body);
+    assert!(
+        shown.body.contains("Bed &amp; &lt;Breakfast&gt;"),
+        "{}",
+        shown.body
+    );
+
+    let world = world_of_two(Carrier::CookieAndOwnPages).await;
+    let mut browser = world.browser();
+    let headers = [("accept", "text/html"), ("accept-language", "de-AT")];
+    let answer = browser.send(Method::GET, LOGIN, &headers, "").await;
+    // Status and headers are the library's, the rest is the app's.
+    assert_eq!(answer.status, 200);
+    let link = |name| format!("/auth/login?provider={name}&return_to=%2Fhere%3Fa%3Db&login_hint=ada");
+    assert_eq!(
+        answer.body,
+        format!(
+            "own: no name 127.0.0.1 {}, shop Bed & <Breakfast> {} to /here?a=b for de-AT",
+            link(""),
+            link("shop")
+        )
+    );
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(answer.header("content-language"), "de");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-frame-options"), "DENY");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    let policies: Vec<_> = answer.headers.get_all("content-security-policy").iter().collect();
+    assert_eq!(
+        policies,
+        ["default-src 'self'", "base-uri 'none'; frame-ancestors 'none'"]
+    );
+    assert_eq!(answer.set_cookies().collect::<Vec<_>>(), ["own=1"]);
+
+    // Its links begin sign-ins, and where a name is given there is nothing to choose.
+    let begun = browser.open(&link("")).await;
+    assert_eq!(begun.status, 303);
+    assert!(begun.header("location").starts_with(world.provider.issuer()));
+    let begun = browser.open(&link("shop")).await;
+    assert!(
+        begun
+            .header("location")
+            .starts_with("https://shop.example/authorize?")
+    );
+    // A failure's page is the other one.
+    let answer = browser.open("/auth/login?provider=none").await;
+    assert!(
+        answer.body.starts_with("own: provider.unknown"),
+        "{}",
+        answer.body
+    );
+}
+
+#[tokio::test]
+async fn a_form_that_nobody_is_signed_in_for_gets_a_page_that_leads_back_to_it() {
+    let world = World::start(Carrier::Cookie).await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    for route in ["/me", "/mail", "/unauthorized"] {
+        let answer = browser.form(route, &own, "/orders?page=2").await;
+        assert_eq!(answer.status, 401, "{route}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("location"), "");
+        assert_eq!(answer.set_cookies().count(), 0);
+        assert!(answer.body.contains("session.none"), "{}", answer.body);
+        assert!(
+            answer.body.contains("has not been carried out"),
+            "{}",
+            answer.body
+        );
+        let button = "class=\"button\" href=\"/auth/login?return_to=%2Forders%3Fpage%3D2\"";
+        assert!(answer.body.contains(button), "{}", answer.body);
+    }
+    // No way back to another site, or to another place of that name.
+    for (from, page) in [
+        ("https://elsewhere.example", "/orders"),
+        (own.as_str(), "//elsewhere.example/"),
+    ] {
+        let headers = [
+            ("accept", "text/html"),
+            ("referer", &*format!("{from}{page}")),
+            ("sec-fetch-mode", "navigate"),
+        ];
+        let answer = browser.send(Method::POST, "/me", &headers, "").await;
+        assert_eq!(answer.status, 401);
+        let button = "class=\"button\" href=\"/auth/login?return_to=%2F\"";
+        assert!(answer.body.contains(button), "{}", answer.body);
+    }
+    // Programs are told as before, also those that would take a page.
+    for headers in [
+        &[("accept", "text/html")][..],
+        &[("accept", "text/html"), ("sec-fetch-mode", "cors")],
+        &[("accept", "*/*"), ("sec-fetch-mode", "navigate")],
+    ] {
+        let answer = browser.send(Method::POST, "/me", headers, "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "session.none"),
+            "{headers:?}"
+        );
+    }
+    browser.sign_in("/").await;
+    assert_eq!(browser.form("/me", &own, "/").await.body, "ada");
+}
+
+#[tokio::test]
+async fn a_form_that_fails_otherwise_gets_a_page_too() {
+    let world = World::start(Carrier::Cookie).await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    browser.sign_in("/").await;
+    // From another site, which is offered no sign-in.
+    for route in ["/auth/logout", "/me"] {
+        let answer = browser.form(route, "https://elsewhere.example", "/").await;
+        assert_eq!(answer.status, 403, "{route}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert!(answer.body.contains("request.cross_site"), "{}", answer.body);
+        assert!(
+            answer.body.contains("has not been carried out"),
+            "{}",
+            answer.body
+        );
+        assert!(!answer.body.contains("/auth/login"), "{}", answer.body);
+        let headers = [("origin", "https://elsewhere.example"), ("accept", "text/html")];
+        let answer = browser.send(Method::POST, route, &headers, "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (403, "request.cross_site")
+        );
+    }
+    assert_eq!(browser.open("/me").await.body, "ada");
+
+    // A right that another sign-in may bring: the button asks for it, and the way back is the form's page.
+    let answer = browser.form("/mail", &own, "/write").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("access.scope_missing"), "{}", answer.body);
+    let (_, button) = answer
+        .body
+        .split_once("class=\"button\" href=\"")
+        .expect("a button");
+    let login = button.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(
+        login.starts_with("/auth/login?return_to=%2Fwrite&step_up="),
+        "{login}"
+    );
+    let begun = browser.open(&login).await;
+    assert!(begun.header("location").contains("mail.read"));
+
+    // While the store is down nobody knows what has become of it.
+    world.store.go_down();
+    let answer = browser.form("/me", &own, "/").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert!(!answer.body.contains("carried out"), "{}", answer.body);
+    assert!(!answer.body.contains("class=\"button\""), "{}", answer.body);
+    assert_eq!(browser.post("/me").await.code(), "store.unavailable");
+}
+
+#[tokio::test]
+async fn an_app_may_answer_signed_out_forms_as_it_answers_programs() {
+    let world = World::start_as(
+        |auth, provider| auth.issuer(provider.issuer()).problems_for_signed_out_forms(),
+        |listener, auth, _| app::serve(listener, auth, Carrier::Cookie),
+    )
+    .await;
+    let own = world.base().origin().ascii_serialization();
+    let mut browser = world.browser();
+    for route in ["/me", "/unauthorized"] {
+        let answer = browser.form(route, &own, "/").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "session.none"),
+            "{route}"
+        );
+    }
+    let answer = browser.form("/me", "https://elsewhere.example", "/").await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
 }
 
 #[tokio::test]

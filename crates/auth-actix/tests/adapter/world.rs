@@ -14,7 +14,7 @@ use auth_core::store::{
     Acquired, IndexKey, Inserted, Lease, LeaseOwner, MemoryStore, Notices, OnceKey, Record, ScanCursor,
     Scanned, SessionKey, SessionStore, StoreError, Swapped,
 };
-use auth_core::{Auth, AuthBuilder, Failure, SecretKeys};
+use auth_core::{Auth, AuthBuilder, Failure, SecretKeys, SignInChoices};
 use auth_testing::{Client, DevProvider, User};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -30,7 +30,7 @@ use crate::app;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     Cookie,
-    /// The app has error pages of its own.
+    /// The app has error pages of its own, and a page to choose a provider on.
     CookieAndOwnPages,
     CookieBesideSession,
     FrameworkSession,
@@ -50,6 +50,20 @@ pub(crate) fn own_page(failure: &Failure, language: Option<&str>) -> String {
         failure
             .retry_after()
             .map_or("none".to_owned(), |after| format!("{after:?}")),
+        language.unwrap_or("nobody")
+    )
+}
+
+/// What the app's own page to choose a provider on says.
+pub(crate) fn own_choices(choices: &SignInChoices, language: Option<&str>) -> String {
+    let links = choices.iter().map(|choice| {
+        let name = choice.provider.name.as_deref().unwrap_or("no name");
+        format!("{name} {} {}", choice.provider.label, choice.href)
+    });
+    format!(
+        "own: {} to {} for {}",
+        links.collect::<Vec<_>>().join(", "),
+        choices.return_to(),
         language.unwrap_or("nobody")
     )
 }
@@ -204,6 +218,24 @@ impl Browser<'_> {
         let origin = self.world.base.origin().ascii_serialization();
         let headers = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
         self.send(Method::POST, target, &headers, "").await
+    }
+
+    /// A form of a page of this origin, as a browser sends it. `referer` is the path of that page.
+    pub(crate) async fn form(&mut self, target: &str, from: &str, referer: &str) -> Answer {
+        let is_own = from == self.world.base.origin().ascii_serialization();
+        let referer = format!("{from}{referer}");
+        let headers = [
+            ("accept", "text/html,application/xhtml+xml"),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", from),
+            ("referer", referer.as_str()),
+            ("sec-fetch-mode", "navigate"),
+            (
+                "sec-fetch-site",
+                if is_own { "same-origin" } else { "cross-site" },
+            ),
+        ];
+        self.send(Method::POST, target, &headers, "text=something").await
     }
 
     /// The same with a text.

@@ -6,7 +6,7 @@ use auth_axum::core::error::NotAllowed;
 use auth_axum::core::grants::CustomGrant;
 use auth_axum::{
     Auth, AuthError, AuthExt, AuthenticatedClient, Error, Failure, Gate, PeekSession, Proxy, RequireAuth,
-    SwitchSession, UntilEnded, require,
+    SignInChoices, SwitchSession, UntilEnded, require,
 };
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -19,7 +19,7 @@ use serde_json::Value;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
-use crate::world::{Carrier, Employee, Misfit, own_page};
+use crate::world::{Carrier, Employee, Misfit, own_choices, own_page};
 
 pub(crate) struct Server(tokio::task::JoinHandle<()>);
 
@@ -36,7 +36,9 @@ pub(crate) fn serve(listener: TcpListener, auth: &Auth, carrier: Carrier) -> Ser
         .with_secure(false);
     let router = match carrier {
         Carrier::Cookie => router.layer(auth.layer()),
-        Carrier::CookieAndOwnPages => router.layer(auth.layer().error_page(error_page)),
+        Carrier::CookieAndOwnPages => {
+            router.layer(auth.layer().error_page(error_page).choice_page(choice_page))
+        }
         Carrier::CookieBesideSession => router.layer(auth.layer()).layer(session),
         Carrier::FrameworkSession => router.layer(auth.layer().in_tower_session()).layer(session),
         Carrier::CookieBesideAppSession => router
@@ -58,15 +60,26 @@ pub(crate) fn run(listener: TcpListener, router: Router) -> Server {
 
 /// It tries to undo what the library has to keep.
 fn error_page(failure: &Failure, request: &Parts) -> impl IntoResponse + use<> {
-    let language = request.headers.get("accept-language");
+    own(own_page(failure, language(request)))
+}
+
+/// So does this.
+fn choice_page(choices: &SignInChoices, request: &Parts) -> impl IntoResponse + use<> {
+    own(own_choices(choices, language(request)))
+}
+
+fn language(request: &Parts) -> Option<&str> {
+    request.headers.get("accept-language")?.to_str().ok()
+}
+
+fn own(page: String) -> impl IntoResponse {
     let headers = [
         ("cache-control", "public"),
         ("content-language", "de"),
         ("content-security-policy", "default-src 'self'"),
         ("set-cookie", "own=1"),
     ];
-    let page = own_page(failure, language.and_then(|value| value.to_str().ok()));
-    (StatusCode::OK, headers, Html(page))
+    (StatusCode::ACCEPTED, headers, Html(page))
 }
 
 /// `/admin` and what lies below it are protected; everything else is public.
@@ -139,7 +152,9 @@ fn router() -> Router {
         .nest("/nested", Router::new().nest("/deep", deep))
         .route(
             "/mail",
-            page().route_layer(require(Gate::signed_in().scope("mail.read"))),
+            page()
+                .post(async || "sent")
+                .route_layer(require(Gate::signed_in().scope("mail.read"))),
         )
         .route("/guests", page().route_layer(require(Gate::guests_only("/me"))))
         .route("/redirect", page().route_layer(require(to_welcome)))
@@ -149,7 +164,9 @@ fn router() -> Router {
         )
         .route(
             "/unauthorized",
-            page().route_layer(require(Gate::signed_in().or_unauthorized())),
+            page()
+                .post(async || "sent")
+                .route_layer(require(Gate::signed_in().or_unauthorized())),
         )
 }
 

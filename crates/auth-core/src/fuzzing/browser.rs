@@ -205,8 +205,10 @@ pub fn request_head(data: &[u8]) {
     };
     let incoming = APP.incoming(&head);
 
-    if incoming.kind == RequestKind::Navigation {
-        assert_eq!(head.method, "GET");
+    if incoming.kind != RequestKind::Script {
+        let is_form = incoming.kind == RequestKind::Form;
+        assert_eq!(head.method, if is_form { "POST" } else { "GET" });
+        assert!(!is_form || values("sec-fetch-mode").next().is_some());
         assert!(values("accept").any(|accept| accept.to_ascii_lowercase().contains("text/html")));
         assert!(values("sec-fetch-mode").all(|mode| mode.eq_ignore_ascii_case("navigate")));
         assert!(
