@@ -289,6 +289,13 @@ pub(crate) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// How many sign-ins one browser may have open.
 pub(crate) const MAX_ATTEMPTS: usize = 5;
 
+// Defaults of the builder.
+pub(crate) const STORE: &str = "memory:";
+pub(crate) const SESSION_IDLE: Duration = Duration::from_secs(8 * 3600);
+pub(crate) const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const POST_LOGOUT_REDIRECT: &str = "/";
+
 /// Collects the settings of an [`Auth`]. Made by [`Auth::builder`] or, with everything that the environment says,
 /// by [`AuthBuilder::from_env`].
 ///
@@ -366,17 +373,17 @@ impl Default for AuthBuilder {
             find_provider: None,
             choose_provider: None,
             ca: None,
-            store: StoreChoice::Url("memory:".to_owned()),
+            store: StoreChoice::Url(STORE.to_owned()),
             keys: None,
-            session_idle: Duration::from_secs(8 * 3600),
-            session_max: Duration::from_secs(7 * 24 * 3600),
-            http_timeout: Duration::from_secs(10),
+            session_idle: SESSION_IDLE,
+            session_max: SESSION_MAX,
+            http_timeout: HTTP_TIMEOUT,
             apis: Vec::new(),
             on_sign_in: None,
             session_view: None,
             on_event: Vec::new(),
             trusted_proxies: None,
-            post_logout_redirect: "/".to_owned(),
+            post_logout_redirect: POST_LOGOUT_REDIRECT.to_owned(),
             further: Vec::new(),
             share_machine_tokens: false,
             clock: Clock::system(),

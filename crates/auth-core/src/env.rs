@@ -76,7 +76,7 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
 }
 
 impl Auth {
-    /// Makes an [`Auth`] from environment variables (`AUTH_ISSUER`, `AUTH_CLIENT_ID`, …; the README lists them).
+    /// Makes an [`Auth`] from environment variables (`AUTH_ISSUER`, `AUTH_CLIENT_ID`, …; `docs/settings.md` lists them).
     ///
     /// # Errors
     ///

@@ -71,6 +71,8 @@ mod roles;
 mod seal;
 pub mod secret;
 pub mod session;
+#[cfg(test)]
+mod settings;
 mod sign_in;
 mod signed_in;
 pub mod step_up;
