@@ -1,4 +1,13 @@
 //! Every setting, parsed and checked once.
+//!
+//! [`AuthBuilder`] collects them, from code ([`Auth::builder`]) or from the environment ([`AuthBuilder::from_env`]), and
+//! [`build`](AuthBuilder::build) checks all of them before the application serves anybody: a setting that is wrong or missing is a
+//! [`ConfigError`], one line that names the variable and the mend. Nothing is asked of the provider then; its discovery document
+//! is fetched when first needed, so an application starts while its provider is down.
+//!
+//! What is about one provider is in [`SignInProvider`] as well, for applications that have several. The enums here are the
+//! values of single settings; [`paths`] are the addresses of the library's routes. `docs/settings.md` in the repository has all
+//! settings in tables, with variables, units and defaults.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
