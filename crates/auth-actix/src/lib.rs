@@ -89,6 +89,7 @@
 //! Everything that is not about actix-web is in `auth-core`, re-exported as [`core`]: the session stores ([`core::store`]), every failure's code
 //! ([`core::codes`]), the settings one by one ([`core::config`]). `auth-axum` is the same for axum, under the same names.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(rustdoc::missing_crate_level_docs)]
 
 #[cfg(feature = "actix-session")]

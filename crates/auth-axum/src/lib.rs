@@ -84,6 +84,7 @@
 //! Everything that is not about axum is in `auth-core`, re-exported as [`core`]: the session stores ([`core::store`]), every failure's code
 //! ([`core::codes`]), the settings one by one ([`core::config`]). `auth-actix` is the same for actix-web, under the same names.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(rustdoc::missing_crate_level_docs)]
 
 #[cfg(feature = "tower-sessions")]

@@ -42,6 +42,7 @@
 //! Whatever ends or begins on the way is told to the app's hooks ([`events`]), and instants come from one [`clock`], which tests
 //! move.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(rustdoc::missing_crate_level_docs)]
 
 pub mod app_sessions;
