@@ -147,6 +147,26 @@ const ATTEMPTS: u32 = 3;
 /// It mends what actix-session's own middleware leaves: the answer of a slow request does not set the cookie of a session
 /// that has ended meanwhile; a store that is down is a 503 with `Retry-After`, and a session that is too large a 413, not a
 /// 500; and a request of another site that would change something neither writes nor sets the cookie.
+///
+/// ```no_run
+/// use actix_session::Session;
+/// use actix_web::{App, HttpServer, web};
+/// use auth_actix::{Auth, AuthError, AuthExt, RequireAuth};
+///
+/// async fn keep_draft(_: RequireAuth, own: Session, draft: String) -> Result<&'static str, AuthError> {
+///     own.insert("draft", draft)?;
+///     Ok("kept")
+/// }
+///
+/// async fn serve(auth: Auth) -> Result<(), Box<dyn std::error::Error>> {
+///     let sessions = auth.app_session_layer()?;
+///     let app = move || {
+///         let with_session = web::scope("").route("/draft", web::post().to(keep_draft)).configure(auth.routes());
+///         App::new().service(with_session.wrap(sessions.clone())).wrap(auth.layer())
+///     };
+///     Ok(HttpServer::new(app).bind("127.0.0.1:3000")?.run().await?)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AppSessionLayer {
     auth: Auth,

@@ -212,6 +212,14 @@ impl BearerContext {
 /// answer is 401 with the challenge that is due (RFC 6750 §3), and the handler does not run.
 ///
 /// [`MaybeBearer`] is for handlers that take requests without a token too.
+///
+/// ```
+/// use auth_actix::BearerToken;
+///
+/// async fn orders(token: BearerToken) -> String {
+///     format!("orders of {}, asked for by {}", token.subject().unwrap_or("nobody"), token.client_id().unwrap_or("?"))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerToken(pub auth_core::bearer::BearerToken);
 
@@ -246,6 +254,17 @@ impl FromRequest for BearerToken {
 
 /// The request's access token, if it brings one; the handler decides. A request that brings a bad token is refused, and
 /// the handler does not run.
+///
+/// ```
+/// use auth_actix::MaybeBearer;
+///
+/// async fn prices(MaybeBearer(token): MaybeBearer) -> &'static str {
+///     match token {
+///         Some(token) if token.scopes().contains("prices.wholesale") => "wholesale prices",
+///         _ => "the prices that everyone sees",
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MaybeBearer(pub Option<BearerToken>);
 

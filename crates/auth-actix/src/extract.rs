@@ -117,6 +117,17 @@ impl<C: FromClaims + 'static> FromRequest for MaybeAuth<C> {
 
 /// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
 /// that everyone may see.
+///
+/// ```
+/// use auth_actix::PeekSession;
+///
+/// async fn corner(PeekSession(session): PeekSession) -> &'static str {
+///     match session {
+///         Some(_) => r#"<a href="/profile">Profile</a>"#,
+///         None => r#"<a href="/auth/login">Sign in</a>"#,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PeekSession(pub Option<Session>);
 
@@ -162,6 +173,16 @@ impl FromRequest for Providers {
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
 /// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
 /// (`traceparent`).
+///
+/// ```
+/// use auth_actix::{AuthError, AuthenticatedClient};
+///
+/// async fn name(api: AuthenticatedClient) -> Result<String, AuthError> {
+///     let request = api.get("/scim2/Me").accept("application/scim+json");
+///     let me: serde_json::Value = request.send().await?.json().await?;
+///     Ok(me["userName"].as_str().unwrap_or_default().to_owned())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
 

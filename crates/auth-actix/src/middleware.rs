@@ -25,6 +25,17 @@ use crate::{LocalFuture, bearer};
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer};
+/// use auth_actix::{Auth, AuthExt};
+///
+/// /// What is wrapped last is outermost: layers that ask who is signed in stand above this one.
+/// async fn serve(auth: Auth) -> std::io::Result<()> {
+///     let app = move || App::new().configure(auth.routes()).wrap(auth.layer());
+///     HttpServer::new(app).bind("127.0.0.1:3000")?.run().await
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     auth: Auth,

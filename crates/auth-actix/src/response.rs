@@ -21,6 +21,15 @@ use auth_core::{Error, Failure, SignInChoices};
 ///
 /// Handlers return it (`?` makes it of [`ApiError`] and [`Error`]), extractors reject with it. The
 /// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json`.
+///
+/// ```
+/// use auth_actix::{AuthError, AuthenticatedClient};
+///
+/// async fn orders(api: AuthenticatedClient) -> Result<String, AuthError> {
+///     // A dead provider is a 503 page with `Retry-After`, a missing scope a sign-in that asks for it.
+///     Ok(api.get("/orders").send().await?.text().await?)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthError {
     pub(crate) error: Error,

@@ -18,6 +18,21 @@ use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
 
 /// What actix-web applications get from an [`Auth`].
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer, web};
+/// use auth_actix::{Auth, AuthExt, RequireAuth};
+///
+/// async fn serve(auth: Auth) -> std::io::Result<()> {
+///     let app = move || {
+///         App::new()
+///             .route("/", web::get().to(async |user: RequireAuth| user.subject().to_owned()))
+///             .configure(auth.routes())
+///             .wrap(auth.layer())
+///     };
+///     HttpServer::new(app).bind("127.0.0.1:3000")?.run().await
+/// }
+/// ```
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/callback/{name}`, `/auth/logout`, `/auth/backchannel-logout`,
     /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys

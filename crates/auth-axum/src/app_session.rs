@@ -145,6 +145,21 @@ const ATTEMPTS: u32 = 3;
 /// demand; the answer of a slow request neither sets the cookie of a session that has ended meanwhile nor takes away a
 /// newer one; a store that is down is a 503 with `Retry-After`, and a session that is too large a 413, not a 500; and a
 /// request of another site that would change something neither writes nor sets the cookie.
+///
+/// ```
+/// use auth_axum::{Auth, AuthError, AuthExt, RequireAuth, core::error::SetupError};
+/// use axum::{Router, routing::post};
+/// use tower_sessions::Session;
+///
+/// async fn keep_draft(_: RequireAuth, own: Session, draft: String) -> Result<(), AuthError> {
+///     Ok(own.insert("draft", draft).await?)
+/// }
+///
+/// fn app(auth: &Auth) -> Result<Router, SetupError> {
+///     let app = Router::new().route("/draft", post(keep_draft)).merge(auth.routes());
+///     Ok(app.layer(auth.layer()).layer(auth.app_session_layer()?))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AppSessionLayer {
     auth: Auth,

@@ -186,6 +186,14 @@ impl BearerContext {
 /// answer is 401 with the challenge that is due (RFC 6750 §3), and the handler does not run.
 ///
 /// As `Option<BearerToken>` it is `None` for a request without a token; one that brings a bad token is refused all the same.
+///
+/// ```
+/// use auth_axum::BearerToken;
+///
+/// async fn orders(token: BearerToken) -> String {
+///     format!("orders of {}, asked for by {}", token.subject().unwrap_or("nobody"), token.client_id().unwrap_or("?"))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct BearerToken(pub auth_core::bearer::BearerToken);
 
@@ -222,6 +230,17 @@ impl<S: Sync> OptionalFromRequestParts<S> for BearerToken {
 
 /// The request's access token, if it brings one, as `Option<BearerToken>`; the same name as in `auth-actix`, where an
 /// `Option` of an extractor would take a bad token for none.
+///
+/// ```
+/// use auth_axum::MaybeBearer;
+///
+/// async fn prices(MaybeBearer(token): MaybeBearer) -> &'static str {
+///     match token {
+///         Some(token) if token.scopes().contains("prices.wholesale") => "wholesale prices",
+///         _ => "the prices that everyone sees",
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MaybeBearer(pub Option<BearerToken>);
 

@@ -80,6 +80,17 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for RequireAuth<C> {
 
 /// A signed-in user, if there is one, as `Option<RequireAuth>`; the same name as in `auth-actix`, where an `Option` of
 /// an extractor would take an outage of the store for a guest.
+///
+/// ```
+/// use auth_axum::MaybeAuth;
+///
+/// async fn greeting(MaybeAuth(user): MaybeAuth) -> String {
+///     match user {
+///         Some(user) => format!("Hello {}", user.claims.name().unwrap_or("you")),
+///         None => "Hello, whoever you are".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MaybeAuth<C = Claims>(pub Option<RequireAuth<C>>);
 
@@ -95,6 +106,17 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for MaybeAuth<C> {
 
 /// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
 /// that everyone may see.
+///
+/// ```
+/// use auth_axum::PeekSession;
+///
+/// async fn corner(PeekSession(session): PeekSession) -> &'static str {
+///     match session {
+///         Some(_) => r#"<a href="/profile">Profile</a>"#,
+///         None => r#"<a href="/auth/login">Sign in</a>"#,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct PeekSession(pub Option<Session>);
 
@@ -139,6 +161,16 @@ impl<S: Sync> FromRequestParts<S> for Providers {
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
 /// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
 /// (`traceparent`).
+///
+/// ```
+/// use auth_axum::{AuthError, AuthenticatedClient};
+///
+/// async fn name(api: AuthenticatedClient) -> Result<String, AuthError> {
+///     let request = api.get("/scim2/Me").accept("application/scim+json");
+///     let me: serde_json::Value = request.send().await?.json().await?;
+///     Ok(me["userName"].as_str().unwrap_or_default().to_owned())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient(pub auth_core::client::AuthenticatedClient);
 

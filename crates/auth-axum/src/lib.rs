@@ -1,47 +1,91 @@
 //! Sign-in, protected routes and authenticated calls for [axum].
 //!
-//! One handle, its routes, a layer and two extractors:
+//! A whole application: sign-in, a protected page, a call of an API on the user's behalf, sign-out.
 //!
 //! ```no_run
-//! use auth_axum::{Auth, AuthExt, AuthError, AuthenticatedClient, RequireAuth};
-//! use axum::{Json, Router, routing::get};
+//! use auth_axum::{Auth, AuthError, AuthExt, AuthenticatedClient, MaybeAuth, RequireAuth};
+//! use axum::{Json, Router, response::Html, routing::get};
 //! use serde_json::Value;
 //!
+//! /// Everyone sees this page. It offers to sign in, or to sign out.
+//! async fn home(MaybeAuth(user): MaybeAuth) -> Html<&'static str> {
+//!     Html(match user {
+//!         Some(_) => r#"<a href="/profile">Profile</a>
+//!             <form method="post" action="/auth/logout"><button>Sign out</button></form>"#,
+//!         None => r#"<a href="/auth/login?return_to=/profile">Sign in</a>"#,
+//!     })
+//! }
+//!
+//! /// Whoever is not signed in is sent to do that, and comes back. The call brings the user's access token, which is alive.
 //! async fn profile(user: RequireAuth, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
 //!     println!("{} looks at their profile", user.subject());
 //!     Ok(Json(api.get("/scim2/Me").accept("application/scim+json").send().await?.json().await?))
 //! }
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let auth = Auth::from_env().await?;
-//! let app: Router = Router::new()
-//!     .route("/profile", get(profile))
-//!     .merge(auth.routes())
-//!     .layer(auth.layer());
-//! # Ok(())
-//! # }
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let auth = Auth::from_env().await?;
+//!     let app = Router::new()
+//!         .route("/", get(home))
+//!         .route("/profile", get(profile))
+//!         .merge(auth.routes())
+//!         .layer(auth.layer());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     Ok(axum::serve(listener, app).await?)
+//! }
 //! ```
 //!
-//! * [`AuthExt::routes`] are `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-//!   `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`.
-//! * [`AuthExt::layer`] goes outside of everything that asks who is signed in. It reads the request's session identifier,
-//!   lets no answer that depends on a session be cached, and turns [`AuthError`]s into redirects, pages or
-//!   `application/problem+json`, as the request is a person's or a program's. It never touches the store by itself.
-//! * [`RequireAuth`] demands a signed-in user, `Option<RequireAuth>` asks for one, [`PeekSession`] looks without waiting
-//!   for the provider. However many of them a request uses, the session is looked up once.
-//! * [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
-//! * [`AuthenticatedClient`] calls downstream APIs with the user's access token, or one that it is exchanged for.
-//! * [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
-//! * [`Providers`] lists whom users may sign in with, for a page of the app's own to choose on.
-//! * [`AuthExt::proxy`] forwards to an API with the user's access token what the app's own pages ask for.
-//! * [`AuthLayer::error_page`] and [`AuthLayer::choice_page`] put pages of the app's own in the place of the library's.
-//! * [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`.
-//! * [`bearer_layer`], [`BearerToken`] and [`require_bearer`] are for APIs that are called with access tokens, with or without
-//!   sessions beside them.
-//! * With the feature `tower-sessions`, `AuthExt::app_session_layer` is tower-sessions' layer for the app's own session
-//!   data, in the store that the sign-ins are in.
+//! It takes its settings from the environment: `AUTH_BASE_URL`, `AUTH_ISSUER`, `AUTH_CLIENT_ID`, `AUTH_CLIENT_SECRET` and, for the
+//! call, `API_URL`; `AUTH_SECRET` and `AUTH_STORE` keep sessions beyond a restart. At the provider, `{AUTH_BASE_URL}/auth/callback` is
+//! registered as the redirect URI, and `{AUTH_BASE_URL}/` as the one after sign-out.
 //!
-//! Everything that is not about axum is in `auth-core`, re-exported as [`core`].
+//! Where the server ends by itself (`axum::serve(…).with_graceful_shutdown(…)`), call [`Auth::shutdown`] behind it: it waits for what
+//! is still under way, so that no rotated token is lost.
+//!
+//! # What there is, in the order in which one needs it
+//!
+//! **Set up.** [`Auth`] is the one handle: [`Auth::from_env`], or [`Auth::builder`] with a method for each setting ([`AuthBuilder`]). A
+//! [`Preset`] knows what a provider asks for, a [`Profile`] what a security profile does; [`SignInProvider`] is one of several
+//! providers, and [`Providers`] lists them for a page of the app's own to choose on. What is wrong with the settings is a
+//! [`ConfigError`].
+//!
+//! **Mount.** [`AuthExt::routes`] are `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
+//! `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`. [`AuthExt::layer`] goes outside of everything that asks
+//! who is signed in. It reads the request's session identifier, lets no answer that depends on a session be cached, and turns
+//! [`AuthError`]s into redirects, pages or `application/problem+json`, as the request is a person's or a program's. It never
+//! touches the store by itself.
+//!
+//! **Ask who is signed in.** [`RequireAuth`] demands a signed-in user, [`MaybeAuth`] or `Option<RequireAuth>` ask for one, [`PeekSession`]
+//! looks without waiting for the provider. However many of them a request uses, the session is looked up once. A [`Session`] says
+//! who it is and how long it lasts, its [`Claims`] what the provider says of the user.
+//!
+//! **Say who may.** [`require`] protects whole routers: `.route_layer(require(Gate::signed_in().role("admin")))`. A [`Gate`] asks for
+//! roles, claims, scopes, a recent sign-in or a stronger one, and sends the browser to sign in for what is missing.
+//!
+//! **Call APIs.** [`AuthenticatedClient`] calls downstream APIs with the user's access token, or one that it is exchanged for
+//! ([`core::grants`]); [`MachineClient`] with the application's own. [`AuthExt::proxy`] forwards what the app's own pages ask for
+//! ([`Proxy`]). [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
+//!
+//! **Shape.** [`AuthBuilder::on_sign_in`] sees each [`SignIn`] and may refuse it ([`Refused`]); [`AuthLayer::error_page`] and
+//! [`AuthLayer::choice_page`] put pages of the app's own in the place of the library's, made of a [`Failure`] or [`SignInChoices`]; [`AuthBuilder::on_event`] is told of every [`Event`], for an audit log.
+//!
+//! **End sessions.** `POST /auth/logout` does, and the provider may. [`Auth::sessions_of_user`] lists a user's as [`SessionInfo`]s, and its
+//! neighbours end them. [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
+//!
+//! **Be called with access tokens.** [`bearer_layer`], [`BearerToken`], [`MaybeBearer`] and [`require_bearer`] are for APIs, with or without
+//! sessions beside them; a [`ResourceServer`] says whose tokens are good, a [`BearerGate`] who may.
+//!
+//! **Keep data of the app's own.** With the feature `tower-sessions`, `AuthExt::app_session_layer` is tower-sessions' layer in the
+//! store that the sign-ins are in.
+//!
+//! **Test.** The crate `auth-testing` has `TestAuth`: an [`Auth`] for tests of handlers, with users signed in by a line, and without a
+//! network.
+//!
+//! Everything that is not about axum is in `auth-core`, re-exported as [`core`]: the session stores ([`core::store`]), every failure's code
+//! ([`core::codes`]), the settings one by one ([`core::config`]). `auth-actix` is the same for actix-web, under the same names.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(rustdoc::missing_crate_level_docs)]
 
 #[cfg(feature = "tower-sessions")]
 mod app_session;

@@ -28,6 +28,16 @@ use crate::session::{AuthContext, Carrier};
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
+///
+/// ```no_run
+/// use auth_axum::{Auth, AuthExt};
+/// use axum::Router;
+///
+/// /// What was added before the layer lies inside of it; what comes after it does not know who is signed in.
+/// fn with_sign_in(app: Router, auth: &Auth) -> Router {
+///     app.merge(auth.routes()).layer(auth.layer())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     auth: Auth,

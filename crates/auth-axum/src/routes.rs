@@ -22,6 +22,18 @@ use crate::response::{AuthError, response};
 use crate::session::{self, AuthContext};
 
 /// What axum applications get from an [`Auth`].
+///
+/// ```no_run
+/// use auth_axum::{Auth, AuthExt, RequireAuth};
+/// use axum::{Router, routing::get};
+///
+/// fn app(auth: &Auth) -> Router {
+///     Router::new()
+///         .route("/", get(async |user: RequireAuth| user.subject().to_owned()))
+///         .merge(auth.routes())
+///         .layer(auth.layer())
+/// }
+/// ```
 pub trait AuthExt {
     /// The routes `/auth/login`, `/auth/callback`, `/auth/callback/{name}`, `/auth/logout`, `/auth/backchannel-logout`,
     /// `/auth/frontchannel-logout`, `/auth/session`, `/auth/errors/` and `/auth/errors/{code}`, and, where the client has keys

@@ -56,6 +56,26 @@ use crate::watch::Watch;
 ///
 /// Made by [`Auth::builder`] or [`Auth::from_env`]. The adapters add routes, a layer and extractors; the methods here
 /// are what they are made of, and what code outside of requests uses.
+///
+/// # Example
+///
+/// Work for a user outside of a request, by the session's key, which a handler has queued with the job:
+///
+/// ```no_run
+/// # async fn example(key: auth_core::store::SessionKey) -> Result<(), Box<dyn std::error::Error>> {
+/// use auth_core::Auth;
+///
+/// let auth = Auth::from_env().await?;
+/// match auth.session(&key).await? {
+///     Some(session) => auth.client(&session).post("/reports").send().await?.success().await?,
+///     // Signed out meanwhile: there is nobody to do it for.
+///     None => return Ok(()),
+/// };
+/// // At the end of the program, so that no token is lost that is being renewed.
+/// auth.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Auth(Arc<Core>);
 

@@ -49,6 +49,8 @@ pub use token::BearerToken;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use authorization::credentials;
+#[cfg(test)]
+pub(crate) use builder::INTROSPECTION_KEPT;
 pub(crate) use builder::{issuer as issuer_of, url_of};
 #[cfg(feature = "fuzzing")]
 pub(crate) use dpop::{Expected as ExpectedProof, check as check_proof};

@@ -270,6 +270,18 @@ impl AuthenticatedClient {
 /// [`AuthenticatedClient`], it calls the configured APIs only, and where one answers 401, it asks for another token, once.
 /// Cheap to clone. Made by [`Auth::machine_client`](crate::Auth::machine_client), outside of requests too, or within a
 /// request by [`AuthenticatedClient::as_application`].
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(auth: auth_core::Auth) -> Result<(), auth_core::client::ApiError> {
+/// use auth_core::grants::ClientCredentials;
+///
+/// let api = auth.machine_client(ClientCredentials::new().scopes("jobs.run"));
+/// let jobs: Vec<String> = api.get("/jobs").send().await?.json().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MachineClient {
     calls: Calls,
@@ -752,6 +764,19 @@ impl Caller {
 }
 
 /// A request to be sent with an access token: the user's, or the application's own. Its methods are reqwest's.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(api: auth_core::client::AuthenticatedClient) -> Result<(), auth_core::client::ApiError> {
+/// use std::time::Duration;
+///
+/// let order = serde_json::json!({"item": "tea", "count": 2});
+/// let answer = api.post("/orders").json(&order).timeout(Duration::from_secs(3)).send().await?;
+/// answer.success().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct RequestBuilder {
     caller: Caller,

@@ -1,4 +1,13 @@
 //! Every setting, parsed and checked once.
+//!
+//! [`AuthBuilder`] collects them, from code ([`Auth::builder`]) or from the environment ([`AuthBuilder::from_env`]), and
+//! [`build`](AuthBuilder::build) checks all of them before the application serves anybody: a setting that is wrong or missing is a
+//! [`ConfigError`], one line that names the variable and the mend. Nothing is asked of the provider then; its discovery document
+//! is fetched when first needed, so an application starts while its provider is down.
+//!
+//! What is about one provider is in [`SignInProvider`] as well, for applications that have several. The enums here are the
+//! values of single settings; [`paths`] are the addresses of the library's routes. `docs/settings.md` in the repository has all
+//! settings in tables, with variables, units and defaults.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -301,6 +310,13 @@ pub(crate) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// How many sign-ins one browser may have open.
 pub(crate) const MAX_ATTEMPTS: usize = 5;
 
+// Defaults of the builder.
+pub(crate) const STORE: &str = "memory:";
+pub(crate) const SESSION_IDLE: Duration = Duration::from_secs(8 * 3600);
+pub(crate) const SESSION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const POST_LOGOUT_REDIRECT: &str = "/";
+
 /// Collects the settings of an [`Auth`]. Made by [`Auth::builder`] or, with everything that the environment says,
 /// by [`AuthBuilder::from_env`].
 ///
@@ -379,17 +395,17 @@ impl Default for AuthBuilder {
             find_provider: None,
             choose_provider: None,
             ca: None,
-            store: StoreChoice::Url("memory:".to_owned()),
+            store: StoreChoice::Url(STORE.to_owned()),
             keys: None,
-            session_idle: Duration::from_secs(8 * 3600),
-            session_max: Duration::from_secs(7 * 24 * 3600),
-            http_timeout: Duration::from_secs(10),
+            session_idle: SESSION_IDLE,
+            session_max: SESSION_MAX,
+            http_timeout: HTTP_TIMEOUT,
             apis: Vec::new(),
             on_sign_in: None,
             session_view: None,
             on_event: Vec::new(),
             trusted_proxies: None,
-            post_logout_redirect: "/".to_owned(),
+            post_logout_redirect: POST_LOGOUT_REDIRECT.to_owned(),
             further: Vec::new(),
             share_machine_tokens: false,
             problems_for_signed_out_forms: false,

@@ -1,4 +1,9 @@
 //! A user's sessions as a list: where they are signed in, and how to end that.
+//!
+//! For the page "where you are signed in" ([`Auth::sessions_of_user`], [`Auth::end_session_of_user`],
+//! [`Auth::end_other_sessions`]), and for whoever supports users ([`Auth::end_sessions_of`], [`Auth::end_all_sessions`]). The list
+//! comes from the store, so it has the sessions of all instances. What ends a session here deletes its record first, and then has
+//! its tokens revoked (RFC 7009) in the background.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +41,21 @@ pub(crate) fn agent(header: &str) -> Option<String> {
 /// One of a user's sessions, as [`Auth::sessions_of_user`] lists them.
 ///
 /// As JSON, `created_at`, `last_seen_at` and `expires_at` are whole seconds since 1970-01-01T00:00:00Z.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(auth: auth_core::Auth, session: auth_core::session::Session) -> Result<(), auth_core::Error> {
+/// for other in auth.sessions_of_user(&session).await? {
+///     let browser = other.user_agent.as_deref().unwrap_or("an unknown browser");
+///     println!("{browser}, since {}", other.created_at.as_secs());
+///     if !other.current {
+///         auth.end_session_of_user(&session, &other.id).await?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionInfo {

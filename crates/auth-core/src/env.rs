@@ -1,4 +1,11 @@
 //! Settings from the environment.
+//!
+//! [`Auth::from_env`] is all that most applications need; [`AuthBuilder::from_env`] gives the builder, for hooks and for what has no
+//! variable. [`AuthBuilder::from_variables`] reads the same variables from elsewhere, a test's table for one.
+//!
+//! An empty variable counts as unset, but for those where something else than was meant would quietly take its place: the
+//! provider, the store and the key. A variable that cannot be understood stops the start. `docs/settings.md` in the repository
+//! lists all of them.
 
 use std::time::Duration;
 
@@ -76,7 +83,7 @@ pub fn names_a_provider() -> Result<bool, ConfigError> {
 }
 
 impl Auth {
-    /// Makes an [`Auth`] from environment variables (`AUTH_ISSUER`, `AUTH_CLIENT_ID`, …; the README lists them).
+    /// Makes an [`Auth`] from environment variables (`AUTH_ISSUER`, `AUTH_CLIENT_ID`, …; `docs/settings.md` lists them).
     ///
     /// # Errors
     ///

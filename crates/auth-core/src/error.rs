@@ -1,4 +1,12 @@
 //! Every way in which a request can fail, and who has to act.
+//!
+//! [`Error`] has a variant for each area; the cause is in `source()`, and no text holds a token, a code or anything that a provider
+//! wrote freely. Three questions have answers everywhere:
+//!
+//! * [`Error::fault`]: who has to act, the caller, the provider, the store or the application's own set-up. The answer's status
+//!   follows from it: what is somebody else's outage is a 502 or 503, and never a sign-out.
+//! * [`Error::code`]: a name that stays the same, such as `login.state_cookie_missing`; [`codes`](crate::codes) explains each.
+//! * [`Error::retry_after`]: when to try again, where that helps.
 
 use std::fmt;
 use std::sync::Arc;

@@ -61,6 +61,17 @@ pub(crate) type EventHook = Arc<dyn Fn(&Event) + Send + Sync>;
 ///
 /// There is no token in it and nothing else that lets anybody in. Subject, address, browser and path are personal data:
 /// keep what you have a reason to keep. `Debug` does not show them.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::events::{Event, EventKind};
+///
+/// /// What an alarm is made of.
+/// fn is_suspicious(event: &Event) -> bool {
+///     matches!(event.kind, EventKind::SignInFailed { code, .. } if code.starts_with("login.state"))
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {

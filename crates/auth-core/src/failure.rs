@@ -1,4 +1,8 @@
 //! A failure as a page shows it, the library's own page or one of the app's.
+//!
+//! A [`Failure`] is made where a request fails, of the error's code and of what may be shown: title, cause, mend, the settings that
+//! have to do with it, a link to try again. The adapters' `AuthLayer::error_page` takes a function of it that writes the app's
+//! own page.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +23,17 @@ use crate::types::ReturnTo;
 /// All texts are the library's: nothing comes from the provider or the request but the path to come back to, which is a
 /// path of this origin by the URL standard's rules. There is no secret in it. Texts are plain, with code between
 /// backticks; escape them as any text.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::Failure;
+///
+/// fn text_page(failure: &Failure) -> String {
+///     let again = failure.try_again().map_or(String::new(), |link| format!("{}: {}", link.label, link.href));
+///     format!("{}\n{}\n{}\n{again}\n{}", failure.title(), failure.cause(), failure.mend(), failure.code())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Failure {
     status: u16,

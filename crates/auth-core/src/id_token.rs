@@ -1,4 +1,9 @@
 //! ID token validation in the order of OpenID Connect Core 1.0 §3.1.3.7.
+//!
+//! Every ID token goes through it, at sign-in and at each refresh, whether or not it came over TLS from the token endpoint: the
+//! signature with the provider's keys, issuer, audience and `azp`, algorithm, times with a tolerance of 60 seconds, `nonce`,
+//! `auth_time` where `max_age` was asked for, `at_hash` where it is there (§3.1.3.6). Each step has its variant of
+//! [`IdTokenError`]; none carries the token. No setting leaves a step out.
 
 use std::fmt;
 use std::time::Duration;

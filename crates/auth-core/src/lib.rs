@@ -1,8 +1,30 @@
 //! Sign-in, sessions and tokens for Rust web applications, independent of any web framework.
 //!
-//! Applications use this crate through an adapter, `auth-axum` or `auth-actix`, which re-exports what is needed.
+//! Applications use this crate through an adapter, `auth-axum` or `auth-actix`, which re-exports what is needed, and begin on its
+//! start page. Here is what both have in common, for whoever
 //!
-//! # The flow in ten lines
+//! * sets up an application: [`AuthBuilder`] with every setting, [`Preset`], [`SignInProvider`], [`SecretKeys`];
+//! * reads what handlers are given: [`session`], [`client`], [`gate`], [`grants`], [`proxy`], [`bearer`];
+//! * operates it: [`store`], [`events`], [`codes`];
+//! * works outside of requests: [`Auth::session`], [`Auth::client`], [`Auth::access_token`], [`Auth::machine_client`];
+//! * writes a session store ([`store::SessionStore`]) or an adapter for another framework ([`request`], [`reply`]).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), auth_core::ConfigError> {
+//! use auth_core::Auth;
+//!
+//! let auth = Auth::builder()
+//!     .base_url("https://app.example")
+//!     .issuer("https://id.example")
+//!     .client("my-client", Some("its secret"))
+//!     .store_url("sqlite:sessions.db")
+//!     .build()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A sign-in and a request, through the modules
 //!
 //! 1. `GET /auth/login` makes a `state`, a `nonce` and a PKCE verifier, seals them in a cookie of their own, and sends
 //!    the browser to the provider ([`login`]).
@@ -16,6 +38,12 @@
 //! 8. [`gate::Gate`] decides on roles, claims, scopes and how long ago the user signed in.
 //! 9. Whatever fails becomes an [`Error`] that knows who has to act, and a stable code with its mend ([`codes`]).
 //! 10. `POST /auth/logout` deletes the record, revokes the tokens and goes on to the provider's own sign-out.
+//!
+//! Whatever ends or begins on the way is told to the app's hooks ([`events`]), and instants come from one [`clock`], which tests
+//! move.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(rustdoc::missing_crate_level_docs)]
 
 pub mod app_sessions;
 mod auth;
@@ -74,6 +102,8 @@ mod roles;
 mod seal;
 pub mod secret;
 pub mod session;
+#[cfg(test)]
+mod settings;
 mod sign_in;
 mod signed_in;
 mod spans;

@@ -197,7 +197,7 @@ impl ProviderError {
 }
 
 /// How long a discovery document is fresh.
-const METADATA_FRESH: Duration = Duration::from_secs(3600);
+pub(crate) const METADATA_FRESH: Duration = Duration::from_secs(3600);
 /// How long a key set is fresh.
 pub(crate) const KEYS_FRESH: Duration = Duration::from_secs(600);
 /// How often the key set may be fetched again because of an unknown `kid`.

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 
 pub use lookup::LookupError;
 pub(crate) use lookup::{Failed, Find, Lookup, Means};
+#[cfg(test)]
+pub(crate) use settings::SCOPES;
 pub(crate) use settings::{Checked, PartyConfig, api_url};
 pub use settings::{Profile, SignInProvider};
 

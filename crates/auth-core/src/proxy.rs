@@ -126,6 +126,11 @@ pub struct Proxy {
     slots: Option<Arc<Semaphore>>,
 }
 
+/// The header that every request has to bring, where nothing is set.
+pub(crate) const CSRF_HEADER: &str = "x-csrf";
+/// How long a body may stand still, where nothing is set.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// One would echo the token to whoever asks, the other is no request to an upstream.
 const NEVER_FORWARDED: [Method; 2] = [Method::TRACE, Method::CONNECT];
 
@@ -190,12 +195,12 @@ impl Proxy {
         Self {
             upstream,
             exchange: None,
-            csrf_header: HeaderName::from_static("x-csrf"),
+            csrf_header: HeaderName::from_static(CSRF_HEADER),
             methods: None,
             set: Vec::new(),
             leave_out: Vec::new(),
             first_byte: None,
-            idle: Duration::from_secs(60),
+            idle: IDLE_TIMEOUT,
             max_request_body: None,
             slots: None,
         }

@@ -58,7 +58,7 @@ use protocol::{Answer, Holder, Outcome, Refresh, Saved, Seen, Step};
 /// A refresh starts in the background when less than this is left of the token's life, but at most a quarter of it.
 pub(crate) const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a lease lasts unless it is renewed; it is renewed at a third of that.
-const LEASE: Duration = Duration::from_secs(10);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// How long a holder believes in its lease, from before it asked for it: less than the store keeps it, by more than
 /// clocks can differ in speed. It is measured without a wall clock, for that may jump.
 pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(8);

@@ -1,4 +1,7 @@
 //! The answer to a request, as a plain value that an adapter turns into its framework's response.
+//!
+//! [`Auth`](crate::Auth)'s methods for the routes give a [`Reply`]: status, headers and body. Applications see none of it; it is
+//! for those who write an adapter for another framework.
 
 use std::borrow::Cow;
 use std::fmt;

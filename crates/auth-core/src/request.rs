@@ -1,4 +1,7 @@
 //! What the core needs to know of an incoming request, whatever framework brought it.
+//!
+//! An adapter implements [`RequestHead`] for its framework's request, and hands it to [`Auth::incoming`](crate::Auth::incoming) and
+//! [`Auth::route_request`](crate::Auth::route_request). Applications see none of it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::config::ConfigError;
 
 /// The claim that holds the roles, for everyone who asks for them.
-const ROLES: &str = "roles";
+pub(crate) const ROLES: &str = "roles";
 /// A segment that stands for the client's own identifier.
 const CLIENT_ID: &str = "{client_id}";
 

@@ -52,8 +52,25 @@ impl Purpose {
 
 /// The app's keys: the first seals, all of them open.
 ///
-/// Made from `AUTH_SECRET`; to rotate, put the new key in front and keep the old one until no session is left
-/// that was sealed with it (`AUTH_SESSION_MAX`).
+/// Made from `AUTH_SECRET`. To change keys, on one instance: put the new key in front.
+///
+/// Several instances take two rounds, for one that does not have a key yet takes whoever was sealed with it for signed out:
+///
+/// 1. `old,new` on all instances: all can open what the new key seals, none uses it yet.
+/// 2. `new,old` on all instances, once the first round has reached every one of them.
+///
+/// Keep the old key until no session is left that was sealed with it: [`session_max`](crate::AuthBuilder::session_max), 7 days
+/// by default, after the second round.
+///
+/// ```
+/// use auth_core::{Auth, SecretKeys};
+///
+/// # fn example(old: &str, new: &str) -> Result<(), auth_core::ConfigError> {
+/// // The first round; the second has them the other way round.
+/// let builder = Auth::builder().secret(SecretKeys::from_hex(&format!("{old},{new}"))?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct SecretKeys(Vec<Key>);
 
@@ -71,7 +88,8 @@ impl SecretKeys {
         Self(vec![Key::new(&bytes[..])])
     }
 
-    /// Reads keys in hexadecimal digits, 64 or more each (256 bits), separated by commas, newest first.
+    /// Reads keys in hexadecimal digits, 64 or more each (256 bits), separated by commas. The first seals, all open; a new key is
+    /// first in the list only when every instance [can open](Self) what it seals.
     ///
     /// # Errors
     ///
@@ -99,7 +117,7 @@ impl SecretKeys {
         Ok(Self(keys))
     }
 
-    /// Seals `plain` with the newest key.
+    /// Seals `plain` with the first key.
     pub(crate) fn seal(&self, purpose: Purpose, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let key = &self.0[0];
         // Room for the tag from the start: a vector that has to grow leaves a copy of the plain text behind.
@@ -262,11 +280,16 @@ mod tests {
     }
 
     #[test]
-    fn old_keys_still_open_and_the_newest_seals() {
+    fn every_key_opens_and_the_first_seals() {
         let old = keys(&['a']).seal(Purpose::Session, b"key", b"tokens");
         let rotated = keys(&['b', 'a']);
         assert!(rotated.open(Purpose::Session, b"key", &old).is_ok());
+        // The first round on several instances: whoever has it opens what the second will seal, and seals what the others open.
+        let first_round = keys(&['a', 'b']);
         let new = rotated.seal(Purpose::Session, b"key", b"tokens");
+        assert!(first_round.open(Purpose::Session, b"key", &new).is_ok());
+        let still_old = first_round.seal(Purpose::Session, b"key", b"tokens");
+        assert!(keys(&['a']).open(Purpose::Session, b"key", &still_old).is_ok());
         assert!(keys(&['b']).open(Purpose::Session, b"key", &new).is_ok());
         assert!(matches!(
             keys(&['a']).open(Purpose::Session, b"key", &new),

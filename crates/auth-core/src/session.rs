@@ -1,4 +1,12 @@
 //! A session: who is signed in, with which tokens, until when.
+//!
+//! A session begins with a sign-in. The [hook](crate::AuthBuilder::on_sign_in) sees it first, as a [`SignIn`], and decides what is
+//! kept. From then on its record is in the [store](crate::store), sealed, under a hash of the identifier that the browser holds, and
+//! handlers are given a [`Session`]: the user's identifier ([`Session::subject`]), [`Claims`], scopes, deadlines, never a token.
+//!
+//! It ends when nobody has used it for [`session_idle`](crate::AuthBuilder::session_idle), at
+//! [`session_max`](crate::AuthBuilder::session_max) in any case, when the provider says so, and by a sign-out. A [`Session`]
+//! is as it was when it was read: [`Auth::session`](crate::Auth::session) reads it again, by [`Session::key`], which is no secret.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -217,6 +225,18 @@ pub(crate) fn index_key(kind: &[u8], issuer: &Issuer, value: &str) -> IndexKey {
 ///
 /// It shows who the user is and when things end; tokens come from [`Auth`](crate::Auth) and from
 /// [`AuthenticatedClient`](crate::client::AuthenticatedClient), which refresh them first.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::session::Session;
+///
+/// fn greeting(session: &Session) -> String {
+///     let name = session.claims().name().unwrap_or(session.subject());
+///     let minutes = session.expires_at().since(session.created_at()).as_secs() / 60;
+///     format!("Hello {name}, signed in for {minutes} minutes at the most")
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Session {
     pub(crate) key: SessionKey,
@@ -362,6 +382,20 @@ impl Session {
 /// Claims about a user, by name.
 ///
 /// Cheap to clone. It does not implement `Deserialize`: claims come from a provider.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::session::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Employee { department: String }
+///
+/// fn may_approve(claims: &Claims) -> Result<bool, serde_json::Error> {
+///     let employee: Employee = claims.to()?;
+///     Ok(claims.has_role("approver") && claims.email_verified() && employee.department == "Finance")
+/// }
+/// ```
 #[derive(Clone, Default, PartialEq)]
 pub struct Claims(Arc<Map<String, Value>>);
 
@@ -522,6 +556,22 @@ impl Claims {
 }
 
 /// A sign-in about to succeed, as the [hook](crate::AuthBuilder::on_sign_in) sees it. Everything in it is verified.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::{Refused, session::SignIn};
+///
+/// async fn employees_only(mut sign_in: SignIn) -> Result<SignIn, Refused> {
+///     if !sign_in.claims().email_verified() {
+///         return Err(Refused::because("the e-mail address is not verified"));
+///     }
+///     sign_in.set_claim("department", "Finance");
+///     Ok(sign_in)
+/// }
+///
+/// let builder = auth_core::Auth::builder().on_sign_in(employees_only);
+/// ```
 pub struct SignIn {
     pub(crate) origin: String,
     pub(crate) provider: Option<String>,

@@ -1,4 +1,7 @@
 //! The trace that an incoming request belongs to, to be passed on (W3C Trace Context, Recommendation of 23 November 2021).
+//!
+//! The adapters read `traceparent` and `tracestate` of a request, and the calls of its
+//! [`AuthenticatedClient`](crate::client::AuthenticatedClient) carry them on. What is not well-formed is left out.
 
 use http::HeaderValue;
 

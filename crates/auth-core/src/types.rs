@@ -1,4 +1,8 @@
 //! Values that are valid because they exist.
+//!
+//! Each is parsed once, where it comes in, and from then on is known to be good: an [`Issuer`] is compared to the byte, a [`BaseUrl`]
+//! is an origin and nothing more, a [`ReturnTo`] is a path of this application and can lead to no other origin, [`Scopes`] have
+//! each scope once.
 
 use std::borrow::Cow;
 use std::fmt;

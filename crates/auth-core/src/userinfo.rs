@@ -1,4 +1,9 @@
 //! The userinfo answer (OpenID Connect Core 1.0 §5.3): same subject or refuse.
+//!
+//! Asked once at sign-in, where the provider has such an endpoint ([`UserinfoPolicy`](crate::config::UserinfoPolicy)). What it says is
+//! added to the claims of the ID token, but for roles and for what says who the user is. Plain JSON and signed answers are read, signed
+//! ones also where they are encrypted for this client. An answer about another user, or one that is forged, fails the sign-in
+//! (§5.3.4); an endpoint that is down does not ([`UserinfoError::fails_sign_in`]).
 
 use http::StatusCode;
 use serde_json::{Map, Value};

@@ -19,6 +19,8 @@
 //! # }
 //! ```
 
+#![warn(rustdoc::missing_crate_level_docs)]
+
 mod browser;
 pub mod catalogue;
 mod finding;

@@ -243,6 +243,18 @@ impl fmt::Debug for Hold {
 /// Faults, settings and counts of a running [`DevProvider`](crate::DevProvider) and its demo APIs.
 ///
 /// Cheap to clone. What it changes holds for requests that arrive afterwards.
+///
+/// ```
+/// use auth_testing::{Control, Endpoint, Fault};
+///
+/// async fn an_outage(provider: &Control) -> std::io::Result<()> {
+///     provider.fail_next(Endpoint::Token, 1, Fault::status(503));
+///     // … what the application makes of one failed refresh …
+///     provider.go_down().await;
+///     // … and of a provider that is gone.
+///     provider.come_up().await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Control {
     pub(crate) provider: Arc<Provider>,

@@ -99,6 +99,9 @@
 //! `kit`, on by default, is [`TestAuth`]; it turns on the feature `testing` of auth-core, which changes nothing by itself. `mtls` and
 //! `servers` are for tests of providers and stores.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(rustdoc::missing_crate_level_docs)]
+
 mod api;
 mod control;
 mod encryption;

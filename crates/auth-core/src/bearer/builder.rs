@@ -18,7 +18,9 @@ use crate::auth::Auth;
 use crate::client_auth::ClientAuthentication;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
-use crate::config::{CLOCK_TOLERANCE, ConfigError, EndpointOverrides, PlainIdentity, ProviderConfig, paths};
+use crate::config::{
+    CLOCK_TOLERANCE, ConfigError, EndpointOverrides, HTTP_TIMEOUT, PlainIdentity, ProviderConfig, paths,
+};
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, SigningKey, SigningKeyError};
 use crate::metadata::Provider;
@@ -82,6 +84,9 @@ enum Asked {
     Given(String, IntrospectionClient),
     OfAuth,
 }
+
+/// How long it is believed that an introspected token is active, where nothing is set.
+pub(crate) const INTROSPECTION_KEPT: Duration = Duration::from_secs(60);
 
 /// How the resource server shows the introspection endpoint who it is (RFC 7662 §2.1).
 #[derive(Clone)]
@@ -152,7 +157,7 @@ impl Default for ResourceServerBuilder {
             algorithms: None,
             types: TokenTypes::Usual,
             introspection: Asked::Nobody,
-            introspection_kept: Duration::from_secs(60),
+            introspection_kept: INTROSPECTION_KEPT,
             audience_rule: AudienceRule::WherePresent,
             dpop: None,
             dpop_store: None,
@@ -160,7 +165,7 @@ impl Default for ResourceServerBuilder {
             keys: None,
             realm: None,
             ca: None,
-            http_timeout: Duration::from_secs(10),
+            http_timeout: HTTP_TIMEOUT,
             clock: Clock::system(),
             runtime: None,
             #[cfg(feature = "testing")]

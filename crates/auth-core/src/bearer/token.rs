@@ -16,6 +16,16 @@ use crate::types::Scopes;
 /// bound to a key or a certificate, presented by who holds it. Cheap to clone.
 ///
 /// `Debug` shows the issuer and the client, and neither the token nor who it is about.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::bearer::BearerToken;
+///
+/// fn may_read_mail(token: &BearerToken, of: &str) -> bool {
+///     token.subject() == Some(of) && token.scopes().contains("mail.read")
+/// }
+/// ```
 #[derive(Clone)]
 pub struct BearerToken {
     pub(super) facts: Arc<Facts>,

@@ -30,6 +30,9 @@ use crate::types::{BaseUrl, Issuer, Scopes, secure_url};
 
 pub use profile::Profile;
 
+/// The scopes that are asked for where nothing is set.
+pub(crate) const SCOPES: &str = "openid profile email offline_access";
+
 /// The settings of one of several providers that users sign in with, and of this application's registration there, for
 /// [`AuthBuilder::provider`]. What can be set is what [`AuthBuilder`] has for a single one, under the same names and with the
 /// same defaults.
@@ -128,7 +131,7 @@ impl Default for SignInProvider {
             decryption_keys: Ok(Vec::new()),
             signs_requests: false,
             binds_tokens: false,
-            scopes: Scopes::parse("openid profile email offline_access"),
+            scopes: Scopes::parse(SCOPES),
             authorize_params: Vec::new(),
             resources: Vec::new(),
             response_mode: None,

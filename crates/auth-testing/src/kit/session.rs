@@ -265,6 +265,20 @@ impl SignInError {
 ///
 /// The cookie is the library's own; where the application keeps the identifier in the session layer that it has, it
 /// does not look at this one.
+///
+/// ```
+/// use auth_testing::TestAuth;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = TestAuth::new().await;
+/// let ada = auth.user("ada").roles(["admin"]).signed_in().await;
+/// let request = ada.get("/orders");
+/// assert!(request.headers().contains_key("cookie"));
+///
+/// ada.end().await?;
+/// assert!(ada.session().await?.is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct TestSession {
     browser: Browser,

@@ -51,6 +51,22 @@ use user::User;
 /// An OpenID provider and two demo APIs on loopback ports. They stop when this is dropped.
 ///
 /// It runs on the tokio runtime it was started on.
+///
+/// ```
+/// use auth_testing::{Client, DevProvider, User};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let callback = "http://127.0.0.1:3000/auth/callback";
+/// let provider = DevProvider::builder()
+///     .client(Client::confidential("my-app", "a secret").redirect_uri(callback))
+///     .user(User::new("ada").name("Ada", "Lovelace").roles(["admin"]))
+///     .start()
+///     .await?;
+/// // For the application's `AUTH_ISSUER`.
+/// assert!(provider.issuer().starts_with("http://127.0.0.1:"));
+/// # provider.shutdown().await;
+/// # Ok(()) }
+/// ```
 pub struct DevProvider {
     control: Control,
     client_id: String,

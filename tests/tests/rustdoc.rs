@@ -1,0 +1,173 @@
+//! What people start from has an example in its documentation, and the same in both adapters. That the examples compile is seen by
+//! the documentation tests of the crates.
+
+use std::fs;
+use std::path::Path;
+
+use auth_tests::named_tests::workspace;
+
+/// Where somebody who looks for something arrives first: each with the folder of its crate and the line that declares it.
+const START_ITEMS: [(&str, &[&str]); 4] = [
+    (
+        "auth-core",
+        &[
+            "pub struct AppSessions",
+            "pub struct Auth",
+            "pub struct AuthBuilder",
+            "pub struct AuthenticatedClient",
+            "pub struct BearerGate",
+            "pub struct BearerToken",
+            "pub struct Claims",
+            "pub struct ClientCredentials",
+            "pub struct CustomGrant",
+            "pub struct Event",
+            "pub struct Failure",
+            "pub struct FurtherProvider",
+            "pub struct Gate",
+            "pub struct MachineClient",
+            "pub struct MemoryStore",
+            "pub struct PostgresStore",
+            "pub struct Preset",
+            "pub struct Proxy",
+            "pub struct RedisStore",
+            "pub struct RequestBuilder",
+            "pub struct ResourceServer",
+            "pub struct SecretKeys",
+            "pub struct Session",
+            "pub struct SessionInfo",
+            "pub struct SignIn",
+            "pub struct SignInProvider",
+            "pub struct SqliteStore",
+            "pub struct TestClock",
+            "pub struct TokenExchange",
+            "    pub fn acr",
+            "    pub fn on_event",
+            "    pub fn on_sign_in",
+            "    pub fn preset",
+            "    pub fn resource_server",
+            "    pub fn until_ended",
+        ],
+    ),
+    ("auth-axum", &OF_ADAPTERS),
+    ("auth-actix", &OF_ADAPTERS),
+    (
+        "auth-testing",
+        &[
+            "pub struct Control",
+            "pub struct DevProvider",
+            "pub struct TestApi",
+            "pub struct TestAuth",
+            "pub struct TestSession",
+        ],
+    ),
+];
+
+const OF_ADAPTERS: [&str; 15] = [
+    "pub trait AuthExt",
+    "pub struct AppSessionLayer",
+    "pub struct AuthError",
+    "pub struct AuthLayer",
+    "pub struct AuthenticatedClient",
+    "pub struct BearerToken",
+    "pub struct MaybeAuth",
+    "pub struct MaybeBearer",
+    "pub struct PeekSession",
+    "pub struct Providers",
+    "pub struct RequireAuth",
+    "pub struct SwitchSession",
+    "pub fn bearer_layer",
+    "pub fn require",
+    "pub fn require_bearer",
+];
+
+/// The adapters' start pages, one after the other.
+const START_PAGES: [&str; 2] = [
+    include_str!("../../crates/auth-axum/src/lib.rs"),
+    include_str!("../../crates/auth-actix/src/lib.rs"),
+];
+
+fn sources(directory: &Path, texts: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, texts);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(fs::read_to_string(&path).expect("a source"));
+        }
+    }
+}
+
+/// Whether there is an example above one of the places that declare this: `None` where nothing does. rustfmt has formatted the
+/// sources, so a declaration begins its line.
+fn has_example(texts: &[String], declaration: &str) -> Option<bool> {
+    let mut found = None;
+    for text in texts {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let declares = line
+                .strip_prefix(declaration)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
+            if !declares {
+                continue;
+            }
+            let above = lines[..index].iter().rev().map(|line| line.trim_start());
+            let documented = above
+                .take_while(|line| line.starts_with("///") || line.starts_with("#["))
+                .any(|line| line.starts_with("/// ```"));
+            found = Some(found.unwrap_or_default() || documented);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_people_start_from_has_an_example() {
+    let mut missing = Vec::new();
+    for (of_crate, items) in START_ITEMS {
+        let mut texts = Vec::new();
+        sources(&workspace().join("crates").join(of_crate).join("src"), &mut texts);
+        for item in items {
+            match has_example(&texts, item) {
+                Some(true) => {}
+                Some(false) => missing.push(format!("{of_crate}: `{}` has no example", item.trim_start())),
+                None => missing.push(format!("{of_crate}: there is no `{}`", item.trim_start())),
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_start_pages_name_everything_that_people_start_from() {
+    for page in START_PAGES {
+        let introduction: String = page.lines().filter(|line| line.starts_with("//!")).collect();
+        for item in OF_ADAPTERS {
+            let name = item.rsplit(' ').next().expect("a name");
+            // Its link would be broken without its feature.
+            let name = name.replace("AppSessionLayer", "app_session_layer");
+            assert!(introduction.contains(&name), "{name} is not named");
+        }
+    }
+}
+
+#[test]
+fn the_start_pages_tell_the_same_in_the_same_order() {
+    let headings = START_PAGES.map(|page| {
+        let bold = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! **")?.split("**").next());
+        bold.collect::<Vec<_>>()
+    });
+    assert!(headings[0].len() > 5, "{headings:?}");
+    assert_eq!(headings[0], headings[1]);
+}
+
+#[test]
+fn an_example_is_found_above_its_item_alone() {
+    let text = "/// A.\n/// ```\n/// ```\n#[derive(Debug)]\npub struct A {\npub struct AB;\n/// ```\n\npub struct B;\n";
+    let texts = [text.to_owned()];
+    assert_eq!(has_example(&texts, "pub struct A"), Some(true));
+    assert_eq!(has_example(&texts, "pub struct AB"), Some(false));
+    assert_eq!(has_example(&texts, "pub struct B"), Some(false));
+    assert_eq!(has_example(&texts, "pub struct C"), None);
+}
