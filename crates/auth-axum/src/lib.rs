@@ -67,7 +67,8 @@
 //! ([`Proxy`]). [`SwitchSession`] puts other tokens in the place of the session's: another organization, another account.
 //!
 //! **Shape.** [`AuthBuilder::on_sign_in`] sees each [`SignIn`] and may refuse it ([`Refused`]); [`AuthLayer::error_page`] and
-//! [`AuthLayer::choice_page`] put pages of the app's own in the place of the library's, made of a [`Failure`] or [`SignInChoices`]; [`AuthBuilder::on_event`] is told of every [`Event`], for an audit log.
+//! [`AuthLayer::choice_page`] put pages of the app's own in the place of the library's, made of a [`Failure`] or of
+//! [`SignInChoices`]; [`AuthBuilder::on_event`] is told of every [`Event`], for an audit log.
 //!
 //! **End sessions.** `POST /auth/logout` does, and the provider may. [`Auth::sessions_of_user`] lists a user's as [`SessionInfo`]s, and its
 //! neighbours end them. [`Auth::until_ended`] completes when a session has ended: a stream or a WebSocket takes it along and closes.
