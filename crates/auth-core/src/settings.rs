@@ -123,8 +123,8 @@ fn length(length: Duration) -> String {
     let seconds = length.as_secs();
     let (count, unit) = match seconds {
         0..=119 => return format!("{seconds} seconds"),
-        _ if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
-        _ if seconds % 3_600 == 0 => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
         _ => (seconds / 60, "minute"),
     };
     let plural = if count == 1 { "" } else { "s" };
