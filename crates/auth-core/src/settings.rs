@@ -175,6 +175,7 @@ fn application() -> Group {
             row(&["on_sign_in"], &[], "shapes what a session keeps of a sign-in, or refuses the user", "an async function of the `SignIn`", "the ID token's claims are kept"),
             row(&["session_view"], &[], "changes what `GET /auth/session` shows", "a function of the `Session` and the usual answer", "the usual answer"),
             row(&["on_event"], &[], "is told of everything that happens to sign-ins and sessions, for an audit log", "a function of the `Event`, called for each", "nobody is told"),
+            row(&["problems_for_signed_out_forms"], &[], "answers a form that a person sends without being signed in with 401 `application/problem+json`", "nothing", "a page with a button that signs in"),
             row(&["share_machine_tokens"], &[], "keeps the application's own tokens in the store, sealed, for all instances", "nothing", "each instance has its own"),
             row(&["clock"], &[], "the clock, for tests", "a `Clock`", "the system's"),
             row(&["runtime"], &[], "the runtime of refreshes and sign-ins, which has to outlive the requests", "a tokio `Handle`", "the one that `build` is called on"),
@@ -507,9 +508,16 @@ fn layers() -> Group {
             row(
                 &["error_page"],
                 &[],
-                "pages of the app's own in the place of the library's",
+                "pages of the app's own in the place of the library's pages of failures",
                 "a function of the `Failure` and the request",
                 "the library's pages",
+            ),
+            row(
+                &["choice_page"],
+                &[],
+                "a page of the app's own to choose a provider on",
+                "a function of the `SignInChoices` and the request",
+                "the library's page",
             ),
             row(
                 &["in_tower_session", "in_actix_session"],
