@@ -268,8 +268,12 @@ pub(super) fn measure(runtime: &Runtime, effort: Effort, section: &mut Section) 
         for (store, [bare, own], ..) in &cases {
             for (case, place) in [("bare", bare), ("`RequireAuth`", own)] {
                 let (answers, ran) = place.watch_threads(WATCHED * turn)?;
+                let each = |count: u64| count as f64 / answers as f64;
                 for (thread, ran) in ran {
-                    let each = |count: u64| count as f64 / answers as f64;
+                    // Servers and threads of the other cases.
+                    if each(ran.nanoseconds) < 50.0 {
+                        continue;
+                    }
                     threads.add([
                         Field::text(framework),
                         Field::text(store.name()),
