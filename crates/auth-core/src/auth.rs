@@ -583,7 +583,8 @@ impl Auth {
     /// last answer told (RFC 9110 §6.6.1); zero where the clocks may well agree. `None` before it has answered, and for a provider
     /// that is not known, or was not looked up lately. Answers that took two seconds, or come from a cache, do not count.
     ///
-    /// Beyond 60 seconds sign-ins fail. That it is so, and is so no more, is in the log, once each (`provider.clock_differs`).
+    /// Beyond 60 seconds sign-ins fail, or soon will. That it is so, and is so no more, is in the log, once each time
+    /// (`provider.clock_differs`).
     #[must_use]
     pub fn clock_skew(&self, provider: Option<&str>) -> Option<ClockSkew> {
         let mut parties = self.0.config.parties.all_at_hand();

@@ -149,7 +149,8 @@ impl Failure {
     }
 
     /// Whether a person has sent a form that is refused: nobody is signed in, a right is missing, or it comes from another site.
-    /// No link sends it again, so a page does well to say that it has not been carried out.
+    /// No link sends it again, so a page does well to say that it was probably not carried out: a gate or an extractor has stopped
+    /// it before the handler, unless it was the handler that found the session ended.
     #[must_use]
     pub fn refuses_form(&self) -> bool {
         self.refuses_form
@@ -177,7 +178,9 @@ impl Failure {
                 explanation.settings,
             ),
             explanation,
+            // What an API has refused comes from a handler, which may have done something before.
             refuses_form: incoming.kind == RequestKind::Form
+                && !matches!(error, Error::Api(_))
                 && matches!(
                     error.fault(),
                     Fault::NotSignedIn | Fault::NotAllowed | Fault::Request

@@ -89,6 +89,11 @@ impl Asked {
         }
     }
 
+    /// Whether the answer's `Date` is that of the provider itself. Keys, and what is known of the user, may come from elsewhere.
+    const fn tells_the_time(self) -> bool {
+        !matches!(self, Self::Keys | Self::Userinfo)
+    }
+
     /// Whether the client shows who it is, or a token that it holds. Documents for everybody may lie anywhere.
     const fn knows_the_client(self) -> bool {
         match self {
@@ -416,7 +421,8 @@ impl ProviderHttp {
         let request = request.map_err(classify)?;
         let span = spans::provider(asked, &request);
         let timing = metrics::Timing::start();
-        let begun = self.clock.as_ref().map(|clock| (clock.now(), Instant::now()));
+        let clock = self.clock.as_ref().filter(|_| asked.tells_the_time());
+        let begun = clock.map(|clock| (clock.now(), Instant::now()));
         // reqwest's own limit covers the exchange as well; this one also covers what it might leave out.
         let result = tokio::time::timeout(self.timeout, self.exchange(&client, request))
             .instrument(span.clone())
@@ -424,7 +430,7 @@ impl ProviderHttp {
             .unwrap_or(Err(HttpError::Timeout));
         timing.of_provider(asked, &result);
         spans::answered_by_provider(&span, &result);
-        if let (Some(clock), Some((before, at)), Ok(answer)) = (&self.clock, begun, &result) {
+        if let (Some(clock), Some((before, at)), Ok(answer)) = (clock, begun, &result) {
             clock.hear(answer, before, at.elapsed());
         }
         result

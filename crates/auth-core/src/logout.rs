@@ -214,6 +214,7 @@ impl Core {
         span: &Span,
     ) {
         let tokens = [refresh.map(Token::Refresh), access.map(Token::Access)];
+        let mut has_failed = false;
         for token in tokens.into_iter().flatten() {
             let tried = Tried {
                 session,
@@ -223,7 +224,9 @@ impl Core {
                 tries: 1,
             };
             if let Err(failure) = self.try_to_revoke(&tried.whose, &tried.token).await {
-                spans::failed(span, failure.code);
+                if !std::mem::replace(&mut has_failed, true) {
+                    spans::failed(span, failure.code);
+                }
                 self.revoke_later(tried, failure);
             }
         }

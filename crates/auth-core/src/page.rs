@@ -116,9 +116,9 @@ pub(crate) fn index() -> String {
 fn unsent(failure: &Failure) -> &'static str {
     match (failure.refuses_form(), failure.try_again()) {
         (true, Some(_)) => {
-            "<p>What you sent has not been carried out. Once you have signed in, send it again.</p>"
+            "<p>What you sent was probably not carried out. Once you have signed in, look, and send it again if it is not there.</p>"
         }
-        (true, None) => "<p>What you sent has not been carried out.</p>",
+        (true, None) => "<p>What you sent was not carried out.</p>",
         (false, _) => "",
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn refuse(
                 match incoming.kind {
                     // What was sent is lost: that is for a page to say, before anybody signs in.
                     RequestKind::Form => {
-                        with_retry(failed(Failure::of_form(config, error, incoming, login)), error)
+                        refused(failed(Failure::of_form(config, error, incoming, login)), error)
                     }
                     _ => Reply::redirect(&login),
                 }
@@ -174,7 +174,17 @@ fn with_retry(mut reply: Reply, error: &Error) -> Reply {
 
 /// The page for a person. Nothing in it comes from the request but the path to come back to.
 fn page(config: &Config, error: &Error, incoming: &Incoming) -> Reply {
-    with_retry(failed(Failure::of(config, error, incoming)), error)
+    refused(failed(Failure::of(config, error, incoming)), error)
+}
+
+/// With what a 401 must have beside its page (RFC 9110 §15.5.2).
+fn refused(mut reply: Reply, error: &Error) -> Reply {
+    if reply.status == 401
+        && let Some(challenge) = challenge(error)
+    {
+        reply = reply.with("www-authenticate", challenge);
+    }
+    with_retry(reply, error)
 }
 
 /// A page for a request that no route takes as it is.

@@ -621,6 +621,35 @@ fn loads_on_a_runtime_that_is_blocked_hold_nobody_up() {
     });
 }
 
+/// Where every caller gives up before the store does, it still has to find out that nothing comes through any more.
+#[test]
+fn a_dead_connection_is_noticed_though_every_caller_goes_away() {
+    async fn connections(url: &str) -> Vec<u64> {
+        let list: String = ask(&mut raw(url).await, &[b"CLIENT", b"LIST"]).await;
+        let id = |line: &str| line.strip_prefix("id=")?.split(' ').next()?.parse().ok();
+        list.lines().filter_map(id).collect()
+    }
+    let server = RedisServer::start().expect("the server starts");
+    contract::block_on(async {
+        let store = open(&server.url()).await;
+        insert(&store, 1).await;
+        let first = connections(&server.url()).await.into_iter().min();
+        let first = first.expect("that of the store");
+        server.pause().expect("the server stands still");
+        let given_up = tokio::time::timeout(Duration::from_millis(50), store.load(&key(1), now())).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        // The store looks for two seconds.
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        server.resume().expect("the server goes on");
+        assert!(store.load(&key(1), now()).await.expect(ANSWERS).is_some());
+        let began = Instant::now();
+        while connections(&server.url()).await.contains(&first) {
+            assert!(began.elapsed() < Duration::from_secs(10), "it was not given up");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+}
+
 /// The runtime of whoever asks has neither timers nor sockets.
 #[test]
 fn a_load_needs_no_timer_of_its_caller() {

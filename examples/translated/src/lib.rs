@@ -64,7 +64,7 @@ pub fn failure(failure: &Failure, language: Language) -> String {
             title: failure.title(),
             cause: failure.cause(),
             mend: failure.mend(),
-            unsent: "What you sent has not been carried out.",
+            unsent: "What you sent was probably not carried out.",
             button: failure.try_again().map(|link| link.label),
             home: "Go to the home page",
         },

@@ -13,6 +13,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::IssuedToken;
+use tracing::{Instrument as _, Span};
+
 use crate::auth::Core;
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -123,13 +125,13 @@ impl TokenCache {
                         .is_some_and(|at| at <= now && now.since(at) < BACKGROUND_PAUSE);
                     if token.freshness(now) == Freshness::Soft && flight.is_none() && !failed_lately {
                         // Not awaited: it runs on its own.
-                        drop(self.start(&mut state, core, slot, fetch));
+                        drop(self.start(&mut state, core, slot, Span::none(), fetch));
                     }
                     return Ok(token);
                 }
                 (None, Some((_, flight))) => flight.clone(),
                 (None, None) => {
-                    let flight = self.start(&mut state, core, slot, fetch);
+                    let flight = self.start(&mut state, core, slot, Span::current(), fetch);
                     state.make_room(slot.owner, self.of_one, self.in_all);
                     flight
                 }
@@ -138,14 +140,14 @@ impl TokenCache {
         flight.await
     }
 
-    fn start<F>(&self, state: &mut State, core: &Core, slot: Slot, fetch: F) -> Flight
+    fn start<F>(&self, state: &mut State, core: &Core, slot: Slot, span: Span, fetch: F) -> Flight
     where
         F: FnOnce() -> BoxFuture<'static, Result<Fetched, Error>> + Send,
     {
         let number = state.number();
         let (shared, clock) = (Arc::clone(&self.state), core.clock.clone());
         let fetch = fetch();
-        let task = core.spawn(async move {
+        let fetching = async move {
             // Whatever happens in it, it comes to an end, and the next one can begin.
             let result = AssertUnwindSafe(fetch)
                 .catch_unwind()
@@ -162,7 +164,8 @@ impl TokenCache {
             let outcome = result.as_ref().map(|fetched| fetched.token.clone());
             lock(&shared).land(slot, number, result.as_ref().ok(), clock.now());
             outcome.map_err(Error::clone)
-        });
+        };
+        let task = core.spawn_apart(fetching.instrument(span));
         let flight = async move {
             task.await
                 .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))

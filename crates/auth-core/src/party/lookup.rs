@@ -21,7 +21,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{Party, SignInProvider, is_name};
 use crate::clock::{Clock, Timestamp};
@@ -181,7 +181,10 @@ impl Lookup {
             let flight = match state.flights.get(name) {
                 Some(flight) => flight.clone(),
                 None => {
-                    let flight = self.start(name.to_owned(), old.is_some())?;
+                    // What nobody waits for keeps nobody's span open.
+                    let is_awaited = old.as_ref().is_none_or(|(_, until)| until.plus(STALE) <= now);
+                    let span = if is_awaited { Span::current() } else { Span::none() };
+                    let flight = self.start(name.to_owned(), old.is_some(), span)?;
                     state.flights.insert(name.to_owned(), flight.clone());
                     flight
                 }
@@ -199,7 +202,7 @@ impl Lookup {
     }
 
     /// On the core's runtime: whoever asked may go away.
-    fn start(&self, name: String, is_known: bool) -> Result<Flight, LookupError> {
+    fn start(&self, name: String, is_known: bool, span: Span) -> Result<Flight, LookupError> {
         let inner = Arc::clone(&self.0);
         let room = match is_known {
             true => None,
@@ -216,7 +219,7 @@ impl Lookup {
                 .await;
             inner.land(name, looked_up.unwrap_or(Err(LookupError::Interrupted)))
         };
-        let task = self.0.means.runtime.spawn(looking.in_current_span());
+        let task = self.0.means.runtime.spawn(looking.instrument(span));
         let flight = async move {
             task.await
                 .unwrap_or_else(|_| Err(LookupError::Interrupted.into()))

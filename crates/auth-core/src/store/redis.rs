@@ -58,8 +58,8 @@
 //! # Threads
 //!
 //! The connection lives on a thread of the store's own. On a runtime that is blocked or gone, such as an actix worker
-//! that computes for a second, it would stall everyone who shares it. What changes something runs there as well, to its end;
-//! a load is asked from the caller's task, which saves a way there and back.
+//! that computes for a second, it would stall everyone who shares it. Everything runs there as well, to its end, but the load of
+//! a session: that is asked from the caller's task, which saves a way there and back.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -179,12 +179,18 @@ impl SessionStore for RedisStore {
     async fn load(&self, key: &SessionKey, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         // Where there is a connection, nothing but the question has to be handed over to the store's thread: it does no harm if a
         // caller that goes away leaves it unanswered.
-        if let Some(mut live) = self.link.ready() {
-            let asked = self.worker.wait(live.load(key, now), STEP_TIMEOUT).await;
-            if let Err(StoreError::Timeout) = &asked {
-                live.broken.store(true, Ordering::Release);
+        if let Some(live) = self.link.ready() {
+            let mut asked = Asked {
+                worker: &self.worker,
+                live,
+                is_answered: false,
+            };
+            let answer = self.worker.wait(asked.live.load(key, now), STEP_TIMEOUT).await;
+            asked.is_answered = true;
+            if let Err(StoreError::Timeout) = &answer {
+                asked.live.broken.store(true, Ordering::Release);
             }
-            return asked;
+            return answer;
         }
         let key = *key;
         self.run(async move |link: Arc<Link>| link.load(&key, now).await)
@@ -587,6 +593,31 @@ struct Link {
 struct Live {
     connection: MultiplexedConnection,
     broken: Arc<AtomicBool>,
+    /// Whether somebody looks if it is.
+    is_looked_at: Arc<AtomicBool>,
+}
+
+/// A question that its sender waits for. Where the sender goes away before there is an answer, the connection may be dead, and
+/// nobody would notice if all of them did so: then the store's thread looks.
+struct Asked<'a> {
+    worker: &'a Worker,
+    live: Live,
+    is_answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.is_answered || self.live.is_looked_at.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut live = self.live.clone();
+        self.worker.spawn(async move {
+            live.connection.set_response_timeout(STEP_TIMEOUT);
+            // What comes of it is noted.
+            let _ = live.try_send::<Value>(&redis::cmd("PING")).await;
+            live.is_looked_at.store(false, Ordering::Release);
+        });
+    }
 }
 
 impl Live {
@@ -705,7 +736,11 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        Ok(Live { connection, broken })
+        Ok(Live {
+            connection,
+            broken,
+            is_looked_at: Arc::default(),
+        })
     }
 
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
