@@ -4,27 +4,35 @@ const README: &str = include_str!("../../README.md");
 const SETTINGS: &str = include_str!("../../docs/settings.md");
 
 /// The README shows this program and nothing else; only the program's own introduction is left out.
-fn shows(program: &str) {
+fn shows(fence: &str, program: &str) {
     let code: String = program
         .lines()
-        .skip_while(|line| line.starts_with("//!") || line.is_empty())
+        .skip_while(|line| line.starts_with("//!") || line.starts_with("#!") || line.is_empty())
         .map(|line| format!("{line}\n"))
         .collect();
     assert!(!code.is_empty());
     assert!(
-        README.contains(&format!("```rust,no_run\n{code}```\n")),
+        README.contains(&format!("```{fence}\n{code}```\n")),
         "the README shows other code than:\n{code}"
     );
 }
 
 #[test]
 fn the_readme_shows_the_minimal_applications_to_the_letter() {
-    shows(include_str!("../../examples/minimal-axum/src/main.rs"));
-    shows(include_str!("../../examples/minimal-actix/src/main.rs"));
+    shows(
+        "rust,no_run",
+        include_str!("../../examples/minimal-axum/src/main.rs"),
+    );
+    shows(
+        "rust,no_run",
+        include_str!("../../examples/minimal-actix/src/main.rs"),
+    );
 }
 
 #[test]
 fn the_readme_shows_tests_of_handlers_as_they_are() {
+    shows("rust", include_str!("../../examples/tested-axum/tests/short.rs"));
+    shows("rust", include_str!("../../examples/tested-actix/tests/short.rs"));
     let (_, section) = README
         .split_once("### Test your own handlers\n")
         .expect("there is such a section");

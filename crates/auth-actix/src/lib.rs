@@ -55,7 +55,7 @@
 //! [`ConfigError`].
 //!
 //! **Mount.** [`AuthExt::routes`] are `/auth/login`, `/auth/callback`, `/auth/logout`, `/auth/backchannel-logout`,
-//! `/auth/frontchannel-logout`, `/auth/session` and `/auth/errors/{code}`. [`AuthExt::layer`] goes outside of everything that asks
+//! `/auth/frontchannel-logout`, `/auth/session`, `/auth/jwks` and `/auth/errors/{code}`. [`AuthExt::layer`] goes outside of everything that asks
 //! who is signed in. It reads the request's session identifier, lets no answer that depends on a session be cached, and turns
 //! [`AuthError`]s into redirects, pages or `application/problem+json`, as the request is a person's or a program's. It never
 //! touches the store by itself.

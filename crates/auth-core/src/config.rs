@@ -1003,8 +1003,8 @@ impl AuthBuilder {
     }
 
     /// Answers 401 `application/problem+json` also to a form that a person sends without being signed in. By default that is a page
-    /// which says that nothing was carried out, and has a button that signs in and leads back to the page with the form: no
-    /// sign-in can send the form again. All other failures of a form stay pages.
+    /// which says that it was probably not carried out, and has a button that signs in and leads back to the page with the form, by
+    /// `Referer`: no sign-in can send the form again. All other failures of a form stay pages.
     pub fn problems_for_signed_out_forms(mut self) -> Self {
         self.problems_for_signed_out_forms = true;
         self

@@ -672,7 +672,9 @@ mod tests {
         let table = first.map(in_readme).collect::<String>();
         check(
             "README.md",
-            &format!("\n| variable | meaning | default |\n| --- | --- | --- |\n{table}\n"),
+            &format!(
+                "\n| variable | what it does | value, unit | default |\n| --- | --- | --- | --- |\n{table}\n"
+            ),
         );
     }
 
@@ -734,7 +736,13 @@ mod tests {
     }
 
     fn in_readme(row: &Row) -> String {
-        format!("| {} | {} | {} |\n", variables(row), row.what, row.default)
+        format!(
+            "| {} | {} | {} | {} |\n",
+            variables(row),
+            row.what,
+            row.value,
+            row.default
+        )
     }
 
     fn variables(row: &Row) -> String {

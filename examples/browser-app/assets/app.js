@@ -25,8 +25,11 @@ const signOut = /** @type {HTMLElement} */ (document.querySelector("#sign-out"))
 /** Ends the calls, and the wait, of the view that is left. */
 let view = new AbortController();
 
-/** @type {unknown} Whose page it is: the subject of the session, or nobody's. */
-let subject;
+/** Whether the view is being made, so that it is known in a moment whose page it is. */
+let isUnderWay = false;
+
+/** @type {string | undefined} Whose page it is: that of who is signed in, or nobody's. */
+let owner;
 
 async function overview(signal) {
   const { user, session_expires_at } = await who(signal);
@@ -74,27 +77,33 @@ async function organizations(signal) {
 
 async function note(signal) {
   await who(signal);
-  const owner = subject;
+  const author = owner;
   const text = /** @type {HTMLTextAreaElement} */ (
-    element("textarea", { id: "text", rows: 4, maxLength: 2000, required: true, value: draft(owner) })
+    element("textarea", { id: "text", rows: 4, maxLength: 2000, required: true, value: draft(author) })
   );
   const label = element("label", { htmlFor: "text" }, "Your note");
   const form = element("form", {}, label, text, element("button", {}, "Send"));
-  let isUnderWay = false;
-  text.addEventListener("input", () => keep(owner, text.value));
+  let isSending = false;
+  text.addEventListener("input", () => keep(author, text.value));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (isUnderWay) return;
-    isUnderWay = true;
+    if (isSending) return;
+    isSending = text.readOnly = true;
+    say("Sending …", "");
+    let isSent = false;
     try {
+      // Another tab may have signed out, or in as somebody else: nobody's note is sent in another's name.
+      const { user } = await session(signal);
+      if (whose(user) !== author) return show();
+      isSent = true;
       const answer = await send("POST", "/echo", { text: text.value }, { signal });
       text.value = "";
-      keep(owner, "");
-      say("Sent.", `The API has got ${answer.text.length} characters.`);
+      keep(author, "");
+      say("Sent.", answer?.text ? `The API has got ${answer.text.length} characters.` : "");
     } catch (error) {
-      if (!signal.aborted) explainSending(error, signal);
+      if (!signal.aborted) explainSending(error, isSent, signal);
     } finally {
-      isUnderWay = false;
+      isSending = text.readOnly = false;
     }
   });
   return [
@@ -103,24 +112,30 @@ async function note(signal) {
   ];
 }
 
+/** Who the user is: a subject is one at its issuer only (OpenID Connect Core §2). */
+function whose(user) {
+  return user && JSON.stringify([user.iss, user.sub]);
+}
+
 /** What this user has typed and not sent. Another user's is nobody's business, and goes. */
-function draft(owner) {
+function draft(author) {
   const { of, text } = JSON.parse(sessionStorage.getItem(DRAFT) ?? "{}");
-  if (owner !== undefined && of === owner) return text;
+  if (author !== undefined && of === author) return text;
   sessionStorage.removeItem(DRAFT);
   return "";
 }
 
-function keep(owner, text) {
+function keep(author, text) {
   if (text === "") sessionStorage.removeItem(DRAFT);
-  else sessionStorage.setItem(DRAFT, JSON.stringify({ of: owner, text }));
+  else sessionStorage.setItem(DRAFT, JSON.stringify({ of: author, text }));
 }
 
 /** The session; where there is none, the view ends. */
 async function who(signal) {
   const found = await session(signal);
   if (!found.authenticated) throw new SignedOut("Nobody is signed in in this browser.", 401, "session.none");
-  subject = found.user?.sub;
+  owner = whose(found.user);
+  draft(owner);
   signOut.hidden = false;
   return found;
 }
@@ -141,6 +156,7 @@ async function show({ moveFocus = false } = {}) {
   heading.textContent = title;
   content.replaceChildren(element("p", { className: "quiet" }, route ? "One moment …" : "Nothing is here."));
   if (moveFocus) heading.focus();
+  isUnderWay = route !== undefined;
   if (!route) return;
   try {
     const shown = await route.show(signal);
@@ -149,14 +165,16 @@ async function show({ moveFocus = false } = {}) {
     if (signal.aborted) return;
     content.replaceChildren();
     explain(error, signal);
+  } finally {
+    if (!signal.aborted) isUnderWay = false;
   }
 }
 
 /** Says what went wrong, and what comes next. */
 function explain(error, signal) {
   if (error instanceof SignedOut) {
-    say(subject === undefined ? "Please sign in." : "Your session has ended.", error.message);
-    subject = undefined;
+    say(owner === undefined ? "Please sign in." : "Your session has ended.", error.message);
+    owner = undefined;
     signOut.hidden = true;
     document.querySelector("#sign-in")?.remove();
     content.append(element("p", { id: "sign-in" }, element("a", { className: "button", href: loginUrl() }, "Sign in")));
@@ -173,11 +191,12 @@ function explain(error, signal) {
 }
 
 /** The same of what was to be sent, which only the user sends again. What was typed stays where it is. */
-function explainSending(error, signal) {
+function explainSending(error, isSent, signal) {
   if (error instanceof SignedOut) explain(error, signal);
   else if (error instanceof Forbidden) say("You may not do this.", error.message);
-  else if (error instanceof Offline) say("There is no answer.", "It may have arrived all the same. Check the connection.");
-  else say("That was not sent.", error.message);
+  else if (!isSent || error instanceof Unavailable) say("That was not sent.", error.message);
+  else if (error.status >= 400 && error.status < 500) say("That was refused.", error.message);
+  else say("It may have arrived all the same.", error.message);
 }
 
 /** Tries again after so many seconds, unless the user has gone on. */
@@ -222,10 +241,11 @@ signOut.addEventListener("submit", () => sessionStorage.removeItem(DRAFT));
 
 // Signed out, or in as somebody else, in another tab: found when this one is looked at again, or comes from the back/forward cache.
 async function look() {
-  if (document.visibilityState !== "visible") return;
+  if (document.visibilityState !== "visible" || isUnderWay) return;
   const found = await session().catch(() => undefined);
-  if (found && found.user?.sub !== subject) show();
+  if (found && whose(found.user) !== owner) show();
 }
+addEventListener("focus", look);
 document.addEventListener("visibilitychange", look);
 addEventListener("pageshow", (event) => event.persisted && look());
 

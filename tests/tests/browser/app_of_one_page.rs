@@ -352,7 +352,7 @@ async fn says_what_went_wrong(stage: Stage) {
     driver.element("textarea").await.send_keys("once").await.unwrap();
     network(true).await;
     driver.click("main form button").await;
-    driver.shows("/note", "It may have arrived all the same.").await;
+    driver.shows("/note", "That was not sent.").await;
     assert!(
         driver
             .holds("document.querySelector('textarea').value === 'once'")
@@ -360,6 +360,12 @@ async fn says_what_went_wrong(stage: Stage) {
     );
     network(false).await;
     assert!(scene.control().requests(Endpoint::Api("/echo")).is_empty());
+    scene
+        .control()
+        .fail(Endpoint::Api("/echo"), Fault::body(500, "application/json", "{}"));
+    driver.click("main form button").await;
+    driver.shows("/note", "It may have arrived all the same.").await;
+    scene.control().clear(Endpoint::Api("/echo"));
 
     // Signed out in another tab: this one finds out when it is looked at again, and what was typed is still there.
     let first = driver.new_tab().await;
@@ -372,6 +378,7 @@ async fn says_what_went_wrong(stage: Stage) {
         .await;
     driver.shows("/note", "Your session has ended.").await;
     assert!(driver.holds("document.querySelector('#sign-out').hidden").await);
+    assert!(driver.holds("sessionStorage.length === 1").await);
     scene.assert_no_trouble().await;
     scene.driver.quit().await;
 }

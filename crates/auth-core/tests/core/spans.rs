@@ -294,6 +294,7 @@ fn calls_of_apis_and_forwarded_requests_have_the_spans_that_are_listed() {
         let _ = within(api.request(odd, "/scim2/Me").send()).await;
         let seen = spans.take();
         assert_eq!(seen[1].1.fields["http.request.method"], "_OTHER");
+        assert!(!format!("{:?}", seen[1].1.fields).contains("SECRET"));
 
         let session = world.session(&id).await;
         let proxy = Proxy::to_api();
