@@ -93,9 +93,10 @@ mod tests {
 
     fn at(number: usize) -> OriginId {
         let further: Vec<_> = (0..number).map(|n| format!("https://{n}.example")).collect();
-        let origins = Origins::new(BaseUrl::new("https://app.example").unwrap(), &further).unwrap();
+        let first = BaseUrl::new("https://app.example").expect("an origin");
+        let origins = Origins::new(first, &further).expect("origins");
         let last = further.last().map_or("https://app.example", |last| last);
-        origins.written(last).unwrap()
+        origins.written(last).expect("it is one of them")
     }
 
     fn errors(origin: &str) -> impl FnOnce() -> Option<String> {
@@ -145,7 +146,7 @@ mod tests {
             });
             for (n, document) in documents.iter().enumerate() {
                 assert!(!documents[..n].contains(document), "{document}");
-                let parsed: serde_json::Value = serde_json::from_str(document).unwrap();
+                let parsed: serde_json::Value = serde_json::from_str(document).expect("JSON");
                 let (at, problem) = kinds[n];
                 assert_eq!(parsed["status"], problem.status);
                 assert_eq!(parsed["code"], problem.code);
@@ -164,6 +165,6 @@ mod tests {
             let document = problems.document(at(0), problem, errors("app.example"));
             assert!(document.contains(&format!(r#""status":{status},"#)), "{document}");
         }
-        assert_eq!(problems.0.read().unwrap().len(), MAX);
+        assert_eq!(problems.0.read().expect("nobody panicked").len(), MAX);
     }
 }

@@ -28,6 +28,9 @@ let view = new AbortController();
 /** Whether the view is being made, so that it is known in a moment whose page it is. */
 let isUnderWay = false;
 
+/** How often a session was found to have ended. */
+let ends = 0;
+
 /** @type {string | undefined} Whose page it is: that of who is signed in, or nobody's. */
 let owner;
 
@@ -93,8 +96,9 @@ async function note(signal) {
     let isSent = false;
     try {
       // Another tab may have signed out, or in as somebody else: nobody's note is sent in another's name.
-      const { user } = await session(signal);
-      if (whose(user) !== author) return show();
+      const found = await session(signal);
+      if (!found.authenticated) throw nobody();
+      if (whose(found.user) !== author) return show();
       isSent = true;
       const answer = await send("POST", "/echo", { text: text.value }, { signal });
       text.value = "";
@@ -110,6 +114,10 @@ async function note(signal) {
     element("p", {}, "What you type stays in this tab until it is sent, also if your session ends in between."),
     form,
   ];
+}
+
+function nobody() {
+  return new SignedOut("Nobody is signed in in this browser.", 401, "session.none");
 }
 
 /** Who the user is: a subject is one at its issuer only (OpenID Connect Core §2). */
@@ -132,11 +140,15 @@ function keep(author, text) {
 
 /** The session; where there is none, the view ends. */
 async function who(signal) {
+  const before = ends;
   const found = await session(signal);
-  if (!found.authenticated) throw new SignedOut("Nobody is signed in in this browser.", 401, "session.none");
-  owner = whose(found.user);
-  draft(owner);
-  signOut.hidden = false;
+  if (!found.authenticated) throw nobody();
+  // What was asked beside it may have found the end of the session meanwhile, and knows better.
+  if (before === ends) {
+    owner = whose(found.user);
+    draft(owner);
+    signOut.hidden = false;
+  }
   return found;
 }
 
@@ -175,6 +187,7 @@ function explain(error, signal) {
   if (error instanceof SignedOut) {
     say(owner === undefined ? "Please sign in." : "Your session has ended.", error.message);
     owner = undefined;
+    ends += 1;
     signOut.hidden = true;
     document.querySelector("#sign-in")?.remove();
     content.append(element("p", { id: "sign-in" }, element("a", { className: "button", href: loginUrl() }, "Sign in")));

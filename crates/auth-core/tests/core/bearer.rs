@@ -694,7 +694,7 @@ async fn gates_ask_for_scopes_and_for_fresh_and_strong_authentication() {
     let token = verify(&server, &token).await.unwrap();
     let check = |gate: BearerGate| {
         gate.check(&token, server.now())
-            .map_err(|error| server.refuse(&error))
+            .map_err(|error| Box::new(server.refuse(&error)))
     };
     for open in [
         BearerGate::token(),
