@@ -81,12 +81,10 @@ pub(crate) async fn another_organization_takes_the_session_over(stage: Stage) {
         ("unauthorized_client", "grant.client_refused"),
     ] {
         control.fail_next(Endpoint::Token, 1, Fault::oauth(400, error));
-        let problem = browser
-            .submit("/organizations/org-1", &[])
-            .await
-            .assert_problem(502)
-            .json();
-        assert_eq!(problem["code"], code);
+        // A person has sent the form, and is shown a page.
+        let page = browser.submit("/organizations/org-1", &[]).await;
+        page.assert_status(502);
+        assert!(page.text().contains(code), "{}", page.describe());
     }
     assert!(browser.is_signed_in().await);
     // A text of the user's adds no parameter, and is no placeholder.
