@@ -59,6 +59,52 @@ pub(crate) async fn the_guide_from_the_sign_in_to_the_sign_out(stage: Stage) {
     }
     let home = browser.navigate("/").await;
     sign_out(&world, &home).await;
+    let problem = browser.fetch("/profile").await.assert_problem(401).json();
+    assert_eq!(problem["code"], "session.none");
+}
+
+pub(crate) async fn a_token_that_has_expired_is_renewed_once(stage: Stage) {
+    let world = world(&stage, 3, |settings, _| settings).await;
+    let (browser, control) = (&world.browser, world.provider.control());
+    control.next_access_token_lifetime(Duration::ZERO);
+    world.sign_in("alice").await;
+    let requests = (0..20).map(|number| async move {
+        let path = ["/profile", "/dashboard"][number % 2];
+        browser.fetch(path).await.assert_status(200);
+    });
+    futures_util::future::join_all(requests).await;
+    assert_eq!((control.refresh_count(), control.reuse_count()), (1, 0));
+    // A provider that is down is no sign-out.
+    let other = browser.fresh();
+    control.next_access_token_lifetime(Duration::ZERO);
+    world.sign_in_with(&other, "bob").await;
+    control.fail(Endpoint::Token, Fault::status(503));
+    let problem = other.fetch("/profile").await;
+    problem.assert_unavailable();
+    assert_eq!(problem.json()["code"], "refresh.unavailable");
+    control.clear(Endpoint::Token);
+    assert!(other.is_signed_in().await);
+    // A refresh token that the provider takes back is one.
+    control.next_access_token_lifetime(Duration::ZERO);
+    let third = browser.fresh();
+    world.sign_in_with(&third, "carol").await;
+    control.kill_refresh_tokens();
+    let problem = third.fetch("/profile").await.assert_problem(401).json();
+    assert_eq!(problem["code"], "session.grant_ended");
+}
+
+pub(crate) async fn another_account_takes_the_session_over(stage: Stage) {
+    let world = world(&stage, 3, |settings, _| settings).await;
+    let (browser, control) = (&world.browser, world.provider.control());
+    world.sign_in("alice").await;
+    let old = browser.copy();
+    let home = browser.navigate("/").await;
+    let landing = press(browser, &home, "/account/bob").await;
+    assert_eq!(browser.follow(landing).await.json()["id"], "bob");
+    let sent = control.requests(Endpoint::Token).pop().unwrap();
+    assert_eq!(sent.form("grant_type"), Some("account_switch"));
+    assert!(!old.is_signed_in().await);
+    // One that there is not: nothing has changed.
     let page = browser.submit("/account/nobody", &[]).await;
     page.assert_status(502);
     assert!(page.text().contains("grant.refused"), "{}", page.describe());
