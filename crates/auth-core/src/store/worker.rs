@@ -63,6 +63,7 @@ impl Worker {
 
     /// Waits for what the store's thread answers, on the caller's task, for so long at most by the clock of that thread: the
     /// caller's runtime need not have one.
+    #[cfg(feature = "redis")]
     pub(super) async fn wait<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
