@@ -277,6 +277,10 @@ impl Auth {
         let Some(id) = id else {
             return Some(Err(NotSignedIn::NoSession.into()));
         };
+        if core.store.system().is_some() {
+            // It is waited for in any case, and the key need not be made twice.
+            return None;
+        }
         let (key, now) = (id.key(), self.now());
         let Some(record) = core.store.load_at_once(&key, now)? else {
             return Some(Err(NotSignedIn::Ended.into()));
