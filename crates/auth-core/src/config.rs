@@ -79,6 +79,24 @@ impl ConfigError {
         Self::new(variable, mend)
     }
 
+    /// The same, with what else is missing, where this is about something missing.
+    fn among(mut self, missing: &[&str]) -> Self {
+        if let [others @ .., last] = &missing
+            .iter()
+            .copied()
+            .filter(|variable| *variable != self.variable)
+            .collect::<Vec<_>>()[..]
+            && missing.contains(&&*self.variable)
+        {
+            let (others, verb) = match others {
+                [] => (String::new(), "is"),
+                others => (format!("{} and ", others.join(", ")), "are"),
+            };
+            self.mend = format!("{}; {others}{last} {verb} missing as well", self.mend).into();
+        }
+        self
+    }
+
     /// The setting's name as an environment variable.
     #[must_use]
     pub fn variable(&self) -> &str {
@@ -1100,7 +1118,10 @@ impl AuthBuilder {
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
-            checked.push((None, self.provider.check()?, Vec::new()));
+            let mut missing = self.provider.missing();
+            missing.extend(self.base_url.is_none().then_some("AUTH_BASE_URL"));
+            let provider = self.provider.check().map_err(|error| error.among(&missing))?;
+            checked.push((None, provider, Vec::new()));
         }
         for (name, provider) in self.providers {
             if !is_name(&name) {

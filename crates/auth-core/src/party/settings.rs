@@ -688,6 +688,16 @@ impl SignInProvider {
         })
     }
 
+    /// What every provider needs, and this one has not.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let address = [&self.issuer, &self.authorization_url, &self.token_url];
+        let has_address = address.iter().any(|address| address.is_some());
+        let has_client_id = self.client_id.as_ref().is_some_and(|id| !id.is_empty());
+        let needed = [("AUTH_ISSUER", has_address), ("AUTH_CLIENT_ID", has_client_id)];
+        let missing = needed.iter().filter(|(_, is_there)| !is_there);
+        missing.map(|(variable, _)| *variable).collect()
+    }
+
     pub(crate) fn checked_client_id(&self) -> Result<String, ConfigError> {
         self.client_id.clone().filter(|id| !id.is_empty()).ok_or_else(|| {
             ConfigError::new(
