@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use url::Url;
 
 use crate::auth::Auth;
@@ -364,7 +365,7 @@ pub struct AuthBuilder {
     share_machine_tokens: bool,
     problems_for_signed_out_forms: bool,
     clock: Clock,
-    runtime: Option<tokio::runtime::Handle>,
+    runtime: Option<Handle>,
     #[cfg(feature = "testing")]
     pub(crate) network: Option<crate::testing::Network>,
 }
@@ -1083,7 +1084,7 @@ impl AuthBuilder {
 
     /// The runtime that refreshes and sign-ins run on; it must outlive the requests. Default: the one that
     /// [`build`](Self::build) is called on.
-    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+    pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
@@ -1092,11 +1093,8 @@ impl AuthBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
+    /// [`ConfigError`] for the first setting that is wrong or missing, the [`runtime`](Self::runtime) among them where this is not
+    /// called on one.
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
@@ -1174,7 +1172,7 @@ impl AuthBuilder {
         #[cfg(not(feature = "testing"))]
         let provider_http = usual()?;
         let api_http = ApiHttp::new(&provider_http, None)?;
-        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
+        let runtime = runtime_or_present(self.runtime)?;
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
             let clock = ProviderClock::configured(name.clone(), self.clock.clone());
@@ -1256,6 +1254,13 @@ impl AuthBuilder {
     }
 }
 
+/// The runtime that was named, or the one that this is called on.
+pub(crate) fn runtime_or_present(named: Option<Handle>) -> Result<Handle, ConfigError> {
+    named
+        .map_or_else(Handle::try_current, Ok)
+        .map_err(|_| ConfigError::new("runtime", "name a tokio runtime, or call `build` on one"))
+}
+
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
     const SUPPORTED: &str = "use memory:, sqlite:PATH, redis://HOST or postgres://HOST/DATABASE";
     let (scheme, rest) = url.split_once(':').unwrap_or_default();
@@ -1304,4 +1309,59 @@ fn needs_feature(feature: &str) -> ConfigError {
 #[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn one_line(error: &dyn std::error::Error) -> String {
     crate::error::chain(error).replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::bearer::ResourceServer;
+
+    /// Waits for what answers, on a thread that is of no runtime.
+    fn outside_of_a_runtime<F: Future>(future: F) -> F::Output {
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => std::thread::yield_now(),
+            }
+        }
+    }
+
+    fn app() -> AuthBuilder {
+        Auth::builder()
+            .base_url("https://app.example")
+            .issuer("https://id.example")
+            .client("app", None)
+    }
+
+    #[test]
+    fn outside_of_a_runtime_one_has_to_be_named() {
+        let refused = outside_of_a_runtime(app().build()).expect_err("there is no runtime");
+        assert_eq!(refused.variable(), "runtime");
+        let api = || {
+            ResourceServer::builder()
+                .issuer("https://id.example")
+                .audience("api")
+        };
+        let refused = api().build().expect_err("there is no runtime");
+        assert_eq!(refused.variable(), "runtime");
+
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let named = app().runtime(runtime.handle().clone());
+        assert!(outside_of_a_runtime(named.build()).is_ok());
+        assert!(api().runtime(runtime.handle().clone()).build().is_ok());
+    }
+
+    #[test]
+    #[cfg(feature = "sqlite")]
+    fn a_store_is_opened_wherever_a_runtime_is_named() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let builder = app()
+            .runtime(runtime.handle().clone())
+            .store_url("sqlite::memory:");
+        assert!(outside_of_a_runtime(builder.build()).is_ok());
+    }
 }

@@ -20,6 +20,7 @@ use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::config::{
     CLOCK_TOLERANCE, ConfigError, EndpointOverrides, HTTP_TIMEOUT, PlainIdentity, ProviderConfig, paths,
+    runtime_or_present,
 };
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, SigningKey, SigningKeyError};
@@ -339,11 +340,8 @@ impl ResourceServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime where there is neither an [`Auth`] nor a [`runtime`](Self::runtime).
+    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method: the [`runtime`](Self::runtime) where
+    /// there is no [`Auth`] and this is not called on one.
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return Err(ConfigError::new(
@@ -376,7 +374,7 @@ impl ResourceServerBuilder {
                 "name who issues the tokens, https://id.example, or an introspection endpoint",
             ));
         }
-        let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
+        let runtime = runtime_or_present(self.runtime.clone())?;
         let http = match &self.auth {
             Some(auth) if self.ca.is_none() => {
                 (auth.core().config.parties.first().registration.http).for_others()
