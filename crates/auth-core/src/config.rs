@@ -42,7 +42,7 @@ use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 ///
-/// `Debug` is that line too, for a `main` that returns this error prints it so.
+/// `Debug` prints that line too: it is what becomes of an error that `main` returns.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {mend}")]
 pub struct ConfigError {
@@ -624,8 +624,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.only_at(origin))
     }
 
-    /// The OpenID Connect issuer. Its endpoints come from its discovery document, fetched when first needed and
-    /// kept for an hour.
+    /// The OpenID Connect issuer (Discovery 1.0 §3), to the byte. Required, or [`endpoints`](Self::endpoints). Its endpoints come
+    /// from its discovery document, fetched when first needed and kept for an hour.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.issuer(issuer))
     }
@@ -707,7 +707,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.pushed_authorization_request_url(url))
     }
 
-    /// The client's registration at the provider: its id, and its secret if it has one.
+    /// The client's registration at the provider: its id, and its secret if it has one (RFC 6749 §2.3.1). Required. Without a
+    /// secret it is a public client, unless it [authenticates](Self::client_auth) in another way.
     pub fn client(self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.of_provider(|provider| provider.client(id, secret))
     }
@@ -910,7 +911,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.roles_claims(places))
     }
 
-    /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used.
+    /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used. Default: no
+    /// others.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
         self
@@ -923,7 +925,7 @@ impl AuthBuilder {
     }
 
     /// Where sessions are kept, as a URL: `memory:`, `sqlite:PATH`, `redis://…`, `rediss://…` or `postgres://…`, each
-    /// with the feature of its name. Opened by [`build`](Self::build).
+    /// with the feature of its name. Default: `memory:`, which ends with the process. Opened by [`build`](Self::build).
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.store = StoreChoice::Url(url.into());
         self
@@ -936,26 +938,30 @@ impl AuthBuilder {
         self
     }
 
-    /// After how long without a request a session ends. Default: 8 hours. At least a second.
+    /// After how long without a request a session ends. Default: 8 hours. At least a second. A use is written down once in 1/32
+    /// of it, so a session may end that much sooner.
     pub fn session_idle(mut self, length: Duration) -> Self {
         self.session_idle = length;
         self
     }
 
-    /// After how long a session ends in any case. Default: 7 days. At least a second.
+    /// After how long a session ends in any case. Default: 7 days. At least a second. It ends sooner where the provider says so, by
+    /// the life of the refresh token for one.
     pub fn session_max(mut self, length: Duration) -> Self {
         self.session_max = length;
         self
     }
 
-    /// The limit for one call of the provider or an API, in all. Default: 10 seconds.
+    /// The limit for one call of the provider or an API, in all. Default: 10 seconds. At least a second. Connecting may
+    /// take 3 seconds at most.
     pub fn http_timeout(mut self, length: Duration) -> Self {
         self.http_timeout = length;
         self
     }
 
-    /// An API that may be shown the user's access token, by its base URL. The first one is the base of relative
-    /// URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other origin ever sees a token.
+    /// An API that may be shown the user's access token, by its base URL: https, or http to loopback. May be called for several.
+    /// The first one is the base of relative URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other
+    /// origin ever sees a token. Default: none.
     pub fn api(mut self, base: impl Into<String>) -> Self {
         self.apis.push(("API_URL", base.into()));
         self
@@ -1013,6 +1019,14 @@ impl AuthBuilder {
 
     /// Changes what `GET /auth/session` shows of a signed-in session: it is given the default answer and returns
     /// the one to send. It has no access to tokens.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, session::Session};
+    /// let builder = Auth::builder().session_view(|session: &Session, mut answer| {
+    ///     answer["is_admin"] = session.claims().has_role("admin").into();
+    ///     answer
+    /// });
+    /// ```
     pub fn session_view<F>(mut self, hook: F) -> Self
     where
         F: Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync + 'static,

@@ -96,6 +96,22 @@ pub struct Event {
 }
 
 /// What an [`Event`] tells of.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::Fault;
+/// use auth_core::events::EventKind;
+///
+/// /// Whether somebody has to look at once.
+/// fn is_alarming(kind: &EventKind) -> bool {
+///     match kind {
+///         EventKind::SignInFailed { fault, .. } => *fault == Fault::Configuration,
+///         EventKind::RevocationGivenUp { .. } => true,
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {

@@ -15,9 +15,10 @@
 //!   breaks off breaks off here, too.
 //! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
 //!   app's: `Access-Control-*`, `Alt-Svc`, `Clear-Site-Data`, `Strict-Transport-Security`, `Service-Worker-Allowed`, `NEL`,
-//!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask for a password because of it (`Bearer`, `DPoP`).
-//!   `Cache-Control` is `no-store`, as with all that depends on a session. `X-Content-Type-Options: nosniff` and
-//!   `Content-Security-Policy: sandbox` are added: an upstream's page is no page of this origin.
+//!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask
+//!   for a password because of it (`Bearer`, `DPoP`). `Cache-Control` is `no-store`, as with all that depends on a session.
+//!   `X-Content-Type-Options: nosniff` and `Content-Security-Policy: sandbox` are added: an upstream's page is no page of
+//!   this origin.
 //!
 //! # Who may use it
 //!
@@ -37,9 +38,9 @@
 //! # A refused token
 //!
 //! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9) is
-//! answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one is forgotten and
-//! exchanged once more instead.
+//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
+//! is answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one
+//! is forgotten and exchanged once more instead.
 //!
 //! # The end of the session
 //!
@@ -248,27 +249,30 @@ impl Proxy {
     }
 
     /// How long the upstream may take to be connected, to take more of a request, and to begin its answer. Default:
-    /// [`AuthBuilder::http_timeout`](crate::AuthBuilder::http_timeout). Beyond it the answer is 502.
+    /// [`AuthBuilder::http_timeout`](crate::AuthBuilder::http_timeout), 10 seconds. Beyond it the answer is 502, to every request
+    /// where it is zero. Connecting may take 3 seconds at most.
     pub fn first_byte_timeout(mut self, length: Duration) -> Self {
         self.first_byte = Some(length);
         self
     }
 
-    /// How long a body may stand still, up or down. Default: 60 seconds. Streams of server-sent events that are silent for
+    /// How long a body may stand still, up or down. Default: 60 seconds. Beyond it a request that stops half-way is answered with
+    /// 408, and an answer breaks off: with zero, each that is not there at once. Streams of server-sent events that are silent for
     /// longer need more.
     pub fn idle_timeout(mut self, length: Duration) -> Self {
         self.idle = length;
         self
     }
 
-    /// Largest body of a request, in bytes. Default: no limit. Beyond it the answer is 413.
+    /// Largest body of a request, in bytes. Default: no limit. Beyond it the answer is 413; with zero, to every request that has
+    /// a body.
     pub fn max_request_body(mut self, bytes: u64) -> Self {
         self.max_request_body = Some(bytes);
         self
     }
 
     /// How many requests of this proxy and its clones may be under way at once, WebSockets among them. Default: no limit.
-    /// Beyond it the answer is 503.
+    /// Beyond it the answer is 503, to every request where it is zero.
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.slots = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
@@ -473,8 +477,10 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Proxy`]; [`Error::CrossSite`] for a WebSocket of another origin; what a refresh or an exchange of the token
-    /// fails with.
+    /// [`Error::Proxy`] where the request is not forwarded or the upstream does not answer; [`Error::CrossSite`] for a WebSocket of
+    /// another origin; [`Error::Api`] for [`Proxy::to_api`] without an API; what a refresh or an exchange of the token fails with.
+    ///
+    /// Dropping the future ends the call; the upstream may have acted on it by then.
     pub async fn forward(
         &self,
         proxy: &Proxy,
