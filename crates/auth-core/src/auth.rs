@@ -274,7 +274,12 @@ impl Auth {
     }
 
     /// What [`authenticate`](Self::authenticate) would give, where that is known without waiting for anything: nobody is signed in,
-    /// or the store has its sessions in memory and the access token is alive. `None` where it has to be waited for.
+    /// or the store has its sessions in memory and the access token is alive. `None` where it has to be waited for. For adapters:
+    /// it spares most requests a future.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSignedIn`] where nobody is signed in, or no longer.
     #[must_use]
     pub fn authenticate_at_once(&self, id: Option<&SessionId>) -> Option<Result<Session, Error>> {
         let core = &self.0;

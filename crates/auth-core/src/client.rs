@@ -800,7 +800,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Adds a header. `Authorization` is replaced by the token.
+    /// Adds a header. `Authorization` is replaced by the token. What is no header is told by [`send`](Self::send)
+    /// ([`ApiError::BadRequest`]).
     pub fn header<K, V>(self, name: K, value: V) -> Self
     where
         HeaderName: TryFrom<K>,
@@ -816,22 +817,23 @@ impl RequestBuilder {
         self.map(|inner| inner.headers(headers))
     }
 
-    /// Sets the `Accept` header.
+    /// Sets the `Accept` header, as [`header`](Self::header).
     pub fn accept(self, media_type: &str) -> Self {
         self.header("accept", media_type)
     }
 
-    /// Adds parameters to the URL's query.
+    /// Adds parameters to the URL's query. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
     pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
         self.map(|inner| inner.query(query))
     }
 
-    /// Sends the value as JSON.
+    /// Sends the value as JSON. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.json(value))
     }
 
-    /// Sends the value as a form.
+    /// Sends the value as a form (`application/x-www-form-urlencoded`). What cannot be written so is told by [`send`](Self::send)
+    /// ([`ApiError::BadRequest`]).
     pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.form(value))
     }
@@ -1209,7 +1211,7 @@ pub enum ApiError {
     /// The API answered with a status that is no success.
     #[error("the API answered with status {status}")]
     Status {
-        /// The status.
+        /// The API's status.
         status: StatusCode,
         /// The body's media type (`Content-Type`), where the API names one.
         content_type: Option<String>,
@@ -1219,7 +1221,7 @@ pub enum ApiError {
     /// The API answered with a 4xx, and the handler passes it on ([`passed_on`](Self::passed_on)).
     #[error("the API answered with status {status}, which is passed on")]
     PassedOn {
-        /// The status.
+        /// The API's status.
         status: StatusCode,
         /// The body's media type (`Content-Type`), where the API names one.
         content_type: Option<String>,

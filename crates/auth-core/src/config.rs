@@ -167,7 +167,7 @@ pub enum UserinfoPolicy {
     /// Once at each sign-in, where there is such an endpoint.
     #[default]
     Always,
-    /// Never.
+    /// Never: the claims are the ID token's.
     Never,
 }
 
@@ -563,9 +563,10 @@ impl AuthBuilder {
         self
     }
 
-    /// Chooses the provider of a sign-in by the place that it leads back to: the path of a page, and the origin of the app, and so
-    /// its host. It gives the provider's name; `None` leaves the choice to the user, if there are several. Asked where neither the
-    /// address of the sign-in names a provider, nor the present session does that lacks something.
+    /// Chooses the provider of a sign-in by the place that it leads back to: the path of a page, and the origin of the app,
+    /// and so its host. It gives the provider's name; `None` leaves the choice to the user, if there are several. It must
+    /// not block. Asked where neither the address of the sign-in names a provider, nor the present session does that lacks
+    /// something.
     ///
     /// It is no more than a choice: a link can name another provider, and who signs in there may open any page. So a page of a
     /// tenant's compares [`Session::provider`], unless [`SignInProvider::only_at`] binds the provider to the tenant's origin.
@@ -826,7 +827,8 @@ impl AuthBuilder {
     }
 
     /// Adds a parameter to every authorization request, `audience` for example, in the place of one of that name: a request
-    /// has each once (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
+    /// has each once (RFC 6749 §3.1). `max_age` is in whole seconds. Those that the library sets itself are refused by
+    /// [`build`](Self::build): `state`, `scope` and the like, and `resource`, which [has a method](Self::resource).
     pub fn authorize_param(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.authorize_param(name, value))
     }
@@ -986,6 +988,8 @@ impl AuthBuilder {
     /// Called at each sign-in, once everything is verified and before the session exists: it sees the ID token's
     /// claims, userinfo and the token response, can shape what the session keeps, and can refuse the user.
     ///
+    /// The browser waits for it, however long it takes; where the browser goes away, it runs to its end all the same.
+    ///
     /// A refresh does not call it. The claims that a refreshed ID token brings take the place of those that the hook has
     /// left as they were; what it has set to another value stays, and what it has left out stays out. Roles that it works
     /// out and sets are therefore those of the sign-in.
@@ -1018,7 +1022,7 @@ impl AuthBuilder {
     }
 
     /// Changes what `GET /auth/session` shows of a signed-in session: it is given the default answer and returns
-    /// the one to send. It has no access to tokens.
+    /// the one to send. It has no access to tokens, and must not block.
     ///
     /// ```
     /// # use auth_core::{Auth, session::Session};

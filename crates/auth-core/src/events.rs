@@ -133,7 +133,7 @@ pub enum EventKind {
     },
     /// A session has ended. No session ends twice.
     SessionEnded {
-        /// By what.
+        /// What ended it.
         reason: EndReason,
     },
     /// The access token of a session was refreshed.
@@ -191,7 +191,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 8] = [
         Self::SignedOut,
         Self::EndedByUser,

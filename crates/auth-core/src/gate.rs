@@ -61,7 +61,7 @@ pub enum OnRefusal {
     Redirect(String),
     /// Every request is sent to this page of the app's own, with the way back as this parameter of its query.
     RedirectWithReturn {
-        /// The page.
+        /// The path of the page.
         page: String,
         /// The parameter's name.
         parameter: String,

@@ -144,7 +144,7 @@ pub enum ProviderError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Outage {
-    /// No answer.
+    /// There was no answer.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// A status that says so: 5xx, or 429.

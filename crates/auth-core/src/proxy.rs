@@ -7,10 +7,10 @@
 //! * **The request**: method, path and query to the byte, and the body as a stream. A target that cannot be forwarded
 //!   unchanged and safely is refused with 400: `..` as a segment however encoded, `\`, a `%` in the path without two digits,
 //!   whatever is not printable ASCII. `TRACE`, which would echo the token, and `CONNECT` are refused with 405.
-//! * **Its headers**, but for `Authorization`, `Cookie`, `DPoP`, `Host`, `Expect`, and those of one connection (RFC 9110
-//!   §7.6.1), also the ones that `Connection` names. `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via` are left out and not
-//!   made anew: here they are a browser's claims, and where the user sits is not the upstream's business unless the app says
-//!   so ([`Proxy::set_header`]).
+//! * **Its headers**, but for `Authorization`, `Cookie`, `DPoP`, `Host`, `Expect`, `Proxy`, and those of one connection (RFC
+//!   9110 §7.6.1), also the ones that `Connection` names. `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via` are left out
+//!   and not made anew: here they are a browser's claims, and where the user sits is not the upstream's business unless the
+//!   app says so ([`Proxy::set_header`]).
 //! * **The answer**: status and body as a stream, neither decoded nor limited; redirects are passed back. An answer that
 //!   breaks off breaks off here, too.
 //! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
@@ -334,13 +334,13 @@ impl Proxy {
 
 /// A request to be forwarded, as an adapter sees it.
 pub struct ProxyRequest {
-    /// The method.
+    /// The method, as it came; [`Auth::forward`] refuses those that are not forwarded.
     pub method: Method,
     /// What follows the proxy's own path, path and query as they came; see [`Proxy::target`].
     pub target: String,
     /// All headers as they came.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, which is read only as fast as the upstream takes it.
     pub body: ProxyBody,
     /// Whether the connection can be handed over, where the request asks for that.
     pub upgrade: Upgrade,
@@ -349,7 +349,7 @@ pub struct ProxyRequest {
 /// Whether a connection can be handed over once it was answered with 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
-    /// It can.
+    /// It can: a WebSocket's handshake is forwarded as one.
     Possible,
     /// It cannot: a request that asks for it is forwarded as any other (RFC 9110 §7.8).
     Impossible,

@@ -71,7 +71,8 @@ pub enum BearerError {
         #[source]
         cause: Arc<crate::token::TokenError>,
     },
-    /// Too many tokens are being looked up, or too many proofs have to be remembered: 503.
+    /// Too many tokens are being looked up, 256 at once, or too many proofs have to be remembered
+    /// ([`dpop_store`](super::ResourceServerBuilder::dpop_store)): 503.
     #[error("too many access tokens are being checked")]
     Busy,
     /// The store, which remembers proofs, does not answer: 503.
@@ -99,7 +100,7 @@ pub enum InvalidRequest {
     TooLong,
 }
 
-/// Why an access token is not good here.
+/// Why an access token is not good here. Times are compared with a tolerance of 60 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidToken {
@@ -176,7 +177,8 @@ pub enum InvalidProof {
     /// There is none.
     #[error("the DPoP proof is missing")]
     Missing,
-    /// There are several, or it is no signed token of the type `dpop+jwt` with the claims that it has to have.
+    /// There are several, it is longer than 8 KiB, or it is no signed token of the type `dpop+jwt` with the claims that it has to
+    /// have.
     #[error("the DPoP proof is malformed")]
     Malformed,
     /// Its algorithm is unknown or symmetric, or its key is missing, unusable, or the private one.
@@ -188,7 +190,7 @@ pub enum InvalidProof {
     /// It was made for another method, URL or access token.
     #[error("the DPoP proof is for another request")]
     OtherRequest,
-    /// It was made too long ago, or in the future.
+    /// It was made more than 60 seconds ago, or in the future; 60 seconds are tolerated in either case.
     #[error("the DPoP proof was not made just now")]
     Time,
     /// It was presented before.

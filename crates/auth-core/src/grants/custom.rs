@@ -35,8 +35,9 @@ use crate::types::Scopes;
 /// | `{{scopes}}`, `{{scope}}` | the scopes that were asked for at sign-in |
 /// | `{{username}}` | the claim `username`, or else `preferred_username`, or else the subject |
 ///
-/// Any other placeholder is an error. `client_id` and `client_secret` may stand among the parameters, as in the guides
-/// of the Node SDKs; they have to be this client's, and go where the registered method has them.
+/// Any other placeholder is an error ([`GrantError::Misuse`]), and so are the parameters `grant_type`, `client_assertion` and
+/// `client_assertion_type`. `client_id` and `client_secret` may stand among the parameters, as in the guides of the Node SDKs;
+/// they have to be this client's, and go where the registered method has them.
 ///
 /// # Example
 ///
