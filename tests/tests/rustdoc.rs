@@ -1,5 +1,6 @@
 //! What people start from has an example in its documentation, and the same in both adapters. That the examples compile is seen by
-//! the documentation tests of the crates.
+//! the documentation tests of the crates. What the documentation of the core's items must say and a machine can see is held too:
+//! defaults, units, when an error comes.
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +12,10 @@ const START_ITEMS: [(&str, &[&str]); 4] = [
     (
         "auth-core",
         &[
+            "pub enum ApiError",
+            "pub enum BearerError",
+            "pub enum Error",
+            "pub enum EventKind",
             "pub struct AppSessions",
             "pub struct Auth",
             "pub struct AuthBuilder",
@@ -21,6 +26,7 @@ const START_ITEMS: [(&str, &[&str]); 4] = [
             "pub struct ClientCredentials",
             "pub struct CustomGrant",
             "pub struct Event",
+            "pub struct Explanation",
             "pub struct Failure",
             "pub struct FurtherProvider",
             "pub struct Gate",
@@ -36,15 +42,22 @@ const START_ITEMS: [(&str, &[&str]); 4] = [
             "pub struct Session",
             "pub struct SessionInfo",
             "pub struct SignIn",
+            "pub struct SignInChoices",
             "pub struct SignInProvider",
             "pub struct SqliteStore",
             "pub struct TestClock",
             "pub struct TokenExchange",
+            "    pub async fn end_sessions_of",
+            "    pub async fn ready",
             "    pub fn acr",
+            "    pub fn app",
             "    pub fn on_event",
             "    pub fn on_sign_in",
             "    pub fn preset",
             "    pub fn resource_server",
+            "    pub fn session_view",
+            "    pub fn set_app",
+            "    pub fn unless_nobody",
             "    pub fn until_ended",
         ],
     ),
@@ -170,4 +183,176 @@ fn an_example_is_found_above_its_item_alone() {
     assert_eq!(has_example(&texts, "pub struct AB"), Some(false));
     assert_eq!(has_example(&texts, "pub struct B"), Some(false));
     assert_eq!(has_example(&texts, "pub struct C"), None);
+}
+
+/// A public function of the core, as its source has it.
+struct Function {
+    documentation: String,
+    /// From `pub` to the brace.
+    signature: String,
+}
+
+impl Function {
+    fn name(&self) -> &str {
+        let name = self.signature.split("fn ").nth(1).unwrap_or_default();
+        name.split(['(', '<']).next().unwrap_or_default()
+    }
+
+    /// Whether it is a setter of a builder whose value is a length of time or a number.
+    fn sets_an_amount(&self) -> bool {
+        let takes = |kind: &str| self.signature.contains(&format!(": {kind}"));
+        (self.signature.contains("(mut self,") || self.signature.contains("(self,"))
+            && self.signature.contains("-> Self")
+            && ["Duration", "usize", "u32", "u64"].into_iter().any(takes)
+    }
+
+    /// What stands under `# Errors`.
+    fn errors(&self) -> Option<&str> {
+        let section = self.documentation.split("# Errors\n").nth(1)?;
+        section.split("\n# ").next()
+    }
+}
+
+/// The text of the documentation that ends above this line, without the slashes.
+fn documentation(lines: &[&str]) -> String {
+    let above = lines.iter().rev().map(|line| line.trim_start());
+    let documented = above.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    let mut text: Vec<&str> = documented.filter_map(|line| line.strip_prefix("///")).collect();
+    text.reverse();
+    text.iter().map(|line| format!("{}\n", line.trim())).collect()
+}
+
+/// The public functions in a source. rustfmt has formatted it, so a declaration begins its line.
+fn functions(text: &str) -> Vec<Function> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_function = |line: &str| {
+        ["pub fn ", "pub async fn ", "pub const fn "]
+            .iter()
+            .any(|begin| line.trim_start().starts_with(begin))
+    };
+    let begins = (0..lines.len()).filter(|index| is_function(lines[*index]));
+    let function = |index: usize| Function {
+        documentation: documentation(&lines[..index]),
+        signature: lines[index..]
+            .join(" ")
+            .split('{')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    begins.map(function).collect()
+}
+
+fn sources_of_core() -> Vec<String> {
+    let mut texts = Vec::new();
+    sources(&workspace().join("crates/auth-core/src"), &mut texts);
+    texts
+}
+
+#[test]
+fn every_setter_of_an_amount_tells_its_default() {
+    // Arithmetic sets nothing.
+    const NO_SETTERS: [&str; 2] = ["plus", "minus"];
+    let functions: Vec<_> = sources_of_core()
+        .iter()
+        .flat_map(|text| functions(text))
+        .collect();
+    let setters: Vec<_> = functions
+        .iter()
+        .filter(|function| function.sets_an_amount() && !NO_SETTERS.contains(&function.name()))
+        .collect();
+    assert!(setters.len() >= 10, "{}", setters.len());
+    let silent: Vec<_> = setters
+        .iter()
+        .filter(|setter| !setter.documentation.contains("Default:"))
+        .map(|setter| setter.name())
+        .collect();
+    assert!(silent.is_empty(), "without a default: {silent:?}");
+}
+
+#[test]
+fn every_public_limit_tells_its_unit() {
+    let texts = sources_of_core();
+    let mut limits = 0;
+    for text in &texts {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let line = line.trim_start();
+            if line.starts_with("pub const ") && line.contains(": usize =") {
+                limits += 1;
+                assert!(documentation(&lines[..index]).contains("in bytes"), "{line}");
+            }
+        }
+    }
+    assert!(limits >= 5, "{limits}");
+}
+
+/// A link alone says nothing of the case.
+#[test]
+fn every_errors_section_tells_when_they_come() {
+    let texts = sources_of_core();
+    let functions: Vec<_> = texts.iter().flat_map(|text| functions(text)).collect();
+    let with_errors: Vec<_> = functions
+        .iter()
+        .filter(|function| function.errors().is_some())
+        .collect();
+    assert!(with_errors.len() >= 50, "{}", with_errors.len());
+    let tells = |text: &str| text.contains("As [`") || words_outside_of_links(text) >= 2;
+    let silent: Vec<_> = with_errors
+        .iter()
+        .filter(|function| !function.errors().is_some_and(tells))
+        .map(|function| function.name())
+        .collect();
+    assert!(silent.is_empty(), "without a case: {silent:?}");
+}
+
+fn words_outside_of_links(text: &str) -> usize {
+    let mut words = 0;
+    // What is in brackets, and what follows them in parentheses, is a link.
+    for (index, part) in text.split('[').enumerate() {
+        let outside = match (index, part.split_once(']')) {
+            (0, _) | (_, None) => part,
+            (_, Some((_, rest))) => match rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+                Some((_, rest)) => rest,
+                None => rest,
+            },
+        };
+        words += outside
+            .split_whitespace()
+            .filter(|word| word.chars().any(char::is_alphabetic))
+            .count();
+    }
+    words
+}
+
+#[test]
+fn what_a_machine_looks_for_in_documentation_is_found() {
+    let text = "\
+    /// Sets it. Default: 3 seconds.
+    #[must_use]
+    pub fn set(mut self, length: Duration) -> Self {
+    }
+    /// Gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`A`](crate::A); [`B`].
+    ///
+    /// # Example
+    pub async fn give(
+        &self,
+    ) -> Result<(), A> {
+    fn hidden(self, length: Duration) -> Self {
+";
+    let [set, give] = functions(text).try_into().ok().expect("two");
+    assert_eq!((set.name(), give.name()), ("set", "give"));
+    assert!(set.sets_an_amount() && !give.sets_an_amount());
+    assert!(set.documentation.contains("Default:") && set.errors().is_none());
+    let errors = give.errors().expect("a section");
+    assert!(!errors.contains("Example"), "{errors}");
+    assert_eq!(words_outside_of_links(errors), 0);
+    assert_eq!(
+        words_outside_of_links("[`A`](crate::A) where it is [`B`], and so on."),
+        6
+    );
 }

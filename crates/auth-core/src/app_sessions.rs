@@ -67,7 +67,7 @@ impl fmt::Debug for AppSessions {
 }
 
 impl AppSessions {
-    /// The most bytes that one session may hold.
+    /// The most that one session may hold, in bytes: 1 MiB.
     pub const MAX_DATA: usize = 1024 * 1024;
 
     pub(crate) fn new(core: &Arc<Core>) -> Result<Self, SetupError> {
@@ -83,11 +83,15 @@ impl AppSessions {
         random_text()
     }
 
-    /// Adds a session under an identifier that is free.
+    /// Adds a session under an identifier that is free, to end `lifetime` from now: at once where that is zero.
+    ///
+    /// Within [`watch`](Self::watch), a request of another site adds none, and is told [`Inserted::Yes`] all the same.
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::TooLarge`]; [`AppSessionError::Store`], the session may or may not be in then.
+    /// [`AppSessionError::TooLarge`] for more than [`MAX_DATA`](Self::MAX_DATA) bytes, a matter for the app's developer;
+    /// [`AppSessionError::Store`] where the store fails, the session may or may not be in then. So it is where the future is
+    /// dropped.
     pub async fn insert(
         &self,
         id: &str,
@@ -113,7 +117,7 @@ impl AppSessions {
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::Store`].
+    /// [`AppSessionError::Store`] where the store fails; whether there is such a session is not known then.
     pub async fn load(&self, id: &str) -> Result<Option<Vec<u8>>, AppSessionError> {
         let key = self.present_key(id);
         let sealed = self.store()?.load_app_data(&key, self.now()).await;
@@ -128,12 +132,16 @@ impl AppSessions {
             .map(|mut data| std::mem::take(&mut *data)))
     }
 
-    /// Replaces what the session holds and its end, and says whether there is such a session: where there is none,
-    /// nothing happens. The last one wins.
+    /// Replaces what the session holds, and makes it end `lifetime` from now: at once where that is zero. Says whether there is
+    /// such a session: where there is none, nothing happens. Of several updates the last one wins.
+    ///
+    /// Within [`watch`](Self::watch), a request of another site changes nothing, and is told that there is none.
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::TooLarge`]; [`AppSessionError::Store`], the data may or may not be replaced then.
+    /// [`AppSessionError::TooLarge`] for more than [`MAX_DATA`](Self::MAX_DATA) bytes, a matter for the app's developer;
+    /// [`AppSessionError::Store`] where the store fails, the data may or may not be replaced then. So it is where the future is
+    /// dropped.
     pub async fn update(&self, id: &str, data: &[u8], lifetime: Duration) -> Result<bool, AppSessionError> {
         if seen(|seen| seen.is_foreign) {
             tracing::debug!("a request of another site changes no app session");
@@ -152,11 +160,12 @@ impl AppSessions {
         Ok(updated)
     }
 
-    /// Makes the session end after `lifetime` from now, and says whether there is such a session.
+    /// Makes the session end `lifetime` from now, be that sooner or later than before, and says whether there is such a session.
+    /// It ends at once where that is zero.
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::Store`].
+    /// [`AppSessionError::Store`] where the store fails; the end may or may not be moved then.
     pub async fn touch(&self, id: &str, lifetime: Duration) -> Result<bool, AppSessionError> {
         let now = self.now();
         let touched = self
@@ -170,7 +179,7 @@ impl AppSessions {
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::Store`]; the session may or may not be gone then.
+    /// [`AppSessionError::Store`] where the store fails; the session may or may not be gone then.
     pub async fn delete(&self, id: &str) -> Result<bool, AppSessionError> {
         if seen(|seen| seen.ended.as_ref().is_some_and(|(ended, _)| ended == id)) {
             // This request has ended it already.
@@ -182,11 +191,11 @@ impl AppSessions {
     }
 
     /// Ends the session that the request under way has brought, and says whether it was still there; `None` where it
-    /// brought none. It happens also if the browser goes away.
+    /// brought none. Once begun it is done, also where the browser goes away and the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`AppSessionError::Store`]; the session may or may not be gone then.
+    /// [`AppSessionError::Store`] where the store fails; the session may or may not be gone then.
     pub async fn end_present(&self) -> Result<Option<bool>, AppSessionError> {
         let Some(id) = seen(|seen| seen.id.clone()) else {
             return Ok(None);
@@ -223,14 +232,15 @@ impl AppSessions {
         }
     }
 
-    /// Whether the cookie is `Secure`.
+    /// Whether browsers reach the app over https, so that the cookie is `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.config.origins.first().is_https()
     }
 
-    /// How long a session lives after it was last changed: as long as a sign-in does at most, so that one which carries a
-    /// sign-in does not end before it.
+    /// How long a session lives after it was last changed: as long as a sign-in does at most
+    /// ([`session_max`](crate::AuthBuilder::session_max), 7 days by default), so that one which carries a sign-in does not end
+    /// before it.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.0.config.session_max
@@ -253,9 +263,10 @@ impl AppSessions {
         }
     }
 
-    /// The request's cookies as a session layer may see them, where it must not see them as they came: without those that it
-    /// would take for this session's though browsers do not, since it decodes names or cuts off more than blanks. `__Host-`
-    /// keeps other hosts from setting a cookie only while it is read as browsers read it (RFC 6265bis §4.1.3.2).
+    /// The request's cookies, in one line, without those that a session layer would mistake for this session's: it may decode
+    /// names or cut off more than blanks, where browsers do neither. `None` where there are no such cookies, so that the layer
+    /// may see them all as they came. `__Host-` keeps other hosts from setting a cookie only while it is read as browsers
+    /// read it (RFC 6265bis §4.1.3.2).
     #[must_use]
     pub fn cookies_without_impostors(&self, head: &impl RequestHead) -> Option<String> {
         cookies_without_impostors(head, self.cookie_name())
@@ -406,7 +417,7 @@ pub fn note_sign_out() {
     });
 }
 
-/// What became of a request's app session.
+/// What became of a request's app session; made by [`AppSessions::watch`].
 pub struct Watched {
     seen: Seen,
     has_cookie: bool,
@@ -473,17 +484,17 @@ impl Watched {
     }
 }
 
-/// An app session was not read or written.
+/// Why an app session was not read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppSessionError {
-    /// It holds more than [`AppSessions::MAX_DATA`].
+    /// The data are more than [`AppSessions::MAX_DATA`] bytes. Nothing was written.
     #[error(
         "the app's session would hold {size} bytes, and may hold {}",
         AppSessions::MAX_DATA
     )]
     TooLarge {
-        /// How many bytes it would hold.
+        /// How many bytes they are.
         size: usize,
     },
     /// The store failed. Whether the session exists is not known.

@@ -132,7 +132,7 @@ impl fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// Begins with the default settings.
+    /// A builder with the default settings; [`AuthBuilder::build`] makes an [`Auth`] of it.
     pub fn builder() -> AuthBuilder {
         AuthBuilder::default()
     }
@@ -216,7 +216,7 @@ impl Auth {
         Incoming::of(head, &self.0.config)
     }
 
-    /// The session identifier in a form that may lie in the app's own session layer: sealed, so that who reads that
+    /// The session identifier in a form that may lie in the app's own session layer: sealed, so that whoever reads that
     /// layer's store does not learn it.
     #[must_use]
     pub fn seal_session_id(&self, id: &SessionId) -> String {
@@ -256,10 +256,14 @@ impl Auth {
     /// dead, refreshed in the background where it is about to die. One access to the store, none without an
     /// identifier.
     ///
+    /// A refresh that has begun goes on where the future is dropped, and the next request finds its tokens.
+    ///
     /// # Errors
     ///
-    /// [`Error::NotSignedIn`]; [`Error::Refresh`] or [`Error::Provider`] where the token is dead and cannot be
-    /// refreshed at present; [`Error::Store`].
+    /// [`Error::NotSignedIn`] where nobody is signed in, or no longer; [`Error::Refresh`] or [`Error::Provider`] where the token
+    /// is dead and cannot be refreshed at present, or the session's provider [is looked up](AuthBuilder::providers_from) and
+    /// that fails; [`Error::Store`] where the store does not answer. But for the first the session is kept, and
+    /// [`Error::fault`] says who has to act.
     pub async fn authenticate(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let (session, now) = self.find(id).await?;
         if session.data.is_fresh(now) {
@@ -270,7 +274,12 @@ impl Auth {
     }
 
     /// What [`authenticate`](Self::authenticate) would give, where that is known without waiting for anything: nobody is signed in,
-    /// or the store has its sessions in memory and the access token is alive. `None` where it has to be waited for.
+    /// or the store has its sessions in memory and the access token is alive. `None` where it has to be waited for. For adapters:
+    /// it spares most requests a future.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSignedIn`] where nobody is signed in, or no longer.
     #[must_use]
     pub fn authenticate_at_once(&self, id: Option<&SessionId>) -> Option<Result<Session, Error>> {
         let core = &self.0;
@@ -296,12 +305,14 @@ impl Auth {
         Some(Ok(session))
     }
 
-    /// The signed-in session behind an identifier as it is, without refreshing anything.
+    /// The signed-in session behind an identifier as it is: nothing is refreshed, and the access token may be dead. One access to
+    /// the store, none without an identifier.
     ///
     /// # Errors
     ///
     /// [`Error::NotSignedIn`], also where the access token is dead and there is nothing to refresh it with;
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store does not answer; [`Error::Provider`] where the session's provider
+    /// [is looked up](AuthBuilder::providers_from) and that fails.
     pub async fn peek(&self, id: Option<&SessionId>) -> Result<Session, Error> {
         let (session, now) = self.find(id).await?;
         if session.is_over(now) {
@@ -367,11 +378,12 @@ impl Auth {
 
     // ---- what code outside of requests needs ----------------------------------------------------------------
 
-    /// The session with this key, for a background job. `None` where it has ended.
+    /// The session with this key, for a background job: as it is, without refreshing anything. `None` where it has ended.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store does not answer; [`Error::Provider`] where the session's provider
+    /// [is looked up](AuthBuilder::providers_from) and that fails. In both cases the session may well be there.
     pub async fn session(&self, key: &SessionKey) -> Result<Option<Session>, Error> {
         self.0.load_served(key).await
     }
@@ -395,13 +407,17 @@ impl Auth {
         Ok(token.ok_or(NotSignedIn::TokenExpired)?)
     }
 
-    /// Revokes the session's access token at the provider (RFC 7009) and drops it here. The session goes on: the
-    /// next use refreshes the token. Without a refresh token that is the session's end.
+    /// Revokes the session's access token at the provider (RFC 7009 §2.1) and drops it here. The session goes on: the
+    /// next use refreshes the token. Without a refresh token that is the session's end. A provider that has no revocation endpoint
+    /// is not asked.
+    ///
+    /// Once begun it is done, also where the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Provider`] or [`Error::Refresh`] where the provider is down or refuses the client; the token is
-    /// then kept. [`Error::Store`].
+    /// [`Error::Provider`] where the provider is down, [`Error::Refresh`] where it refuses to revoke; the token is kept then.
+    /// [`Error::Refresh`] also where another instance refreshes the session for more than 10 seconds, and [`Error::Store`] where
+    /// the store does not answer: the token may be revoked then and still be here, and to call this again drops it.
     pub async fn revoke_access_token(&self, session: &Session) -> Result<(), Error> {
         let core = Arc::clone(&self.0);
         let session = session.clone();
@@ -411,11 +427,12 @@ impl Auth {
             .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))
     }
 
-    /// Ends the session here and revokes its tokens in the background.
+    /// Ends the session here and revokes its tokens in the background (RFC 7009). Once begun it is done, also where the future is
+    /// dropped. A session that has ended already is no error.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store does not answer; the session may or may not have ended then.
     pub async fn end_session(&self, session: &Session) -> Result<(), Error> {
         let (core, session) = (Arc::clone(&self.0), session.clone());
         // To its end, whether or not anyone waits for it: what is removed is revoked.
@@ -433,16 +450,26 @@ impl Auth {
         ended.await.unwrap_or(Err(RefreshError::Interrupted.into()))
     }
 
-    /// Checks that the store can be reached.
+    /// Checks that the store can be reached, for a readiness probe. The provider is not asked: sessions go on while it is down.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where it does not answer; those of this crate have 5 seconds to.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// async fn health(auth: &auth_core::Auth) -> u16 {
+    ///     auth.ready().await.map_or_else(|error| error.status(), |()| 200)
+    /// }
+    /// ```
     pub async fn ready(&self) -> Result<(), Error> {
         Ok(self.0.store.ping().await?)
     }
 
-    /// Waits for every refresh, sign-in and revocation under way. Called once, after the server has stopped.
+    /// Waits for every refresh, sign-in and revocation under way. Called once, after the server has stopped. How long that takes
+    /// follows from the limits of each, [`http_timeout`](AuthBuilder::http_timeout) above all; whoever drops the future waits no
+    /// more.
     ///
     /// Tokens whose revocation waits to be tried again are tried once more, within a second in all, and given up.
     pub async fn shutdown(&self) {
@@ -679,14 +706,14 @@ impl Auth {
         Reply::empty(503).with("retry-after", "1")
     }
 
-    /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (§3.1.2.5 and on).
+    /// `GET` and `POST /auth/callback`: takes the provider's answer and signs the user in (OpenID Connect Core §3.1.2.5 and on).
     ///
     /// Runs to its end even if the browser goes away: the code is spent once.
     pub async fn callback(&self, request: RouteRequest) -> Reply {
         self.callback_at(None, request).await
     }
 
-    /// `GET` and `POST /auth/callback/<name>`: the same for the provider of this name.
+    /// `GET` and `POST /auth/callback/<name>`: as [`callback`](Self::callback), for the provider of this name.
     pub async fn callback_of(&self, name: &str, request: RouteRequest) -> Reply {
         self.callback_at(Some(name.to_owned()), request).await
     }
@@ -945,12 +972,13 @@ impl Auth {
         respond::explain_all()
     }
 
-    /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off.
+    /// The answer to a request whose body is larger than [`RouteRequest::MAX_BODY`] or breaks off: 413.
     pub fn refuse_body(&self, incoming: &Incoming) -> Reply {
         respond::simple_page(&self.0.config, 413, "request.body", incoming.at)
     }
 
-    /// The same, to a request of one of the library's routes: what is too long to be a logout token is a bad one.
+    /// As [`refuse_body`](Self::refuse_body), to a request of one of the library's routes: what is too long to be a logout token is
+    /// a bad one, and answered with 400.
     pub fn refuse_body_of(&self, head: &impl RequestHead) -> Reply {
         match head.path() {
             paths::BACKCHANNEL_LOGOUT => refuse_logout_token(LogoutTokenError::Malformed),

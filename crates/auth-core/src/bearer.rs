@@ -122,7 +122,7 @@ impl fmt::Debug for ResourceServer {
     }
 }
 
-/// A request whose token is good.
+/// A request whose token is good; made by [`ResourceServer::check`].
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The token.
@@ -132,7 +132,7 @@ pub struct Verified {
 }
 
 impl ResourceServer {
-    /// Begins with the default settings: an API of its own.
+    /// A builder with the default settings, for an API of its own.
     pub fn builder() -> ResourceServerBuilder {
         ResourceServerBuilder::default()
     }
@@ -145,11 +145,13 @@ impl ResourceServer {
 
     /// Checks the access token of a request.
     ///
-    /// A DPoP proof is used up by it: call it once per request.
+    /// A DPoP proof is used up by it, also where the future is dropped: call it once per request. Where the server demands
+    /// [nonces](ResourceServerBuilder::dpop_nonces), call [`check`](Self::check), which gives the next one for the answer.
     ///
     /// # Errors
     ///
-    /// [`BearerError`], which [`refuse`](Self::refuse) makes an answer of.
+    /// [`BearerError`], which [`refuse`](Self::refuse) makes an answer of; [`BearerError::status`] tells whether it is the
+    /// caller's turn.
     pub fn verify<H: RequestHead>(
         &self,
         head: &H,
@@ -158,7 +160,7 @@ impl ResourceServer {
         async move { Ok(server.check(&request).await?.token) }
     }
 
-    /// The same for a copy of what matters of a request, as adapters keep it until somebody asks for the token.
+    /// As [`verify`](Self::verify), for a copy of what matters of a request, as adapters keep it until somebody asks for the token.
     ///
     /// # Errors
     ///

@@ -11,6 +11,17 @@ use crate::types::ReturnTo;
 /// Labels and names are the application's settings. What the request has brought stands in the addresses alone: the path to come
 /// back to, which is one of this origin by the URL standard's rules, and parameters of the sign-in. Texts are plain; escape them
 /// as any text, and the addresses too.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::SignInChoices;
+///
+/// /// The labels and addresses of the links, for a template.
+/// fn links(choices: &SignInChoices) -> Vec<(&str, &str)> {
+///     choices.iter().map(|choice| (choice.provider.label.as_str(), choice.href.as_str())).collect()
+/// }
+/// ```
 #[derive(Clone)]
 pub struct SignInChoices {
     choices: Vec<SignInChoice>,

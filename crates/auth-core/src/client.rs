@@ -70,10 +70,11 @@ use crate::trace::TraceContext;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read.
+/// Largest body that [`ApiResponse::json`], [`text`](ApiResponse::text) and [`bytes`](ApiResponse::bytes) read, in bytes: 16 MiB.
 /// [`ApiResponse::into_inner`] has no limit.
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
-/// How much of the body of an answer that is not a success is kept.
+/// Largest body of an answer that is not a success that is kept, in bytes: 64 KiB. Of a longer one nothing is kept
+/// ([`ApiError::Status`]).
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// An HTTP client that calls downstream APIs with the access token of one session. Cheap to clone; clones share the
@@ -799,7 +800,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Adds a header. `Authorization` is replaced by the token.
+    /// Adds a header. `Authorization` is replaced by the token. What is no header is told by [`send`](Self::send)
+    /// ([`ApiError::BadRequest`]).
     pub fn header<K, V>(self, name: K, value: V) -> Self
     where
         HeaderName: TryFrom<K>,
@@ -815,22 +817,23 @@ impl RequestBuilder {
         self.map(|inner| inner.headers(headers))
     }
 
-    /// Sets the `Accept` header.
+    /// Sets the `Accept` header, as [`header`](Self::header).
     pub fn accept(self, media_type: &str) -> Self {
         self.header("accept", media_type)
     }
 
-    /// Adds parameters to the URL's query.
+    /// Adds parameters to the URL's query. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
     pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
         self.map(|inner| inner.query(query))
     }
 
-    /// Sends the value as JSON.
+    /// Sends the value as JSON. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.json(value))
     }
 
-    /// Sends the value as a form.
+    /// Sends the value as a form (`application/x-www-form-urlencoded`). What cannot be written so is told by [`send`](Self::send)
+    /// ([`ApiError::BadRequest`]).
     pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.form(value))
     }
@@ -845,7 +848,10 @@ impl RequestBuilder {
         self.map(|inner| inner.body(body))
     }
 
-    /// The limit for this call in all, instead of the configured one.
+    /// The limit for this call in all, the body of its answer included. Default:
+    /// [`AuthBuilder::http_timeout`](crate::AuthBuilder::http_timeout), 10 seconds. What comes before it, a refresh of the token
+    /// say, does not count, and where the call is sent again after a 401, each try has this limit. Zero leaves no time for an
+    /// answer.
     pub fn timeout(self, limit: Duration) -> Self {
         self.map(|inner| inner.timeout(limit))
     }
@@ -853,9 +859,15 @@ impl RequestBuilder {
     /// Sends the request. Any status is an answer here; [`ApiResponse::json`] and its kin then tell success from
     /// failure.
     ///
+    /// Dropping the future ends the call, which the API may have got by then. A refresh of the token that it waits for goes on.
+    ///
     /// # Errors
     ///
-    /// [`ApiError`]: the origin is not allowed, there is no access token that is alive, or there is no answer.
+    /// [`ApiError::BadRequest`], [`BadUrl`](ApiError::BadUrl), [`NoBaseUrl`](ApiError::NoBaseUrl) or
+    /// [`OriginNotAllowed`](ApiError::OriginNotAllowed) for a call that the application must not or cannot make: nothing was sent.
+    /// [`ApiError::Token`] where there is no access token that is alive, whose cause says who has to act.
+    /// [`ApiError::Unreachable`], [`Timeout`](ApiError::Timeout) or [`ShuttingDown`](ApiError::ShuttingDown) where there is no
+    /// answer: whether the API has carried the request out is not known.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let mut request = self.inner?.build().map_err(|_| ApiError::BadRequest)?;
         let calls = self.caller.calls();
@@ -1035,7 +1047,8 @@ fn same_origin_redirects() -> Policy {
     })
 }
 
-/// An API's answer.
+/// An API's answer, whatever its status. [`json`](Self::json), [`text`](Self::text), [`bytes`](Self::bytes) and
+/// [`success`](Self::success) make an error of a status that is no success.
 pub struct ApiResponse(reqwest::Response);
 
 impl fmt::Debug for ApiResponse {
@@ -1045,13 +1058,13 @@ impl fmt::Debug for ApiResponse {
 }
 
 impl ApiResponse {
-    /// The status code.
+    /// The status code, the API's own.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The headers.
+    /// The headers, the API's own.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
@@ -1061,8 +1074,7 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Status`] for any other status, [`ApiError::NotJson`] for a body that does not fit, and what
-    /// [`bytes`](Self::bytes) says.
+    /// [`ApiError::NotJson`] for a body that does not fit, and as [`bytes`](Self::bytes).
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         let body = self.bytes().await?;
         serde_json::from_slice(&body).map_err(|_| ApiError::NotJson)
@@ -1081,7 +1093,7 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ApiError::Status`] for any other status, [`ApiError::TooLarge`] for more than [`MAX_BODY`] bytes,
+    /// As [`success`](Self::success) for any other status; [`ApiError::TooLarge`] for more than [`MAX_BODY`] bytes;
     /// [`ApiError::Unreachable`] or [`ApiError::Timeout`] where the connection breaks off or the body takes too long.
     pub async fn bytes(self) -> Result<Bytes, ApiError> {
         self.success().await?.read(MAX_BODY).await
@@ -1091,8 +1103,9 @@ impl ApiResponse {
     ///
     /// # Errors
     ///
-    /// [`ApiError::StepUp`] where the API demands another sign-in; [`ApiError::Status`] for any other status that is no
-    /// success, with the body as far as that is not too long.
+    /// [`ApiError::StepUp`] where the API demands another sign-in, or [`ApiError::StepUpDenied`] where the user has been through
+    /// that already; [`ApiError::Status`] for any other status that is no success, with the body unless it is longer than
+    /// [`MAX_ERROR_BODY`].
     pub async fn success(mut self) -> Result<Self, ApiError> {
         let status = self.status();
         if status.is_success() {
@@ -1117,7 +1130,7 @@ impl ApiResponse {
         })
     }
 
-    /// The answer as reqwest's type, to be streamed for example.
+    /// The answer as reqwest's type, whatever its status, to be streamed for example.
     #[must_use]
     pub fn into_inner(self) -> reqwest::Response {
         self.0
@@ -1142,7 +1155,24 @@ impl ApiResponse {
     }
 }
 
-/// A call to a downstream API that did not give what was asked. No text of the API is in its `Display`.
+/// Why a call to a downstream API did not give what was asked. No text of the API is in its `Display`.
+///
+/// A handler returns it as it is, and the answer says whose turn it is.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::client::{ApiError, AuthenticatedClient};
+///
+/// /// `None` where there is no such order.
+/// async fn order(api: &AuthenticatedClient, id: u64) -> Result<Option<serde_json::Value>, ApiError> {
+///     match api.get(format!("/orders/{id}")).send().await?.json().await {
+///         Ok(order) => Ok(Some(order)),
+///         Err(ApiError::Status { status, .. }) if status.as_u16() == 404 => Ok(None),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
@@ -1155,19 +1185,19 @@ pub enum ApiError {
     /// The URL's origin is not one of the configured APIs'.
     #[error("{origin} is not among the APIs that may be shown a token")]
     OriginNotAllowed {
-        /// The origin.
+        /// That origin, `https://elsewhere.example`.
         origin: String,
     },
     /// The request could not be built: a header that is none, a value that cannot be written as JSON.
     #[error("the request to the API could not be built")]
     BadRequest,
-    /// There is no access token that is alive.
+    /// There is no access token that is alive. The cause says why: whether the user has to sign in again, or the provider is down.
     #[error("there is no access token for the call")]
     Token(#[source] Box<Error>),
     /// The API cannot be reached, or the connection broke off.
     #[error("the API cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// The API did not answer in time.
+    /// The API did not answer in time ([`RequestBuilder::timeout`]). It may have carried the request out.
     #[error("the API did not answer in time")]
     Timeout,
     /// The API demands another sign-in: 401 `insufficient_user_authentication` (RFC 9470), or 403 `insufficient_scope`
@@ -1181,9 +1211,9 @@ pub enum ApiError {
     /// The API answered with a status that is no success.
     #[error("the API answered with status {status}")]
     Status {
-        /// The status.
+        /// The API's status.
         status: StatusCode,
-        /// The body's type.
+        /// The body's media type (`Content-Type`), where the API names one.
         content_type: Option<String>,
         /// The body; empty where it could not be read or has more than [`MAX_ERROR_BODY`] bytes.
         body: Bytes,
@@ -1191,9 +1221,9 @@ pub enum ApiError {
     /// The API answered with a 4xx, and the handler passes it on ([`passed_on`](Self::passed_on)).
     #[error("the API answered with status {status}, which is passed on")]
     PassedOn {
-        /// The status.
+        /// The API's status.
         status: StatusCode,
-        /// The body's type.
+        /// The body's media type (`Content-Type`), where the API names one.
         content_type: Option<String>,
         /// The body; empty where it could not be read or has more than [`MAX_ERROR_BODY`] bytes.
         body: Bytes,

@@ -17,6 +17,16 @@ mod tokens;
 pub(crate) use request::UNKNOWN_CODE;
 
 /// What a code means. All texts are the library's own, in plain sentences; what stands between backticks is code.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::codes;
+///
+/// for explanation in codes::all().filter(|explanation| explanation.area() == "login") {
+///     println!("{}: {} {}", explanation.code, explanation.cause, explanation.mend);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -100,7 +110,7 @@ pub enum Setting {
     ResponseMode,
 }
 
-/// Finds what a code means.
+/// What a code means; `None` for one that does not exist.
 #[must_use]
 pub fn explain(code: &str) -> Option<Explanation> {
     all().find(|explanation| explanation.code == code)

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use url::Url;
 
 use crate::auth::Auth;
@@ -41,7 +42,7 @@ use crate::types::{BaseUrl, Issuer, ReturnTo};
 
 /// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
 ///
-/// `Debug` is that line too, for a `main` that returns this error prints it so.
+/// `Debug` prints that line too: it is what becomes of an error that `main` returns.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {mend}")]
 pub struct ConfigError {
@@ -184,7 +185,7 @@ pub enum UserinfoPolicy {
     /// Once at each sign-in, where there is such an endpoint.
     #[default]
     Always,
-    /// Never.
+    /// Never: the claims are the ID token's.
     Never,
 }
 
@@ -382,7 +383,7 @@ pub struct AuthBuilder {
     share_machine_tokens: bool,
     problems_for_signed_out_forms: bool,
     clock: Clock,
-    runtime: Option<tokio::runtime::Handle>,
+    runtime: Option<Handle>,
     #[cfg(feature = "testing")]
     pub(crate) network: Option<crate::testing::Network>,
 }
@@ -580,9 +581,10 @@ impl AuthBuilder {
         self
     }
 
-    /// Chooses the provider of a sign-in by the place that it leads back to: the path of a page, and the origin of the app, and so
-    /// its host. It gives the provider's name; `None` leaves the choice to the user, if there are several. Asked where neither the
-    /// address of the sign-in names a provider, nor the present session does that lacks something.
+    /// Chooses the provider of a sign-in by the place that it leads back to: the path of a page, and the origin of the app,
+    /// and so its host. It gives the provider's name; `None` leaves the choice to the user, if there are several. It must
+    /// not block. Asked where neither the address of the sign-in names a provider, nor the present session does that lacks
+    /// something.
     ///
     /// It is no more than a choice: a link can name another provider, and who signs in there may open any page. So a page of a
     /// tenant's compares [`Session::provider`], unless [`SignInProvider::only_at`] binds the provider to the tenant's origin.
@@ -641,8 +643,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.only_at(origin))
     }
 
-    /// The OpenID Connect issuer. Its endpoints come from its discovery document, fetched when first needed and
-    /// kept for an hour.
+    /// The OpenID Connect issuer (Discovery 1.0 §3), to the byte. Required, or [`endpoints`](Self::endpoints). Its endpoints come
+    /// from its discovery document, fetched when first needed and kept for an hour.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.issuer(issuer))
     }
@@ -724,7 +726,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.pushed_authorization_request_url(url))
     }
 
-    /// The client's registration at the provider: its id, and its secret if it has one.
+    /// The client's registration at the provider: its id, and its secret if it has one (RFC 6749 §2.3.1). Required. Without a
+    /// secret it is a public client, unless it [authenticates](Self::client_auth) in another way.
     pub fn client(self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.of_provider(|provider| provider.client(id, secret))
     }
@@ -842,7 +845,8 @@ impl AuthBuilder {
     }
 
     /// Adds a parameter to every authorization request, `audience` for example, in the place of one of that name: a request
-    /// has each once (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
+    /// has each once (RFC 6749 §3.1). `max_age` is in whole seconds. Those that the library sets itself are refused by
+    /// [`build`](Self::build): `state`, `scope` and the like, and `resource`, which [has a method](Self::resource).
     pub fn authorize_param(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.authorize_param(name, value))
     }
@@ -927,7 +931,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.roles_claims(places))
     }
 
-    /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used.
+    /// Extra root certificates, a PEM bundle, for calls to the provider and to APIs. The system's are always used. Default: no
+    /// others.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
         self
@@ -940,7 +945,7 @@ impl AuthBuilder {
     }
 
     /// Where sessions are kept, as a URL: `memory:`, `sqlite:PATH`, `redis://…`, `rediss://…` or `postgres://…`, each
-    /// with the feature of its name. Opened by [`build`](Self::build).
+    /// with the feature of its name. Default: `memory:`, which ends with the process. Opened by [`build`](Self::build).
     pub fn store_url(mut self, url: impl Into<String>) -> Self {
         self.store = StoreChoice::Url(url.into());
         self
@@ -953,26 +958,30 @@ impl AuthBuilder {
         self
     }
 
-    /// After how long without a request a session ends. Default: 8 hours. At least a second.
+    /// After how long without a request a session ends. Default: 8 hours. At least a second. A use is written down once in 1/32
+    /// of it, so a session may end that much sooner.
     pub fn session_idle(mut self, length: Duration) -> Self {
         self.session_idle = length;
         self
     }
 
-    /// After how long a session ends in any case. Default: 7 days. At least a second.
+    /// After how long a session ends in any case. Default: 7 days. At least a second. It ends sooner where the provider says so, by
+    /// the life of the refresh token for one.
     pub fn session_max(mut self, length: Duration) -> Self {
         self.session_max = length;
         self
     }
 
-    /// The limit for one call of the provider or an API, in all. Default: 10 seconds.
+    /// The limit for one call of the provider or an API, in all. Default: 10 seconds. At least a second. Connecting may
+    /// take 3 seconds at most.
     pub fn http_timeout(mut self, length: Duration) -> Self {
         self.http_timeout = length;
         self
     }
 
-    /// An API that may be shown the user's access token, by its base URL. The first one is the base of relative
-    /// URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other origin ever sees a token.
+    /// An API that may be shown the user's access token, by its base URL: https, or http to loopback. May be called for several.
+    /// The first one is the base of relative URLs given to [`AuthenticatedClient`](crate::client::AuthenticatedClient). No other
+    /// origin ever sees a token. Default: none.
     pub fn api(mut self, base: impl Into<String>) -> Self {
         self.apis.push(("API_URL", base.into()));
         self
@@ -996,6 +1005,8 @@ impl AuthBuilder {
 
     /// Called at each sign-in, once everything is verified and before the session exists: it sees the ID token's
     /// claims, userinfo and the token response, can shape what the session keeps, and can refuse the user.
+    ///
+    /// The browser waits for it, however long it takes; where the browser goes away, it runs to its end all the same.
     ///
     /// A refresh does not call it. The claims that a refreshed ID token brings take the place of those that the hook has
     /// left as they were; what it has set to another value stays, and what it has left out stays out. Roles that it works
@@ -1029,7 +1040,15 @@ impl AuthBuilder {
     }
 
     /// Changes what `GET /auth/session` shows of a signed-in session: it is given the default answer and returns
-    /// the one to send. It has no access to tokens.
+    /// the one to send. It has no access to tokens, and must not block.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, session::Session};
+    /// let builder = Auth::builder().session_view(|session: &Session, mut answer| {
+    ///     answer["is_admin"] = session.claims().has_role("admin").into();
+    ///     answer
+    /// });
+    /// ```
     pub fn session_view<F>(mut self, hook: F) -> Self
     where
         F: Fn(&Session, serde_json::Value) -> serde_json::Value + Send + Sync + 'static,
@@ -1101,7 +1120,7 @@ impl AuthBuilder {
 
     /// The runtime that refreshes and sign-ins run on; it must outlive the requests. Default: the one that
     /// [`build`](Self::build) is called on.
-    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+    pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
@@ -1110,11 +1129,8 @@ impl AuthBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime when [`runtime`](Self::runtime) was not called.
+    /// [`ConfigError`] for the first setting that is wrong or missing, the [`runtime`](Self::runtime) among them where this is not
+    /// called on one.
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
@@ -1195,7 +1211,7 @@ impl AuthBuilder {
         #[cfg(not(feature = "testing"))]
         let provider_http = usual()?;
         let api_http = ApiHttp::new(&provider_http, None)?;
-        let runtime = self.runtime.unwrap_or_else(tokio::runtime::Handle::current);
+        let runtime = runtime_or_present(self.runtime)?;
         let mut parties = Vec::new();
         for (name, checked, shared) in checked {
             let clock = ProviderClock::configured(name.clone(), self.clock.clone());
@@ -1277,6 +1293,13 @@ impl AuthBuilder {
     }
 }
 
+/// The runtime that was named, or the one that this is called on.
+pub(crate) fn runtime_or_present(named: Option<Handle>) -> Result<Handle, ConfigError> {
+    named
+        .map_or_else(Handle::try_current, Ok)
+        .map_err(|_| ConfigError::new("runtime", "name a tokio runtime, or call `build` on one"))
+}
+
 async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
     const SUPPORTED: &str = "use memory:, sqlite:PATH, redis://HOST or postgres://HOST/DATABASE";
     let (scheme, rest) = url.split_once(':').unwrap_or_default();
@@ -1325,4 +1348,59 @@ fn needs_feature(feature: &str) -> ConfigError {
 #[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn one_line(error: &dyn std::error::Error) -> String {
     crate::error::chain(error).replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::bearer::ResourceServer;
+
+    /// Waits for what answers, on a thread that is of no runtime.
+    fn outside_of_a_runtime<F: Future>(future: F) -> F::Output {
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => std::thread::yield_now(),
+            }
+        }
+    }
+
+    fn app() -> AuthBuilder {
+        Auth::builder()
+            .base_url("https://app.example")
+            .issuer("https://id.example")
+            .client("app", None)
+    }
+
+    #[test]
+    fn outside_of_a_runtime_one_has_to_be_named() {
+        let refused = outside_of_a_runtime(app().build()).expect_err("there is no runtime");
+        assert_eq!(refused.variable(), "runtime");
+        let api = || {
+            ResourceServer::builder()
+                .issuer("https://id.example")
+                .audience("api")
+        };
+        let refused = api().build().expect_err("there is no runtime");
+        assert_eq!(refused.variable(), "runtime");
+
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let named = app().runtime(runtime.handle().clone());
+        assert!(outside_of_a_runtime(named.build()).is_ok());
+        assert!(api().runtime(runtime.handle().clone()).build().is_ok());
+    }
+
+    #[test]
+    #[cfg(feature = "sqlite")]
+    fn a_store_is_opened_wherever_a_runtime_is_named() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let builder = app()
+            .runtime(runtime.handle().clone())
+            .store_url("sqlite::memory:");
+        assert!(outside_of_a_runtime(builder.build()).is_ok());
+    }
 }

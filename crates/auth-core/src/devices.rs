@@ -64,7 +64,8 @@ pub struct SessionInfo {
     /// When the user signed in.
     #[serde(serialize_with = "secs")]
     pub created_at: Timestamp,
-    /// When the session was last used, to a thirty-second of the idle time.
+    /// When the session was last used. It may have been used later, by up to 1/32 of the
+    /// [idle time](crate::AuthBuilder::session_idle): a quarter of an hour where that is 8 hours.
     #[serde(serialize_with = "secs")]
     pub last_seen_at: Timestamp,
     /// When the session ends if it is not used any more.
@@ -104,7 +105,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store does not answer.
     pub async fn sessions_of_user(&self, session: &Session) -> Result<Vec<SessionInfo>, Error> {
         let core = self.core();
         let now = self.now();
@@ -133,9 +134,11 @@ impl Auth {
     /// [origin](crate::AuthBuilder::further_base_url), or one that has ended otherwise meanwhile or has gone on under another
     /// identifier ([`switch`](Self::switch)).
     ///
+    /// Once it has begun to end it does, also where the future is dropped.
+    ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store does not answer; the session may or may not have ended then.
     pub async fn end_session_of_user(&self, session: &Session, id: &SessionKey) -> Result<bool, Error> {
         let Some(record) = self.core().store.load(id, self.now()).await? else {
             return Ok(false);
@@ -153,9 +156,11 @@ impl Auth {
     /// many there were. Those at another [origin](crate::AuthBuilder::further_base_url) stay; of a user who has more than 1,000
     /// there, some here may stay as well.
     ///
+    /// Where the future is dropped, those that were found, up to 1,000 at a time, end all the same.
+    ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some sessions may have ended then.
+    /// [`Error::Store`] where the store does not answer; some sessions may have ended then.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<usize, Error> {
         let (core, subject, this) = (self.core(), &session.record.subject, session.key);
         let is_meant =
@@ -166,9 +171,20 @@ impl Auth {
     /// Ends all sessions of a user, wherever they are signed in, at all origins, sign-ins under way included: for an operator, or for
     /// code that learns that an account was closed. Says how many there were.
     ///
+    /// Where the future is dropped, those that were found, up to 1,000 at a time, end all the same.
+    ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some sessions may have ended then.
+    /// [`Error::Store`] where the store does not answer; some sessions may have ended then.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(auth: auth_core::Auth, closed_account: &str) -> Result<(), auth_core::Error> {
+    /// let ended = auth.end_sessions_of(&auth.issuer(), closed_account).await?;
+    /// println!("{ended} sessions have ended");
+    /// # Ok(()) }
+    /// ```
     pub async fn end_sessions_of(&self, issuer: &Issuer, subject: &str) -> Result<usize, Error> {
         let subject = index_key(b"sub", issuer, subject);
         self.core().remember_sign_out(&subject).await?;
@@ -185,7 +201,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some sessions may have ended then.
+    /// [`Error::Store`] where the store does not answer; some sessions may have ended then.
     ///
     /// # Example
     ///
@@ -204,7 +220,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; some sessions may have ended then.
+    /// [`Error::Store`] where the store does not answer; some sessions may have ended then.
     pub async fn end_all_sessions(&self) -> Result<usize, Error> {
         self.end_walked(None).await
     }

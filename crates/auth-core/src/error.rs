@@ -24,6 +24,30 @@ use crate::store::StoreError;
 use crate::userinfo::UserinfoError;
 
 /// Why a request cannot be answered as asked.
+///
+/// # Example
+///
+/// A handler returns it, and the adapter makes the answer. A worker decides by whose turn it is:
+///
+/// ```
+/// use std::time::Duration;
+/// use auth_core::{Error, Fault};
+///
+/// /// When to try the job again, if ever.
+/// fn again(error: &Error) -> Option<Duration> {
+///     match error.fault() {
+///         Fault::Provider | Fault::Store | Fault::Downstream => {
+///             Some(error.retry_after().unwrap_or(Duration::from_secs(60)))
+///         }
+///         // Only the user, or who grants rights, can mend it.
+///         Fault::NotSignedIn | Fault::NotAllowed => None,
+///         Fault::Request | Fault::Configuration => {
+///             eprintln!("{}: {error}", error.code());
+///             None
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -159,7 +183,7 @@ pub enum NotAllowed {
     /// The same, and the user had signed in for its sake: the provider was asked for it and did not give it.
     #[error("the sign-in was made for what is asked for, and does not have it")]
     StepUpDenied(Box<StepUp>),
-    /// Signed in already, where only guests belong; here is where to go instead.
+    /// Signed in already, where only guests belong; here is the path of the app to go to instead.
     #[error("the user is signed in already")]
     OnlyGuests(String),
 }
@@ -174,7 +198,8 @@ pub enum SetupError {
     /// The app's own session layer was chosen to carry the session identifier, and is not there or failed.
     #[error("the app's session layer, chosen to carry the session identifier, is missing or failed")]
     CarrierMissing,
-    /// The app's session layer is to use the session store, which keeps sessions only.
+    /// The app's session layer was to use the session store, which keeps sessions only
+    /// ([`SessionStore::app_data`](crate::store::SessionStore::app_data)).
     #[error(
         "the session store keeps no data of the app's own sessions: implement `AppDataStore` for it and return it from `SessionStore::app_data`, or use a store of this crate"
     )]
@@ -246,12 +271,20 @@ impl Error {
         }
     }
 
-    /// Nobody, where nobody is signed in; any other failure stays one. For `or_else`, wherever a guest is welcome and an
-    /// outage is not to be taken for one.
+    /// `Ok(None)` where nobody is signed in; any other failure stays one. For `or_else`, wherever a guest is welcome and an
+    /// outage must not make one of a user.
+    ///
+    /// ```
+    /// # use auth_core::{Auth, Error, secret::SessionId};
+    /// async fn name(auth: &Auth, id: Option<&SessionId>) -> Result<String, Error> {
+    ///     let session = auth.authenticate(id).await.map(Some).or_else(Error::unless_nobody)?;
+    ///     Ok(session.map_or("guest".to_owned(), |session| session.subject().to_owned()))
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// The failure itself.
+    /// The failure itself, where it is any other than [`NotSignedIn`].
     pub fn unless_nobody<T>(self) -> Result<Option<T>, Self> {
         match self {
             Self::NotSignedIn(_) => Ok(None),
@@ -289,7 +322,8 @@ impl Error {
         }
     }
 
-    /// The status code that says so.
+    /// The status of the answer: 401, 403 or another 4xx where it is the user's or the caller's turn, 502 or 503 where the
+    /// provider, the store or an API has failed, 500 where the application is put together wrongly.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -307,7 +341,7 @@ impl Error {
         }
     }
 
-    /// After how long it is worth trying again, for a 503.
+    /// After how long it is worth trying again, for a 503: as the provider says, or else 2 seconds. `None` for any other status.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let asked = match self {

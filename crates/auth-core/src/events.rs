@@ -96,6 +96,22 @@ pub struct Event {
 }
 
 /// What an [`Event`] tells of.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::Fault;
+/// use auth_core::events::EventKind;
+///
+/// /// Whether somebody has to look at once.
+/// fn is_alarming(kind: &EventKind) -> bool {
+///     match kind {
+///         EventKind::SignInFailed { fault, .. } => *fault == Fault::Configuration,
+///         EventKind::RevocationGivenUp { .. } => true,
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -117,7 +133,7 @@ pub enum EventKind {
     },
     /// A session has ended. No session ends twice.
     SessionEnded {
-        /// By what.
+        /// What ended it.
         reason: EndReason,
     },
     /// The access token of a session was refreshed.
@@ -175,7 +191,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 8] = [
         Self::SignedOut,
         Self::EndedByUser,

@@ -87,7 +87,7 @@ impl Failure {
         self.explanation.code
     }
 
-    /// A headline.
+    /// A headline for the page.
     #[must_use]
     pub fn title(&self) -> &'static str {
         self.explanation.title

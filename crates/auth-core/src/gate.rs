@@ -13,9 +13,9 @@ use crate::step_up::{AcrValues, Needs};
 /// A rule for a route or a group of routes, for the adapters' `require`.
 ///
 /// Everything that is asked for must hold. What another sign-in can mend (a scope, the way or the time of the
-/// authentication) is asked for in one; what it cannot (a role, a claim) is refused first. Without a session, a browser is sent to sign in and a script gets 401;
-/// [`or_redirect`](Self::or_redirect), [`or_redirect_with_return`](Self::or_redirect_with_return) and
-/// [`or_unauthorized`](Self::or_unauthorized) change that.
+/// authentication) is asked for in one; what it cannot (a role, a claim) is refused first. Without a session, a browser is
+/// sent to sign in and a script gets 401; [`or_redirect`](Self::or_redirect),
+/// [`or_redirect_with_return`](Self::or_redirect_with_return) and [`or_unauthorized`](Self::or_unauthorized) change that.
 ///
 /// # Example
 ///
@@ -61,7 +61,7 @@ pub enum OnRefusal {
     Redirect(String),
     /// Every request is sent to this page of the app's own, with the way back as this parameter of its query.
     RedirectWithReturn {
-        /// The page.
+        /// The path of the page.
         page: String,
         /// The parameter's name.
         parameter: String,
@@ -113,23 +113,25 @@ impl Gate {
         self.and(Rule::AnyRole(vec![role.into()]))
     }
 
-    /// Asks for one of these roles.
+    /// Asks for one of these roles, as [`role`](Self::role) does for one. Of an empty list nobody passes.
     pub fn any_role<R: Into<String>>(self, roles: impl IntoIterator<Item = R>) -> Self {
         self.and(Rule::AnyRole(roles.into_iter().map(Into::into).collect()))
     }
 
-    /// Asks for a claim with this value; where the claim is an array, it must hold the value.
+    /// Asks for a claim with this value; where the claim is an array, it must hold the value. Else 403.
     pub fn claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.and(Rule::Claim(name.into(), value.into()))
     }
 
-    /// Asks for a scope to have been granted. A browser without it is sent to sign in again asking for it, once.
+    /// Asks for a scope to have been granted, or for each of several separated by spaces. A browser without it is sent to sign in
+    /// again asking for it, once; a script gets 403 `insufficient_scope` (RFC 6750 §3.1).
     pub fn scope(self, scope: &str) -> Self {
         self.need(|needs| needs.scopes.insert(scope))
     }
 
-    /// Asks for the user to have proved who they are within this time (`auth_time`), in whole seconds. Else a browser is
-    /// sent to sign in again with `max_age`, and a script gets 401 `insufficient_user_authentication` (RFC 9470).
+    /// Asks for the user to have proved who they are within this time (`auth_time`). Default: it does not matter when. Else a
+    /// browser is sent to sign in again with `max_age`, in whole seconds, and a script gets 401
+    /// `insufficient_user_authentication` (RFC 9470 §3). Called again, the shorter time counts.
     ///
     /// A sign-in that was made for such a gate lets pass for 30 s after it has come back, however short the time is:
     /// [`Duration::ZERO`] asks for a new one unless there was one for it just now.
@@ -145,7 +147,7 @@ impl Gate {
     /// passes, and neither does anybody with a plain OAuth 2.0 provider.
     ///
     /// Otherwise a browser is sent to sign in again with `acr_values`, and comes back; a script gets 401
-    /// `insufficient_user_authentication` (RFC 9470). A provider may leave such a wish unmet (OpenID Connect Core
+    /// `insufficient_user_authentication` (RFC 9470 §3). A provider may leave such a wish unmet (OpenID Connect Core
     /// §5.5.1.1); who comes back without one of the values gets a 403 page and is not sent a second time.
     ///
     /// ```
@@ -198,8 +200,8 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// Why it may not pass. A gate for guests lets pass whoever is not signed in, and refuses while that is not
-    /// known.
+    /// [`Error::NotAllowed`] where the session has not what is asked for; the error that came in place of a session. A gate for
+    /// guests lets pass whoever is not signed in, and refuses while that is not known.
     pub fn check(&self, session: Result<&Session, Error>, now: Timestamp) -> Result<(), Error> {
         match (&self.who, session) {
             (Who::Guests { .. }, Err(Error::NotSignedIn(_))) => Ok(()),

@@ -163,7 +163,7 @@ impl IssuedToken {
         self.0.scopes.as_ref()
     }
 
-    /// When it dies; `None` where the provider does not say.
+    /// When it dies; `None` where the provider does not say: it is kept for a minute then.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.0.expires_at
@@ -234,7 +234,7 @@ impl IssuedToken {
     }
 }
 
-/// No token, or none that can be used. The session stays as it is.
+/// Why there is no token by another grant, or none that can be used. The session stays as it is.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantError {
@@ -247,13 +247,13 @@ pub enum GrantError {
     /// The provider does not accept this client, or not for this grant: a matter of configuration.
     #[error("the provider refuses this client, or this grant to it")]
     ClientRefused(#[source] Arc<TokenError>),
-    /// The provider's answer is not what was asked for.
+    /// The provider's answer is not what was asked for; the text says what is wrong.
     #[error("the token that the provider issued cannot be used: {0}")]
     Unusable(&'static str),
-    /// The session has no token of this kind.
+    /// The session has no token of the kind that the text names.
     #[error("the session has no {0} to present")]
     NothingToPresent(&'static str),
-    /// The request was not made: the application asks for something that cannot be.
+    /// The request was not made: the application asks for something that cannot be, and the text says what.
     #[error("the token request cannot be made: {0}")]
     Misuse(Cow<'static, str>),
     /// The new tokens are another user's, and the grant was not said to change the user.

@@ -150,7 +150,7 @@ impl Answer {
     }
 }
 
-/// Why there is no answer.
+/// Why a request to a provider got no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
@@ -169,7 +169,7 @@ pub enum HttpError {
     /// The server refuses the client's certificate, or demands one. The request was not carried out.
     #[error("the server does not accept the client's certificate")]
     CertificateRefused(#[source] reqwest::Error),
-    /// The right to send the request ended before the request could leave. It was not sent.
+    /// Whoever wanted to send the request lost the right to, the lease of a session, before it could leave. It was not sent.
     #[error("the right to send the request ended before it could leave")]
     NotSent,
 }

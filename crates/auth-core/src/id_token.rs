@@ -2,7 +2,7 @@
 //!
 //! Every ID token goes through it, at sign-in and at each refresh, whether or not it came over TLS from the token endpoint: the
 //! signature with the provider's keys, issuer, audience and `azp`, algorithm, times with a tolerance of 60 seconds, `nonce`,
-//! `auth_time` where `max_age` was asked for, `at_hash` where it is there (§3.1.3.6). Each step has its variant of
+//! `auth_time` where `max_age` was asked for, `at_hash` where it is there (§3.1.3.8). Each step has its variant of
 //! [`IdTokenError`]; none carries the token. No setting leaves a step out.
 
 use std::fmt;
@@ -271,7 +271,7 @@ pub(crate) fn verify(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenError {
-    /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §7.2).
+    /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §4, §7.2).
     #[error("the ID token is malformed")]
     Malformed,
     /// The token is encrypted (step 1), and there is no key that decrypts it.

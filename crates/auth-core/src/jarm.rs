@@ -65,11 +65,11 @@ pub(crate) fn verify(
     Ok(Parameters::of_claims(claims))
 }
 
-/// Why a signed authorization response was refused. No variant carries a part of it.
+/// Why a signed authorization response was refused (JARM §2.4). No variant carries a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResponseJwtError {
-    /// Not a signed token, or its claims are not an object of distinct members.
+    /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §4, §7.2).
     #[error("the response is no signed token")]
     Malformed,
     /// The token is encrypted, and there is no key that decrypts it.
@@ -99,7 +99,7 @@ pub enum ResponseJwtError {
     /// `exp` is missing or no time in seconds.
     #[error("the response has no usable expiry time")]
     ExpInvalid,
-    /// `exp` has passed.
+    /// `exp` has passed, by more than the tolerated 60 seconds.
     #[error("the response has expired")]
     Expired,
 }

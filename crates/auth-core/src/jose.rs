@@ -6,7 +6,8 @@
 //! verified before and kept (`claims_of_verified`), and for an API that has to find the issuer first
 //! (`Jws::unverified_payload`); what the claims must say is each caller's own affair.
 //!
-//! Only asymmetric algorithms exist for what comes in, so a token that asks for `none` or for a MAC keyed with a public key cannot even be named (RFC 8725 §2.1, §3.1).
+//! Only asymmetric algorithms exist for what comes in, so a token that asks for `none` or for a MAC keyed with a public key
+//! cannot even be named (RFC 8725 §2.1, §3.1).
 
 mod algorithm;
 mod claims;

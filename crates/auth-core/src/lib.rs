@@ -43,7 +43,7 @@
 //! move.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![warn(rustdoc::missing_crate_level_docs)]
+#![warn(rustdoc::missing_crate_level_docs, clippy::missing_panics_doc)]
 
 pub mod app_sessions;
 mod auth;

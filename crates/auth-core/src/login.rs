@@ -556,7 +556,7 @@ pub enum LoginError {
     /// The code could not be redeemed.
     #[error("the token request failed")]
     Token(#[source] TokenError),
-    /// The provider does not accept the client's authentication (RFC 6749 §5.2, `invalid_client`).
+    /// The provider does not accept the client's authentication, which was of this kind (RFC 6749 §5.2, `invalid_client`).
     #[error("the provider does not accept this client, which authenticates by {0:?}")]
     ClientRefused(ClientAuthMethod),
     /// The tokens are not of the type that was agreed (RFC 6749 §7.1).
@@ -641,7 +641,7 @@ pub enum MissingCookie {
     Unknown,
 }
 
-/// How far this server's clock is from the provider's, by the time that the provider's answer bears.
+/// How far this server's clock is from the provider's, by the time that the provider's answer bears (`Date`, RFC 9110 §6.6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClockSkew {
     /// This server's clock is slow.
@@ -694,7 +694,8 @@ impl ClockSkew {
     }
 }
 
-/// The error codes of an authorization response. The text of an unknown one is not kept: it came with the request.
+/// Why the provider refused an authorization request: the error codes of its response (RFC 6749 §4.1.2.1, OpenID Connect Core
+/// §3.1.2.6). The text of an unknown one is not kept: it came with the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizationErrorCode {
@@ -732,7 +733,7 @@ pub enum AuthorizationErrorCode {
     /// Authorization details are unknown or not allowed (RFC 9396 §5).
     #[error("invalid_authorization_details")]
     AuthorizationDetails,
-    /// The signed request is not accepted (RFC 9101 §6).
+    /// The signed request is not accepted (RFC 9101 §7).
     #[error("invalid_request_object or request_not_supported")]
     RequestObject,
     /// The name of the pushed request is not good any more (RFC 9126 §4).

@@ -107,7 +107,7 @@ pub enum ProviderError {
     Unavailable {
         /// What was asked for.
         document: &'static str,
-        /// How long to wait, where the provider says so.
+        /// How long to wait, where the provider says so (`Retry-After`).
         retry_after: Option<Duration>,
         /// What happened.
         #[source]
@@ -119,13 +119,14 @@ pub enum ProviderError {
         /// The status of the answer.
         status: u16,
     },
-    /// The discovery document is not what it has to be (OpenID Connect Discovery §3).
+    /// The discovery document is not what it has to be (OpenID Connect Discovery §3); the text says what is wrong.
     #[error("the discovery document is malformed: {0}")]
     DiscoveryMalformed(&'static str),
     /// The discovery document is for another issuer (OpenID Connect Discovery §4.3).
     #[error("the discovery document names another issuer than the configured one")]
     IssuerMismatch,
-    /// The discovery document lacks something, or has an endpoint that is not https.
+    /// The discovery document lacks something, or has an endpoint that is not https (OpenID Connect Discovery §3); the text
+    /// names the member.
     #[error("the discovery document is insufficient: {0}")]
     DiscoveryInsufficient(&'static str),
     /// The key set is not one (RFC 7517 §5).
@@ -143,10 +144,10 @@ pub enum ProviderError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Outage {
-    /// No answer.
+    /// There was no answer.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// A status that says so.
+    /// A status that says so: 5xx, or 429.
     #[error("the provider answered with status {0}")]
     Status(u16),
     /// The app broke the request off: it is shutting down, or something in it has failed.

@@ -13,7 +13,8 @@ use crate::party::SignInProvider;
 ///
 /// A preset says where the provider is, which scopes it knows (one that it does not know may fail the sign-in), where it puts
 /// roles, how it signs out, and which of its own APIs takes the user's access token. The client's registration and the app's
-/// address are not in it.
+/// address are not in it. Where nothing else is said, it asks for the [default scopes](AuthBuilder::scopes). A name or an address
+/// that cannot be one is told by [`AuthBuilder::build`].
 ///
 /// # Example
 ///
@@ -232,8 +233,9 @@ impl Preset {
     /// GitHub: plain OAuth 2.0, for OAuth Apps and GitHub Apps. The user is whoever GitHub's API says; the subject is the
     /// account's number, which stays when its name changes.
     ///
-    /// Asks for `read:user user:email`. GitHub's API is the base of relative URLs. The user's `email` is the public one, and
-    /// often null: `/user/emails` has them all. GitHub has no sign-out, no roles, and no revocation that is RFC 7009's.
+    /// Asks for `read:user user:email`. The client authenticates by `client_secret_post`. GitHub's API is the base of
+    /// relative URLs. The user's `email` is the public one, and often null: `/user/emails` has them all. GitHub has no
+    /// sign-out, no roles, and no revocation that is RFC 7009's.
     pub fn github() -> Self {
         Self::new("GitHub", |builder| {
             builder

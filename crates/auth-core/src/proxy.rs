@@ -7,17 +7,18 @@
 //! * **The request**: method, path and query to the byte, and the body as a stream. A target that cannot be forwarded
 //!   unchanged and safely is refused with 400: `..` as a segment however encoded, `\`, a `%` in the path without two digits,
 //!   whatever is not printable ASCII. `TRACE`, which would echo the token, and `CONNECT` are refused with 405.
-//! * **Its headers**, but for `Authorization`, `Cookie`, `DPoP`, `Host`, `Expect`, and those of one connection (RFC 9110
-//!   §7.6.1), also the ones that `Connection` names. `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via` are left out and not
-//!   made anew: here they are a browser's claims, and where the user sits is not the upstream's business unless the app says
-//!   so ([`Proxy::set_header`]).
+//! * **Its headers**, but for `Authorization`, `Cookie`, `DPoP`, `Host`, `Expect`, `Proxy`, and those of one connection (RFC
+//!   9110 §7.6.1), also the ones that `Connection` names. `Forwarded`, `X-Forwarded-*`, `X-Real-IP` and `Via` are left out
+//!   and not made anew: here they are a browser's claims, and where the user sits is not the upstream's business unless the
+//!   app says so ([`Proxy::set_header`]).
 //! * **The answer**: status and body as a stream, neither decoded nor limited; redirects are passed back. An answer that
 //!   breaks off breaks off here, too.
 //! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
 //!   app's: `Access-Control-*`, `Alt-Svc`, `Clear-Site-Data`, `Strict-Transport-Security`, `Service-Worker-Allowed`, `NEL`,
-//!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask for a password because of it (`Bearer`, `DPoP`).
-//!   `Cache-Control` is `no-store`, as with all that depends on a session. `X-Content-Type-Options: nosniff` and
-//!   `Content-Security-Policy: sandbox` are added: an upstream's page is no page of this origin.
+//!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask
+//!   for a password because of it (`Bearer`, `DPoP`). `Cache-Control` is `no-store`, as with all that depends on a session.
+//!   `X-Content-Type-Options: nosniff` and `Content-Security-Policy: sandbox` are added: an upstream's page is no page of
+//!   this origin.
 //!
 //! # Who may use it
 //!
@@ -37,9 +38,9 @@
 //! # A refused token
 //!
 //! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9) is
-//! answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one is forgotten and
-//! exchanged once more instead.
+//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
+//! is answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one
+//! is forgotten and exchanged once more instead.
 //!
 //! # The end of the session
 //!
@@ -248,27 +249,30 @@ impl Proxy {
     }
 
     /// How long the upstream may take to be connected, to take more of a request, and to begin its answer. Default:
-    /// [`AuthBuilder::http_timeout`](crate::AuthBuilder::http_timeout). Beyond it the answer is 502.
+    /// [`AuthBuilder::http_timeout`](crate::AuthBuilder::http_timeout), 10 seconds. Beyond it the answer is 502, to every request
+    /// where it is zero. Connecting may take 3 seconds at most.
     pub fn first_byte_timeout(mut self, length: Duration) -> Self {
         self.first_byte = Some(length);
         self
     }
 
-    /// How long a body may stand still, up or down. Default: 60 seconds. Streams of server-sent events that are silent for
+    /// How long a body may stand still, up or down. Default: 60 seconds. Beyond it a request that stops half-way is answered with
+    /// 408, and an answer breaks off: with zero, each that is not there at once. Streams of server-sent events that are silent for
     /// longer need more.
     pub fn idle_timeout(mut self, length: Duration) -> Self {
         self.idle = length;
         self
     }
 
-    /// Largest body of a request, in bytes. Default: no limit. Beyond it the answer is 413.
+    /// Largest body of a request, in bytes. Default: no limit. Beyond it the answer is 413; with zero, to every request that has
+    /// a body.
     pub fn max_request_body(mut self, bytes: u64) -> Self {
         self.max_request_body = Some(bytes);
         self
     }
 
     /// How many requests of this proxy and its clones may be under way at once, WebSockets among them. Default: no limit.
-    /// Beyond it the answer is 503.
+    /// Beyond it the answer is 503, to every request where it is zero.
     pub fn max_concurrent(mut self, requests: usize) -> Self {
         self.slots = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
         self
@@ -330,13 +334,13 @@ impl Proxy {
 
 /// A request to be forwarded, as an adapter sees it.
 pub struct ProxyRequest {
-    /// The method.
+    /// The method, as it came; [`Auth::forward`] refuses those that are not forwarded.
     pub method: Method,
     /// What follows the proxy's own path, path and query as they came; see [`Proxy::target`].
     pub target: String,
     /// All headers as they came.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, which is read only as fast as the upstream takes it.
     pub body: ProxyBody,
     /// Whether the connection can be handed over, where the request asks for that.
     pub upgrade: Upgrade,
@@ -345,7 +349,7 @@ pub struct ProxyRequest {
 /// Whether a connection can be handed over once it was answered with 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
-    /// It can.
+    /// It can: a WebSocket's handshake is forwarded as one.
     Possible,
     /// It cannot: a request that asks for it is forwarded as any other (RFC 9110 §7.8).
     Impossible,
@@ -473,8 +477,10 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Proxy`]; [`Error::CrossSite`] for a WebSocket of another origin; what a refresh or an exchange of the token
-    /// fails with.
+    /// [`Error::Proxy`] where the request is not forwarded or the upstream does not answer; [`Error::CrossSite`] for a WebSocket of
+    /// another origin; [`Error::Api`] for [`Proxy::to_api`] without an API; what a refresh or an exchange of the token fails with.
+    ///
+    /// Dropping the future ends the call; the upstream may have acted on it by then.
     pub async fn forward(
         &self,
         proxy: &Proxy,

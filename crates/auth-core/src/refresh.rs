@@ -85,7 +85,7 @@ struct Joined {
 
 type Flight = Shared<BoxFuture<'static, Result<Session, RefreshError>>>;
 
-/// No fresh access token.
+/// Why a session's access token could not be refreshed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
@@ -106,7 +106,7 @@ pub enum RefreshError {
     /// The provider's metadata cannot be had. The session is kept.
     #[error("the provider cannot be used")]
     Provider(#[from] ProviderError),
-    /// Another instance is refreshing this session and takes too long. The session is kept.
+    /// Another instance has been refreshing this session for 10 seconds and more. The session is kept.
     #[error("another instance is refreshing this session and takes too long")]
     Busy,
     /// Another instance has just tried to refresh this session, and failed. The session is kept.

@@ -83,7 +83,7 @@ pub trait RequestHead {
         first
     }
 
-    /// Whether any value of the header is so.
+    /// Whether any value of the header passes the test.
     fn header_is(&self, name: &'static str, mut test: impl FnMut(&str) -> bool) -> bool
     where
         Self: Sized,
@@ -331,7 +331,7 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// [`Error::CrossSite`](crate::Error::CrossSite).
+    /// [`Error::CrossSite`](crate::Error::CrossSite), for such a request; see [`csrf`] for what counts.
     pub fn same_site(&self) -> Result<(), crate::Error> {
         self.cross_site
             .map_or(Ok(()), |cross_site| Err(cross_site.into()))
@@ -430,7 +430,7 @@ impl std::fmt::Debug for RouteRequest {
 }
 
 impl RouteRequest {
-    /// Longest form body that a route reads, in bytes.
+    /// Longest form body that a route reads, in bytes: 64 KiB.
     pub const MAX_BODY: usize = 64 * 1024;
 
     /// Cookies beyond this number are not looked at.

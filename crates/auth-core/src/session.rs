@@ -275,8 +275,8 @@ impl Session {
     }
 
     /// The public origin of the app that the user signed in at, `https://acme.app.example`, where the app has
-    /// [several](crate::AuthBuilder::further_base_url): the session is good there alone. `None` where it had one when the user signed
-    /// in, which is the first.
+    /// [several](crate::AuthBuilder::further_base_url): the session is good there alone. `None` where the app had a single one when
+    /// the user signed in: the session is good at the first.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.data.origin.as_deref()
@@ -302,16 +302,28 @@ impl Session {
         &self.data.claims
     }
 
-    /// What the [sign-in hook](crate::AuthBuilder::on_sign_in) kept for the app.
+    /// What the [sign-in hook](crate::AuthBuilder::on_sign_in) kept for the app ([`SignIn::set_app`]). Where it kept nothing, an
+    /// `Option` is `None`.
+    ///
+    /// ```
+    /// # use auth_core::session::Session;
+    /// #[derive(serde::Deserialize)]
+    /// struct Account { plan: String }
+    ///
+    /// fn plan(session: &Session) -> Result<String, serde_json::Error> {
+    ///     let account: Option<Account> = session.app()?;
+    ///     Ok(account.map_or("free".to_owned(), |account| account.plan))
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// When it is not a `T`.
+    /// Where it is not a `T`: a session may be older than the type.
     pub fn app<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.data.app)
     }
 
-    /// The scopes that were granted.
+    /// The scopes that were granted (RFC 6749 §3.3): those that were asked for where the provider does not say.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.data.tokens.scopes
@@ -334,7 +346,7 @@ impl Session {
             .and(self.data.tokens.access_expires_at)
     }
 
-    /// Whether there is a refresh token.
+    /// Whether there is a refresh token. Without one the session ends with its access token.
     #[must_use]
     pub fn is_refreshable(&self) -> bool {
         self.data.tokens.refresh.is_some()
@@ -346,7 +358,7 @@ impl Session {
         self.data.refreshes
     }
 
-    /// When the tokens were last refreshed.
+    /// When the tokens were last refreshed; `None` where they never were.
     #[must_use]
     pub fn refreshed_at(&self) -> Option<Timestamp> {
         self.data.refreshed_at
@@ -421,7 +433,7 @@ pub trait FromClaims: Sized {
     ///
     /// # Errors
     ///
-    /// When the claims do not fit.
+    /// Where the claims do not fit.
     fn from_claims(claims: &Claims) -> Result<Self, serde_json::Error>;
 }
 
@@ -445,7 +457,7 @@ impl fmt::Debug for Claims {
 }
 
 impl Claims {
-    /// The claim's value.
+    /// The claim's value; `None` where there is no such claim.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
@@ -457,7 +469,7 @@ impl Claims {
         self.get(name)?.as_str()
     }
 
-    /// `sub`.
+    /// `sub`, the user's identifier at the provider (OpenID Connect Core §5.7).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.str("sub")
@@ -469,13 +481,13 @@ impl Claims {
         self.str("name")
     }
 
-    /// `given_name`.
+    /// `given_name`, the first names (OpenID Connect Core §5.1).
     #[must_use]
     pub fn given_name(&self) -> Option<&str> {
         self.str("given_name")
     }
 
-    /// `family_name`.
+    /// `family_name`, the last names (OpenID Connect Core §5.1).
     #[must_use]
     pub fn family_name(&self) -> Option<&str> {
         self.str("family_name")
@@ -493,7 +505,7 @@ impl Claims {
         self.str("email")
     }
 
-    /// `email_verified`, which some providers send as a string.
+    /// Whether `email_verified` is true, which some providers send as a string. `false` where the claim is missing.
     #[must_use]
     pub fn email_verified(&self) -> bool {
         match self.get("email_verified") {
@@ -503,7 +515,8 @@ impl Claims {
         }
     }
 
-    /// `roles`: an array of strings, or one string, which is compared whole.
+    /// Whether the user has this role: the claim `roles`, an array of strings, or one string, which is compared whole. Where
+    /// the provider puts roles elsewhere, [`roles_claims`](crate::AuthBuilder::roles_claims) makes that claim of them.
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.contains("roles", role)
@@ -521,10 +534,6 @@ impl Claims {
 
     /// The claims as a type of the app's own.
     ///
-    /// # Errors
-    ///
-    /// When they do not fit.
-    ///
     /// ```
     /// # use auth_core::session::Claims;
     /// #[derive(serde::Deserialize)]
@@ -538,6 +547,10 @@ impl Claims {
     /// # assert_eq!(employee.sub, "a");
     /// # Ok::<(), serde_json::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where they do not fit. The error may name a claim's value: it is about a person, and not for a page.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&*self.0)
     }
@@ -549,7 +562,7 @@ impl Claims {
             .collect()
     }
 
-    /// All claims.
+    /// All claims, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
@@ -667,7 +680,8 @@ impl SignIn {
         Arc::make_mut(&mut self.claims.0).insert(name.into(), value.into());
     }
 
-    /// Keeps these claims, `iss` and `sub` only, of refreshed ID tokens as well.
+    /// Keeps no other claims than these, `iss` and `sub`; nor does a refreshed ID token bring others. Called again, those are kept
+    /// that both lists have.
     pub fn keep_claims<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         let mut names: Vec<&str> = names.into_iter().collect();
         if let Some(kept) = &self.kept {
@@ -687,11 +701,21 @@ impl SignIn {
         }
     }
 
-    /// Keeps a value of the app's own with the session; [`Session::app`] gives it back.
+    /// Keeps a value of the app's own with the session, sealed as its tokens are; [`Session::app`] gives it back. Called again, the
+    /// last one counts.
+    ///
+    /// ```
+    /// # use auth_core::{Refused, session::SignIn};
+    /// async fn with_account(mut sign_in: SignIn) -> Result<SignIn, Refused> {
+    ///     let account = serde_json::json!({"plan": "gold"});
+    ///     sign_in.set_app(&account).map_err(|error| Refused::because(error.to_string()))?;
+    ///     Ok(sign_in)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the value cannot be written as JSON.
+    /// Where the value cannot be written as JSON.
     pub fn set_app<T: Serialize>(&mut self, value: &T) -> Result<(), serde_json::Error> {
         self.app = serde_json::to_value(value)?;
         Ok(())

@@ -187,7 +187,8 @@ impl StepUp {
         self.acr_values.0.iter().map(String::as_str)
     }
 
-    /// How long ago the user may have been authenticated, where that is demanded.
+    /// How long ago the user may have been authenticated, where that is demanded: whole seconds from an API (RFC 9470 §3), any
+    /// length from a [gate](crate::gate::Gate::within). Zero asks for an authentication of just now.
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age

@@ -54,8 +54,8 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// Asks these functions, with absolute URIs: whether anybody can be reached there, which is asked before the request's body has left,
-    /// and then for the answer.
+    /// Asks these functions, with absolute URIs: whether anybody can be reached there, which is asked before the request's
+    /// body has left, and then for the answer.
     pub fn new<R, F, Fut>(reaches: R, answer: F) -> Self
     where
         R: Fn(&Uri) -> bool + Send + Sync + 'static,
@@ -127,8 +127,8 @@ pub(crate) fn nowhere() -> &'static reqwest::Client {
 }
 
 impl AuthBuilder {
-    /// Asks `network` whatever would go out to a provider or an API. Feature `testing`, for tests: there is no TLS, and whoever made the
-    /// network signs in as anyone.
+    /// Asks `network` whatever would go out to a provider or an API. Feature `testing`, for tests: there is no TLS, and
+    /// whoever made the network signs in as anyone.
     pub fn test_network(mut self, network: Network) -> Self {
         self.network = Some(network);
         self

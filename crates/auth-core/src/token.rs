@@ -111,14 +111,14 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// No tokens.
+/// Why a request to the token endpoint, or to one like it, brought nothing that can be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
     /// The provider could not be reached, did not answer in time, or answered with 5xx or 429.
     #[error("the provider's token endpoint cannot be used at present")]
     Unavailable {
-        /// How long to wait, where the provider says so.
+        /// How long to wait, where the provider says so (`Retry-After`).
         retry_after: Option<Duration>,
         /// What happened.
         #[source]
@@ -134,7 +134,7 @@ pub enum TokenError {
     /// The provider answered with an error (RFC 6749 §5.2).
     #[error("the provider refused the token request: {0}")]
     Refused(TokenErrorCode),
-    /// The answer is no token response.
+    /// The answer is no token response (RFC 6749 §5.1); the text says what is wrong.
     #[error("the provider's token response is malformed: {0}")]
     Malformed(&'static str),
 }
@@ -150,7 +150,8 @@ pub(crate) enum Revoked {
     NoEndpoint,
 }
 
-/// The error codes of RFC 6749 §5.2, and what says the same without one. The text of an unknown one is not kept: it is the provider's.
+/// Why the provider refused a request: the error codes of RFC 6749 §5.2, and what says the same without one. The text of an unknown
+/// one is not kept: it is the provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenErrorCode {

@@ -9,8 +9,7 @@ use http::HeaderValue;
 /// [`AuthenticatedClient::with_trace`](crate::client::AuthenticatedClient::with_trace).
 ///
 /// Passed on unchanged (§3.1, §4.3 of the specification): the spans that this library makes for `tracing` have no ids of that
-/// standard. `baggage` is not
-/// passed on: what is in it is anybody's, and for anybody.
+/// standard. `baggage` is not passed on: what is in it is anybody's, and for anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     pub(crate) parent: HeaderValue,

@@ -198,7 +198,7 @@ impl BaseUrl {
 pub struct ReturnTo(Cow<'static, str>);
 
 impl ReturnTo {
-    /// Longest return path that is kept, in bytes.
+    /// Longest return path that is kept, in bytes; a longer one becomes `/`.
     pub const MAX_LENGTH: usize = 2048;
 
     /// Parses what came from a browser; anything that is not a path of this origin becomes `/`.

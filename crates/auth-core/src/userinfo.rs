@@ -1,9 +1,9 @@
 //! The userinfo answer (OpenID Connect Core 1.0 §5.3): same subject or refuse.
 //!
-//! Asked once at sign-in, where the provider has such an endpoint ([`UserinfoPolicy`](crate::config::UserinfoPolicy)). What it says is
-//! added to the claims of the ID token, but for roles and for what says who the user is. Plain JSON and signed answers are read, signed
-//! ones also where they are encrypted for this client. An answer about another user, or one that is forged, fails the sign-in
-//! (§5.3.4); an endpoint that is down does not ([`UserinfoError::fails_sign_in`]).
+//! Asked once at sign-in, where the provider has such an endpoint ([`UserinfoPolicy`](crate::config::UserinfoPolicy)). What
+//! it says is added to the claims of the ID token, but for roles and for what says who the user is. Plain JSON and signed
+//! answers are read, signed ones also where they are encrypted for this client. An answer about another user, or one that is
+//! forged, fails the sign-in (§5.3.2, §5.3.4); an endpoint that is down does not ([`UserinfoError::fails_sign_in`]).
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -38,7 +38,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) algorithms: &'a [Algorithm],
 }
 
-/// Reads a userinfo answer, plain or signed (§5.3.2), and checks that it is about the same user (§5.3.4).
+/// Reads a userinfo answer, plain or signed, and checks that it is about the same user (§5.3.2).
 ///
 /// # Errors
 ///
@@ -99,10 +99,10 @@ pub enum UserinfoError {
     /// There is no `sub`, or it is not a string (§5.3.2).
     #[error("the userinfo answer does not say whom it is about")]
     SubjectMissing,
-    /// `sub` is not the ID token's (§5.3.4): the claims of somebody else.
+    /// `sub` is not the ID token's (§5.3.2): the claims of somebody else.
     #[error("the userinfo answer is about another subject than the ID token")]
     SubjectMismatch,
-    /// A signed answer does not verify (§5.3.2).
+    /// A signed answer does not verify (§5.3.4).
     #[error("the signed userinfo answer does not verify")]
     SignatureInvalid(#[source] JwsError),
     /// A signed answer names another issuer (§5.3.2).

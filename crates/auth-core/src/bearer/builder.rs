@@ -20,6 +20,7 @@ use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::config::{
     CLOCK_TOLERANCE, ConfigError, EndpointOverrides, HTTP_TIMEOUT, PlainIdentity, ProviderConfig, paths,
+    runtime_or_present,
 };
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, SigningKey, SigningKeyError};
@@ -129,6 +130,7 @@ impl IntrospectionClient {
     /// # Errors
     ///
     /// [`SigningKeyError`] where the text is no such key.
+    #[expect(clippy::missing_panics_doc, reason = "there is one key")]
     pub fn private_key_jwt(id: impl Into<String>, pem: &str) -> Result<Self, SigningKeyError> {
         let key = Arc::new(SigningKey::from_pem(pem)?);
         let keys = ClientKeys::new(vec![key]).expect("there is one key");
@@ -210,27 +212,28 @@ impl Auth {
 
 impl ResourceServerBuilder {
     /// Trusts an issuer: JWTs with this `iss`, with the keys that its discovery document names (OpenID Connect Discovery
-    /// 1.0), fetched when first needed. May be called for several.
+    /// 1.0 §3), fetched when first needed. May be called for several. Required where there is neither an [`Auth`] nor
+    /// [`introspection`](Self::introspection).
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuers.push((issuer.into(), None));
         self
     }
 
-    /// Trusts an issuer whose keys are at a URL given by hand (RFC 7517), for one that has no discovery document.
+    /// Trusts an issuer whose keys are at a URL given by hand (RFC 7517 §5), for one that has no discovery document.
     pub fn issuer_with_keys(mut self, issuer: impl Into<String>, jwks_url: impl Into<String>) -> Self {
         self.issuers.push((issuer.into(), Some(jwks_url.into())));
         self
     }
 
-    /// A name of this resource: a token must have it in `aud` (RFC 9068 §4). Called for several, one of them has to be
+    /// A name of this resource: a token must have it in `aud` (RFC 9068 §4). Required. Called for several, one of them has to be
     /// there.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// The signature algorithms that a JWT may have. Default: all that [`Algorithm`] names; none of them is symmetric, and a
-    /// published key serves only those that fit it.
+    /// The signature algorithms that a JWT may have, one at least. Default: all that [`Algorithm`] names; none of them is
+    /// symmetric, and a published key serves only those that fit it.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
@@ -266,8 +269,9 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Refuses an introspected token where the answer does not say whom it is for. Default: `aud` is checked where it is
-    /// there; where it is not, this resource has to do with that the provider says so to its client.
+    /// Refuses an introspected token where the answer does not say whom it is for (`aud`, RFC 7662 §2.2). Default: `aud` is
+    /// checked where it is there; where it is not, it has to be enough that the provider calls the token active when this
+    /// resource asks.
     pub fn introspection_needs_audience(mut self) -> Self {
         self.audience_rule = AudienceRule::Always;
         self
@@ -302,21 +306,21 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// The `realm` of challenges (RFC 9110 §11.5). Default: none.
+    /// The `realm` of challenges (RFC 9110 §11.5): printable ASCII without quotes and backslashes. Default: none.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.realm = Some(realm.into());
         self
     }
 
-    /// Extra root certificates, a PEM bundle, for requests to issuers. The system's are always used. The [`Auth`]'s own
-    /// provider is asked as the [`Auth`] asks it.
+    /// Extra root certificates, a PEM bundle, for requests to issuers. The system's are always used. Default: no others. The
+    /// [`Auth`]'s own provider is asked as the [`Auth`] asks it.
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(pem.into());
         self
     }
 
-    /// The limit for one request to an issuer, in all. Default: 10 seconds. The resource server of an [`Auth`] keeps to that
-    /// one's limit, unless it has roots of its own ([`ca_pem`](Self::ca_pem)).
+    /// The limit for one request to an issuer, in all: a second or more. Default: 10 seconds. The resource server of an [`Auth`]
+    /// keeps to that one's limit, unless it has roots of its own ([`ca_pem`](Self::ca_pem)).
     pub fn http_timeout(mut self, length: Duration) -> Self {
         self.http_timeout = length;
         self
@@ -339,11 +343,8 @@ impl ResourceServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime where there is neither an [`Auth`] nor a [`runtime`](Self::runtime).
+    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method: the [`runtime`](Self::runtime) where
+    /// there is no [`Auth`] and this is not called on one.
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return Err(ConfigError::new(
@@ -376,7 +377,7 @@ impl ResourceServerBuilder {
                 "name who issues the tokens, https://id.example, or an introspection endpoint",
             ));
         }
-        let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
+        let runtime = runtime_or_present(self.runtime.clone())?;
         let http = match &self.auth {
             Some(auth) if self.ca.is_none() => {
                 (auth.core().config.parties.first().registration.http).for_others()

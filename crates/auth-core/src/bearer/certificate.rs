@@ -11,11 +11,11 @@ use crate::secret::sha256;
 /// The certificate of whoever called, as the TLS handshake has shown that they hold its key. For APIs that get access tokens
 /// bound to certificates (RFC 8705 §3): such a token is good together with its certificate only.
 ///
-/// The application knows it, for it, or a proxy of its own, ends TLS. It puts this value into the request's extensions, with
-/// actix-web also into the connection's (`HttpServer::on_connect`), outside of the bearer layer. Where a proxy tells of the
-/// certificate in a header, make sure that the proxy removes that header from what callers send.
+/// The application knows it where TLS ends at the application, or at a proxy of its own. It puts this value into the
+/// request's extensions, with actix-web also into the connection's (`HttpServer::on_connect`), outside of the bearer layer.
+/// Where a proxy tells of the certificate in a header, make sure that the proxy removes that header from what callers send.
 ///
-/// Whether an authority vouches for the certificate is of no account here (§7.3): the token's issuer knows it.
+/// Whether an authority vouches for the certificate is of no account here (§6.2): the token's issuer knows it.
 ///
 /// ```
 /// use auth_core::bearer::PeerCertificate;

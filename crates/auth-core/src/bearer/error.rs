@@ -10,6 +10,22 @@ use crate::types::Scopes;
 
 /// Why a request may not use a protected resource. [`ResourceServer::refuse`](super::ResourceServer::refuse) makes the
 /// answer of it. No variant carries a part of the token.
+///
+/// # Example
+///
+/// ```
+/// use auth_core::bearer::{BearerError, BearerToken, ResourceServer};
+/// use auth_core::request::RequestHead;
+///
+/// /// A route that is open to callers without a token, and to none with a bad one.
+/// async fn caller(server: &ResourceServer, head: &impl RequestHead) -> Result<Option<BearerToken>, BearerError> {
+///     match server.verify(head).await {
+///         Ok(token) => Ok(Some(token)),
+///         Err(BearerError::NoToken) => Ok(None),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BearerError {
@@ -37,9 +53,9 @@ pub enum BearerError {
     /// The user must prove who they are anew: 401 `insufficient_user_authentication` (RFC 9470).
     #[error("the user's authentication is too old or too weak")]
     InsufficientAuthentication {
-        /// How long ago it may be.
+        /// How long ago the last time may be, which the challenge says in whole seconds; `None` where that does not matter.
         max_age: Option<Duration>,
-        /// How strong it must be, one of these.
+        /// The `acr` values of which one is demanded, in order of preference; empty where that does not matter.
         acr_values: Vec<String>,
     },
     /// The provider, whose keys or word are needed, cannot be used at present: 503, or 502 where its own description of
@@ -49,13 +65,14 @@ pub enum BearerError {
     /// The introspection endpoint gives no answer that can be used: 503. The token may be good.
     #[error("the access token cannot be looked up at present")]
     Introspection {
-        /// How long to wait, where the provider says so.
+        /// How long to wait, where the provider says so (`Retry-After`).
         retry_after: Option<Duration>,
         /// What happened.
         #[source]
         cause: Arc<crate::token::TokenError>,
     },
-    /// Too many tokens are being looked up, or too many proofs have to be remembered: 503.
+    /// Too many tokens are being looked up, 256 at once, or too many proofs have to be remembered
+    /// ([`dpop_store`](super::ResourceServerBuilder::dpop_store)): 503.
     #[error("too many access tokens are being checked")]
     Busy,
     /// The store, which remembers proofs, does not answer: 503.
@@ -83,11 +100,11 @@ pub enum InvalidRequest {
     TooLong,
 }
 
-/// Why an access token is not good here.
+/// Why an access token is not good here. Times are compared with a tolerance of 60 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidToken {
-    /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §7.2); and nobody is there to ask
+    /// Not a signed token, or its claims are not an object of distinct members (RFC 7519 §4, §7.2); and nobody is there to ask
     /// about tokens of another form.
     #[error("the access token is malformed")]
     Malformed,
@@ -160,10 +177,11 @@ pub enum InvalidProof {
     /// There is none.
     #[error("the DPoP proof is missing")]
     Missing,
-    /// There are several, or it is no signed token of the type `dpop+jwt` with the claims that it has to have.
+    /// There are several, it is longer than 8 KiB, or it is no signed token of the type `dpop+jwt` with the claims that it has to
+    /// have.
     #[error("the DPoP proof is malformed")]
     Malformed,
-    /// Its algorithm is not asymmetric or unknown, or its key is missing, unusable, or the private one.
+    /// Its algorithm is unknown or symmetric, or its key is missing, unusable, or the private one.
     #[error("the DPoP proof's key or algorithm is not usable")]
     Key,
     /// It was not made with the key that it brings along.
@@ -172,7 +190,7 @@ pub enum InvalidProof {
     /// It was made for another method, URL or access token.
     #[error("the DPoP proof is for another request")]
     OtherRequest,
-    /// It was made too long ago, or in the future.
+    /// It was made more than 60 seconds ago, or in the future; 60 seconds are tolerated in either case.
     #[error("the DPoP proof was not made just now")]
     Time,
     /// It was presented before.
@@ -213,7 +231,8 @@ impl BearerError {
         }
     }
 
-    /// The status code that says so.
+    /// The status of the answer: 400, 401 or 403 where it is the caller's turn, 502 or 503 where it is the provider's or the
+    /// store's, 500 where the application is put together wrongly.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -244,7 +263,7 @@ impl BearerError {
         }
     }
 
-    /// After how long it is worth trying again, for a 503.
+    /// After how long it is worth trying again, for a 503: as the provider says, or else 2 seconds. `None` for any other status.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let asked = match self {
@@ -285,7 +304,7 @@ impl BearerError {
 }
 
 impl InvalidToken {
-    /// The stable code of the failure.
+    /// The stable code of the failure, `bearer.expired`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -315,7 +334,7 @@ impl InvalidToken {
 }
 
 impl InvalidProof {
-    /// The stable code of the failure.
+    /// The stable code of the failure, `bearer.proof_missing`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {

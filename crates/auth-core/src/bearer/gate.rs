@@ -48,8 +48,10 @@ impl BearerGate {
         self
     }
 
-    /// Asks for the user to have proved who they are within this time (`auth_time`). Else 401
-    /// `insufficient_user_authentication` with `max_age` (RFC 9470 §3).
+    /// Asks for the user to have proved who they are within this time (`auth_time`). Default: it does not matter when. Else 401
+    /// `insufficient_user_authentication` with `max_age` in whole seconds (RFC 9470 §3). Called again, the last one counts.
+    ///
+    /// There is no tolerance: with zero, no token is fresh enough by the time it gets here.
     pub fn within(mut self, length: Duration) -> Self {
         self.max_age = Some(length);
         self
@@ -57,7 +59,7 @@ impl BearerGate {
 
     /// Asks for one of these `acr` values, the preferred one first. Else 401 `insufficient_user_authentication` with
     /// `acr_values` (RFC 9470 §3). A value is printable ASCII without spaces, quotes and backslashes; others match
-    /// nothing.
+    /// nothing. Called again, the last list counts; an empty one asks for nothing.
     pub fn any_acr<A: Into<String>>(mut self, values: impl IntoIterator<Item = A>) -> Self {
         self.acr_values = values.into_iter().map(Into::into).collect();
         self

@@ -35,8 +35,9 @@ use crate::types::Scopes;
 /// | `{{scopes}}`, `{{scope}}` | the scopes that were asked for at sign-in |
 /// | `{{username}}` | the claim `username`, or else `preferred_username`, or else the subject |
 ///
-/// Any other placeholder is an error. `client_id` and `client_secret` may stand among the parameters, as in the guides
-/// of the Node SDKs; they have to be this client's, and go where the registered method has them.
+/// Any other placeholder is an error ([`GrantError::Misuse`]), and so are the parameters `grant_type`, `client_assertion` and
+/// `client_assertion_type`. `client_id` and `client_secret` may stand among the parameters, as in the guides of the Node SDKs;
+/// they have to be this client's, and go where the registered method has them.
 ///
 /// # Example
 ///
@@ -241,19 +242,19 @@ fn replacement(placeholder: &str, session: &Session, place: &Party) -> Result<Ze
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct TokenAnswer {
-    /// `access_token`.
+    /// `access_token` (RFC 6749 §5.1).
     pub access_token: Option<AccessToken>,
-    /// `token_type`.
+    /// `token_type` (RFC 6749 §5.1).
     pub token_type: Option<String>,
-    /// When the access token dies, where the provider says so.
+    /// When the access token dies, where the provider says so (`expires_in`).
     pub expires_at: Option<Timestamp>,
-    /// `refresh_token`.
+    /// `refresh_token` (RFC 6749 §5.1).
     pub refresh_token: Option<RefreshToken>,
-    /// `id_token`.
+    /// `id_token` (OpenID Connect Core §3.1.3.3). Nothing of it was checked.
     pub id_token: Option<IdToken>,
-    /// `scope`.
+    /// `scope` (RFC 6749 §5.1); where it is missing, the scopes are those that were asked for.
     pub scopes: Option<Scopes>,
-    /// All further members.
+    /// All further members, as they came.
     pub members: Map<String, Value>,
 }
 
@@ -293,8 +294,8 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Grant`] where the provider refuses or is down, or the request makes no sense; and as
-    /// [`authenticate`](Self::authenticate).
+    /// [`Error::Grant`] where the provider refuses or is down, or the request makes no sense, and [`Error::fault`] tells these
+    /// apart; and as [`authenticate`](Self::authenticate).
     pub async fn custom_grant(&self, session: &Session, grant: &CustomGrant) -> Result<TokenAnswer, Error> {
         let (core, session, grant) = (Arc::clone(self.core()), session.clone(), grant.clone());
         self.core()

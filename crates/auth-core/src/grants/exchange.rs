@@ -26,8 +26,8 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub enum Presented {
     /// The session's access token, alive: refreshed first where it is not.
     SessionAccessToken,
-    /// The session's ID token. It is meant for this client: for a provider that takes access tokens of nobody but
-    /// itself, as a further provider in another domain may be.
+    /// The session's ID token, whose audience is this client. It is for a provider that takes no access tokens but its own, as a
+    /// further one in another domain may.
     SessionIdToken,
     /// A token of the application's own, by the client credentials grant at the same provider.
     ClientToken,
@@ -222,8 +222,9 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::Grant`] where the provider refuses or is down, or the request makes no sense; and as
-    /// [`authenticate`](Self::authenticate).
+    /// [`Error::Grant`] where the provider refuses or is down, or the request makes no sense, and [`Error::fault`] tells these
+    /// apart; and as [`authenticate`](Self::authenticate). An exchange that has begun goes on where the future is dropped, and its
+    /// token is kept.
     pub async fn exchange(&self, session: &Session, exchange: &TokenExchange) -> Result<IssuedToken, Error> {
         let (_, token) = self.core().exchanged(session, exchange, None).await?;
         Ok(token)

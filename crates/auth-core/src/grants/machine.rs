@@ -89,16 +89,20 @@ impl Auth {
     /// A token of the application's own (RFC 6749 §4.4). It is kept for the whole process, for each set of scopes and
     /// audiences, until it dies; with [`share_machine_tokens`](crate::AuthBuilder::share_machine_tokens), for all
     /// instances that share the store. Calls at the same time share one request; one that is about to die is renewed in
-    /// the background, and while the provider is down it is served to its end.
+    /// the background, and while the provider is down it is served to its end. Where it does not say how long it lives, that is a
+    /// minute. At most 1,000 are kept.
+    ///
+    /// A request that has begun goes on where the future is dropped, and its token is kept.
     ///
     /// # Errors
     ///
-    /// [`Error::Grant`] where the provider refuses or is down, or the client is a public one; [`Error::Provider`].
+    /// [`Error::Grant`] where the provider refuses or is down, or the client is a public one; [`Error::Provider`] where its
+    /// metadata cannot be had.
     pub async fn machine_token(&self, credentials: &ClientCredentials) -> Result<IssuedToken, Error> {
         self.core().machine_token(credentials, None).await
     }
 
-    /// A client that calls APIs with a token of the application's own.
+    /// A client that calls APIs with a token of the application's own, which it asks for when the first call needs it.
     #[must_use]
     pub fn machine_client(&self, credentials: ClientCredentials) -> MachineClient {
         MachineClient::new(Arc::clone(self.core()), credentials)

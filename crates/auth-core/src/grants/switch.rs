@@ -49,6 +49,8 @@ impl Auth {
     ///   as long as its access token.
     /// * Then the session gets a new identifier, and the old one lets nobody in any more. It ends when it would have ended.
     /// * Where anything fails, the session stays as it was, and the new tokens are dropped. A sign-out meanwhile wins.
+    /// * Once begun it runs to its end. Whoever drops the future does not learn the new identifier, and the browser's old one
+    ///   lets nobody in: its user signs in again.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ pub enum Algorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
-    /// Ed25519.
+    /// EdDSA on the curve Ed25519 (RFC 8037 §3.1).
     #[serde(alias = "Ed25519")]
     EdDSA,
 }

@@ -277,7 +277,7 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::preset`].
+    /// The settings that the provider asks for; as [`AuthBuilder::preset`].
     pub fn preset(self, preset: Preset) -> Self {
         preset.apply(self.nowhere())
     }
@@ -305,20 +305,21 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::issuer`].
+    /// The OpenID Connect issuer; as [`AuthBuilder::issuer`].
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// As [`AuthBuilder::endpoints`].
+    /// A plain OAuth 2.0 provider, without discovery and ID tokens; as [`AuthBuilder::endpoints`].
     pub fn endpoints(mut self, authorization: impl Into<String>, token: impl Into<String>) -> Self {
         self.authorization_url = Some(authorization.into());
         self.token_url = Some(token.into());
         self
     }
 
-    /// As [`AuthBuilder::user_from_access_token`].
+    /// Takes the user of a plain OAuth 2.0 provider from the access token, which is verified; as
+    /// [`AuthBuilder::user_from_access_token`].
     pub fn user_from_access_token(
         mut self,
         issuer: impl Into<String>,
@@ -333,7 +334,8 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::dangerous_user_from_unverified_access_token`].
+    /// **Believes whatever the access token says, without any check**; as
+    /// [`AuthBuilder::dangerous_user_from_unverified_access_token`].
     pub fn dangerous_user_from_unverified_access_token(mut self) -> Self {
         self.plain_identity = PlainIdentityChoice::Unverified;
         self
@@ -349,56 +351,56 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::userinfo_url`].
+    /// The userinfo endpoint; as [`AuthBuilder::userinfo_url`].
     pub fn userinfo_url(mut self, url: impl Into<String>) -> Self {
         self.userinfo_url = Some(url.into());
         self
     }
 
-    /// As [`AuthBuilder::revocation_url`].
+    /// The revocation endpoint (RFC 7009); as [`AuthBuilder::revocation_url`].
     pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
         self.revocation_url = Some(url.into());
         self
     }
 
-    /// As [`AuthBuilder::introspection_url`].
+    /// The introspection endpoint (RFC 7662); as [`AuthBuilder::introspection_url`].
     pub fn introspection_url(mut self, url: impl Into<String>) -> Self {
         self.introspection_url = Some(url.into());
         self
     }
 
-    /// As [`AuthBuilder::end_session_url`].
+    /// The provider's sign-out; as [`AuthBuilder::end_session_url`].
     pub fn end_session_url(mut self, url: impl Into<String>) -> Self {
         self.end_session_url = Some(url.into());
         self
     }
 
-    /// As [`AuthBuilder::end_session_parameter`].
+    /// The parameter of a sign-out that is not RP-Initiated Logout 1.0; as [`AuthBuilder::end_session_parameter`].
     pub fn end_session_parameter(mut self, name: impl Into<String>) -> Self {
         self.end_session_parameter = Some(name.into());
         self
     }
 
-    /// As [`AuthBuilder::pushed_authorization_request_url`].
+    /// The pushed authorization request endpoint (RFC 9126); as [`AuthBuilder::pushed_authorization_request_url`].
     pub fn pushed_authorization_request_url(mut self, url: impl Into<String>) -> Self {
         self.pushed_authorization_request_url = Some(url.into());
         self
     }
 
-    /// As [`AuthBuilder::client`].
+    /// The client's id there, and its secret if it has one; as [`AuthBuilder::client`].
     pub fn client(mut self, id: impl Into<String>, secret: Option<&str>) -> Self {
         self.client_id = Some(id.into());
         self.client_secret = secret.map(ClientSecret::new);
         self
     }
 
-    /// As [`AuthBuilder::client_auth`].
+    /// How the client authenticates there; as [`AuthBuilder::client_auth`].
     pub fn client_auth(mut self, method: ClientAuthMethod) -> Self {
         self.client_auth = Some(method);
         self
     }
 
-    /// As [`AuthBuilder::client_key_pem`].
+    /// The client's private key; as [`AuthBuilder::client_key_pem`].
     pub fn client_key_pem(mut self, pem: &str) -> Self {
         match (&mut self.client_keys, SigningKey::all_from_pem(pem)) {
             (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
@@ -418,7 +420,7 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::client_certificate_pem`].
+    /// The client's certificate for mutual TLS (RFC 8705); as [`AuthBuilder::client_certificate_pem`].
     pub fn client_certificate_pem(mut self, chain: &str, key: &str) -> Self {
         self.client_certificate = Some(ClientCertificate::from_pem(chain, key));
         self
@@ -429,13 +431,13 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::certificate_bound_tokens`].
+    /// Has access tokens bound to the client's certificate (RFC 8705 §3); as [`AuthBuilder::certificate_bound_tokens`].
     pub fn certificate_bound_tokens(mut self) -> Self {
         self.binds_to_certificate = true;
         self
     }
 
-    /// As [`AuthBuilder::decryption_key_pem`].
+    /// The private key that decrypts what the provider encrypts for this client; as [`AuthBuilder::decryption_key_pem`].
     pub fn decryption_key_pem(mut self, pem: &str) -> Self {
         match (&mut self.decryption_keys, DecryptionKey::all_from_pem(pem)) {
             (Ok(held), Ok(keys)) => held.extend(keys.into_iter().map(Arc::new)),
@@ -450,25 +452,25 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::sign_requests`].
+    /// Signs every authorization request (RFC 9101); as [`AuthBuilder::sign_requests`].
     pub fn sign_requests(mut self) -> Self {
         self.signs_requests = true;
         self
     }
 
-    /// As [`AuthBuilder::dpop`].
+    /// Binds every session's tokens to a key of its own (RFC 9449); as [`AuthBuilder::dpop`].
     pub fn dpop(mut self) -> Self {
         self.binds_tokens = true;
         self
     }
 
-    /// As [`AuthBuilder::scopes`].
+    /// The scopes to ask for, separated by spaces; as [`AuthBuilder::scopes`].
     pub fn scopes(mut self, scopes: &str) -> Self {
         self.scopes = Scopes::parse(scopes);
         self
     }
 
-    /// As [`AuthBuilder::authorize_param`].
+    /// Adds a parameter to every authorization request; as [`AuthBuilder::authorize_param`].
     pub fn authorize_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
         if name != "resource" {
@@ -478,12 +480,12 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::claims`].
+    /// Asks for single claims; as [`AuthBuilder::claims`].
     pub fn claims(self, claims: serde_json::Value) -> Self {
         self.json_param("claims", &claims)
     }
 
-    /// As [`AuthBuilder::authorization_details`].
+    /// Asks for an access token that is good for this in detail (RFC 9396); as [`AuthBuilder::authorization_details`].
     pub fn authorization_details(self, details: serde_json::Value) -> Self {
         self.json_param("authorization_details", &details)
     }
@@ -492,43 +494,43 @@ impl SignInProvider {
         self.authorize_param(name, value.to_string())
     }
 
-    /// As [`AuthBuilder::resource`].
+    /// Adds a resource indicator (RFC 8707); as [`AuthBuilder::resource`].
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.resources.push(uri.into());
         self
     }
 
-    /// As [`AuthBuilder::response_mode`].
+    /// How the provider's answer comes back; as [`AuthBuilder::response_mode`].
     pub fn response_mode(mut self, mode: ResponseMode) -> Self {
         self.response_mode = Some(mode);
         self
     }
 
-    /// As [`AuthBuilder::par`].
+    /// Whether authorization requests are pushed to the provider first (RFC 9126); as [`AuthBuilder::par`].
     pub fn par(mut self, policy: ParPolicy) -> Self {
         self.par = policy;
         self
     }
 
-    /// As [`AuthBuilder::userinfo`].
+    /// Whether userinfo is asked at sign-in; as [`AuthBuilder::userinfo`].
     pub fn userinfo(mut self, policy: UserinfoPolicy) -> Self {
         self.userinfo = policy;
         self
     }
 
-    /// As [`AuthBuilder::id_token_algorithms`].
+    /// The signature algorithms that an ID token may have; as [`AuthBuilder::id_token_algorithms`].
     pub fn id_token_algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 
-    /// As [`AuthBuilder::roles_claims`].
+    /// Where the provider puts a user's roles; as [`AuthBuilder::roles_claims`].
     pub fn roles_claims<P: Into<String>>(mut self, places: impl IntoIterator<Item = P>) -> Self {
         self.roles_claims = places.into_iter().map(Into::into).collect();
         self
     }
 
-    /// As [`AuthBuilder::provider_api`].
+    /// The provider's own API, by its base URL; as [`AuthBuilder::provider_api`].
     pub fn provider_api(mut self, base: impl Into<String>) -> Self {
         self.provider_api = Some(base.into());
         self
@@ -539,7 +541,7 @@ impl SignInProvider {
         self
     }
 
-    /// As [`AuthBuilder::profile`].
+    /// Everything that a security profile demands of a client; as [`AuthBuilder::profile`].
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = Some(profile);
         self

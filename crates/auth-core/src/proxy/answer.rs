@@ -32,7 +32,7 @@ pub struct ProxyAnswer {
     pub status: StatusCode,
     /// The headers that go through. `Content-Length` is not among them: it is [`Download::length`].
     pub headers: HeaderMap,
-    /// What follows.
+    /// What follows the headers: a body, or a WebSocket.
     pub rest: Rest,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for ProxyAnswer {
 /// What follows the headers of an answer.
 #[derive(Debug)]
 pub enum Rest {
-    /// A body.
+    /// A body, which may be empty.
     Body(Download),
     /// A WebSocket: the status is 101, and bytes go both ways until one side ends.
     Tunnel(Tunnel),

@@ -21,8 +21,8 @@ use crate::clock::Timestamp;
 /// process and may sign everyone out when it restarts.
 ///
 /// It never fails. Memory is bounded by what is alive: [`sweep`](SessionStore::sweep) removes the rest. A session takes its sealed
-/// body and some 500 bytes. The opened bodies, which are larger, stay for those sessions that are in use: one of sixty-four, and
-/// a thousand in any case. Another is opened again when it is asked for.
+/// body and some 500 bytes. The opened bodies, which are larger, stay for those sessions that were used last: for one in 64 of
+/// all, and for a thousand in any case. Another is opened again when it is asked for.
 ///
 /// ```
 /// use auth_core::store::MemoryStore;

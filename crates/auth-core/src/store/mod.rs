@@ -11,7 +11,8 @@
 //!    the one its caller saw. Missing is not insert: a deleted session cannot come back.
 //! 2. **The version goes up by one with each successful `compare_and_swap`** and by nothing else. A lease that is
 //!    taken, renewed or released, and a [`touch`](SessionStore::touch), leave it alone.
-//! 3. **Each operation is atomic** towards all others, from every process that shares the store.
+//! 3. **Each operation is atomic** towards all others, from every process that shares the store. Whoever drops its future does not
+//!    know whether it was done; half done it never is.
 //! 4. **A record whose [`expires_at`](Record::expires_at) has passed counts as missing** for every operation, from
 //!    that instant on, whether or not [`sweep`](SessionStore::sweep) has removed it.
 //! 5. **An error means "not known".** A store that is down answers [`StoreError`], never "missing": callers keep
@@ -498,7 +499,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn scan(&self, from: Option<&ScanCursor>, now: Timestamp) -> Result<Scanned, StoreError>;
 
     /// Takes the session's lease until `now + length`, if the record still has the version `seen` and no lease that
-    /// is alive. The fence number is one more than that of any lease the session had before.
+    /// is alive. The fence number is one more than that of any lease the session had before. The core asks for 10 seconds, and
+    /// [renews](Self::renew) the lease at a third of that.
     ///
     /// # Errors
     ///
@@ -556,14 +558,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn claimed_until(&self, key: &OnceKey, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Removes what has expired, claims and [app data](AppDataStore) included, and says how many sessions that were
-    /// (nothing else counts). Called now and then by the core.
+    /// (nothing else counts). Called by the core once a minute, on each instance.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot be reached or does not answer in time.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Checks that the store can be reached and answers.
+    /// Checks that the store can be reached and answers ([`Auth::ready`](crate::Auth::ready)).
     ///
     /// # Errors
     ///
@@ -578,7 +580,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// What each operation waits for, by OpenTelemetry's name of it (`db.system.name`): `redis`, `postgresql`, `sqlite`. The
+    /// What each operation waits for, by OpenTelemetry's name for it (`db.system.name`): `redis`, `postgresql`, `sqlite`. The
     /// operations then have spans, which `docs/metrics.md` lists. `None`, the default, where an operation waits for nothing that
     /// is worth a span, as in memory.
     fn system(&self) -> Option<&'static str> {
@@ -602,7 +604,7 @@ pub enum StoreError {
     /// The store did not answer in time.
     #[error("the session store did not answer in time")]
     Timeout,
-    /// The store holds something that is not a record of this version of the crate.
+    /// The store holds something that is not a record of this version of the crate; the text names what.
     #[error("the session store holds a record that cannot be read: {0}")]
     Corrupt(&'static str),
 }

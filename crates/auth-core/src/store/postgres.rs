@@ -146,7 +146,7 @@ impl PostgresStore {
 
     /// Makes the tables where they are missing, changes those of an older version, and does nothing where they are
     /// up to date: to be run with the role that shall own them, from a command of the application, say. It may take as
-    /// long as it takes.
+    /// long as it takes. It is one transaction, so all is done or nothing, also where the future is dropped.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -161,7 +161,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open); nothing is changed then.
+    /// As [`open`](Self::open), but for its limit of 5 seconds; nothing is changed then.
     pub async fn migrate(url: &str) -> Result<(), StoreError> {
         let options = options(url, Limits::None).map_err(OpenError::at_open)?;
         let worker = Worker::start()?;

@@ -69,7 +69,7 @@ fn accepts_a_plain_answer_about_the_same_subject() {
     }
 }
 
-#[test] // OIDC Core §5.3.4
+#[test] // OIDC Core §5.3.2
 fn another_subject_fails_the_sign_in() {
     for sub in ["user-2", "USER-1", "user-1 ", ""] {
         let error = fatal(plain(&json!({"sub": sub}).to_string()));

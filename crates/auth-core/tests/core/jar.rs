@@ -141,7 +141,7 @@ async fn every_kind_of_key_signs() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9101 §6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9101 §7
 async fn a_provider_that_does_not_accept_the_signature_says_so() {
     let world = world(always).await;
     // Another key is registered.

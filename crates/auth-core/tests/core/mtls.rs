@@ -119,7 +119,7 @@ async fn a_client_with_a_certificate_signs_in_refreshes_and_signs_out_at_the_ali
     assert_eq!(stage.api.seen().len(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §7.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §8
 async fn documents_for_everybody_are_fetched_without_the_certificate() {
     let stage = Stage::start().await;
     // Keys where a certificate is demanded: nobody brings one.
@@ -142,7 +142,7 @@ async fn documents_for_everybody_are_fetched_without_the_certificate() {
     assert_eq!(stage.world.control().count(Endpoint::Jwks), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §7.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 8705 §8
 async fn other_providers_and_endpoints_of_others_do_not_see_the_certificate() {
     let stage = Stage::start().await;
     // With TLS 1.2 it is certain that a client learns why it is refused.
