@@ -7,7 +7,7 @@ use std::path::Path;
 use auth_tests::named_tests::workspace;
 
 /// Where somebody who looks for something arrives first: each with the folder of its crate and the line that declares it.
-const START_ITEMS: [(&str, &[&str]); 4] = [
+const START_ITEMS: [(&str, &[&str]); 5] = [
     (
         "auth-core",
         &[
@@ -74,6 +74,7 @@ const START_ITEMS: [(&str, &[&str]); 4] = [
             "pub struct Wire",
         ],
     ),
+    ("auth-doctor", &["pub async fn examine", "    pub fn of_table"]),
 ];
 
 const OF_ADAPTERS: [&str; 15] = [

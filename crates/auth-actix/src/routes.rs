@@ -76,7 +76,9 @@ pub trait AuthExt {
     /// sign-in gives the session a new identifier and sign-out ends it.
     ///
     /// actix-session loads the session of every request that brings its cookie, used or not: where the identifier has a
-    /// cookie of its own, put it around a scope of the routes that use it.
+    /// cookie of its own, put it around a scope of the routes that use it. What it answers by itself, a store that is down or too
+    /// much data, is shown on an [`error_page`](AuthLayer::error_page) of the app's own only where it is inside of
+    /// [`layer`](Self::layer).
     ///
     /// # Errors
     ///
@@ -88,7 +90,7 @@ pub trait AuthExt {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`SetupError::AppDataUnsupported`], as there.
     #[cfg(feature = "actix-session")]
     fn app_session_store(&self) -> Result<AppSessionStore, SetupError>;
 }
