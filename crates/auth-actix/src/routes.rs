@@ -76,9 +76,10 @@ pub trait AuthExt {
     /// sign-in gives the session a new identifier and sign-out ends it.
     ///
     /// actix-session loads the session of every request that brings its cookie, used or not: where the identifier has a
-    /// cookie of its own, put it around a scope of the routes that use it. What it answers by itself, a store that is down or too
-    /// much data, is shown on an [`error_page`](AuthLayer::error_page) of the app's own only where it is inside of
-    /// [`layer`](Self::layer).
+    /// cookie of its own, put it around a scope of the routes that use it.
+    ///
+    /// What it answers by itself, a store that is down or too much data, is the library's page: there is no request left then
+    /// to show an [`error_page`](AuthLayer::error_page) of the app's own for.
     ///
     /// # Errors
     ///

@@ -74,8 +74,10 @@ pub trait AuthExt {
     /// sign-in gives the session a new identifier and sign-out ends it.
     ///
     /// tower-sessions loads a session when a handler first asks for it, so around everything, as the last of the layers, it costs
-    /// the others nothing and is right either way. What it answers by itself, a store that is down or too much data, is shown on
-    /// an [`error_page`](AuthLayer::error_page) of the app's own only where it is inside of [`layer`](Self::layer).
+    /// the others nothing and is right either way.
+    ///
+    /// What it answers by itself, a store that is down or too much data, is the library's page; it is an
+    /// [`error_page`](AuthLayer::error_page) of the app's own where this layer is inside of [`layer`](Self::layer).
     ///
     /// # Errors
     ///

@@ -162,8 +162,8 @@ impl HostileAnswer {
         ]
     }
 
-    /// More than a client may read. The first are small on the way and become 64 MiB where somebody decodes them; the
-    /// others come in full, and some would never end.
+    /// More than a client may read. The first are small on the way and become 64 MiB where somebody decodes them
+    /// (`Content-Encoding`, RFC 9110 §8.4); the others would never end.
     #[must_use]
     pub fn oversized() -> Vec<Self> {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";

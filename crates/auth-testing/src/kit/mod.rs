@@ -196,6 +196,10 @@ fn start(host: String, clock: &TestClock) -> DevProvider {
 
 impl TestAuth {
     /// A new one with the library's default settings, and one provider without a name.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn new() -> Self {
         let made = Self::builder().build().await;
         made.expect("the test's own settings are good")

@@ -269,7 +269,8 @@ pub enum SignInError {
     /// The application refuses, or cannot go on.
     #[error("the sign-in fails with {code}: {cause}")]
     Refused {
-        /// The failure's stable code, such as `login.refused_by_app`.
+        /// The failure's stable code, such as `login.refused_by_app`; `setup` where the answer is no failure, and no sign-in
+        /// either.
         code: &'static str,
         /// What happened, as the library's own page says it.
         cause: String,

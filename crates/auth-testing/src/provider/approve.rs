@@ -58,7 +58,8 @@ pub enum ApproveError {
     /// The text is no URL of this provider's authorization endpoint.
     #[error("not an authorization request for this provider")]
     NotAuthorizationUrl,
-    /// The provider shows an error page, because it does not trust the client or the redirect URI.
+    /// The provider shows an error page, because it does not trust the client or the redirect URI (RFC 6749 §4.1.2.1), and says
+    /// why.
     #[error("the provider refuses the authorization request: {0}")]
     Refused(&'static str),
     /// No user has this `sub`.
