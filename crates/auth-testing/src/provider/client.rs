@@ -17,7 +17,7 @@ use crate::params::Params;
 /// A client registration at the development provider.
 ///
 /// It has one authentication method (OIDC Core §9), and a request that uses another is refused with `invalid_client`, as is a
-/// wrong secret. Every client may use all grants that the provider has.
+/// wrong secret. It may use all grants that the provider has.
 ///
 /// ```
 /// use auth_testing::{Client, DevProvider};
@@ -67,7 +67,8 @@ impl Client {
         Self::new(id.into(), Authentication::SecretPost(secret.into()))
     }
 
-    /// A client without authentication (`none`): PKCE (RFC 7636) alone protects its codes.
+    /// A client without authentication (`none`): PKCE (RFC 7636) alone protects its codes. It gets no tokens of its own by client
+    /// credentials (RFC 6749 §4.4), and no introspection.
     #[must_use]
     pub fn public(id: impl Into<String>) -> Self {
         Self::new(id.into(), Authentication::None)

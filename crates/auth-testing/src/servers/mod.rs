@@ -42,7 +42,7 @@ pub enum ServerError {
         /// The last that it wrote.
         output: String,
     },
-    /// The server is not ready, or not gone, after 30 s.
+    /// The server is not ready, or not gone, after 30 s (the slots of a cluster: after 20 s).
     #[error("the server took too long: {output}")]
     TooSlow {
         /// The last that it wrote.
