@@ -1,4 +1,5 @@
-//! Links from one page of the repository to another lead somewhere: to a file that is there, and to a heading that it has.
+//! Links from one page of the repository to another lead somewhere: to a file that is there, and to a heading that it has. The map
+//! of the code names the files that there are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,4 +130,83 @@ fn a_link_to_no_file_or_no_heading_is_found() {
         links("[a](b.md) `[c](d.md)` [e](https://f.example)\n```\n[g](h.md)\n```\n"),
         ["b.md"]
     );
+}
+
+/// What the map says of each crate: its folder, and the text up to the next one's.
+fn map() -> Vec<(String, String)> {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page can be read");
+    let map = page.split("```text\n").nth(1).expect("there is a map");
+    let map = map.split("```").next().expect("it ends");
+    let mut parts: Vec<(Vec<String>, String)> = Vec::new();
+    for line in map.lines() {
+        if !line.starts_with(' ') {
+            let folders = line.split([' ', ',']).filter(|word| word.starts_with("crates/"));
+            parts.push((folders.map(str::to_owned).collect(), String::new()));
+        }
+        let (_, text) = parts.last_mut().expect("it begins with a folder");
+        text.push_str(line);
+        text.push('\n');
+    }
+    let of_crate = |(folders, text): (Vec<String>, String)| {
+        folders.into_iter().map(move |folder| (folder, text.clone()))
+    };
+    parts.into_iter().flat_map(of_crate).collect()
+}
+
+/// The words that may be files or folders.
+fn named(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '/' | '.')));
+    words.map(|word| word.trim_end_matches('.')).collect()
+}
+
+#[test]
+fn the_map_names_every_file_of_the_crates() {
+    let mut missing = Vec::new();
+    let map = map();
+    assert_eq!(map.len(), 5, "{map:#?}");
+    for (folder, text) in &map {
+        let named = named(text);
+        for entry in fs::read_dir(root().join(folder)).expect("the folder can be read") {
+            let path = entry.expect("the entry can be read").path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            // What a folder holds is told with its file, where there is one. Every crate begins with its `lib.rs`.
+            let is_told = match path.is_dir() {
+                true => named.contains(&&*format!("{name}/")) || named.contains(&&*format!("{name}.rs")),
+                false => named.contains(&&*name) || name == "lib.rs",
+            };
+            if !is_told {
+                missing.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:#?}");
+}
+
+#[test]
+fn every_file_that_the_map_names_is_there() {
+    let mut gone = Vec::new();
+    for (folder, text) in map() {
+        let mut held = Vec::new();
+        files(&root().join(&folder), &mut held);
+        for name in named(&text).into_iter().filter(|name| name.ends_with(".rs")) {
+            if !held.iter().any(|path| path.ends_with(name)) {
+                gone.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:#?}");
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("the directory can be read") {
+        let path = entry.expect("the entry can be read").path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false => found.push(path),
+        }
+    }
 }

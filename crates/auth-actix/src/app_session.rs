@@ -56,7 +56,7 @@ use crate::response::{self, NO_STORE};
 ///
 /// The data are sealed, and the store is told a hash of the identifier only. A session that was deleted does not come back:
 /// where a slow request updates one, nothing is written, and that is no failure. One session holds at most
-/// [`AppSessions::MAX_DATA`] bytes of JSON.
+/// [`AppSessions::MAX_DATA`] bytes of JSON, 1 MiB.
 #[derive(Clone, Debug)]
 pub struct AppSessionStore(AppSessions);
 
@@ -142,7 +142,7 @@ const ATTEMPTS: u32 = 3;
 /// [`AuthExt::app_session_layer`](crate::AuthExt::app_session_layer).
 ///
 /// Its cookie is `__Host-app_session` (`app_session` without https): `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure`
-/// with https. A session ends `AUTH_SESSION_MAX` after its last change. What depends on a session is not cached.
+/// with https. A session ends `AUTH_SESSION_MAX` (7 days by default) after its last change. What depends on a session is not cached.
 ///
 /// It mends what actix-session's own middleware leaves: the answer of a slow request does not set the cookie of a session
 /// that has ended meanwhile; a store that is down is a 503 with `Retry-After`, and a session that is too large a 413, not a
@@ -218,7 +218,7 @@ where
     }
 }
 
-/// The service that [`AppSessionLayer`] makes, around actix-session's own.
+/// The service that [`AppSessionLayer`] makes: one around actix-session's own.
 pub struct AppSessionService<S> {
     inner: S,
     layer: AppSessionLayer,

@@ -25,7 +25,7 @@ use crate::response::{NO_STORE, response};
 /// one where there is one.
 ///
 /// The token is checked when it is first asked for, once. Where nothing asks, nothing is checked: protect routes with
-/// [`BearerToken`] or [`require_bearer`].
+/// [`BearerToken`] or [`require_bearer`]. An answer that depends on a token is not cached.
 ///
 /// ```no_run
 /// use actix_web::{App, HttpServer, web};
@@ -58,7 +58,7 @@ pub fn bearer_layer(server: ResourceServer) -> BearerLayer {
     BearerLayer { server }
 }
 
-/// The layer that [`bearer_layer`] makes.
+/// Makes requests know the access token that they bring; made by [`bearer_layer`].
 #[derive(Clone, Debug)]
 pub struct BearerLayer {
     server: ResourceServer,
@@ -208,10 +208,13 @@ impl BearerContext {
     }
 }
 
-/// The request's access token, found good; see [`auth_core::bearer::BearerToken`], which it derefs to. Without one the
-/// answer is 401 with the challenge that is due (RFC 6750 §3), and the handler does not run.
+/// The request's access token, found good; see [`auth_core::bearer::BearerToken`], which it derefs to.
 ///
-/// [`MaybeBearer`] is for handlers that take requests without a token too.
+/// Without one the answer is 401 with the challenge that is due (RFC 6750 §3, RFC 9449 §7.1), and the handler does not run. While
+/// the issuer cannot be asked for what is needed to check it, the answer is 502 or 503.
+///
+/// [`MaybeBearer`] is for handlers that take requests without a token too. (`Option<BearerToken>` is not: actix-web makes `None` of
+/// every error of an extractor. A bad token is refused then all the same, whatever the handler has made of it.)
 ///
 /// ```
 /// use auth_actix::BearerToken;
@@ -287,8 +290,10 @@ impl FromRequest for MaybeBearer {
     }
 }
 
-/// A request whose access token is missing, not good, or not enough: the answer is final, with its challenges and a body of
-/// `application/problem+json`. It needs no layer to become one.
+/// A request whose access token is missing, not good, or not enough.
+///
+/// The answer that it becomes is final, with its challenges (RFC 6750 §3, RFC 9449 §7.1) and a body of `application/problem+json`
+/// (RFC 9457), for browsers too. It needs no layer for that.
 #[derive(Clone, Debug)]
 pub struct BearerRejection {
     error: BearerError,
@@ -296,7 +301,7 @@ pub struct BearerRejection {
 }
 
 impl BearerRejection {
-    /// What happened.
+    /// What happened, with a stable code.
     #[must_use]
     pub fn error(&self) -> &BearerError {
         &self.error
@@ -347,7 +352,8 @@ struct Refused;
 /// );
 /// ```
 ///
-/// [`bearer_layer`] has to be outside of it. What is said of [`require`](crate::require) and paths holds here too.
+/// [`bearer_layer`] has to be outside of it. A token that is good and not enough is answered with 403 or 401, as the gate says.
+/// What is said of [`require`](crate::require) and paths holds here too.
 #[must_use]
 pub fn require_bearer(gate: BearerGate) -> RequireLayer {
     RequireLayer::of(Rule::Token(gate))

@@ -15,11 +15,14 @@ use crate::LocalFuture;
 use crate::response::AuthError;
 use crate::session::AuthContext;
 
-/// A signed-in user, whose access token is alive.
+/// A signed-in user, whose access token is alive: where it is not, it is refreshed first.
 ///
-/// Without one, a browser is sent to sign in and comes back, a form gets a page with a link to that, and a script gets 401. It derefs to the [`Session`].
+/// Without one, a browser is sent to sign in and comes back, a form gets a page with a link to that, and a script gets 401.
+/// While the store or the provider is down the answer is 503, and 403 to a request that would change something and comes from
+/// another site. It derefs to the [`Session`].
 ///
-/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`.
+/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`. Claims that do not fit it
+/// are a mistake of the application's, and answered with 500.
 ///
 /// ```
 /// use auth_actix::RequireAuth;
@@ -45,9 +48,9 @@ use crate::session::AuthContext;
 /// is no way around that either.
 #[derive(Clone, Debug)]
 pub struct RequireAuth<C = Claims> {
-    /// The user's claims.
+    /// The user's claims, as a `C`.
     pub claims: C,
-    /// The session.
+    /// The session, as it is when the handler runs.
     pub session: Session,
 }
 
@@ -118,6 +121,9 @@ impl<C: FromClaims + 'static> FromRequest for MaybeAuth<C> {
 /// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
 /// that everyone may see.
 ///
+/// Its access token may be dead, as long as there is something to refresh it with. While the store is down the answer is 503,
+/// and 403 to a request that would change something and comes from another site.
+///
 /// ```
 /// use auth_actix::PeekSession;
 ///
@@ -171,8 +177,10 @@ impl FromRequest for Providers {
 }
 
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
-/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
-/// (`traceparent`).
+/// it derefs to.
+///
+/// Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request (W3C Trace
+/// Context).
 ///
 /// ```
 /// use auth_actix::{AuthError, AuthenticatedClient};

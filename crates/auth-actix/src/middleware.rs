@@ -21,7 +21,7 @@ use crate::response::{self, AuthError, NO_STORE, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 use crate::{LocalFuture, bearer};
 
-/// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
+/// Makes requests know who is signed in, and answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
@@ -142,7 +142,8 @@ impl AuthLayer {
     /// elsewhere. actix-session loads its session before this layer sees the request, also where nothing asks who is
     /// signed in; while its store is down, it answers 500 by itself
     /// ([`app_session_layer`](crate::AuthExt::app_session_layer) makes that a 503). It decodes the names of cookies, so that
-    /// `__Host-` alone does not keep a sibling host from planting one; `app_session_layer` leaves such cookies out.
+    /// `__Host-` alone does not keep a sibling host from planting one; `app_session_layer` leaves such cookies out. Without a
+    /// session middleware outside, whoever asks for the session is answered with 500 (`setup.carrier_missing`).
     ///
     /// With [several origins](auth_core::AuthBuilder::further_base_url) its cookie has no `Domain`: a session holds one sign-in, which is
     /// good at one of them, and a sign-in at another takes its place.
@@ -281,7 +282,7 @@ fn finish_error(context: &AuthContext, error: actix_web::Error) -> actix_web::Er
 /// );
 /// ```
 ///
-/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it.
+/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it: `require` stands above it.
 ///
 /// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
 /// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ (actix-web
@@ -292,7 +293,7 @@ pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer::of(Rule::Session(gate))
 }
 
-/// The layer that [`require`] and [`require_bearer`](crate::require_bearer) make.
+/// Lets through what a gate lets pass; made by [`require`] and [`require_bearer`](crate::require_bearer).
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
     rule: Arc<Rule>,

@@ -20,7 +20,7 @@ use auth_core::{Error, Failure, SignInChoices};
 /// downstream API failed.
 ///
 /// Handlers return it (`?` makes it of [`ApiError`] and [`Error`]), extractors reject with it. The
-/// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json`.
+/// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json` (RFC 9457).
 ///
 /// ```
 /// use auth_actix::{AuthError, AuthenticatedClient};
@@ -50,7 +50,7 @@ impl AuthError {
         Self::new(SetupError::LayerMissing)
     }
 
-    /// What happened.
+    /// What happened, with a stable code and whose fault it is.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error

@@ -78,6 +78,9 @@ pub trait AuthExt {
     /// actix-session loads the session of every request that brings its cookie, used or not: where the identifier has a
     /// cookie of its own, put it around a scope of the routes that use it.
     ///
+    /// What it answers by itself, a store that is down or too much data, is the library's page: there is no request left then
+    /// to show an [`error_page`](AuthLayer::error_page) of the app's own for.
+    ///
     /// # Errors
     ///
     /// [`SetupError::AppDataUnsupported`] where the store is one of the app's own that keeps sign-ins only.
@@ -88,7 +91,7 @@ pub trait AuthExt {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`SetupError::AppDataUnsupported`], as there.
     #[cfg(feature = "actix-session")]
     fn app_session_store(&self) -> Result<AppSessionStore, SetupError>;
 }

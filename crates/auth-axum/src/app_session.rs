@@ -51,7 +51,7 @@ use crate::response;
 ///
 /// The data are sealed, and the store is told a hash of the identifier only. A session that was deleted does not come back:
 /// where a slow request saves one, nothing is written, and that is no failure. One session holds at most
-/// [`AppSessions::MAX_DATA`] bytes of JSON.
+/// [`AppSessions::MAX_DATA`] bytes of JSON, 1 MiB.
 #[derive(Clone, Debug)]
 pub struct AppSessionStore(AppSessions);
 
@@ -139,7 +139,7 @@ const ATTEMPTS: u32 = 3;
 /// [`AuthExt::app_session_layer`](crate::AuthExt::app_session_layer).
 ///
 /// Its cookie is `__Host-app_session` (`app_session` without https): `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure`
-/// with https. A session ends `AUTH_SESSION_MAX` after its last change. What depends on a session is not cached.
+/// with https. A session ends `AUTH_SESSION_MAX` (7 days by default) after its last change. What depends on a session is not cached.
 ///
 /// It mends what tower-sessions' own layer leaves: the line that takes the cookie away has the attributes that browsers
 /// demand; the answer of a slow request neither sets the cookie of a session that has ended meanwhile nor takes away a
@@ -195,7 +195,7 @@ impl<S> Layer<S> for AppSessionLayer {
     }
 }
 
-/// The service that [`AppSessionLayer`] makes, around tower-sessions' own.
+/// The service that [`AppSessionLayer`] makes: one around tower-sessions' own.
 #[derive(Clone, Debug)]
 pub struct AppSessionService<S> {
     inner: S,

@@ -13,12 +13,14 @@ use axum::http::request::Parts;
 use crate::response::AuthError;
 use crate::session::AuthContext;
 
-/// A signed-in user, whose access token is alive.
+/// A signed-in user, whose access token is alive: where it is not, it is refreshed first.
 ///
-/// Without one, a browser is sent to sign in and comes back, a form gets a page with a link to that, and a script gets 401. As `Option<RequireAuth>` it is
-/// `None` then, so that the handler decides. It derefs to the [`Session`].
+/// Without one, a browser is sent to sign in and comes back, a form gets a page with a link to that, and a script gets 401.
+/// While the store or the provider is down the answer is 503, and 403 to a request that would change something and comes from
+/// another site. It derefs to the [`Session`].
 ///
-/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`.
+/// `C` is what the user's claims are read as: [`Claims`] by default, or any type with `Deserialize`. Claims that do not fit it
+/// are a mistake of the application's, and answered with 500.
 ///
 /// ```
 /// use auth_axum::RequireAuth;
@@ -34,11 +36,15 @@ use crate::session::AuthContext;
 ///     user.claims.department.clone()
 /// }
 /// ```
+///
+/// # `Option<RequireAuth>`
+///
+/// It is the same as [`MaybeAuth`]: `None` means that nobody is signed in, and nothing else.
 #[derive(Clone, Debug)]
 pub struct RequireAuth<C = Claims> {
-    /// The user's claims.
+    /// The user's claims, as a `C`.
     pub claims: C,
-    /// The session.
+    /// The session, as it is when the handler runs.
     pub session: Session,
 }
 
@@ -78,8 +84,11 @@ impl<S: Sync, C: FromClaims> OptionalFromRequestParts<S> for RequireAuth<C> {
     }
 }
 
-/// A signed-in user, if there is one, as `Option<RequireAuth>`; the same name as in `auth-actix`, where an `Option` of
-/// an extractor would take an outage of the store for a guest.
+/// A signed-in user, whose access token is alive, or nobody; the handler decides.
+///
+/// What cannot be known is refused, and the handler does not run: 503 while the store or the provider is down, 403
+/// for a request that would change something and comes from another site. `Option<RequireAuth>` is the same; this name is also
+/// that of `auth-actix`.
 ///
 /// ```
 /// use auth_axum::MaybeAuth;
@@ -106,6 +115,9 @@ impl<S: Sync, C: FromClaims> FromRequestParts<S> for MaybeAuth<C> {
 
 /// The session as it is, if somebody is signed in: nothing is refreshed, and the provider is not waited for. For pages
 /// that everyone may see.
+///
+/// Its access token may be dead, as long as there is something to refresh it with. While the store is down the answer is 503,
+/// and 403 to a request that would change something and comes from another site.
 ///
 /// ```
 /// use auth_axum::PeekSession;
@@ -159,8 +171,10 @@ impl<S: Sync> FromRequestParts<S> for Providers {
 }
 
 /// Calls downstream APIs with the signed-in user's access token; see [`auth_core::client::AuthenticatedClient`], which
-/// it derefs to. Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request
-/// (`traceparent`).
+/// it derefs to.
+///
+/// Without a signed-in user it rejects as [`RequireAuth`] does. The calls belong to the trace of the request (W3C Trace
+/// Context).
 ///
 /// ```
 /// use auth_axum::{AuthError, AuthenticatedClient};

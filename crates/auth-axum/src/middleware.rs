@@ -24,7 +24,7 @@ use crate::bearer::{self, BearerRejection};
 use crate::response::{self, AuthError, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 
-/// Makes requests know who is signed in; made by [`AuthExt::layer`](crate::AuthExt::layer).
+/// Makes requests know who is signed in, and answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
@@ -138,7 +138,8 @@ impl AuthLayer {
     /// The library puts nothing but the identifier there, sealed; tokens and claims stay in the core's store. The
     /// session's cookie must be `SameSite=Lax`: with `Strict`, the default, browsers do not send it after a sign-in elsewhere.
     /// tower-sessions decodes the names of cookies, so that `__Host-` alone does not keep a sibling host from planting one;
-    /// [`app_session_layer`](crate::AuthExt::app_session_layer) leaves such cookies out.
+    /// [`app_session_layer`](crate::AuthExt::app_session_layer) leaves such cookies out. Without a session layer outside, whoever
+    /// asks for the session is answered with 500 (`setup.carrier_missing`).
     ///
     /// With [several origins](auth_core::AuthBuilder::further_base_url) its cookie has no `Domain`: a session holds one sign-in, which is
     /// good at one of them, and a sign-in at another takes its place.
@@ -288,8 +289,8 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 ///     .route_layer(require(transfer));
 /// ```
 ///
-/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it. As with every `route_layer`, only routes that were
-/// added before it are protected.
+/// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it: `require` stands above it. As with every `route_layer`, only
+/// routes that were added before it are protected, and what has no route of its own, such as `any(…)` by itself, takes `layer`.
 ///
 /// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
 /// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ. So protect a
@@ -300,7 +301,7 @@ pub fn require(gate: Gate) -> RequireLayer {
     RequireLayer::of(Rule::Session(gate))
 }
 
-/// The layer that [`require`] and [`require_bearer`](crate::require_bearer) make.
+/// Lets through what a gate lets pass; made by [`require`] and [`require_bearer`](crate::require_bearer).
 #[derive(Clone, Debug)]
 pub struct RequireLayer {
     rule: Arc<Rule>,

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 /// downstream API failed.
 ///
 /// Handlers return it (`?` makes it of [`ApiError`] and [`Error`]), extractors reject with it. The
-/// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json`.
+/// [layer](crate::AuthLayer) turns it into a redirect, a page or `application/problem+json` (RFC 9457).
 ///
 /// ```
 /// use auth_axum::{AuthError, AuthenticatedClient};
@@ -48,7 +48,7 @@ impl AuthError {
         Self::new(SetupError::LayerMissing)
     }
 
-    /// What happened.
+    /// What happened, with a stable code and whose fault it is.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error

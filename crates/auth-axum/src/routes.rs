@@ -47,6 +47,10 @@ pub trait AuthExt {
     /// They are to be merged into the app's router, inside of [`layer`](Self::layer). Several may stand side by side, each
     /// with a prefix of its own, which begins with `/`.
     ///
+    /// # Panics
+    ///
+    /// Where `prefix` does not begin with `/`, or is no path that a [`Router`] takes.
+    ///
     /// ```no_run
     /// use auth_axum::{Auth, AuthExt, ConfigError, Proxy};
     /// use axum::Router;
@@ -61,11 +65,19 @@ pub trait AuthExt {
     /// ```
     fn proxy<S: Clone + Send + Sync + 'static>(&self, prefix: &str, proxy: Proxy) -> Router<S>;
 
-    /// The layer that goes around everything that asks who is signed in.
+    /// The layer that goes around everything that asks who is signed in. What is added to a router last is outermost: it
+    /// stands below every `.layer(require(…))`.
     fn layer(&self) -> AuthLayer;
 
     /// The layer for the app's own session data, in the store that the sign-ins are in. It goes outside of
-    /// [`layer`](Self::layer), so that sign-in gives the session a new identifier and sign-out ends it.
+    /// [`layer`](Self::layer) where it carries the identifier, and in any case around [`routes`](Self::routes), so that
+    /// sign-in gives the session a new identifier and sign-out ends it.
+    ///
+    /// tower-sessions loads a session when a handler first asks for it, so around everything, as the last of the layers, it costs
+    /// the others nothing and is right either way.
+    ///
+    /// What it answers by itself, a store that is down or too much data, is the library's page; it is an
+    /// [`error_page`](AuthLayer::error_page) of the app's own where this layer is inside of [`layer`](Self::layer).
     ///
     /// # Errors
     ///
@@ -77,7 +89,7 @@ pub trait AuthExt {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`SetupError::AppDataUnsupported`], as there.
     #[cfg(feature = "tower-sessions")]
     fn app_session_store(&self) -> Result<AppSessionStore, SetupError>;
 }

@@ -48,7 +48,7 @@ impl fmt::Debug for SwitchSession {
 }
 
 impl SwitchSession {
-    /// The session as it is.
+    /// The session as it is before the switch.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
@@ -59,7 +59,8 @@ impl SwitchSession {
     ///
     /// # Errors
     ///
-    /// As [`Auth::switch`](auth_core::Auth::switch). The session is then as it was.
+    /// As [`Auth::switch`](auth_core::Auth::switch); the session is then as it was. Where only the app's own session cannot be moved
+    /// to the new identifier, the error is that of its store, and the user is signed out.
     pub async fn switch(self, grant: &CustomGrant) -> Result<Session, AuthError> {
         let Switched { session, change } = self.context.auth().switch(&self.session, grant).await?;
         let mut headers = HeaderMap::new();

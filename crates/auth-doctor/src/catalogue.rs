@@ -11,29 +11,29 @@ use Severity::{Error, Note, Ok, Warning};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// The stable id, `discovery.issuer_mismatch`. What stands before the point is the area.
+    /// The stable id, such as `discovery.issuer_mismatch`. What stands before the point is the area.
     pub id: &'static str,
-    /// How much it matters as a rule.
+    /// How much it matters as a rule; an error where the profile that is asked for does not allow it.
     pub severity: Severity,
-    /// What was found.
+    /// What was found, in one sentence.
     pub title: &'static str,
     /// What mends it; empty where nothing has to be mended.
     pub mend: &'static str,
-    /// The specification and its section; empty where there is none.
+    /// The specification and its section that it goes by; empty where there is none.
     pub reference: &'static str,
     /// The profiles that a set-up with this finding does not fit.
     pub against: &'static [Profile],
 }
 
 impl Check {
-    /// The area, `discovery`.
+    /// The area that it belongs to, such as `discovery`.
     #[must_use]
     pub fn area(&self) -> &'static str {
         self.id.split('.').next().unwrap_or_default()
     }
 }
 
-/// The areas in the order of a report, each with its headline.
+/// The areas in the order of a report: each with its name and its headline.
 pub const AREAS: &[(&str, &str)] = &[
     ("settings", "Settings"),
     ("cookies", "Cookies and base URL"),

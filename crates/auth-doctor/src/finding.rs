@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::catalogue::{AREAS, Check};
 use crate::report::Subject;
 
-/// How much a finding matters.
+/// How much a finding matters. What matters more is less, so that it comes first in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -20,7 +20,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// As one word, `warning`.
+    /// As one word, such as `warning`: its name in the JSON document.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,23 +32,23 @@ impl Severity {
     }
 }
 
-/// What a set-up can be held to.
+/// What a set-up can be held to: what a specification demands of applications and providers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
     /// The OAuth 2.1 Authorization Framework (draft).
     OAuth21,
-    /// Best Current Practice for OAuth 2.0 Security.
+    /// Best Current Practice for OAuth 2.0 Security (RFC 9700).
     Rfc9700,
     /// FAPI 2.0 Security Profile.
     Fapi2,
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles, in the order of a report.
     pub const ALL: [Self; 3] = [Self::OAuth21, Self::Rfc9700, Self::Fapi2];
 
-    /// Its name, `RFC 9700`.
+    /// Its name for people, such as `RFC 9700`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Serialize for Profile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The stable id, `discovery.issuer_mismatch`.
+    /// The stable id, such as `discovery.issuer_mismatch`; what stands before the point is the area.
     pub id: &'static str,
     /// How much it matters here: as a rule what the [`Check`] says, and an error where the profile that was asked for does
     /// not allow it.
@@ -80,7 +80,7 @@ pub struct Finding {
     pub detail: String,
     /// What mends it; empty where nothing has to be mended.
     pub mend: &'static str,
-    /// The specification and its section; empty where there is none.
+    /// The specification and its section that it goes by; empty where there is none.
     pub reference: &'static str,
     /// The profiles that the set-up does not fit because of this.
     pub against: &'static [Profile],

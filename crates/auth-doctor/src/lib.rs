@@ -49,37 +49,38 @@ use settings::Settings;
 /// A provider that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How far the doctor goes.
+/// How far the doctor goes; each step does what those before it do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// The settings alone: nobody is asked, and the store is not opened.
     Settings,
     /// The store is opened, and the provider is asked what anybody may ask.
     Read,
-    /// The client shows the provider who it is, with an authorization request that asks nobody and a code that is none.
+    /// The client shows the provider who it is, with an authorization request that asks nobody (`prompt=none`, OIDC Core §3.1.2.1)
+    /// and a code that is none. The default.
     #[default]
     Try,
 }
 
-/// What the set-up is held to.
+/// What the set-up is held to, beyond working.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Demands {
-    /// What FAPI 2.0 does not allow is an error.
+    /// Whether what the FAPI 2.0 Security Profile does not allow is an error. Default: false.
     pub fapi2: bool,
-    /// Warnings fail, too.
+    /// Whether warnings fail as errors do, in [`Report::exit_code`]. Default: false.
     pub strict: bool,
 }
 
 impl Demands {
-    /// Makes errors of what the FAPI 2.0 Security Profile does not allow.
+    /// Sets [`fapi2`](Self::fapi2): makes errors of what the FAPI 2.0 Security Profile does not allow, or does not.
     #[must_use]
     pub const fn fapi2(mut self, is_demanded: bool) -> Self {
         self.fapi2 = is_demanded;
         self
     }
 
-    /// Makes warnings fail as errors do.
+    /// Sets [`strict`](Self::strict): makes warnings fail as errors do, or does not.
     #[must_use]
     pub const fn strict(mut self, is_strict: bool) -> Self {
         self.strict = is_strict;
@@ -87,20 +88,40 @@ impl Demands {
     }
 }
 
-/// How to examine.
+/// How to examine a set-up, for [`examine`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// How far to go. Default: to the end.
+    /// How far to go. Default: to the end, [`Depth::Try`].
     pub depth: Depth,
     /// What the set-up is held to. Default: to nothing beyond working.
     pub demands: Demands,
-    /// The clock. Default: the system's.
+    /// This machine's clock, which the provider's is compared with. Default: the system's.
     pub clock: Clock,
 }
 
-/// Examines a set-up.
+/// Examines a set-up. It does not fail: whatever goes wrong is a finding.
 ///
-/// It takes as long as the provider takes; each request ends within `HTTP_TIMEOUT_SECS`.
+/// It takes as long as the provider takes; each request ends within `HTTP_TIMEOUT_SECS` (10 s by default).
+///
+/// ```
+/// use auth_doctor::{Depth, Options, Severity, Variables, examine};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// // Nobody is asked: a test of settings that are to be rolled out.
+/// let variables = Variables::of_table([
+///     ("AUTH_BASE_URL", "https://app.example"),
+///     ("AUTH_ISSUER", "http://id.example"),
+///     ("AUTH_CLIENT_ID", "my-app"),
+/// ]);
+/// let options = Options { depth: Depth::Settings, ..Options::default() };
+/// let report = examine(&variables, &options).await;
+///
+/// for finding in report.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+///     println!("{}: {} {} {}", finding.id, finding.title, finding.detail, finding.mend);
+/// }
+/// assert_eq!(report.exit_code, 1, "an issuer needs https");
+/// # }
+/// ```
 pub async fn examine(variables: &Variables, options: &Options) -> Report {
     let Some(names) = variables.providers() else {
         let part = examine_part(variables, options).await;

@@ -8,17 +8,17 @@ use crate::catalogue::AREAS;
 use crate::finding::{Finding, Findings, Profile, Severity, area_of};
 use crate::{Demands, variables::Variables};
 
-/// The version of the JSON document. A member that is added does not change it.
+/// The version of the JSON document ([`Report::json`]). A member that is added does not change it.
 pub const JSON_VERSION: u32 = 1;
 
-/// No line of the text is longer, in characters.
+/// No line of the text ([`Report::text`]) has more characters, so that it fits a terminal.
 pub const COLUMNS: usize = 80;
 
-/// Everything that was found, and what it comes to.
+/// Everything that was found, and what it comes to; made by [`examine`](crate::examine).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// [`JSON_VERSION`].
+    /// The version of the document, [`JSON_VERSION`].
     pub version: u32,
     /// What was examined. Of several providers, each is in `providers`, and this is empty.
     pub subject: Subject,
@@ -26,11 +26,11 @@ pub struct Report {
     pub providers: Vec<Subject>,
     /// The findings, area by area, what matters most first; of several providers, one provider after the other.
     pub findings: Vec<Finding>,
-    /// Whether the set-up fits each profile.
+    /// Whether the set-up fits each profile, in the order of [`Profile::ALL`].
     pub verdicts: Vec<Verdict>,
     /// How many findings there are of each severity.
     pub summary: Summary,
-    /// The exit code of the program: 0 where nothing is wrong, else 1.
+    /// The exit code of the program: 1 where there are errors, or warnings that are [to fail](Demands::strict), else 0.
     pub exit_code: u8,
 }
 
@@ -38,13 +38,13 @@ pub struct Report {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Subject {
-    /// The provider's name, where there are several.
+    /// The provider's name in `AUTH_PROVIDERS`; `None` where there is one without a name.
     pub name: Option<String>,
-    /// `AUTH_ISSUER`, or the authorization endpoint of a plain OAuth 2.0 provider.
+    /// `AUTH_ISSUER`, or the authorization endpoint of a plain OAuth 2.0 provider; `None` where neither is set.
     pub provider: Option<String>,
-    /// `AUTH_CLIENT_ID`.
+    /// `AUTH_CLIENT_ID`; `None` where it is not set, or not looked at.
     pub client_id: Option<String>,
-    /// The redirect URI that has to be registered at the provider.
+    /// The redirect URI that has to be registered at the provider; `None` where the settings do not say it.
     pub redirect_uri: Option<String>,
 }
 
@@ -52,13 +52,13 @@ pub struct Subject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// Which one.
+    /// Which profile it is.
     pub profile: Profile,
-    /// `None` where nothing speaks against it, and too little is known of the provider to say that it fits.
+    /// Whether it fits. `None` where nothing speaks against it, and too little is known of the provider to say that it does.
     pub fits: Option<bool>,
     /// Whether the provider could be judged as well.
     pub complete: bool,
-    /// The ids of the findings that speak against it.
+    /// The ids of the findings that speak against it; empty where nothing does.
     pub missing: Vec<&'static str>,
 }
 
@@ -66,13 +66,13 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Errors.
+    /// How many [errors](Severity::Error) there are.
     pub errors: usize,
-    /// Warnings.
+    /// How many [warnings](Severity::Warning) there are.
     pub warnings: usize,
-    /// Notes.
+    /// How many [notes](Severity::Note) there are.
     pub notes: usize,
-    /// What is as it should be.
+    /// How much is [as it should be](Severity::Ok).
     pub ok: usize,
 }
 
@@ -116,13 +116,13 @@ impl Report {
         }
     }
 
-    /// The JSON document, in one piece.
+    /// The report for programs, a JSON document; `docs/doctor.md` has its members.
     #[must_use]
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report has string keys and whole numbers only")
     }
 
-    /// The text for people, [`COLUMNS`] wide.
+    /// The report for people, in lines of [`COLUMNS`] characters at most.
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
         let mut text = format!("auth-doctor {}\n\n", env!("CARGO_PKG_VERSION"));
@@ -271,13 +271,13 @@ impl Summary {
     }
 }
 
-/// Whether the text has colours: on a terminal, and where nobody has set `NO_COLOR`.
+/// Whether the text for people has colours. The program gives it some on a terminal, where nobody has set `NO_COLOR`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Paint {
-    /// Plain text.
+    /// Plain text; the default.
     #[default]
     Plain,
-    /// ANSI colours.
+    /// Colours, by the escape sequences of ANSI terminals.
     Colours,
 }
 

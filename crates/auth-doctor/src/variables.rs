@@ -78,13 +78,13 @@ impl Variables {
         }
     }
 
-    /// These variables and no others.
+    /// These variables, names and values, and no others.
     ///
     /// ```
     /// use auth_doctor::Variables;
     ///
     /// let variables = Variables::of_table([("AUTH_ISSUER", "https://id.example")]);
-    /// # let _ = variables;
+    /// assert_eq!(variables.get("AUTH_ISSUER").as_deref(), Some("https://id.example"));
     /// ```
     pub fn of_table<N: Into<String>, V: Into<String>>(table: impl IntoIterator<Item = (N, V)>) -> Self {
         let table = table.into_iter();
@@ -95,12 +95,12 @@ impl Variables {
         }
     }
 
-    /// Replaces a variable.
+    /// Replaces a variable by this value, whatever the environment or the table says.
     pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.replaced.insert(name, Some(value.into()));
     }
 
-    /// Makes a variable count as unset.
+    /// Makes a variable count as unset, whatever the environment or the table says.
     pub fn hide(&mut self, name: &'static str) {
         self.replaced.insert(name, None);
     }
@@ -199,7 +199,7 @@ impl Variables {
         self.are_whole() && self.replaced.get("AUTH_CLIENT_SECRET") == Some(&None)
     }
 
-    /// The value, where it is set and can be read.
+    /// A variable's value; `None` where it is not set, or is no text.
     #[must_use]
     pub fn get(&self, name: &'static str) -> Option<String> {
         self.read(name).ok().flatten()
@@ -264,7 +264,7 @@ impl Variables {
         })
     }
 
-    /// Whether a provider is named.
+    /// Whether these variables name a provider, by an issuer, an endpoint or `AUTH_PROVIDERS`.
     #[must_use]
     pub fn name_a_provider(&self) -> bool {
         [

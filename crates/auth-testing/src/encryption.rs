@@ -8,12 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// Encrypts a token for the first key of the set that is for that: P-256 with `use` being `enc`. The algorithms are `ECDH-ES` and
-/// `A256GCM` (RFC 7518 §4.6, §5.3).
+/// Encrypts a token for a client, as a JWE in compact form (RFC 7516 §7.1): for the first key of its set, the one at `/auth/jwks`,
+/// that is P-256 with `use` being `enc`.
+///
+/// The algorithms are `ECDH-ES` and `A256GCM` (RFC 7518 §4.6, §5.3).
 ///
 /// # Panics
 ///
-/// Where there is no such key.
+/// Where `jwks` is no key set, or has no such key.
 #[must_use]
 pub fn encrypt(token: &str, jwks: &Value) -> String {
     let keys = jwks["keys"].as_array().expect("a key set");

@@ -7,6 +7,8 @@ use crate::wire::Wire;
 
 /// An answer that no client may be harmed by: neither kept waiting, nor made to use up memory, nor to believe anything.
 ///
+/// Most are written to a connection ([`Fault::Wire`]), so they need a [`DevProvider`](crate::DevProvider).
+///
 /// ```
 /// use auth_testing::{DevProvider, Endpoint, HostileAnswer};
 ///
@@ -31,7 +33,7 @@ impl HostileAnswer {
         Self { name, fault }
     }
 
-    /// Bytes that are no HTTP (RFC 9112), or not all of it. Each is over at once.
+    /// Bytes that are no HTTP answer (RFC 9112), or not all of one. Each is over at once.
     #[must_use]
     pub fn broken() -> Vec<Self> {
         let close = |name, bytes: &str| Self::new(name, Fault::Wire(Wire::close_after(bytes)));
@@ -160,8 +162,8 @@ impl HostileAnswer {
         ]
     }
 
-    /// More than a client may read. The first are small on the way and become 64 MiB where somebody decodes them; the
-    /// others come in full, and some would never end.
+    /// More than a client may read. The first are small on the way and become 64 MiB where somebody decodes them
+    /// (`Content-Encoding`, RFC 9110 §8.4); the others would never end.
     #[must_use]
     pub fn oversized() -> Vec<Self> {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";

@@ -53,10 +53,10 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// A certificate and its key, PEM.
+/// A certificate and its private key, in PEM.
 #[derive(Clone)]
 pub struct Identity {
-    /// The certificate.
+    /// The certificate, without those of authorities.
     pub certificate: String,
     /// The private key, PKCS#8.
     pub key: String,
@@ -95,7 +95,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for a client of this name.
+    /// A certificate of this authority for a client, with this name as its common name.
     ///
     /// # Panics
     ///
@@ -108,7 +108,7 @@ impl Authority {
         Identity::of(self.sign(&params))
     }
 
-    /// A certificate for a server on this machine, `127.0.0.1` and `localhost`.
+    /// A certificate of this authority for a server on this machine, `127.0.0.1` and `localhost`.
     ///
     /// # Panics
     ///
@@ -154,7 +154,8 @@ fn local() -> CertificateParams {
 }
 
 impl Identity {
-    /// A client's certificate that no authority has signed.
+    /// A client's certificate that no authority has signed, for `self_signed_tls_client_auth` (RFC 8705 §2.2). A [`Gateway`]
+    /// refuses it.
     ///
     /// # Panics
     ///
@@ -220,18 +221,26 @@ impl Drop for Gateway {
 }
 
 impl Gateway {
-    /// Starts one before `upstream`, an http URL of this machine, whose path it keeps.
+    /// Starts one on a free loopback port, in front of `upstream`, an http URL of this machine, whose path it keeps.
     ///
     /// # Errors
     ///
-    /// Where `upstream` is no such URL, or no port is free.
+    /// [`io::Error`] where `upstream` is no such URL, or no port is free.
+    ///
+    /// # Panics
+    ///
+    /// Where no key can be made.
     pub async fn start(authority: &Authority, upstream: &str) -> io::Result<Self> {
         Self::with_versions(authority, upstream, Versions::All).await
     }
 
-    /// The same for these versions of TLS.
+    /// Starts one as [`start`](Self::start) does, with these versions of TLS. Default: [`Versions::All`].
     ///
     /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    ///
+    /// # Panics
     ///
     /// As [`start`](Self::start).
     pub async fn with_versions(
@@ -265,19 +274,19 @@ impl Gateway {
         })
     }
 
-    /// Where it is, with the upstream's path, and without a slash at its end.
+    /// Its https URL, with the upstream's path, and without a slash at its end.
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
 
-    /// From now on, takes this certificate alone; requests with another one of the authority's are refused as providers do,
-    /// with 401 `invalid_client`.
+    /// Takes this certificate alone from now on; requests with another one of the authority's are refused as providers do,
+    /// with 401 `invalid_client` (RFC 6749 §5.2). Default: any of the authority's.
     pub fn register(&self, identity: &Identity) {
         *lock(&self.state.registered) = Some(identity.thumbprint.clone());
     }
 
-    /// The certificates that connections brought so far, by their thumbprints ([`Identity::thumbprint`]).
+    /// The certificates that connections have brought so far, by their thumbprints ([`Identity::thumbprint`]), oldest first.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         lock(&self.state.seen).clone()

@@ -40,25 +40,26 @@ enum End {
 }
 
 impl Wire {
-    /// These bytes, then the connection is closed.
+    /// Writes these bytes, then closes the connection.
     #[must_use]
     pub fn close_after(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(bytes, End::Close)
     }
 
-    /// These bytes, then the connection is reset (TCP RST): what was not read yet may be lost.
+    /// Writes these bytes, then resets the connection (TCP RST): what was not read yet may be lost.
     #[must_use]
     pub fn reset_after(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(bytes, End::Reset)
     }
 
-    /// These bytes, then nothing; the connection stays open until the client closes it or the provider stops.
+    /// Writes these bytes, then nothing; the connection stays open until the client closes it or the provider stops.
     #[must_use]
     pub fn silence_after(bytes: impl Into<Vec<u8>>) -> Self {
         Self::new(bytes, End::Silence)
     }
 
-    /// Writes `bytes` so many times after the first ones, with a `pause` before each; `u64::MAX` times is for ever.
+    /// Writes `bytes` so many times after the first ones, with a `pause` before each, in place of an earlier repetition.
+    /// `u64::MAX` times is for ever, and a `pause` of zero none; it is by tokio's clock.
     #[must_use]
     pub fn repeat(mut self, bytes: impl Into<Vec<u8>>, times: u64, pause: Duration) -> Self {
         self.repeated = Some(Repeated {

@@ -17,6 +17,9 @@ const routes = {
   "/note": { title: "Note", show: note },
 };
 
+/** Where there is no view. */
+const missing = { title: "No such page", show: nothing };
+
 const heading = /** @type {HTMLElement} */ (document.querySelector("h1"));
 const content = /** @type {HTMLElement} */ (document.querySelector("#content"));
 const status = /** @type {HTMLElement} */ (document.querySelector("#status"));
@@ -116,6 +119,19 @@ async function note(signal) {
   ];
 }
 
+/** Nothing here is anybody's, so nobody has to sign in for it. Whose page it is, is shown as everywhere. */
+async function nothing(signal) {
+  const shown = [element("p", { className: "quiet" }, "Nothing is here.")];
+  try {
+    await who(signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof SignedOut)) throw error;
+    forget();
+    shown.push(signIn("/"));
+  }
+  return shown;
+}
+
 function nobody() {
   return new SignedOut("Nobody is signed in in this browser.", 401, "session.none");
 }
@@ -138,6 +154,19 @@ function keep(author, text) {
   else sessionStorage.setItem(DRAFT, JSON.stringify({ of: author, text }));
 }
 
+/** From now on it is nobody's page. */
+function forget() {
+  owner = undefined;
+  ends += 1;
+  signOut.hidden = true;
+}
+
+/** The way to sign in, and to come back here or where it says. */
+function signIn(returnTo) {
+  const link = element("a", { className: "button", href: loginUrl(returnTo) }, "Sign in");
+  return element("p", { id: "sign-in" }, link);
+}
+
 /** The session; where there is none, the view ends. */
 async function who(signal) {
   const before = ends;
@@ -158,7 +187,7 @@ async function show({ moveFocus = false } = {}) {
   view = new AbortController();
   const { signal } = view;
   const route = routes[location.pathname];
-  const title = route?.title ?? "No such page";
+  const { title, show: make } = route ?? missing;
   document.title = `${title} · Browser app`;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.getAttribute("href") === location.pathname) link.setAttribute("aria-current", "page");
@@ -168,10 +197,9 @@ async function show({ moveFocus = false } = {}) {
   heading.textContent = title;
   content.replaceChildren(element("p", { className: "quiet" }, route ? "One moment …" : "Nothing is here."));
   if (moveFocus) heading.focus();
-  isUnderWay = route !== undefined;
-  if (!route) return;
+  isUnderWay = true;
   try {
-    const shown = await route.show(signal);
+    const shown = await make(signal);
     if (!signal.aborted) content.replaceChildren(...shown);
   } catch (error) {
     if (signal.aborted) return;
@@ -186,11 +214,9 @@ async function show({ moveFocus = false } = {}) {
 function explain(error, signal) {
   if (error instanceof SignedOut) {
     say(owner === undefined ? "Please sign in." : "Your session has ended.", error.message);
-    owner = undefined;
-    ends += 1;
-    signOut.hidden = true;
+    forget();
     document.querySelector("#sign-in")?.remove();
-    content.append(element("p", { id: "sign-in" }, element("a", { className: "button", href: loginUrl() }, "Sign in")));
+    content.append(signIn());
   } else if (error instanceof Unavailable) {
     retry(error.retryAfter, error.message, signal);
   } else if (error instanceof Offline) {

@@ -49,7 +49,7 @@ pub(crate) fn texts(failure: &Failure) -> Texts {
         title,
         cause,
         mend,
-        unsent: "Was Sie abgeschickt haben, ist nicht ausgeführt worden.",
+        unsent: "Was Sie abgeschickt haben, ist wahrscheinlich nicht ausgeführt worden.",
         // Where it leads tells what it does, whatever its English label.
         button: failure.try_again().map(|link| {
             if link.href.is_empty() {

@@ -1,13 +1,14 @@
 //! The pages speak the language of whoever sees them, on both frameworks.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, web};
 use auth_core::SignInProvider;
 use auth_testing::{Guest, TestAuth};
 use axum::Router;
 use axum::body::to_bytes;
-use axum::routing::get;
+use axum::routing::any;
 use tower::ServiceExt as _;
 use translated::Language;
 
@@ -23,16 +24,26 @@ const LANGUAGES: [(&str, Language); 8] = [
     ("", Language::English),
 ];
 
-/// What a page has to say.
+/// What a page has to say, and what it must not.
 struct Expected {
+    /// A form is posted, and a page is opened.
+    method: &'static str,
     path: &'static str,
     status: u16,
     german: &'static [&'static str],
     english: &'static [&'static str],
+    absent: &'static [&'static str],
 }
 
-const PAGES: [Expected; 3] = [
+/// That a form was probably not carried out.
+const UNSENT: [&str; 2] = [
+    "<p>Was Sie abgeschickt haben, ist wahrscheinlich nicht ausgeführt worden.</p>",
+    "<p>What you sent was probably not carried out.</p>",
+];
+
+const PAGES: [Expected; 4] = [
     Expected {
+        method: "GET",
         path: "/auth/login?return_to=/orders",
         status: 200,
         german: &[
@@ -42,9 +53,11 @@ const PAGES: [Expected; 3] = [
             ">Bäcker &amp; &lt;Söhne&gt;</a>",
         ],
         english: &["<h1>Sign in</h1>", ">Bäcker &amp; &lt;Söhne&gt;</a>"],
+        absent: &[],
     },
     // A code with a text of its own.
     Expected {
+        method: "GET",
         path: "/unauthorized",
         status: 401,
         german: &[
@@ -54,13 +67,25 @@ const PAGES: [Expected; 3] = [
             "<code>session.none</code>",
         ],
         english: &["Please sign in", "It is your turn", "<code>session.none</code>"],
+        absent: &UNSENT,
     },
-    // And one without.
+    // A form that is refused says so besides.
     Expected {
+        method: "POST",
+        path: "/unauthorized",
+        status: 401,
+        german: &["Bitte melden Sie sich an", UNSENT[0], "<code>session.none</code>"],
+        english: &["Please sign in", UNSENT[1], "<code>session.none</code>"],
+        absent: &[],
+    },
+    // And a code without a text of its own.
+    Expected {
+        method: "GET",
         path: "/auth/login?provider=nobody",
         status: 404,
         german: &["Das ging nicht", "<code>provider.unknown</code>"],
         english: &["<code>provider.unknown</code>"],
+        absent: &UNSENT,
     },
 ];
 
@@ -74,9 +99,16 @@ async fn auth() -> TestAuth {
         .unwrap()
 }
 
-fn headers(guest: &Guest, accept_language: &str) -> Vec<(&'static str, String)> {
+/// What a browser sends that opens a page, or posts a form of the application's own page.
+fn headers(guest: &Guest, method: &str, accept_language: &str) -> Vec<(&'static str, String)> {
     let mut headers = guest.page_headers();
     headers.push(("accept-language", accept_language.to_owned()));
+    if method == "POST" {
+        headers.retain(|(name, _)| *name != "sec-fetch-site");
+        headers.push(("sec-fetch-site", "same-origin".to_owned()));
+        headers.push(("origin", "https://app.test".to_owned()));
+        headers.push(("content-type", "application/x-www-form-urlencoded".to_owned()));
+    }
     headers
 }
 
@@ -93,6 +125,9 @@ fn assert_says(expected: &Expected, language: Language, status: u16, tags: &str,
     for text in texts {
         assert!(body.contains(text), "{path} lacks {text}: {body}");
     }
+    for text in expected.absent {
+        assert!(!body.contains(text), "{path} has {text}: {body}");
+    }
 }
 
 #[tokio::test]
@@ -101,13 +136,15 @@ async fn pages_are_translated_on_axum() {
     let auth = test.auth();
     let gate = auth_axum::require(auth_axum::Gate::signed_in().or_unauthorized());
     let app: Router = Router::new()
-        .route("/unauthorized", get(async || "through").route_layer(gate))
+        .route("/unauthorized", any(async || "through").layer(gate))
         .merge(auth_axum::AuthExt::routes(&auth))
         .layer(translated::axum::layer(&auth));
     for expected in &PAGES {
         for (accept, language) in LANGUAGES {
-            let mut request = axum::http::Request::get(expected.path);
-            for (name, value) in headers(&test.guest(), accept) {
+            let mut request = axum::http::Request::builder()
+                .method(expected.method)
+                .uri(expected.path);
+            for (name, value) in headers(&test.guest(), expected.method, accept) {
                 request = request.header(name, value);
             }
             let request = request.body(axum::body::Body::empty()).unwrap();
@@ -138,7 +175,7 @@ async fn pages_are_translated_on_actix() {
             .service(
                 web::resource("/unauthorized")
                     .wrap(gate)
-                    .route(web::get().to(async || "through")),
+                    .route(web::route().to(async || "through")),
             )
             .configure(auth_actix::AuthExt::routes(&auth))
             .wrap(translated::actix::layer(&auth)),
@@ -146,8 +183,9 @@ async fn pages_are_translated_on_actix() {
     .await;
     for expected in &PAGES {
         for (accept, language) in LANGUAGES {
-            let mut request = TestRequest::get().uri(expected.path);
-            for header in headers(&test.guest(), accept) {
+            let method = Method::from_bytes(expected.method.as_bytes()).unwrap();
+            let mut request = TestRequest::with_uri(expected.path).method(method);
+            for header in headers(&test.guest(), expected.method, accept) {
                 request = request.insert_header(header);
             }
             let answer = call_service(&app, request.to_request()).await;

@@ -383,6 +383,45 @@ async fn says_what_went_wrong(stage: Stage) {
     scene.driver.quit().await;
 }
 
+/// An address without a view tells like all others whether somebody is signed in, and finds out when that changes.
+async fn knows_whose_page_it_is_at_an_unknown_address(stage: Stage) {
+    let signs_out = "!document.querySelector('#sign-out').hidden";
+    let scene = Scene::open(&stage, "unknown", DESK).await;
+    let driver = &scene.driver;
+    scene.goto("/nowhere").await;
+    driver.shows("/nowhere", "Nothing is here.").await;
+    driver
+        .element("#sign-in a[href='/auth/login?return_to=%2F']")
+        .await;
+    assert!(!driver.holds(signs_out).await);
+    driver.click("#sign-in a").await;
+    driver.click(ALICE).await;
+    driver.shows("/", "Signed in until").await;
+
+    scene.goto("/nowhere").await;
+    driver
+        .until("the way out", || async { driver.holds(signs_out).await })
+        .await;
+    driver.shows("/nowhere", "Nothing is here.").await;
+    assert!(!driver.has("#sign-in").await);
+    scene.assert_no_trouble().await;
+
+    // Signed out in another tab.
+    let first = driver.new_tab().await;
+    scene.goto("/").await;
+    driver.click("#sign-out button").await;
+    driver.shows("/", "Please sign in.").await;
+    driver.close_tab(&first).await;
+    scene
+        .script("document.dispatchEvent(new Event('visibilitychange'))")
+        .await;
+    driver.element("#sign-in").await;
+    driver.shows("/nowhere", "Nothing is here.").await;
+    assert!(!driver.holds(signs_out).await);
+    scene.assert_no_trouble().await;
+    scene.driver.quit().await;
+}
+
 async fn is_accessible(stage: Stage) {
     let scene = Scene::open(&stage, "examined", PHONE).await;
     let driver = &scene.driver;
@@ -445,6 +484,28 @@ async fn axum_app_of_one_page_says_what_went_wrong() {
 #[ignore = "needs chromium; run ./tests/run"]
 async fn actix_app_of_one_page_says_what_went_wrong() {
     Stage::run(Framework::Actix, Carrier::Cookie, says_what_went_wrong).await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn axum_app_of_one_page_knows_whose_page_it_is_at_an_unknown_address() {
+    Stage::run(
+        Framework::Axum,
+        Carrier::Cookie,
+        knows_whose_page_it_is_at_an_unknown_address,
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium; run ./tests/run"]
+async fn actix_app_of_one_page_knows_whose_page_it_is_at_an_unknown_address() {
+    Stage::run(
+        Framework::Actix,
+        Carrier::Cookie,
+        knows_whose_page_it_is_at_an_unknown_address,
+    )
+    .await;
 }
 
 #[tokio::test]

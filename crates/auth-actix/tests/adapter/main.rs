@@ -4,12 +4,16 @@
 //! bring an `app` and a `guides_app` of their own. What follows here is about actix-web alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use actix_session::Session;
+use actix_web::body::to_bytes;
 use actix_web::http::Version;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, call_service, init_service, try_call_service};
-use actix_web::{App, HttpResponse, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use auth_actix::core::error::SetupError;
-use auth_actix::{Auth, AuthError, AuthExt, Error, Gate, Providers, RequireAuth, SignInProvider, require};
+use auth_actix::{
+    Auth, AuthError, AuthExt, Error, Failure, Gate, Providers, RequireAuth, SignInProvider, require,
+};
 
 mod app;
 mod bearer;
@@ -63,6 +67,32 @@ async fn without_a_session_middleware_the_carrier_is_missed() {
     assert_eq!(response.status(), 500);
     let problem: serde_json::Value = actix_web::test::read_body_json(response).await;
     assert_eq!(problem["code"], "setup.carrier_missing");
+}
+
+async fn fill(session: Session) -> HttpResponse {
+    session.insert("large", "x".repeat(2 << 20)).unwrap();
+    HttpResponse::Ok().finish()
+}
+
+/// actix-session fails instead of answering, so there is no request left to show the app's own page for.
+#[actix_web::test]
+async fn what_the_app_session_layer_answers_is_the_librarys_page() {
+    let world = World::start(Carrier::Cookie).await;
+    let page =
+        |failure: &Failure, _: &HttpRequest| HttpResponse::Ok().body(format!("own: {}", failure.code()));
+    let app = App::new()
+        .route("/fill", web::get().to(fill))
+        .wrap(world.auth.app_session_layer().unwrap())
+        .wrap(world.auth.layer().error_page(page));
+    let app = init_service(app).await;
+    let request = TestRequest::get()
+        .uri("/fill")
+        .insert_header(("accept", "text/html"));
+    let error = try_call_service(&app, request.to_request()).await.unwrap_err();
+    let response = error.error_response();
+    assert_eq!(response.status(), 413);
+    let body = to_bytes(response.into_body()).await.unwrap();
+    assert!(body.starts_with(b"<!doctype html>"), "{body:?}");
 }
 
 #[actix_web::test]

@@ -3,12 +3,14 @@
 //! `world`, `cases`, `guides`, `paths`, `proxies` and `sockets` are the actix-web adapter's: they know nothing of either framework.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use auth_axum::{Auth, AuthExt, Gate, Providers, RequireAuth, SignInProvider, require};
+use auth_axum::{Auth, AuthExt, Failure, Gate, Providers, RequireAuth, SignInProvider, require};
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::http::request::Parts;
 use axum::http::{Request, Version};
 use axum::routing::{get, post};
 use tower::ServiceExt as _;
+use tower_sessions::Session;
 
 mod app;
 #[path = "../../../auth-actix/tests/adapter/bearer.rs"]
@@ -55,6 +57,28 @@ async fn without_a_session_layer_the_carrier_is_missed() {
     let body = to_bytes(response.into_body(), 10_000).await.unwrap();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["code"], "setup.carrier_missing");
+}
+
+async fn fill(session: Session) {
+    session.insert("large", "x".repeat(2 << 20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_app_session_layer_answers_is_shown_on_the_apps_own_page_inside_of_the_layer_alone() {
+    let world = World::start(Carrier::Cookie).await;
+    let page = |failure: &Failure, _: &Parts| format!("own: {}", failure.code());
+    let layer = world.auth.layer().error_page(page);
+    let sessions = world.auth.app_session_layer().unwrap();
+    let router: Router = Router::new().route("/fill", get(fill));
+    let inside = router.clone().layer(sessions.clone()).layer(layer.clone());
+    let outside = router.layer(layer).layer(sessions);
+    for (app, is_own) in [(inside, true), (outside, false)] {
+        let request = Request::get("/fill").header("accept", "text/html");
+        let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 413);
+        let body = to_bytes(response.into_body(), 100_000).await.unwrap();
+        assert_eq!(body.starts_with(b"own: "), is_own, "{body:?}");
+    }
 }
 
 /// An application with two origins, and a provider for each.

@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::proxy::{forward, request};
+use crate::store::ProbeStore;
 use crate::world::{LIFE, SECRET, World, eventually, secs};
 
 /// A span of this library or of a test.
@@ -315,6 +316,19 @@ fn calls_of_apis_and_forwarded_requests_have_the_spans_that_are_listed() {
         all.extend(seen);
         assert_no_secret(&world, &held, &all);
         assert!(!format!("{all:?}").contains("hunter2"));
+    });
+}
+
+#[test]
+fn operations_of_a_store_of_the_apps_own_have_spans_where_it_says_what_it_waits_for() {
+    on_two_runtimes(|spans, core| async move {
+        let store = ProbeStore::waiting_for("cassandra");
+        let world = World::with(|builder| builder.runtime(core).store(store)).await;
+        let id = world.sign_in().await;
+        spans.take();
+        within(world.session(&id)).await;
+        let seen = spans.take();
+        assert_eq!(tree(&seen), "request\n  auth.store.operation load cassandra\n");
     });
 }
 

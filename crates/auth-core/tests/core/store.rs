@@ -62,6 +62,7 @@ struct Plan {
     gates: HashMap<Op, Arc<Gate>>,
     gates_behind: HashMap<Op, Arc<Gate>>,
     tells: Tells,
+    system: Option<&'static str>,
     listeners: Vec<NoticeSender>,
 }
 
@@ -116,6 +117,13 @@ impl Drop for Hold {
 }
 
 impl ProbeStore {
+    /// A store that says what its operations wait for.
+    pub(crate) fn waiting_for(system: &'static str) -> Self {
+        let store = Self::default();
+        store.plan().system = Some(system);
+        store
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.0.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -351,6 +359,10 @@ impl SessionStore for ProbeStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.0.memory.ping().await
+    }
+
+    fn system(&self) -> Option<&'static str> {
+        self.plan().system
     }
 
     fn notices(&self) -> Option<Notices> {

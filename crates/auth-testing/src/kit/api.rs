@@ -205,13 +205,15 @@ impl TestApi {
         }
     }
 
-    /// Where it is.
+    /// Its origin, such as `https://api.test`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.origin
     }
 
-    /// Answers so from now on, for a method and a path without its query.
+    /// Gives this answer from now on to requests with this method and path, whatever their query; in place of an earlier one.
+    ///
+    /// The path is the whole one, as it comes: there are no patterns.
     ///
     /// # Panics
     ///
@@ -220,7 +222,7 @@ impl TestApi {
         self.on_each(method, path, move |_| answer.clone());
     }
 
-    /// Lets a function answer from now on, for a method and a path without its query.
+    /// Lets a function answer requests with this method and path from now on, whatever their query.
     ///
     /// # Panics
     ///
@@ -237,14 +239,14 @@ impl TestApi {
         self.api.data().answers.insert(place, Arc::new(answer));
     }
 
-    /// The requests that came, oldest first, whatever was answered.
+    /// All requests that have come so far, oldest first, whatever was answered.
     #[must_use]
     pub fn requests(&self) -> Vec<ApiRequest> {
         self.api.data().requests.clone()
     }
 }
 
-/// A request that an API was sent.
+/// A request that an API was sent; see [`TestApi::requests`] and [`TestApi::on_each`].
 #[derive(Clone)]
 pub struct ApiRequest {
     method: Method,
@@ -296,32 +298,32 @@ impl ApiRequest {
         &self.body
     }
 
-    /// The body as JSON; `None` where it is none.
+    /// The body as JSON; `None` where it is no JSON.
     #[must_use]
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The text of the access token that came along, good or bad.
+    /// The text of the access token that came along, good or bad; `None` where there was none.
     #[must_use]
     pub fn access_token(&self) -> Option<&str> {
         let header = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         header.split_once(' ').map(|(_, token)| token)
     }
 
-    /// A claim of the access token, where that is good.
+    /// A claim of the access token; `None` where that is not good, or has none of this name.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.token.get(name)
     }
 
-    /// Whose access token it is (`sub`), where it is good.
+    /// Whose access token it is (`sub`); `None` where it is not good.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.claim("sub")?.as_str()
     }
 
-    /// The scopes of the access token, where it is good.
+    /// The scopes of the access token; empty where it is not good.
     #[must_use]
     pub fn scopes(&self) -> Vec<String> {
         self.claim("scope")
@@ -330,7 +332,24 @@ impl ApiRequest {
     }
 }
 
-/// An API's answer.
+/// What an API answers; see [`TestApi::on`].
+///
+/// ```
+/// use auth_testing::{ApiAnswer, TestAuth};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let auth = TestAuth::new().await;
+/// let api = auth.api();
+/// api.on("GET", "/orders", ApiAnswer::json(&json!([{ "id": 7 }])));
+/// api.on("POST", "/orders", ApiAnswer::status(201).header("location", "/orders/8"));
+/// api.on("GET", "/orders/8", ApiAnswer::broken_off());
+/// api.on_each("GET", "/mine", |request| match request.subject() {
+///     Some("ada") => ApiAnswer::new(200, "text/plain", "all of ada's"),
+///     _ => ApiAnswer::status(404),
+/// });
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ApiAnswer(Result<Response<Bytes>, NoAnswer>);
 
@@ -343,7 +362,7 @@ impl fmt::Debug for ApiAnswer {
 }
 
 impl ApiAnswer {
-    /// 200 with JSON.
+    /// 200 with this value as JSON.
     #[must_use]
     pub fn json(value: &Value) -> Self {
         Self::new(200, "application/json", value.to_string())
@@ -376,7 +395,8 @@ impl ApiAnswer {
         answer
     }
 
-    /// Adds a header.
+    /// Adds a header, beside those of the same name. Without an answer ([`unreachable`](Self::unreachable),
+    /// [`broken_off`](Self::broken_off)) nothing happens.
     ///
     /// # Panics
     ///
@@ -391,13 +411,13 @@ impl ApiAnswer {
         self
     }
 
-    /// Nobody is there.
+    /// No answer, for nobody is there: no connection is made.
     #[must_use]
     pub fn unreachable() -> Self {
         Self(Err(NoAnswer::Unreachable))
     }
 
-    /// The connection breaks off.
+    /// No answer, for the connection breaks off once the request is sent.
     #[must_use]
     pub fn broken_off() -> Self {
         Self(Err(NoAnswer::BrokenOff))

@@ -87,7 +87,8 @@ macro_rules! requests {
             self.browser.headers()
         }
 
-        /// The same where the user opens a page: without a session, the answer is then the way to sign in, not 401.
+        /// What the browser adds where the user opens a page: the session's cookie where there is one, and headers that say so
+        /// (`Accept`, Fetch Metadata). Without a session, the answer is then the way to sign in, not 401.
         #[must_use]
         pub fn page_headers(&self) -> Vec<(&'static str, String)> {
             self.browser.page_headers()
@@ -97,7 +98,7 @@ macro_rules! requests {
         ///
         /// # Panics
         ///
-        /// Where the path cannot stand in a request.
+        /// Where the path, with its query, cannot stand in a request.
         #[must_use]
         pub fn get(&self, path: &str) -> http::Request<String> {
             self.request(http::Method::GET, path, String::new())
@@ -146,7 +147,26 @@ macro_rules! requests {
 }
 pub(super) use requests;
 
-/// A browser that nobody has signed in with.
+/// A browser that nobody has signed in with; made by [`TestAuth::guest`](super::TestAuth::guest).
+///
+/// ```
+/// use auth_axum::{AuthExt, RequireAuth};
+/// use auth_testing::TestAuth;
+/// use axum::{Router, routing::get};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = TestAuth::new().await;
+/// let orders = get(async |user: RequireAuth| format!("orders of {}", user.subject()));
+/// let app = Router::new().route("/orders", orders).layer(auth.auth().layer());
+/// let guest = auth.guest();
+///
+/// // A person is sent to sign in, a script is told.
+/// let answer = app.clone().oneshot(guest.open("/orders")).await?;
+/// assert_eq!(answer.headers()["location"], "/auth/login?return_to=%2Forders");
+/// assert_eq!(app.oneshot(guest.get("/orders")).await?.status(), 401);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Guest {
     browser: Browser,

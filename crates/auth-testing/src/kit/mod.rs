@@ -95,22 +95,25 @@ impl fmt::Debug for TestAuthBuilder {
 }
 
 impl TestAuthBuilder {
-    /// Changes the application's settings: its hooks, scopes, role mapping, APIs, store. What the test needs is set already
-    /// and is better left alone: provider, client and clock. `base_url` is `https://app.test`; the provider's own API,
-    /// which relative URLs are for as long as the application names no other, is `https://api.test`.
+    /// Changes the application's settings: its hooks, scopes, role mapping, APIs, store. Of several calls each changes what the
+    /// one before has left.
+    ///
+    /// What the test needs is set already and is better left alone: provider, client and clock. `base_url` is
+    /// `https://app.test`; the provider's own API, which relative URLs are for as long as the application names no other, is
+    /// `https://api.test`.
     pub fn settings(mut self, change: impl FnOnce(AuthBuilder) -> AuthBuilder + Send + 'static) -> Self {
         self.settings.push(Box::new(change));
         self
     }
 
     /// Adds a provider under this name, as [`AuthBuilder::provider`]. Of its settings, issuer, client and API are the test's.
-    /// With one of these the provider without a name is not there.
+    /// Default: one provider without a name, which is not there as soon as one has a name.
     pub fn provider(mut self, name: impl Into<String>, settings: SignInProvider) -> Self {
         self.providers.push((name.into(), settings));
         self
     }
 
-    /// Makes it.
+    /// Makes the [`TestAuth`].
     ///
     /// # Errors
     ///
@@ -192,27 +195,31 @@ fn start(host: String, clock: &TestClock) -> DevProvider {
 }
 
 impl TestAuth {
-    /// With the library's default settings.
+    /// A new one with the library's default settings, and one provider without a name.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn new() -> Self {
         let made = Self::builder().build().await;
         made.expect("the test's own settings are good")
     }
 
-    /// With the application's settings, as [`TestAuthBuilder::settings`].
+    /// A new one with the application's settings, as [`TestAuthBuilder::settings`].
     ///
     /// An application that keeps its settings in a function uses it both ways: `settings(AuthBuilder::from_env()?)` in
     /// production and `TestAuth::with(settings)` in tests.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where they are wrong.
+    /// [`ConfigError`] where the settings are wrong.
     pub async fn with(
         settings: impl FnOnce(AuthBuilder) -> AuthBuilder + Send + 'static,
     ) -> Result<Self, ConfigError> {
         Self::builder().settings(settings).build().await
     }
 
-    /// For more than one provider.
+    /// Begins one with more to set, such as several providers; [`build`](TestAuthBuilder::build) makes it.
     ///
     /// ```
     /// use auth_core::SignInProvider;
@@ -246,7 +253,7 @@ impl TestAuth {
         SessionBuilder::new(self, subject.into())
     }
 
-    /// Someone who is not signed in.
+    /// A browser of somebody who is not signed in.
     #[must_use]
     pub fn guest(&self) -> Guest {
         Guest::new(self.0.auth.base_url())
@@ -281,39 +288,41 @@ impl TestAuth {
     /// ```
     ///
     /// There are no connections here: whatever would break one off is one broken connection, and
-    /// [`Fault::Wire`](crate::Fault::Wire) writes nothing.
+    /// [`Fault::Wire`](crate::Fault::Wire) writes nothing. A provider that [is down](Control::go_down) cannot be reached.
     #[must_use]
     pub fn provider(&self) -> &Control {
         // There is one at least: without a name, or those with names.
         self.0.world.providers[0].provider.control()
     }
 
-    /// The provider of this name.
+    /// The provider of this name ([`TestAuthBuilder::provider`]); `None` where none has it.
     #[must_use]
     pub fn provider_named(&self, name: &str) -> Option<&Control> {
         let known = self.known(Some(name))?;
         Some(known.provider.control())
     }
 
-    /// The API at `https://api.test`. What [`TestApi::on`] does not say, the demo API answers (`/scim2/Me`, `/users/me`, …).
+    /// The API at `https://api.test`. What [`TestApi::on`] does not say, the demo API answers (`/scim2/Me`, `/users/me`, …), with
+    /// the faults and counts that [`Control`] has for it.
     #[must_use]
     pub fn api(&self) -> TestApi {
         self.api_at(API_URL)
     }
 
-    /// An API at another origin, such as one that the settings name by [`AuthBuilder::api`].
+    /// An API at another origin, such as one that the settings name by [`AuthBuilder::api`]. It can be reached from now on, and
+    /// answers 404 to what [`TestApi::on`] does not say.
     #[must_use]
     pub fn api_at(&self, origin: &str) -> TestApi {
         TestApi::new(&self.0.world, origin)
     }
 
-    /// The clock of the application and its providers. It stands still.
+    /// The clock of the application and its providers. It starts at the present and stands still until the test moves it.
     #[must_use]
     pub fn clock(&self) -> &TestClock {
         &self.0.clock
     }
 
-    /// Moves time on.
+    /// Moves the [clock](Self::clock) on by `length`, in whole milliseconds.
     pub fn advance(&self, length: Duration) {
         self.0.clock.advance(length);
     }

@@ -21,10 +21,35 @@ use crate::provider::grants::FirstToken;
 use crate::provider::user::User;
 use crate::random;
 
-/// A session to be made; see [`TestAuth::user`].
+/// A session to be made, of a user who is still to be described; begun by [`TestAuth::user`].
 ///
 /// One `sub` is one user: what a later session says of the same user's claims is what the provider says from then on, also when it
 /// refreshes an earlier session.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use auth_testing::TestAuth;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = TestAuth::new().await;
+/// let ada = auth
+///     .user("ada")
+///     .roles(["admin"])
+///     .claim("department", "engines")
+///     .scopes(["profile", "orders:read"])
+///     .amr(["pwd", "otp"])
+///     .authenticated_ago(Duration::from_secs(600))
+///     .access_token_expired()
+///     .signed_in()
+///     .await;
+///
+/// let session = ada.session().await?.ok_or("ada is signed in")?;
+/// assert!(session.claims().has_role("admin"));
+/// assert_eq!(session.claims().get("department"), Some(&"engines".into()));
+/// assert!(session.scopes().contains("orders:read"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct SessionBuilder<'a> {
@@ -68,13 +93,13 @@ impl<'a> SessionBuilder<'a> {
         }
     }
 
-    /// The name of the provider to sign in with. Default: the first.
+    /// The name of the provider to sign in with ([`TestAuthBuilder::provider`](super::TestAuthBuilder::provider)). Default: the first.
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
         self
     }
 
-    /// The user's roles. They stand in the ID token where the application's
+    /// The user's roles, in place of earlier ones. Default: none. They stand in the ID token where the application's
     /// [`roles_claims`](auth_core::AuthBuilder::roles_claims) looks for them first.
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
@@ -94,54 +119,57 @@ impl<'a> SessionBuilder<'a> {
         self
     }
 
-    /// A claim that userinfo alone has.
+    /// A claim that userinfo alone has (OIDC Core §5.3.2), and the ID token lacks.
     pub fn userinfo_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.user.userinfo.insert(name.into(), value.into());
         self
     }
 
-    /// How the user was authenticated (`acr`). Default: as the application asks, or some value of the provider's own.
+    /// How strongly the user was authenticated (`acr`, OIDC Core §2). Default: the first value that the application asks for, or
+    /// else one of the provider's own.
     pub fn acr(mut self, acr: impl Into<String>) -> Self {
         self.consent.acr = Some(acr.into());
         self
     }
 
-    /// By which methods the user was authenticated (`amr`, RFC 8176).
+    /// By which methods the user was authenticated (`amr`, RFC 8176), in place of earlier ones. Default: `user`.
     pub fn amr<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.consent.amr = Some(methods.into_iter().map(Into::into).collect());
         self
     }
 
-    /// How long ago the user has proved who they are (`auth_time`), in whole seconds. Default: just now.
+    /// How long ago the user has proved who they are (`auth_time`, OIDC Core §2), in whole seconds. Default: just now.
     pub fn authenticated_ago(mut self, length: Duration) -> Self {
         self.consent.authenticated_ago = length;
         self
     }
 
-    /// The text of the first access token: visible ASCII, without spaces (RFC 6749 §A.12). Default: a JWT.
+    /// The text of the first access token: visible ASCII without spaces, for anything else cannot be sent as a bearer token
+    /// (RFC 6750 §2.1), and the sign-in fails. Default: a JWT (RFC 9068).
     pub fn access_token(mut self, text: impl Into<String>) -> Self {
         self.consent.first_token.text = Some(text.into());
         self
     }
 
-    /// How long the first access token lives, in whole seconds. Default: as the provider says, 300 s.
+    /// How long the first access token lives, in whole seconds; zero is dead from the start. Default: as
+    /// [the provider's settings](crate::Control::set_access_token_lifetime) say, 300 s.
     pub fn access_token_lifetime(mut self, length: Duration) -> Self {
         self.consent.first_token.lifetime = Some(length);
         self
     }
 
-    /// Lets the first access token be dead from the start: the next handler that needs it refreshes it.
+    /// Lets the first access token be dead from the start: the first handler that needs it has it refreshed.
     pub fn access_token_expired(self) -> Self {
         self.access_token_lifetime(Duration::ZERO)
     }
 
-    /// Lets there be no refresh token: the session is over with its access token.
+    /// Lets the provider give no refresh token: the session is over with its access token. Default: it gives one.
     pub fn without_refresh_token(mut self) -> Self {
         self.consent.is_refreshable = false;
         self
     }
 
-    /// Signs the user in.
+    /// Signs the user in, by the library's own routes.
     ///
     /// # Panics
     ///
@@ -153,11 +181,13 @@ impl<'a> SessionBuilder<'a> {
         }
     }
 
-    /// Signs the user in, for tests of sign-ins that the application refuses.
+    /// Signs the user in, for tests of sign-ins that fail.
     ///
     /// # Errors
     ///
-    /// [`SignInError`].
+    /// [`SignInError::Refused`] where the application refuses (a hook, say) or the sign-in fails there,
+    /// [`SignInError::Provider`] where the provider does not go back to the application, and [`SignInError::NoSuchProvider`] where
+    /// none has the name that [`provider`](Self::provider) says.
     pub async fn try_signed_in(mut self) -> Result<TestSession, SignInError> {
         let name = self.provider.clone();
         let known = self.test.known(name.as_deref());
@@ -213,22 +243,42 @@ impl<'a> SessionBuilder<'a> {
     }
 }
 
-/// Why nobody was signed in.
+/// Why nobody was signed in; see [`SessionBuilder::try_signed_in`].
+///
+/// ```
+/// use auth_axum::{Refused, SignIn};
+/// use auth_testing::TestAuth;
+///
+/// async fn staff_only(sign_in: SignIn) -> Result<SignIn, Refused> {
+///     match sign_in.claims().email() {
+///         Some(email) if email.ends_with("@example.com") => Ok(sign_in),
+///         _ => Err(Refused::because("not one of the staff")),
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = TestAuth::with(|settings| settings.on_sign_in(staff_only)).await?;
+/// let mallory = auth.user("mallory").claim("email", "mallory@elsewhere.example");
+/// let refused = mallory.try_signed_in().await.err().ok_or("mallory is not one of the staff")?;
+/// assert_eq!(refused.code(), Some("login.refused_by_app"));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
     /// The application refuses, or cannot go on.
     #[error("the sign-in fails with {code}: {cause}")]
     Refused {
-        /// The failure's stable code, such as `login.refused_by_app`.
+        /// The failure's stable code, such as `login.refused_by_app`; `setup` where the answer is no failure, and no sign-in
+        /// either.
         code: &'static str,
-        /// What happened.
+        /// What happened, as the library's own page says it.
         cause: String,
     },
-    /// The provider does not go back to the application.
+    /// The provider shows an error page, and does not go back to the application.
     #[error("the provider shows an error page")]
     Provider(#[from] ApproveError),
-    /// No provider has this name.
+    /// No provider has the name that [`SessionBuilder::provider`] says.
     #[error("no provider is named `{0}`")]
     NoSuchProvider(String),
 }
@@ -251,7 +301,7 @@ impl SignInError {
         Self::Refused { code, cause }
     }
 
-    /// The code of the application's refusal.
+    /// The failure's stable code, such as `login.refused_by_app`; `None` where the application has not answered.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
@@ -301,7 +351,7 @@ impl fmt::Debug for TestSession {
 impl TestSession {
     requests!();
 
-    /// The `Cookie` header alone: what a page of another site would bring along, where browsers let it.
+    /// The `Cookie` header alone, name and value: what a page of another site would bring along, where browsers let it.
     #[must_use]
     pub fn cookie(&self) -> (&'static str, String) {
         self.browser.cookie().unwrap_or_default()
@@ -319,11 +369,11 @@ impl TestSession {
         self.key
     }
 
-    /// The session as it is now; `None` where it has ended.
+    /// The session as it is now, and `None` where it has ended. Nothing is refreshed.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store fails.
     pub async fn session(&self) -> Result<Option<Session>, Error> {
         self.auth.session(&self.key).await
     }
@@ -332,7 +382,7 @@ impl TestSession {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store fails.
     pub async fn end(&self) -> Result<(), Error> {
         match self.session().await? {
             Some(session) => self.auth.end_session(&session).await,
@@ -346,12 +396,12 @@ impl TestSession {
         self.provider.revoke_user(&self.subject);
     }
 
-    /// Lets the provider sign the user out, and tell the application (Back-Channel Logout 1.0). Gives the status of the
-    /// application's answer: 200 where it has ended the session.
+    /// Lets the provider sign the user out, and tell the application (Back-Channel Logout 1.0 §2.5). Gives the status of the
+    /// application's answer (§2.8): 200 where it has ended the session.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// [`Error::Store`] where the store fails.
     pub async fn sign_out_at_provider(&self) -> Result<u16, Error> {
         let provider = &self.provider.provider;
         let now = provider.now();

@@ -19,7 +19,27 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// How long ago a dead one died: longer than any tolerance of clocks.
 const DEAD_SECS: i64 = 3600;
 
-/// An access token to be made (RFC 9068 §2.2); see [`TestAuth::token`].
+/// An access token to be made, a JWT (RFC 9068 §2), for a request to an API of the application's own; begun by [`TestAuth::token`].
+///
+/// ```
+/// use auth_axum::{BearerGate, bearer_layer, require_bearer};
+/// use auth_testing::TestAuth;
+/// use axum::{Router, routing::get};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let auth = TestAuth::new().await;
+/// let server = auth.resource_server().audience("https://api.example").build()?;
+/// let mail = get(async || "mail").route_layer(require_bearer(BearerGate::token().scope("mail.read")));
+/// let app = Router::new().route("/mail", mail).layer(bearer_layer(server));
+///
+/// let token = auth.token("ada").audience("https://api.example").scopes(["mail.read"]).issue();
+/// assert_eq!(app.clone().oneshot(token.get("/mail")).await?.status(), 200);
+///
+/// let expired = auth.token("ada").audience("https://api.example").expired().issue();
+/// assert_eq!(app.oneshot(expired.get("/mail")).await?.status(), 401);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct TokenBuilder<'a> {
@@ -54,37 +74,37 @@ impl<'a> TokenBuilder<'a> {
         }
     }
 
-    /// Whom the token is for (`aud`). Default: the application's public origin, `https://app.test`.
+    /// Whom the token is for (`aud`), in place of an earlier one. Default: the application's public origin, `https://app.test`.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(Value::String(audience.into()));
         self
     }
 
-    /// What it is good for (`scope`). Default: nothing.
+    /// What it is good for (`scope`), in place of earlier ones. Default: nothing, and there is no such claim.
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The user's roles, as [`SessionBuilder::roles`](super::SessionBuilder::roles).
+    /// The user's roles, where [`SessionBuilder::roles`](super::SessionBuilder::roles) puts them. Default: none.
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Any claim, in the place of the usual one where there is one.
+    /// Any claim, in the place of the usual one where there is one (RFC 9068 §2.2).
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(name.into(), value.into());
         self
     }
 
-    /// How long it lives, in whole seconds. Default: 300 s.
+    /// How long it lives, in whole seconds by the test's clock. Default: 300 s.
     pub fn lifetime(mut self, length: Duration) -> Self {
         self.expires_in = seconds(length);
         self
     }
 
-    /// Lets it be dead for an hour.
+    /// Lets it be dead for an hour already, which is longer than clocks may differ.
     pub fn expired(mut self) -> Self {
         self.expires_in = -DEAD_SECS;
         self
@@ -130,7 +150,7 @@ fn seconds(length: Duration) -> i64 {
     i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// An access token of the test's provider, and requests with it.
+/// An access token of the test's provider, and requests with it; made by [`TokenBuilder::issue`].
 #[derive(Clone)]
 pub struct TestToken {
     text: String,
@@ -144,13 +164,13 @@ impl fmt::Debug for TestToken {
 }
 
 impl TestToken {
-    /// The token itself.
+    /// The token itself, a JWT.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The `Authorization` header (RFC 6750 §2.1), for any framework's requests.
+    /// The `Authorization` header (RFC 6750 §2.1), name and value, for any framework's requests.
     #[must_use]
     pub fn header(&self) -> (&'static str, String) {
         ("authorization", format!("Bearer {}", self.text))

@@ -17,13 +17,13 @@ use super::user::User;
 use crate::control::{Endpoint, RecordedRequest};
 use crate::params::Params;
 
-/// Where the provider sends the browser after a sign-in.
+/// Where the provider sends the browser after a sign-in, made by [`DevProvider::approve`] and [`DevProvider::deny`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Approval {
     /// The URL to go to: with the response in its query, or the bare redirect URI where there is a `form`.
     pub callback_url: String,
-    /// The form to post there, for `response_mode=form_post`.
+    /// The form to post there, names and values, for `response_mode=form_post`.
     pub form: Option<Vec<(String, String)>>,
 }
 
@@ -58,16 +58,17 @@ pub enum ApproveError {
     /// The text is no URL of this provider's authorization endpoint.
     #[error("not an authorization request for this provider")]
     NotAuthorizationUrl,
-    /// The provider shows an error page, because it does not trust the client or the redirect URI.
+    /// The provider shows an error page, because it does not trust the client or the redirect URI (RFC 6749 §4.1.2.1), and says
+    /// why.
     #[error("the provider refuses the authorization request: {0}")]
     Refused(&'static str),
-    /// There is no such demo user.
+    /// No user has this `sub`.
     #[error("no demo user {0}")]
     UnknownUser(String),
 }
 
 impl DevProvider {
-    /// Opens the authorization URL in a fresh browser, as it were, and signs in as `user`.
+    /// Opens the authorization URL in a fresh browser, as it were, and signs in as the user whose `sub` is `user`.
     ///
     /// Where the provider answers the client with an error (a missing `code_challenge`, `prompt=none`), the approval
     /// holds that error. Faults of [`Endpoint::Authorize`] do not apply; holds, counts and records do.
@@ -88,7 +89,8 @@ impl DevProvider {
         Ok(provider.approve(&request, &session).into())
     }
 
-    /// Opens the authorization URL in a fresh browser, as it were, and presses "Deny".
+    /// Opens the authorization URL in a fresh browser, as it were, and presses "Deny": the approval holds the error
+    /// `access_denied` (RFC 6749 §4.1.2.1).
     ///
     /// # Errors
     ///

@@ -15,6 +15,26 @@ use super::keys::PublicKey;
 use crate::params::Params;
 
 /// A client registration at the development provider.
+///
+/// It has one authentication method (OIDC Core §9), and a request that uses another is refused with `invalid_client`, as is a
+/// wrong secret. It may use all grants that the provider has.
+///
+/// ```
+/// use auth_testing::{Client, DevProvider};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let web = Client::confidential("my-app", "a secret")
+///     .redirect_uri("http://127.0.0.1:3000/auth/callback")
+///     .post_logout_redirect_uri("http://127.0.0.1:3000/");
+/// let mobile = Client::public("my-mobile-app").redirect_uri("com.example.app:/callback");
+/// let provider = DevProvider::builder().client(web).client(mobile).start().await?;
+///
+/// // For the application's `AUTH_CLIENT_ID` and `AUTH_CLIENT_SECRET`: those of the first client.
+/// assert_eq!(provider.client_id(), "my-app");
+/// assert_eq!(provider.client_secret(), Some("a secret"));
+/// # provider.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     pub(crate) id: String,
@@ -35,31 +55,35 @@ pub(crate) enum Authentication {
 }
 
 impl Client {
-    /// A client that authenticates with `client_secret_basic`.
+    /// A client that authenticates with its id and secret in the `Authorization` header (`client_secret_basic`, RFC 6749 §2.3.1).
     #[must_use]
     pub fn confidential(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::new(id.into(), Authentication::SecretBasic(secret.into()))
     }
 
-    /// A client that authenticates with `client_secret_post`.
+    /// A client that authenticates with its id and secret in the body (`client_secret_post`, RFC 6749 §2.3.1).
     #[must_use]
     pub fn secret_post(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::new(id.into(), Authentication::SecretPost(secret.into()))
     }
 
-    /// A client without authentication (`none`); PKCE alone protects its codes.
+    /// A client without authentication (`none`): PKCE (RFC 7636) alone protects its codes. It gets no tokens of its own by client
+    /// credentials (RFC 6749 §4.4), and no introspection.
     #[must_use]
     pub fn public(id: impl Into<String>) -> Self {
         Self::new(id.into(), Authentication::None)
     }
 
-    /// A client that authenticates with assertions signed by its private key (`private_key_jwt`).
+    /// A client that authenticates with assertions signed by its private key (`private_key_jwt`, RFC 7523 §3).
+    ///
+    /// Their `aud` is the issuer as a plain string. Each has a `jti` and is good once, and may live 5 minutes at most.
     #[must_use]
     pub fn private_key_jwt(id: impl Into<String>, key: PublicKey) -> Self {
         Self::new(id.into(), Authentication::PrivateKeyJwt(key))
     }
 
-    /// A client that authenticates with assertions signed with its secret (`client_secret_jwt`, HS256).
+    /// A client that authenticates with assertions signed with its secret (`client_secret_jwt`, HS256), which are checked as
+    /// those of [`private_key_jwt`](Self::private_key_jwt).
     #[must_use]
     pub fn secret_jwt(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self::new(id.into(), Authentication::SecretJwt(secret.into()))
@@ -75,21 +99,23 @@ impl Client {
         }
     }
 
-    /// Registers the key that signs request objects (RFC 9101), for a client that does not authenticate with it.
+    /// Registers the key that signs its request objects (RFC 9101). Default: the key that it authenticates with
+    /// ([`private_key_jwt`](Self::private_key_jwt)); a client that has neither cannot sign requests.
     #[must_use]
     pub fn request_object_key(mut self, key: PublicKey) -> Self {
         self.request_object_key = Some(key);
         self
     }
 
-    /// Registers a redirect URI; requests must name it to the letter.
+    /// Registers a redirect URI, one more with each call. Requests must name one of them to the letter (RFC 9700 §2.1).
     #[must_use]
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uris.push(uri.into());
         self
     }
 
-    /// Registers a URI to go to after sign-out; requests must name it to the letter.
+    /// Registers a URI to go to after sign-out, one more with each call. Requests must name one of them to the letter
+    /// (RP-Initiated Logout 1.0 §3).
     #[must_use]
     pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.post_logout_redirect_uris.push(uri.into());

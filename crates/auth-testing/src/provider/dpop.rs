@@ -30,10 +30,10 @@ pub(crate) const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "PS256", "RS256"];
 /// nonce, for the key of that proof only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DpopNonces {
-    /// None is demanded, and none is given.
+    /// None is demanded, and none is given; the default.
     #[default]
     Off,
-    /// One that the server has given in the last minute.
+    /// One that the server has given for the proof's key in the last 60 s.
     Demanded,
     /// The same, and each is good for one proof.
     SingleUse,

@@ -25,7 +25,7 @@ use crate::random;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SigningAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits; the default.
     #[default]
     Rs256,
     /// RSASSA-PSS with SHA-256, 2048 bits.
@@ -39,7 +39,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// The name in a JOSE header.
+    /// The name in a JOSE header, such as `RS256`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -187,7 +187,7 @@ fn der_value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// What becomes of the old keys when new ones come.
+/// What becomes of the old keys when a new one comes ([`Control::rotate_keys`](crate::Control::rotate_keys)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldKeys {
     /// They stay published: tokens they signed still verify.
@@ -306,7 +306,19 @@ impl KeyRing {
     }
 }
 
-/// A client's public key for `private_key_jwt` (OIDC Core §9).
+/// A client's public key, for [`Client::private_key_jwt`](crate::Client::private_key_jwt) and
+/// [`Client::request_object_key`](crate::Client::request_object_key): RSA of 2048 to 8192 bits, P-256 or Ed25519.
+///
+/// ```
+/// use auth_testing::{Client, PublicKey};
+/// use serde_json::json;
+///
+/// // The client's own key set, as the application shows it at `/auth/jwks`, has it.
+/// let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+/// let client = Client::private_key_jwt("my-app", PublicKey::from_jwk(&jwk)?);
+/// # drop(client);
+/// # Ok::<(), auth_testing::PublicKeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct PublicKey(Material);
 
@@ -334,11 +346,11 @@ pub enum PublicKeyError {
 }
 
 impl PublicKey {
-    /// Reads a PEM `PUBLIC KEY` block: RSA, P-256 or Ed25519.
+    /// Reads a PEM `PUBLIC KEY` block (RFC 7468 §13): RSA, P-256 or Ed25519.
     ///
     /// # Errors
     ///
-    /// [`PublicKeyError`] where the text is no such key.
+    /// [`PublicKeyError::Pem`] where there is no such block, [`PublicKeyError::Unsupported`] where it is another kind of key.
     pub fn from_pem(pem: &str) -> Result<Self, PublicKeyError> {
         let spki =
             SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| PublicKeyError::Pem)?;
@@ -357,11 +369,12 @@ impl PublicKey {
         }
     }
 
-    /// Reads a JSON Web Key (RFC 7517): `RSA`, `EC` with P-256 or `OKP` with Ed25519.
+    /// Reads a JSON Web Key (RFC 7517): `RSA`, `EC` with P-256 or `OKP` with Ed25519 (RFC 8037 §2).
     ///
     /// # Errors
     ///
-    /// [`PublicKeyError`] where it is no such key.
+    /// [`PublicKeyError::Jwk`] where a member is missing or is no base64url, [`PublicKeyError::Unsupported`] where it is another
+    /// kind of key.
     pub fn from_jwk(jwk: &Value) -> Result<Self, PublicKeyError> {
         let member = |name: &str| {
             let text = jwk[name].as_str().ok_or(PublicKeyError::Jwk)?;

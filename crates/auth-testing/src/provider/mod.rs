@@ -50,7 +50,8 @@ use user::User;
 
 /// An OpenID provider and two demo APIs on loopback ports. They stop when this is dropped.
 ///
-/// It runs on the tokio runtime it was started on.
+/// It is strict where real providers are, and its users have no passwords; see the [crate's documentation](crate). It runs on the
+/// tokio runtime it was started on.
 ///
 /// ```
 /// use auth_testing::{Client, DevProvider, User};
@@ -109,14 +110,14 @@ pub struct DevProviderBuilder {
 }
 
 impl DevProviderBuilder {
-    /// The address of the provider; the demo APIs take free ports of the same host. Default `127.0.0.1:0`, where
-    /// port 0 is any free port.
+    /// The address of the provider, which must be a loopback address; the demo APIs take free ports of the same host.
+    /// Default: `127.0.0.1:0`, where port 0 is any free port.
     pub fn address(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// The clock for lifetimes. Default: the system's.
+    /// The clock for lifetimes, and for the `Date` of the provider's answers. Default: the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -129,13 +130,13 @@ impl DevProviderBuilder {
         self
     }
 
-    /// Registers a redirect URI for the default client.
+    /// Registers a redirect URI for the default client, beside those that it has; see [`Client::redirect_uri`].
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uris.push(uri.into());
         self
     }
 
-    /// Registers a URI that the default client may go to after sign-out.
+    /// Registers a URI that the default client may go to after sign-out; see [`Client::post_logout_redirect_uri`].
     pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.post_logout_redirect_uris.push(uri.into());
         self
@@ -148,13 +149,13 @@ impl DevProviderBuilder {
         self
     }
 
-    /// The algorithm that tokens are signed with. Default RS256.
+    /// The algorithm that tokens are signed with. Default: RS256.
     pub fn signing_algorithm(mut self, algorithm: SigningAlgorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// How long access tokens live. Default 300 s.
+    /// How long access tokens live, in whole seconds. Default: 300 s.
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.access_token_lifetime = lifetime;
         self
@@ -164,7 +165,12 @@ impl DevProviderBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`]: an address that is not loopback, a port that is taken.
+    /// [`StartError::NotLoopback`] where the [address](Self::address) is no loopback address, [`StartError::Listen`] where a port
+    /// cannot be opened, and [`StartError::Key`] where no key can be made.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no tokio runtime.
     pub async fn start(self) -> Result<DevProvider, StartError> {
         if !self.address.ip().is_loopback() {
             return Err(StartError::NotLoopback(self.address));
@@ -298,13 +304,13 @@ impl DevProvider {
         &self.provider().issuer
     }
 
-    /// The default client's identifier.
+    /// The default client's identifier: that of the first [client](DevProviderBuilder::client), or `dev-client`.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// The default client's secret; `None` where it has none.
+    /// The default client's secret; `None` where it authenticates without one. That of `dev-client` is random.
     #[must_use]
     pub fn client_secret(&self) -> Option<&str> {
         self.client_secret.as_deref()
@@ -334,7 +340,7 @@ impl DevProvider {
         &self.control
     }
 
-    /// Stops: when this returns, all ports are closed.
+    /// Stops it: when this returns, all ports are closed, and connections are cut off.
     pub async fn shutdown(self) {
         for server in self.control.servers.all() {
             server.go_down().await;

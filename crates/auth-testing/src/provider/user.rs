@@ -5,6 +5,24 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 /// A user who can sign in at the development provider, without a password.
+///
+/// Claims of a standard scope are given where that scope is granted (OIDC Core §5.4), all others always.
+///
+/// ```
+/// use auth_testing::{DevProvider, User};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ada = User::new("ada")
+///     .name("Ada", "Lovelace")
+///     .email("ada@example.com")
+///     .roles(["admin"])
+///     .claim("department", "engines");
+/// let provider = DevProvider::builder().user(ada).start().await?;
+///
+/// assert!(provider.users().any(|user| user == ("ada", "Ada Lovelace")));
+/// # provider.shutdown().await;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct User {
     pub(crate) sub: String,
@@ -17,7 +35,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user without any claim but `sub` and `preferred_username`, which both are `sub`.
+    /// A user with this `sub`, which is also the `preferred_username`, and no other claims.
     #[must_use]
     pub fn new(sub: impl Into<String>) -> Self {
         let sub = sub.into();
@@ -31,7 +49,7 @@ impl User {
         user.claim("preferred_username", sub)
     }
 
-    /// Sets `given_name`, `family_name` and `name`.
+    /// Sets `given_name`, `family_name` and, of both, `name`: claims of the scope `profile`.
     #[must_use]
     pub fn name(self, given: &str, family: &str) -> Self {
         self.claim("given_name", given)
@@ -39,27 +57,27 @@ impl User {
             .claim("name", format!("{given} {family}"))
     }
 
-    /// Sets `email`, verified.
+    /// Sets `email`, and `email_verified` to true: claims of the scope `email`.
     #[must_use]
     pub fn email(self, email: &str) -> Self {
         self.claim("email", email).claim("email_verified", true)
     }
 
-    /// Sets `roles` to an array of strings.
+    /// Sets the claim `roles` to an array of strings, which is given whatever the scopes.
     #[must_use]
     pub fn roles<'a>(self, roles: impl IntoIterator<Item = &'a str>) -> Self {
         let roles: Vec<&str> = roles.into_iter().collect();
         self.claim("roles", roles)
     }
 
-    /// Sets any claim.
+    /// Sets any claim, in the place of an earlier one of this name.
     #[must_use]
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.claims.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Makes the demo API's `/scim2/Me` show `emails` as objects (RFC 7643 §4.1.2) instead of plain strings.
+    /// Makes the demo API's `/scim2/Me` show `emails` as objects (RFC 7643 §4.1.2). Default: as plain strings.
     #[must_use]
     pub fn scim_email_objects(mut self) -> Self {
         self.scim_email_objects = true;

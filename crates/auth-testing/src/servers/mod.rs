@@ -22,10 +22,10 @@ pub enum ServerError {
     Missing {
         /// The program that was looked for.
         program: &'static str,
-        /// How to get it on Debian.
+        /// The command that gets it on Debian.
         install: &'static str,
     },
-    /// A program could not be run, or a file could not be written.
+    /// A program could not be run, or a file could not be read or written.
     #[error("{what}")]
     Io {
         /// What was tried.
@@ -42,7 +42,7 @@ pub enum ServerError {
         /// The last that it wrote.
         output: String,
     },
-    /// The server is not ready, or not gone, after a while.
+    /// The server is not ready, or not gone, after 30 s (the slots of a cluster: after 20 s).
     #[error("the server took too long: {output}")]
     TooSlow {
         /// The last that it wrote.

@@ -41,19 +41,19 @@ impl PostgresServer {
         Self::builder().start()
     }
 
-    /// Starts with the defaults; set what is to be different.
+    /// Begins a server, to set what is not to be as by default; [`start`](PostgresServerBuilder::start) starts it.
     #[must_use]
     pub fn builder() -> PostgresServerBuilder {
         PostgresServerBuilder::default()
     }
 
-    /// The URL of the database `postgres` for its superuser, through the socket.
+    /// The URL of the database `postgres` for the superuser, `postgres`, through the socket.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("postgres", "postgres")
     }
 
-    /// The URL of a database for a role, through the socket.
+    /// The URL of a database for a role, through the socket. Neither is made by this.
     #[must_use]
     pub fn url_of(&self, role: &str, database: &str) -> String {
         format!(
@@ -69,7 +69,7 @@ impl PostgresServer {
         self.port
     }
 
-    /// Makes a database of a new name, and gives its URL for the superuser, through the socket.
+    /// Makes an empty database of a new name, and gives its URL for the superuser, through the socket.
     ///
     /// # Errors
     ///
@@ -151,25 +151,25 @@ pub struct PostgresServerBuilder {
 }
 
 impl PostgresServerBuilder {
-    /// Lets the server wait for the disk as in production, for a test that kills it. It is slower.
+    /// Lets the server wait for the disk as in production, for a test that kills it. It is slower. Default: it does not wait.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Lets the server speak TLS with this certificate chain and key, PEM files both.
+    /// Lets the server speak TLS, beside plain text, with this certificate chain and key, PEM files both. Default: no TLS.
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Starts the server.
+    /// Starts the server and waits until it is ready.
     ///
     /// # Errors
     ///
-    /// [`ServerError`] where PostgreSQL is not installed or does not start.
+    /// [`ServerError`] where PostgreSQL is not installed or does not start, or a file of [`tls`](Self::tls) cannot be read.
     pub fn start(self) -> Result<PostgresServer, ServerError> {
         let programs = programs()?;
         let directory = new_directory("auth-postgres")?;

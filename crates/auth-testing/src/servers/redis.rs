@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::ServerError;
 use super::process::{Supervised, free_port, in_path, new_directory};
 
-/// A Redis server of its own, on a loopback port. It ends when it is dropped, and with the process in any case.
+/// A Redis server of a test's own, on a loopback port. It is gone when it is dropped or the process ends.
 ///
 /// ```
 /// use auth_testing::servers::RedisServer;
@@ -29,7 +29,7 @@ pub struct RedisServer {
     process: Mutex<Supervised>,
 }
 
-/// What a [`RedisServer`] is like.
+/// Settings of a [`RedisServer`]. Of `durable`, `tls` and `cluster` the last one that is called counts.
 #[derive(Clone, Default)]
 pub struct RedisServerBuilder {
     mode: Mode,
@@ -63,7 +63,7 @@ impl RedisServer {
         Self::builder().start()
     }
 
-    /// A server to choose options for.
+    /// Begins a server, to set what is not to be as by default; [`start`](RedisServerBuilder::start) starts it.
     #[must_use]
     pub fn builder() -> RedisServerBuilder {
         RedisServerBuilder::default()
@@ -75,7 +75,7 @@ impl RedisServer {
         self.url_of(0)
     }
 
-    /// The URL of a database of this server, of which there are 1,000.
+    /// The URL of a database of this server: 0 to 999, and 0 alone in a [cluster](RedisServerBuilder::cluster).
     #[must_use]
     pub fn url_of(&self, database: u16) -> String {
         let (scheme, host) = match self.options.mode {
@@ -104,7 +104,8 @@ impl RedisServer {
         self.process().signal("KILL")
     }
 
-    /// Starts the server again after [`kill`](Self::kill), on the same port and with what it had saved.
+    /// Starts the server again after [`kill`](Self::kill), on the same port and with what it had saved: nothing, unless it is
+    /// [durable](RedisServerBuilder::durable).
     ///
     /// # Errors
     ///
@@ -168,28 +169,30 @@ impl RedisServer {
 }
 
 impl RedisServerBuilder {
-    /// Each write is on the disk before it is answered, so that [`RedisServer::restart`] finds it.
+    /// Lets each write be on the disk before it is answered, so that [`RedisServer::restart`] finds it. Default: nothing is written there.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.mode = Mode::Durable;
         self
     }
 
-    /// TLS only, with a certificate for `localhost` by an [authority](RedisServer::certificate_authority) of its own.
+    /// Lets the server speak TLS only, with a certificate for `localhost` and `127.0.0.1` by an
+    /// [authority](RedisServer::certificate_authority) of its own. It takes `openssl`. Default: no TLS.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.mode = Mode::Tls;
         self
     }
 
-    /// The only node of a cluster, with all slots: it refuses commands and scripts with keys of two slots.
+    /// Makes the server the only node of a cluster, with all slots: it refuses commands and scripts with keys of two slots.
+    /// Default: no cluster.
     #[must_use]
     pub fn cluster(mut self) -> Self {
         self.mode = Mode::Cluster;
         self
     }
 
-    /// Clients must know this password.
+    /// Lets clients in that know this password, and no others. Default: everybody.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
