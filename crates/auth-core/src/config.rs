@@ -1377,6 +1377,40 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_is_missing_is_said_at_once() {
+        let refused = |builder: AuthBuilder| {
+            let refused = outside_of_a_runtime(builder.build()).expect_err("something is missing");
+            refused.to_string()
+        };
+        let issuer = "AUTH_ISSUER: set it to the provider's issuer, https://id.example";
+        assert_eq!(
+            refused(Auth::builder()),
+            format!("{issuer}; AUTH_CLIENT_ID and AUTH_BASE_URL are missing as well")
+        );
+        assert_eq!(
+            refused(Auth::builder().base_url("https://app.example")),
+            format!("{issuer}; AUTH_CLIENT_ID is missing as well")
+        );
+        let client_id = "AUTH_CLIENT_ID: set it to the client id registered at the provider";
+        let with_issuer = Auth::builder().issuer("https://id.example");
+        assert_eq!(
+            refused(with_issuer.clone()),
+            format!("{client_id}; AUTH_BASE_URL is missing as well")
+        );
+        assert_eq!(refused(with_issuer.base_url("https://app.example")), client_id);
+        let with_client = Auth::builder()
+            .base_url("https://app.example")
+            .client("app", None);
+        assert_eq!(refused(with_client), issuer);
+        // What is wrong is said alone.
+        let wrong = refused(Auth::builder().issuer("http://id.example"));
+        assert!(
+            wrong.starts_with("AUTH_ISSUER: ") && !wrong.contains("missing"),
+            "{wrong}"
+        );
+    }
+
+    #[test]
     fn outside_of_a_runtime_one_has_to_be_named() {
         let refused = outside_of_a_runtime(app().build()).expect_err("there is no runtime");
         assert_eq!(refused.variable(), "runtime");

@@ -34,5 +34,7 @@ mod tests {
         let ada = auth.user("ada").signed_in().await;
         let request = TestRequest::get().uri("/orders").insert_header(ada.cookie());
         assert_eq!(call_service(&app, request.to_request()).await.status(), 200);
+        let guest = TestRequest::get().uri("/orders");
+        assert_eq!(call_service(&app, guest.to_request()).await.status(), 401);
     }
 }

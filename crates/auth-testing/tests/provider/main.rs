@@ -10,5 +10,6 @@ mod faults;
 mod harness;
 mod id_token;
 mod logout;
+mod program;
 mod refresh;
 mod start;
