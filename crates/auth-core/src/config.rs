@@ -1306,11 +1306,20 @@ async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
     match scheme {
         "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new())),
         #[cfg(feature = "sqlite")]
-        "sqlite" if !rest.is_empty() => opened("SQLite file", crate::store::SqliteStore::open(rest).await),
+        "sqlite" if !rest.is_empty() => opened(
+            "name a file that this program may make and write, sqlite:PATH",
+            crate::store::SqliteStore::open(rest).await,
+        ),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => opened("Redis store", crate::store::RedisStore::open(url).await),
+        "redis" | "rediss" | "redis+unix" => opened(
+            "name a Redis server that runs and lets this client in",
+            crate::store::RedisStore::open(url).await,
+        ),
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => opened("PostgreSQL store", crate::store::PostgresStore::open(url).await),
+        "postgres" | "postgresql" => opened(
+            "name a PostgreSQL server that runs, a database that is there and a role that may use it",
+            crate::store::PostgresStore::open(url).await,
+        ),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(needs_feature("sqlite")),
         #[cfg(not(feature = "redis"))]
@@ -1324,14 +1333,14 @@ async fn open_store(url: &str) -> Result<Arc<dyn SessionStore>, ConfigError> {
 /// A store's error holds no URL, for that may hold a password.
 #[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn opened<S: SessionStore>(
-    what: &str,
+    mend: &str,
     store: Result<S, crate::store::StoreError>,
 ) -> Result<Arc<dyn SessionStore>, ConfigError> {
     match store {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(ConfigError::new(
             "AUTH_STORE",
-            format!("cannot open the {what}: {}", one_line(&error)),
+            format!("{mend}: {}", one_line(&error)),
         )),
     }
 }
@@ -1344,10 +1353,10 @@ fn needs_feature(feature: &str) -> ConfigError {
     )
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line; a path in it may hold anything.
 #[cfg(any(feature = "sqlite", feature = "redis", feature = "postgres"))]
 fn one_line(error: &dyn std::error::Error) -> String {
-    crate::error::chain(error).replace(['\n', '\r'], " ")
+    crate::error::chain(error).replace(char::is_control, " ")
 }
 
 #[cfg(test)]
@@ -1408,6 +1417,18 @@ mod tests {
             wrong.starts_with("AUTH_ISSUER: ") && !wrong.contains("missing"),
             "{wrong}"
         );
+    }
+
+    #[tokio::test]
+    #[cfg(feature = "sqlite")]
+    async fn a_store_that_cannot_be_opened_is_a_line_with_the_mend_first() {
+        let store = "sqlite:/nowhere/\u{1b}[31m\n/x.db";
+        let refused = app().store_url(store).build().await;
+        let refused = refused.expect_err("there is no such folder").to_string();
+        let mend = "AUTH_STORE: name a file that this program may make and write, sqlite:PATH: ";
+        assert!(refused.starts_with(mend), "{refused}");
+        assert!(!refused.contains(char::is_control), "{refused:?}");
+        assert_eq!(refused.matches("No such file").count(), 1, "{refused}");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! * [`Error::code`]: a name that stays the same, such as `login.state_cookie_missing`; [`codes`](crate::codes) explains each.
 //! * [`Error::retry_after`]: when to try again, where that helps.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -358,19 +357,17 @@ impl Error {
 /// `Retry-After` where the provider names none.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// An error and all its causes, joined by `: `, for the log.
+/// An error and all its causes, joined by `: `, for the log. A cause that the error above it says itself is not said again.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    struct Chain<'a>(&'a dyn std::error::Error);
-    impl fmt::Display for Chain<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{}", self.0)?;
-            let mut cause = self.0.source();
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
-            Ok(())
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.ends_with(&text) {
+            said += ": ";
+            said += &text;
         }
+        cause = error.source();
     }
-    Chain(error).to_string()
+    said
 }

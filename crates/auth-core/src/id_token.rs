@@ -227,7 +227,9 @@ pub(crate) fn verify(
     // Step 12, `acr`, is for whoever asked for one: it stands in the result.
 
     // Step 13: the user was there recently enough.
-    let authenticated_at = claims.get("auth_time").and_then(jose::instant);
+    let authenticated_at = (claims.get("auth_time").and_then(jose::instant))
+        // What is yet to come is no time when somebody proved anything, and would be recent for as long as one likes.
+        .filter(|auth_time| *auth_time <= now.plus(expected.tolerance));
     if let Some(max_age) = expected.max_age {
         let auth_time = authenticated_at.ok_or(IdTokenError::AuthTimeMissing)?;
         if now.since(auth_time) > max_age {
@@ -496,7 +498,7 @@ pub(crate) static CODES: &[(&str, &str, &str)] = &[
     ),
     (
         "id_token.auth_time_missing",
-        "A recent authentication was asked for (`max_age`), and the ID token does not say in `auth_time` when it was.",
+        "A recent authentication was asked for (`max_age`), and the ID token does not say in `auth_time` when it was, or names a time that is yet to come.",
         "Have the provider send `auth_time`, as OpenID Connect demands after `max_age`.",
     ),
     (

@@ -483,6 +483,8 @@ impl Core {
                     client_id: &party.registration.client_id,
                     keys,
                     algorithms: party.algorithms(metadata),
+                    now: self.clock.now(),
+                    tolerance: CLOCK_TOLERANCE,
                 },
             )
         };

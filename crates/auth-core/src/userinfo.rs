@@ -5,9 +5,12 @@
 //! answers are read, signed ones also where they are encrypted for this client. An answer about another user, or one that is
 //! forged, fails the sign-in (§5.3.2, §5.3.4); an endpoint that is down does not ([`UserinfoError::fails_sign_in`]).
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use crate::clock::Timestamp;
 use crate::jose::{self, Algorithm, Jws, JwsError, KeySet, ObjectError};
 
 /// Claims that only the ID token, or nobody, may set: those that say who the user is and what the token is good for,
@@ -36,6 +39,10 @@ pub(crate) struct Expected<'a> {
     pub(crate) keys: &'a KeySet,
     /// The signature algorithms allowed on a signed answer.
     pub(crate) algorithms: &'a [Algorithm],
+    /// The present, for a signed answer that says when it is good.
+    pub(crate) now: Timestamp,
+    /// By how much the provider's clock may differ.
+    pub(crate) tolerance: Duration,
 }
 
 /// Reads a userinfo answer, plain or signed, and checks that it is about the same user (§5.3.2).
@@ -111,6 +118,9 @@ pub enum UserinfoError {
     /// A signed answer is meant for another client (§5.3.2).
     #[error("the signed userinfo answer is meant for another client")]
     AudienceMismatch,
+    /// A signed answer is over (`exp`) or not good yet (`nbf`), or does not say when in numbers (RFC 7519 §4.1.4, §4.1.5).
+    #[error("the signed userinfo answer is not good at present")]
+    NotGoodNow,
 }
 
 impl UserinfoError {
@@ -124,7 +134,8 @@ impl UserinfoError {
             | Self::SubjectMismatch
             | Self::SignatureInvalid(_)
             | Self::IssuerMismatch
-            | Self::AudienceMismatch => true,
+            | Self::AudienceMismatch
+            | Self::NotGoodNow => true,
         }
     }
 
@@ -141,6 +152,7 @@ impl UserinfoError {
             Self::SignatureInvalid(_) => "userinfo.signature_invalid",
             Self::IssuerMismatch => "userinfo.issuer_mismatch",
             Self::AudienceMismatch => "userinfo.audience_mismatch",
+            Self::NotGoodNow => "userinfo.not_good_now",
         }
     }
 }
@@ -201,9 +213,14 @@ pub(crate) static CODES: &[(&str, &str, &str)] = &[
         "The signed userinfo answer is meant for another client.",
         "Check that the client id (`AUTH_CLIENT_ID`) is the one registered at the provider.",
     ),
+    (
+        "userinfo.not_good_now",
+        "The signed userinfo answer is over, or not good yet, by its own `exp` and `nbf`.",
+        "Synchronize the clocks of this machine and of the provider; check that nothing caches the userinfo endpoint's answers.",
+    ),
 ];
 
-/// A signed answer: the signature, then `iss` and `aud` where present, as §5.3.2 has them.
+/// A signed answer: the signature, then `iss` and `aud` where present, as §5.3.2 has them, and `exp` and `nbf` where present, as every JWT.
 fn parse_signed(body: &[u8], expected: &Expected<'_>) -> Result<Map<String, Value>, UserinfoError> {
     let token =
         std::str::from_utf8(body).map_err(|_| UserinfoError::SignatureInvalid(JwsError::Malformed))?;
@@ -224,6 +241,15 @@ fn parse_signed(body: &[u8], expected: &Expected<'_>) -> Result<Map<String, Valu
         if !audience.iter().any(|one| one == expected.client_id) {
             return Err(UserinfoError::AudienceMismatch);
         }
+    }
+    let good = |name: &str, is_good: &dyn Fn(Timestamp) -> bool| {
+        claims
+            .get(name)
+            .is_none_or(|at| jose::instant(at).is_some_and(is_good))
+    };
+    let (now, tolerance) = (expected.now, expected.tolerance);
+    if !good("exp", &|exp| exp.plus(tolerance) > now) || !good("nbf", &|nbf| nbf <= now.plus(tolerance)) {
+        return Err(UserinfoError::NotGoodNow);
     }
     Ok(claims)
 }

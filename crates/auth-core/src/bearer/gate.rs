@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::BearerError;
 use super::token::BearerToken;
 use crate::clock::Timestamp;
+use crate::config::CLOCK_TOLERANCE;
 use crate::types::Scopes;
 
 /// A rule for a route or a group of routes, for the adapters' `require_bearer`. Everything that is asked for must hold.
@@ -84,7 +85,8 @@ impl BearerGate {
             return Err(BearerError::Claim);
         }
         let is_fresh = self.max_age.is_none_or(|max_age| {
-            (token.authenticated_at()).is_some_and(|at| at <= now && now.since(at) <= max_age)
+            (token.authenticated_at())
+                .is_some_and(|at| at <= now.plus(CLOCK_TOLERANCE) && now.since(at) <= max_age)
         });
         let is_strong =
             !self.asks_for_acr() || token.acr().is_some_and(|acr| self.acrs().any(|one| one == acr));

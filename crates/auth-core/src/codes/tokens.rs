@@ -35,7 +35,8 @@ pub(super) fn all() -> impl Iterator<Item = Explanation> {
                 "id_token.iat_in_future"
                 | "id_token.not_yet_valid"
                 | "id_token.expired"
-                | "id_token.iat_too_old" => "The clocks do not agree",
+                | "id_token.iat_too_old"
+                | "userinfo.not_good_now" => "The clocks do not agree",
                 "id_token.auth_time_too_old" => "Please prove once more that it is you",
                 "userinfo.no_endpoint" | "userinfo.refused" | "userinfo.not_json" | "userinfo.not_object" => {
                     "Some of your details could not be read"

@@ -510,6 +510,8 @@ pub fn userinfo(data: &[u8]) {
         client_id: CLIENT,
         keys: &KEYS,
         algorithms: &ALGORITHMS,
+        now: NOW,
+        tolerance: Duration::from_secs(60),
     };
     let claims = match answer::parse(&received, &expected) {
         Ok(claims) => claims,

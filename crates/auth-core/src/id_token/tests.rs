@@ -533,6 +533,24 @@ fn max_age_demands_a_recent_authentication() {
 
 // OpenID Connect Core §3.1.3.7
 #[test] // step 13
+fn an_auth_time_that_is_yet_to_come_is_none() {
+    for (ahead, counts) in [(60, true), (61, false), (86_400, false)] {
+        let fixture = || IdTokenFixture::valid().claim("auth_time", NOW + ahead);
+        assert_eq!(
+            fixture().accepted().authenticated_at().is_some(),
+            counts,
+            "{ahead}"
+        );
+        let asked = fixture().max_age(300);
+        match counts {
+            true => drop(asked.accepted()),
+            false => assert_eq!(asked.refused(), IdTokenError::AuthTimeMissing, "{ahead}"),
+        }
+    }
+}
+
+// OpenID Connect Core §3.1.3.7
+#[test] // step 13
 fn max_age_demands_an_auth_time() {
     let error = IdTokenFixture::valid().max_age(300).refused();
     assert_eq!(error, IdTokenError::AuthTimeMissing);

@@ -8,6 +8,7 @@ use crate::jose::testing::{ALGORITHMS, TestKey, key_set};
 const SUBJECT: &str = "user-1";
 const ISSUER: &str = "https://provider.example";
 const CLIENT: &str = "our-client";
+const NOW: i64 = 1_800_000_000;
 
 fn check(
     status: StatusCode,
@@ -26,6 +27,8 @@ fn check(
         client_id: CLIENT,
         keys: &keys,
         algorithms: &[Algorithm::ES256],
+        now: Timestamp::from_secs(NOW),
+        tolerance: Duration::from_secs(60),
     };
     parse(&answer, &expected)
 }
@@ -139,6 +142,8 @@ fn accepts_a_signed_answer_in_every_algorithm() {
             client_id: CLIENT,
             keys: &keys,
             algorithms: &ALGORITHMS,
+            now: Timestamp::from_secs(NOW),
+            tolerance: Duration::from_secs(60),
         };
         assert!(parse(&answer, &expected).is_ok(), "{algorithm}");
     }
@@ -175,6 +180,32 @@ fn a_signed_answer_from_or_for_another_fails_the_sign_in() {
     for aud in [json!("another"), json!(["another"]), json!([]), json!(null)] {
         let token = sign(&json!({"sub": SUBJECT, "aud": aud}));
         assert_eq!(fatal(signed(&token)), UserinfoError::AudienceMismatch);
+    }
+}
+
+#[test] // RFC 7519 §4.1.4, §4.1.5
+fn a_signed_answer_is_good_in_its_time() {
+    let said = |name: &str, at: Value| signed(&sign(&json!({"sub": SUBJECT, name: at})));
+    for (name, at) in [
+        ("exp", NOW - 59),
+        ("exp", NOW + 600),
+        ("nbf", NOW + 60),
+        ("nbf", 0),
+    ] {
+        assert!(said(name, json!(at)).is_ok(), "{name} {at}");
+    }
+    for (name, at) in [
+        ("exp", json!(NOW - 60)),
+        ("exp", json!("tomorrow")),
+        ("exp", json!(null)),
+        ("nbf", json!(NOW + 61)),
+        ("nbf", json!(true)),
+    ] {
+        assert_eq!(
+            fatal(said(name, at.clone())),
+            UserinfoError::NotGoodNow,
+            "{name} {at}"
+        );
     }
 }
 
@@ -228,6 +259,7 @@ fn every_error_has_a_documented_code_of_its_own() {
         UserinfoError::SignatureInvalid(JwsError::Malformed),
         UserinfoError::IssuerMismatch,
         UserinfoError::AudienceMismatch,
+        UserinfoError::NotGoodNow,
     ];
     let codes: Vec<_> = errors.iter().map(|error| error.code()).collect();
     let documented: Vec<_> = CODES.iter().map(|(code, ..)| *code).collect();
