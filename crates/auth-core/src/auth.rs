@@ -427,8 +427,8 @@ impl Auth {
             .unwrap_or_else(|_| Err(RefreshError::Interrupted.into()))
     }
 
-    /// Ends the session here and revokes its tokens in the background (RFC 7009). Once begun it is done, also where the future is
-    /// dropped. A session that has ended already is no error.
+    /// Ends the session here and revokes its tokens in the background (RFC 7009 §2.1). Once begun it is done, also where the
+    /// future is dropped. A session that has ended already is no error.
     ///
     /// # Errors
     ///
@@ -670,8 +670,11 @@ impl Auth {
         Ok(reply)
     }
 
-    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the providers: those for all providers,
-    /// [further ones](AuthBuilder::further_provider) included. `None` without [a key](AuthBuilder::client_key_pem).
+    /// The public halves of the client's keys (RFC 7517 §5), for its registration at the providers: those that
+    /// [sign](AuthBuilder::client_key_pem) and those that [decrypt](AuthBuilder::decryption_key_pem), and a certificate that is
+    /// [registered itself](crate::config::ClientAuthMethod::SelfSignedTlsClientAuth); for all providers in the settings,
+    /// [further ones](AuthBuilder::further_provider) included, and for none that [is looked up](AuthBuilder::providers_from).
+    /// `None` where there are none.
     #[must_use]
     pub fn client_jwks(&self) -> Option<serde_json::Value> {
         let parties = self.0.config.parties.configured().iter();
@@ -685,8 +688,8 @@ impl Auth {
         (!keys.is_empty()).then(|| json!({ "keys": keys }))
     }
 
-    /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`). A route for
-    /// applications that have such keys.
+    /// `GET /auth/jwks`: the client's public keys, for providers that fetch them (RFC 7591 §2, `jwks_uri`) and may keep them for
+    /// 5 minutes. 404 where there are none ([`client_jwks`](Self::client_jwks)).
     pub fn jwks(&self) -> Reply {
         match self.client_jwks() {
             Some(keys) => Reply::public("application/jwk-set+json", keys.to_string(), KEYS_KEPT),

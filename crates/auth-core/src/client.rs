@@ -117,7 +117,7 @@ impl AuthenticatedClient {
         }
     }
 
-    /// A client that calls the API of this audience, with a token that the session's is exchanged for (RFC 8693).
+    /// A client that calls the API of this audience, with a token that the session's is exchanged for (RFC 8693 §2).
     ///
     /// ```no_run
     /// # async fn example(api: auth_core::client::AuthenticatedClient) -> Result<(), auth_core::client::ApiError> {
@@ -1200,7 +1200,7 @@ pub enum ApiError {
     /// The API did not answer in time ([`RequestBuilder::timeout`]). It may have carried the request out.
     #[error("the API did not answer in time")]
     Timeout,
-    /// The API demands another sign-in: 401 `insufficient_user_authentication` (RFC 9470), or 403 `insufficient_scope`
+    /// The API demands another sign-in: 401 `insufficient_user_authentication` (RFC 9470 §3), or 403 `insufficient_scope`
     /// that names scopes (RFC 6750 §3.1). Returned from a handler, it sends a browser to sign in so and back to the same
     /// page; a script gets the challenge.
     #[error("the API demands another sign-in")]

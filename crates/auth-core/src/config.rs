@@ -118,10 +118,10 @@ pub enum ClientAuthMethod {
     ClientSecretBasic,
     /// The secret in the form.
     ClientSecretPost,
-    /// An assertion signed with the client's private key (RFC 7523).
+    /// An assertion signed with the client's private key (RFC 7523 §2.2).
     PrivateKeyJwt,
-    /// An assertion signed with the secret (RFC 7523, HS256), which has to have 32 bytes at least. The secret itself does not
-    /// travel; a private key is better still, for the provider does not have it.
+    /// An assertion signed with the secret (RFC 7523 §2.2, HS256), which has to have 32 bytes at least. The secret itself
+    /// does not travel; a private key is better still, for the provider does not have it.
     ClientSecretJwt,
     /// The certificate of the TLS connection, by an authority that the provider knows (RFC 8705 §2.1).
     TlsClientAuth,
@@ -136,14 +136,14 @@ pub enum ClientAuthMethod {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseMode {
-    /// In the query of a redirect.
+    /// In the query of a redirect. The default.
     #[default]
     Query,
     /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
     FormPost,
-    /// Signed by the provider, in the query of a redirect (JARM, `query.jwt`).
+    /// Signed by the provider, in the query of a redirect (JARM §2.3, `query.jwt`).
     Jwt,
-    /// Signed by the provider, in a form that the browser posts (JARM, `form_post.jwt`).
+    /// Signed by the provider, in a form that the browser posts (JARM §2.3, `form_post.jwt`).
     FormPostJwt,
 }
 
@@ -167,10 +167,10 @@ impl ResponseMode {
     }
 }
 
-/// Whether authorization requests are pushed to the provider before the browser is sent there (RFC 9126).
+/// Whether authorization requests are pushed to the provider before the browser is sent there (RFC 9126 §2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParPolicy {
-    /// Where the provider's discovery document says that they have to be (`require_pushed_authorization_requests`).
+    /// Where the provider's discovery document says that they have to be (`require_pushed_authorization_requests`). The default.
     #[default]
     Auto,
     /// Always. A provider that has no endpoint for it cannot be used.
@@ -182,7 +182,7 @@ pub enum ParPolicy {
 /// Whether the userinfo endpoint is asked at sign-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserinfoPolicy {
-    /// Once at each sign-in, where there is such an endpoint.
+    /// Once at each sign-in, where there is such an endpoint. The default.
     #[default]
     Always,
     /// Never: the claims are the ID token's.
@@ -699,12 +699,12 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.userinfo_url(url))
     }
 
-    /// The revocation endpoint (RFC 7009), in the place of discovery's.
+    /// The revocation endpoint (RFC 7009 §2), in the place of discovery's.
     pub fn revocation_url(self, url: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.revocation_url(url))
     }
 
-    /// The introspection endpoint (RFC 7662), in the place of discovery's.
+    /// The introspection endpoint (RFC 7662 §2), in the place of discovery's.
     pub fn introspection_url(self, url: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.introspection_url(url))
     }
@@ -721,7 +721,7 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.end_session_parameter(name))
     }
 
-    /// The pushed authorization request endpoint (RFC 9126), in the place of discovery's.
+    /// The pushed authorization request endpoint (RFC 9126 §2), in the place of discovery's.
     pub fn pushed_authorization_request_url(self, url: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.pushed_authorization_request_url(url))
     }
@@ -745,7 +745,7 @@ impl AuthBuilder {
     ///
     /// The text may hold several keys, and calling this again adds further ones behind. All are published, the first signs: to
     /// change keys, put the new one behind the old, and in front of it once every provider has fetched it, ten minutes later
-    /// say. With several, what is signed names its key (`kid`) by the key's thumbprint (RFC 7638), as it stands in the set.
+    /// say. With several, what is signed names its key (`kid`) by the key's thumbprint (RFC 7638 §3), as it stands in the set.
     pub fn client_key_pem(self, pem: &str) -> Self {
         self.of_provider(|provider| provider.client_key_pem(pem))
     }
@@ -800,8 +800,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.decryption_key_pem(pem))
     }
 
-    /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101, JAR), so that nobody can change it
-    /// on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
+    /// Signs every authorization request with the [client's key](Self::client_key_pem) (RFC 9101 §4, JAR), so that nobody
+    /// can change it on its way through the browser, and the provider knows whose it is. Default: requests are not signed.
     pub fn sign_requests(self) -> Self {
         self.of_provider(|provider| provider.sign_requests())
     }
@@ -823,9 +823,9 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.profile(profile))
     }
 
-    /// Binds every session's tokens to a key of its own (RFC 9449, DPoP), so that nobody can use a token who does not have the
-    /// key: requests for tokens and calls of APIs bring a proof of it. Tokens of another type fail the sign-in, and are never
-    /// used. Default: tokens are bearer tokens.
+    /// Binds every session's tokens to a key of its own (RFC 9449 §5, DPoP), so that nobody can use a token who does not
+    /// have the key: requests for tokens and calls of APIs bring a proof of it. Tokens of another type fail the sign-in, and
+    /// are never used. Default: tokens are bearer tokens.
     ///
     /// The key is made at sign-in, lies sealed beside the tokens, and ends with the session. Sessions that began before
     /// this was set go on with bearer tokens, and those that began with a key keep it whatever is set later.
@@ -864,8 +864,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.claims(claims))
     }
 
-    /// Asks for an access token that is good for this in detail (`authorization_details`, RFC 9396): an array of objects, each
-    /// with a `type`. What was granted is in [`Session::authorization_details`].
+    /// Asks for an access token that is good for this in detail (`authorization_details`, RFC 9396 §2): an array of objects,
+    /// each with a `type`. What was granted is in [`Session::authorization_details`].
     ///
     /// ```
     /// # use serde_json::json;
@@ -877,8 +877,8 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.authorization_details(details))
     }
 
-    /// Adds a resource indicator (RFC 8707): an API that the access token is for. It goes with the authorization request, with
-    /// the code and with each refresh.
+    /// Adds a resource indicator (RFC 8707 §2): an API that the access token is for. It goes with the authorization request,
+    /// with the code and with each refresh.
     pub fn resource(self, uri: impl Into<String>) -> Self {
         self.of_provider(|provider| provider.resource(uri))
     }
@@ -888,7 +888,7 @@ impl AuthBuilder {
         self.of_provider(|provider| provider.response_mode(mode))
     }
 
-    /// Whether authorization requests are pushed to the provider first (RFC 9126): then the browser carries no more than
+    /// Whether authorization requests are pushed to the provider first (RFC 9126 §2): then the browser carries no more than
     /// the client's id and a name that the provider has given the request. Default: [`ParPolicy::Auto`].
     ///
     /// Each `GET /auth/login` then costs a request to the provider, which has to answer before the browser is sent there.

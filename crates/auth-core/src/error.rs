@@ -176,7 +176,7 @@ pub enum NotAllowed {
     #[error("the user does not have the claim")]
     Claim,
     /// A scope was not granted (RFC 6750 §3.1, `insufficient_scope`), or the user was not authenticated in one of the
-    /// ways that would do, or too long ago (RFC 9470). Signing in again may mend it.
+    /// ways that would do, or too long ago (RFC 9470 §3). Signing in again may mend it.
     #[error("the sign-in does not have what is asked for")]
     StepUp(Box<StepUp>),
     /// The same, and the user had signed in for its sake: the provider was asked for it and did not give it.

@@ -151,7 +151,7 @@ pub enum EventKind {
         /// Who has to act.
         fault: Fault,
     },
-    /// A token of a session that has ended could not be revoked at the provider (RFC 7009); it is tried again.
+    /// A token of a session that has ended could not be revoked at the provider (RFC 7009 §2.2.1); it is tried again.
     RevocationFailed {
         /// The code of the failure.
         code: &'static str,
@@ -177,9 +177,9 @@ pub enum EndReason {
     /// The app or its operator ended it ([`Auth::end_session`](crate::Auth::end_session),
     /// [`end_sessions_of`](crate::Auth::end_sessions_of)).
     EndedByApp,
-    /// The provider said so itself (Back-Channel Logout 1.0).
+    /// The provider said so itself (Back-Channel Logout 1.0 §2.5).
     BackChannelLogout,
-    /// The provider said so by way of a browser (Front-Channel Logout 1.0).
+    /// The provider said so by way of a browser (Front-Channel Logout 1.0 §2).
     FrontChannelLogout,
     /// The provider does not accept the refresh token any more (RFC 6749 §5.2, `invalid_grant`).
     GrantEnded,

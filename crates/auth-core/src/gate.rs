@@ -54,7 +54,7 @@ enum Rule {
 #[non_exhaustive]
 pub enum OnRefusal {
     /// A browser is sent to sign in, and comes back; a form and a script get 401, a page the one and a problem document the
-    /// other.
+    /// other. The default.
     #[default]
     Automatic,
     /// Every request is sent to this page of the app's own; the way back is forgotten.

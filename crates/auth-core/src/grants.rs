@@ -142,7 +142,7 @@ impl IssuedToken {
         self.0.issued_type.as_ref()
     }
 
-    /// Whether it is sent as a bearer token (RFC 6750). The `token_type` of a token that is no access token is `N_A`
+    /// Whether it is sent as a bearer token (RFC 6750 §2.1). The `token_type` of a token that is no access token is `N_A`
     /// (RFC 8693 §2.2.1).
     #[must_use]
     pub fn is_bearer(&self) -> bool {

@@ -107,7 +107,7 @@ impl IdTokenClaims {
         self.acr.as_deref()
     }
 
-    /// `amr`: by what means the user was authenticated (RFC 8176). Empty also where the claim is not a list of strings.
+    /// `amr`: by what means the user was authenticated (RFC 8176 §2). Empty also where the claim is not a list of strings.
     #[must_use]
     pub fn amr(&self) -> &[String] {
         &self.amr

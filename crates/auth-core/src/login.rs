@@ -535,13 +535,13 @@ pub enum LoginError {
     /// The response comes to another of the app's origins than the sign-in began at.
     #[error("the response comes to another origin than the sign-in began at")]
     OtherOrigin,
-    /// The response names another issuer than the one that was asked (RFC 9207).
+    /// The response names another issuer than the one that was asked (RFC 9207 §2.4).
     #[error("the response names another issuer")]
     IssuerMismatch,
-    /// The response names no issuer, though the provider always does (RFC 9207).
+    /// The response names no issuer, though the provider always does (RFC 9207 §2.4).
     #[error("the response names no issuer")]
     IssuerMissing,
-    /// Responses have to be signed, and this one is not, or not all of it (JARM).
+    /// Responses have to be signed, and this one is not, or not all of it (JARM §2.4).
     #[error("the response is not signed, or not all of it")]
     ResponseUnsigned,
     /// The signed response is not good (JARM §2.4).
@@ -581,7 +581,7 @@ pub enum LoginError {
     /// userinfo is somebody else's, or its signature is not good.
     #[error("the userinfo answer is not good")]
     Userinfo(#[source] UserinfoError),
-    /// The provider says that the access token it has just issued is not active (RFC 7662).
+    /// The provider says that the access token it has just issued is not active (RFC 7662 §2.2).
     #[error("the access token is not active")]
     Inactive,
     /// The access token, which is to say who the user is, does not verify (RFC 9068 §4).
@@ -590,8 +590,8 @@ pub enum LoginError {
     /// The app's hook refused the user.
     #[error(transparent)]
     ByApp(Refused),
-    /// The provider has ended the session, or all of the user's, since the sign-in was begun (Back-Channel and
-    /// Front-Channel Logout 1.0).
+    /// The provider has ended the session, or all of the user's, since the sign-in was begun (Back-Channel
+    /// Logout 1.0 §2.7, Front-Channel Logout 1.0 §2).
     #[error("the provider has signed the user out meanwhile")]
     SignedOut,
     /// A third party asks for a sign-in at an issuer that is not ours (OpenID Connect Core §4).

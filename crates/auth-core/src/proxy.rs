@@ -207,7 +207,7 @@ impl Proxy {
         }
     }
 
-    /// Shows the upstream a token for this audience, which the user's is exchanged for (RFC 8693); see
+    /// Shows the upstream a token for this audience, which the user's is exchanged for (RFC 8693 §2); see
     /// [`exchanging`](Self::exchanging).
     pub fn for_audience(self, audience: impl Into<String>) -> Self {
         self.exchanging(TokenExchange::new().audience(audience))

@@ -124,7 +124,7 @@ impl IntrospectionClient {
         }
     }
 
-    /// An assertion signed with its private key (RFC 7523), given as PKCS#8 in PEM form: RSA of 2048 bits or more, P-256 or
+    /// An assertion signed with its private key (RFC 7523 §2.2), given as PKCS#8 in PEM form: RSA of 2048 bits or more, P-256 or
     /// Ed25519.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Looks up tokens that are no signed JWTs at this introspection endpoint (RFC 7662); without any issuer, all tokens.
+    /// Looks up tokens that are no signed JWTs at this introspection endpoint (RFC 7662 §2); without any issuer, all tokens.
     ///
     /// The endpoint is that of the first issuer that is trusted here (of the [`Auth`]'s, where there is one): an answer that names
     /// another one in `iss` is not believed.
@@ -277,7 +277,7 @@ impl ResourceServerBuilder {
         self
     }
 
-    /// Accepts tokens that are bound to a key (RFC 9449), at this address that the outside knows the server by:
+    /// Accepts tokens that are bound to a key (RFC 9449 §7), at this address that the outside knows the server by:
     /// `https://api.example`, or with the path that a proxy in front of it takes away. It is compared with the proofs' `htu`;
     /// `Host` is not looked at. Without it, bound tokens are refused, for nobody could check them.
     pub fn dpop(mut self, public_url: impl Into<String>) -> Self {

@@ -50,7 +50,7 @@ pub enum BearerError {
     /// A claim of the token is missing or has another value: 403.
     #[error("the access token does not have the claim")]
     Claim,
-    /// The user must prove who they are anew: 401 `insufficient_user_authentication` (RFC 9470).
+    /// The user must prove who they are anew: 401 `insufficient_user_authentication` (RFC 9470 §3).
     #[error("the user's authentication is too old or too weak")]
     InsufficientAuthentication {
         /// How long ago the last time may be, which the challenge says in whole seconds; `None` where that does not matter.

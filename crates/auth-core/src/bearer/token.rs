@@ -168,8 +168,8 @@ impl BearerToken {
         self.facts.acr.as_deref()
     }
 
-    /// Whether the token is bound to a key or a certificate, and its sender has proved to hold that key (RFC 9449) or has come
-    /// with that certificate (RFC 8705).
+    /// Whether the token is bound to a key or a certificate, and its sender has proved to hold that key (RFC 9449 §7) or has
+    /// come with that certificate (RFC 8705 §3).
     #[must_use]
     pub fn is_bound(&self) -> bool {
         self.facts.binding != Binding::Nothing
@@ -181,7 +181,7 @@ impl BearerToken {
         self.facts.claims.as_map()
     }
 
-    /// The token itself, to be exchanged for one of a further API (RFC 8693, `subject_token`). Never log it, and never send
+    /// The token itself, to be exchanged for one of a further API (RFC 8693 §2.1, `subject_token`). Never log it, and never send
     /// it to anyone but its issuer.
     #[must_use]
     pub fn access_token(&self) -> &AccessToken {

@@ -21,7 +21,7 @@ use crate::token::{TokenRequest, TokenResponse, Way};
 use crate::types::Scopes;
 
 /// A request for tokens by any grant type: an extension grant (RFC 6749 §4.5) such as `organization_switch`,
-/// `account_switch` or a JWT bearer assertion (RFC 7523).
+/// `account_switch` or a JWT bearer assertion (RFC 7523 §2.1).
 ///
 /// Values are form-encoded, and the client authenticates as it is registered. In a [`template`](Self::template) these
 /// are replaced, wherever they stand and however often:

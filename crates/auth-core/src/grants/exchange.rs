@@ -209,7 +209,7 @@ impl TokenExchange {
 }
 
 impl Auth {
-    /// Exchanges a token of this session for another one (RFC 8693), or gives the one that an earlier exchange has
+    /// Exchanges a token of this session for another one (RFC 8693 §2), or gives the one that an earlier exchange has
     /// brought: it is kept until it dies, the token it was exchanged for changes, or the session ends. Calls at the same
     /// time share one exchange. It is kept in memory, 32 of a session and 10,000 in all at most: each instance has its own.
     ///

@@ -57,7 +57,7 @@ impl ClientCredentials {
         self
     }
 
-    /// Adds a resource indicator (RFC 8707): the API that the token is for, an absolute URI without a fragment.
+    /// Adds a resource indicator (RFC 8707 §2): the API that the token is for, an absolute URI without a fragment.
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.targets.resources.push(uri.into());
         self

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// A signature algorithm, by its JOSE name. Asymmetric ones only: neither `none` nor `HS*` can be expressed.
 ///
-/// `Ed25519` (RFC 9864) is read as [`Algorithm::EdDSA`], which here always means the curve Ed25519.
+/// `Ed25519` (RFC 9864 §2.2) is read as [`Algorithm::EdDSA`], which here always means the curve Ed25519.
 ///
 /// ```
 /// use auth_core::jose::Algorithm;

@@ -133,7 +133,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half as a JWK (RFC 7517), fit to be published or registered: `use` is `sig`, and `kid` is the
+    /// The public half as a JWK (RFC 7517 §4), fit to be published or registered: `use` is `sig`, and `kid` is the
     /// [thumbprint](Self::thumbprint).
     #[must_use]
     pub fn public_jwk(&self) -> Value {

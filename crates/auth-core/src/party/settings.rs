@@ -357,13 +357,13 @@ impl SignInProvider {
         self
     }
 
-    /// The revocation endpoint (RFC 7009); as [`AuthBuilder::revocation_url`].
+    /// The revocation endpoint (RFC 7009 §2); as [`AuthBuilder::revocation_url`].
     pub fn revocation_url(mut self, url: impl Into<String>) -> Self {
         self.revocation_url = Some(url.into());
         self
     }
 
-    /// The introspection endpoint (RFC 7662); as [`AuthBuilder::introspection_url`].
+    /// The introspection endpoint (RFC 7662 §2); as [`AuthBuilder::introspection_url`].
     pub fn introspection_url(mut self, url: impl Into<String>) -> Self {
         self.introspection_url = Some(url.into());
         self
@@ -381,7 +381,7 @@ impl SignInProvider {
         self
     }
 
-    /// The pushed authorization request endpoint (RFC 9126); as [`AuthBuilder::pushed_authorization_request_url`].
+    /// The pushed authorization request endpoint (RFC 9126 §2); as [`AuthBuilder::pushed_authorization_request_url`].
     pub fn pushed_authorization_request_url(mut self, url: impl Into<String>) -> Self {
         self.pushed_authorization_request_url = Some(url.into());
         self
@@ -420,7 +420,7 @@ impl SignInProvider {
         self
     }
 
-    /// The client's certificate for mutual TLS (RFC 8705); as [`AuthBuilder::client_certificate_pem`].
+    /// The client's certificate for mutual TLS (RFC 8705 §2); as [`AuthBuilder::client_certificate_pem`].
     pub fn client_certificate_pem(mut self, chain: &str, key: &str) -> Self {
         self.client_certificate = Some(ClientCertificate::from_pem(chain, key));
         self
@@ -452,13 +452,13 @@ impl SignInProvider {
         self
     }
 
-    /// Signs every authorization request (RFC 9101); as [`AuthBuilder::sign_requests`].
+    /// Signs every authorization request (RFC 9101 §4); as [`AuthBuilder::sign_requests`].
     pub fn sign_requests(mut self) -> Self {
         self.signs_requests = true;
         self
     }
 
-    /// Binds every session's tokens to a key of its own (RFC 9449); as [`AuthBuilder::dpop`].
+    /// Binds every session's tokens to a key of its own (RFC 9449 §5); as [`AuthBuilder::dpop`].
     pub fn dpop(mut self) -> Self {
         self.binds_tokens = true;
         self
@@ -485,7 +485,7 @@ impl SignInProvider {
         self.json_param("claims", &claims)
     }
 
-    /// Asks for an access token that is good for this in detail (RFC 9396); as [`AuthBuilder::authorization_details`].
+    /// Asks for an access token that is good for this in detail (RFC 9396 §2); as [`AuthBuilder::authorization_details`].
     pub fn authorization_details(self, details: serde_json::Value) -> Self {
         self.json_param("authorization_details", &details)
     }
@@ -494,7 +494,7 @@ impl SignInProvider {
         self.authorize_param(name, value.to_string())
     }
 
-    /// Adds a resource indicator (RFC 8707); as [`AuthBuilder::resource`].
+    /// Adds a resource indicator (RFC 8707 §2); as [`AuthBuilder::resource`].
     pub fn resource(mut self, uri: impl Into<String>) -> Self {
         self.resources.push(uri.into());
         self
@@ -506,7 +506,7 @@ impl SignInProvider {
         self
     }
 
-    /// Whether authorization requests are pushed to the provider first (RFC 9126); as [`AuthBuilder::par`].
+    /// Whether authorization requests are pushed to the provider first (RFC 9126 §2); as [`AuthBuilder::par`].
     pub fn par(mut self, policy: ParPolicy) -> Self {
         self.par = policy;
         self
