@@ -25,7 +25,8 @@ use crate::response::{NO_STORE, response};
 /// one where there is one.
 ///
 /// The token is checked when it is first asked for, once. Where nothing asks, nothing is checked: protect routes with
-/// [`BearerToken`] or [`require_bearer`]. An answer that depends on a token is not cached.
+/// [`BearerToken`] or [`require_bearer`]. An answer that depends on a token gets `Cache-Control: no-store`,
+/// unless the handler has set a `Cache-Control` of its own.
 ///
 /// ```no_run
 /// use actix_web::{App, HttpServer, web};
@@ -58,7 +59,7 @@ pub fn bearer_layer(server: ResourceServer) -> BearerLayer {
     BearerLayer { server }
 }
 
-/// Makes requests know the access token that they bring; made by [`bearer_layer`].
+/// Tells requests which access token they bring; made by [`bearer_layer`].
 #[derive(Clone, Debug)]
 pub struct BearerLayer {
     server: ResourceServer,

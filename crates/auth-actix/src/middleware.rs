@@ -21,7 +21,7 @@ use crate::response::{self, AuthError, NO_STORE, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 use crate::{LocalFuture, bearer};
 
-/// Makes requests know who is signed in, and answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
+/// Tells requests who is signed in, and makes answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.

@@ -78,8 +78,8 @@ pub trait AuthExt {
     /// actix-session loads the session of every request that brings its cookie, used or not: where the identifier has a
     /// cookie of its own, put it around a scope of the routes that use it.
     ///
-    /// What it answers by itself, a store that is down or too much data, is the library's page: there is no request left then
-    /// to show an [`error_page`](AuthLayer::error_page) of the app's own for.
+    /// What it answers by itself, a store that is down or too much data, is the library's page: an
+    /// [`error_page`](AuthLayer::error_page) of the app's own is not asked, for there is no request left to hand to it.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ use crate::bearer::{self, BearerRejection};
 use crate::response::{self, AuthError, OwnPage, OwnPages};
 use crate::session::{AuthContext, Carrier};
 
-/// Makes requests know who is signed in, and answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
+/// Tells requests who is signed in, and makes answers of [`AuthError`]s; made by [`AuthExt::layer`](crate::AuthExt::layer).
 ///
 /// It reads the session identifier (and does nothing else until something asks for the session), adds
 /// `Cache-Control: no-store` to every answer that depends on a session, and gives [`AuthError`]s their final form.
@@ -290,7 +290,8 @@ fn finish(context: &AuthContext, mut response: Response) -> Response {
 /// ```
 ///
 /// [`AuthExt::layer`](crate::AuthExt::layer) has to be outside of it: `require` stands above it. As with every `route_layer`, only
-/// routes that were added before it are protected, and what has no route of its own, such as `any(…)` by itself, takes `layer`.
+/// routes that were added before it are protected, and on what has no route of its own, such as `any(…)` by itself, `route_layer`
+/// panics: use `layer` there.
 ///
 /// It lies around routes and knows no paths: a rule such as "whatever begins with `/admin`" would have to read a path exactly
 /// as the router does, and `/%61dmin`, `//admin`, `/x/../admin` or `/admin;x` are tried wherever the two differ. So protect a

@@ -47,10 +47,6 @@ pub trait AuthExt {
     /// They are to be merged into the app's router, inside of [`layer`](Self::layer). Several may stand side by side, each
     /// with a prefix of its own, which begins with `/`.
     ///
-    /// # Panics
-    ///
-    /// Where `prefix` does not begin with `/`, or is no path that a [`Router`] takes.
-    ///
     /// ```no_run
     /// use auth_axum::{Auth, AuthExt, ConfigError, Proxy};
     /// use axum::Router;
@@ -63,6 +59,10 @@ pub trait AuthExt {
     ///         .layer(auth.layer()))
     /// }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where `prefix` is not empty and does not begin with `/`, or is no path that a [`Router`] takes.
     fn proxy<S: Clone + Send + Sync + 'static>(&self, prefix: &str, proxy: Proxy) -> Router<S>;
 
     /// The layer that goes around everything that asks who is signed in. What is added to a router last is outermost: it

@@ -90,8 +90,8 @@ impl AppSessions {
     /// # Errors
     ///
     /// [`AppSessionError::TooLarge`] for more than [`MAX_DATA`](Self::MAX_DATA) bytes, a matter for the app's developer;
-    /// [`AppSessionError::Store`] where the store fails, the session may or may not be in then. So it is where the future is
-    /// dropped.
+    /// [`AppSessionError::Store`] where the store fails, the session may or may not be in then. The same holds where
+    /// the future is dropped.
     pub async fn insert(
         &self,
         id: &str,
@@ -140,8 +140,8 @@ impl AppSessions {
     /// # Errors
     ///
     /// [`AppSessionError::TooLarge`] for more than [`MAX_DATA`](Self::MAX_DATA) bytes, a matter for the app's developer;
-    /// [`AppSessionError::Store`] where the store fails, the data may or may not be replaced then. So it is where the future is
-    /// dropped.
+    /// [`AppSessionError::Store`] where the store fails, the data may or may not be replaced then. The same holds where
+    /// the future is dropped.
     pub async fn update(&self, id: &str, data: &[u8], lifetime: Duration) -> Result<bool, AppSessionError> {
         if seen(|seen| seen.is_foreign) {
             tracing::debug!("a request of another site changes no app session");

@@ -800,7 +800,7 @@ impl RequestBuilder {
         }
     }
 
-    /// Adds a header. `Authorization` is replaced by the token. What is no header is told by [`send`](Self::send)
+    /// Adds a header. `Authorization` is replaced by the token. What cannot be one makes [`send`](Self::send) fail
     /// ([`ApiError::BadRequest`]).
     pub fn header<K, V>(self, name: K, value: V) -> Self
     where
@@ -822,17 +822,17 @@ impl RequestBuilder {
         self.header("accept", media_type)
     }
 
-    /// Adds parameters to the URL's query. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
+    /// Adds parameters to the URL's query. What cannot be written so makes [`send`](Self::send) fail ([`ApiError::BadRequest`]).
     pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
         self.map(|inner| inner.query(query))
     }
 
-    /// Sends the value as JSON. What cannot be written so is told by [`send`](Self::send) ([`ApiError::BadRequest`]).
+    /// Sends the value as JSON. What cannot be written so makes [`send`](Self::send) fail ([`ApiError::BadRequest`]).
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.json(value))
     }
 
-    /// Sends the value as a form (`application/x-www-form-urlencoded`). What cannot be written so is told by [`send`](Self::send)
+    /// Sends the value as a form (`application/x-www-form-urlencoded`). What cannot be written so makes [`send`](Self::send) fail
     /// ([`ApiError::BadRequest`]).
     pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.map(|inner| inner.form(value))

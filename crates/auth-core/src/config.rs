@@ -40,7 +40,8 @@ use crate::session::{Session, SignIn};
 use crate::store::{MemoryStore, SessionStore};
 use crate::types::{BaseUrl, Issuer, ReturnTo};
 
-/// A setting that is wrong or missing: its name as an environment variable, and the mend, on one line.
+/// A setting that is wrong or missing: its name as an environment variable, or as a method of the builder where it has no variable, and
+/// the mend, on one line.
 ///
 /// `Debug` prints that line too: it is what becomes of an error that `main` returns.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +99,7 @@ impl ConfigError {
         self
     }
 
-    /// The setting's name as an environment variable.
+    /// The setting's name as an environment variable, or as a method of the builder where it has no variable.
     #[must_use]
     pub fn variable(&self) -> &str {
         &self.variable
@@ -1129,8 +1130,8 @@ impl AuthBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing, the [`runtime`](Self::runtime) among them where this is not
-    /// called on one.
+    /// [`ConfigError`] for the first setting that is wrong or missing; it also names what else is missing of an only provider. The
+    /// [`runtime`](Self::runtime) is missing where none was named and this is not called on one.
     pub async fn build(self) -> Result<Auth, ConfigError> {
         let mut checked = Vec::new();
         if self.has_provider || self.providers.is_empty() {
@@ -1340,7 +1341,7 @@ fn opened<S: SessionStore>(
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(ConfigError::new(
             "AUTH_STORE",
-            format!("{mend}: {}", one_line(&error)),
+            format!("cannot be opened: {}; {mend}", one_line(&error)),
         )),
     }
 }
@@ -1421,12 +1422,13 @@ mod tests {
 
     #[tokio::test]
     #[cfg(feature = "sqlite")]
-    async fn a_store_that_cannot_be_opened_is_a_line_with_the_mend_first() {
+    async fn a_store_that_cannot_be_opened_is_a_line_with_the_mend() {
         let store = "sqlite:/nowhere/\u{1b}[31m\n/x.db";
         let refused = app().store_url(store).build().await;
         let refused = refused.expect_err("there is no such folder").to_string();
-        let mend = "AUTH_STORE: name a file that this program may make and write, sqlite:PATH: ";
-        assert!(refused.starts_with(mend), "{refused}");
+        let mend = "; name a file that this program may make and write, sqlite:PATH";
+        assert!(refused.starts_with("AUTH_STORE: cannot be opened: "), "{refused}");
+        assert!(refused.ends_with(mend), "{refused}");
         assert!(!refused.contains(char::is_control), "{refused:?}");
         assert_eq!(refused.matches("No such file").count(), 1, "{refused}");
     }

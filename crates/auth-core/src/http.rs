@@ -169,7 +169,7 @@ pub enum HttpError {
     /// The server refuses the client's certificate, or demands one. The request was not carried out.
     #[error("the server does not accept the client's certificate")]
     CertificateRefused(#[source] reqwest::Error),
-    /// Whoever wanted to send the request lost the right to, the lease of a session, before it could leave. It was not sent.
+    /// The lease of the session, which is the right to send the request, ended before the request could leave. It was not sent.
     #[error("the right to send the request ended before it could leave")]
     NotSent,
 }

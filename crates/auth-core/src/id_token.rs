@@ -94,8 +94,8 @@ impl IdTokenClaims {
         self.issued_at
     }
 
-    /// `auth_time`: when the user last proved who they are. `None` also where the claim is not a time and no `max_age`
-    /// was asked for.
+    /// `auth_time`: when the user last proved who they are. `None` also where no `max_age` was asked for and the claim is no time,
+    /// or one that is more than 60 seconds ahead.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.authenticated_at

@@ -14,7 +14,7 @@ use crate::party::SignInProvider;
 /// A preset says where the provider is, which scopes it knows (one that it does not know may fail the sign-in), where it puts
 /// roles, how it signs out, and which of its own APIs takes the user's access token. The client's registration and the app's
 /// address are not in it. Where nothing else is said, it asks for the [default scopes](AuthBuilder::scopes). A name or an address
-/// that cannot be one is told by [`AuthBuilder::build`].
+/// that cannot be one makes [`AuthBuilder::build`] fail.
 ///
 /// # Example
 ///

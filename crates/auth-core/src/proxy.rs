@@ -257,7 +257,7 @@ impl Proxy {
     }
 
     /// How long a body may stand still, up or down. Default: 60 seconds. Beyond it a request that stops half-way is answered with
-    /// 408, and an answer breaks off: with zero, each that is not there at once. Streams of server-sent events that are silent for
+    /// 408, and an answer that stands still breaks off; with zero, that is every body that is not there at once. Streams of server-sent events that are silent for
     /// longer need more.
     pub fn idle_timeout(mut self, length: Duration) -> Self {
         self.idle = length;

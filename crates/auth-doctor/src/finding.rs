@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::catalogue::{AREAS, Check};
 use crate::report::Subject;
 
-/// How much a finding matters. What matters more is less, so that it comes first in order.
+/// How much a finding matters. Ordered by that: what matters most is least, and comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {

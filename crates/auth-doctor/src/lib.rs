@@ -73,14 +73,14 @@ pub struct Demands {
 }
 
 impl Demands {
-    /// Sets [`fapi2`](Self::fapi2): makes errors of what the FAPI 2.0 Security Profile does not allow, or does not.
+    /// Sets [`fapi2`](Self::fapi2): whether what the FAPI 2.0 Security Profile does not allow is an error.
     #[must_use]
     pub const fn fapi2(mut self, is_demanded: bool) -> Self {
         self.fapi2 = is_demanded;
         self
     }
 
-    /// Sets [`strict`](Self::strict): makes warnings fail as errors do, or does not.
+    /// Sets [`strict`](Self::strict): whether warnings fail as errors do.
     #[must_use]
     pub const fn strict(mut self, is_strict: bool) -> Self {
         self.strict = is_strict;

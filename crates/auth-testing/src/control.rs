@@ -69,7 +69,7 @@ impl Endpoint {
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dev = DevProvider::builder().start().await?;
 /// let provider = dev.control();
-/// // Out of order for one request, then busy for one, then well again.
+/// // Out of order for one request, then busy for one, then as is set below.
 /// provider.fail_next(Endpoint::Token, 1, Fault::status(503));
 /// let retry_after = Some(Duration::from_secs(30));
 /// provider.fail_next(Endpoint::Token, 1, Fault::Status { status: 429, retry_after });

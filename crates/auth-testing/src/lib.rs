@@ -91,8 +91,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `cargo run -p auth-testing --bin dev-provider` runs it on its own, for an application in any language, and says how one that uses this
-//! library is started with it.
+//! In the repository, `cargo run -p auth-testing --bin dev-provider` runs it on its own, for an application in any language, and says
+//! how one that uses this library is started with it.
 //!
 //! It is no provider for production: anyone who reaches it signs in as anyone. It therefore listens on loopback
 //! addresses only, and refuses others.

@@ -125,9 +125,14 @@ async function nothing(signal) {
   try {
     await who(signal);
   } catch (error) {
-    if (signal.aborted || !(error instanceof SignedOut)) throw error;
-    forget();
-    shown.push(signIn("/"));
+    if (signal.aborted) throw error;
+    if (error instanceof SignedOut) {
+      forget();
+      shown.push(signIn("/"));
+    } else {
+      // It is as true without the application.
+      explain(error, signal);
+    }
   }
   return shown;
 }

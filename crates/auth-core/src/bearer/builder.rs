@@ -343,8 +343,8 @@ impl ResourceServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method: the [`runtime`](Self::runtime) where
-    /// there is no [`Auth`] and this is not called on one.
+    /// [`ConfigError`] for the first setting that is wrong or missing, named after its method. The [`runtime`](Self::runtime) is
+    /// missing where there is no [`Auth`], none was named and this is not called on one.
     pub fn build(self) -> Result<ResourceServer, ConfigError> {
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return Err(ConfigError::new(

@@ -52,7 +52,8 @@ impl BearerGate {
     /// Asks for the user to have proved who they are within this time (`auth_time`). Default: it does not matter when. Else 401
     /// `insufficient_user_authentication` with `max_age` in whole seconds (RFC 9470 §3). Called again, the last one counts.
     ///
-    /// There is no tolerance: with zero, no token is fresh enough by the time it gets here.
+    /// A time that lies up to 60 seconds ahead counts as now, for clocks differ; one further ahead does not count. Otherwise there is
+    /// no tolerance: with zero, no other token is fresh enough by the time it gets here.
     pub fn within(mut self, length: Duration) -> Self {
         self.max_age = Some(length);
         self

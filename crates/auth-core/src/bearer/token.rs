@@ -156,7 +156,8 @@ impl BearerToken {
         self.facts.expires_at
     }
 
-    /// `auth_time`: when the user last proved who they are. `None` also where the claim is not a time.
+    /// `auth_time`: when the user last proved who they are. `None` also where the claim is not a time. It may lie ahead:
+    /// [`BearerGate::within`](super::BearerGate::within) judges that.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.facts.authenticated_at

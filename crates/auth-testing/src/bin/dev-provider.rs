@@ -1,6 +1,7 @@
 //! The development provider on its own, for an application in any language.
 
 use std::error::Error;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -63,12 +64,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut client = Client::public("dev-client");
     let mut apps = Vec::new();
     for uri in redirect_uris {
-        let home = Url::parse(&uri).and_then(|uri| uri.join("/"));
-        let home = home.map_err(|_| format!("`{uri}` is no redirect URI; see --help"))?;
+        let parsed = Url::parse(&uri).and_then(|parsed| Ok((parsed.join("/")?, parsed)));
+        let (home, parsed) = parsed.map_err(|_| format!("`{uri}` is no redirect URI; see --help"))?;
         let app = home.as_str().trim_end_matches('/').to_owned();
-        if uri == format!("{app}{CALLBACK}") {
-            apps.push(app);
-        }
+        apps.push((
+            app,
+            uri == parsed.as_str() && parsed.path() == CALLBACK,
+            uri.clone(),
+        ));
         client = client.redirect_uri(uri).post_logout_redirect_uri(home);
     }
     let provider = DevProvider::builder()
@@ -77,14 +80,23 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
 
-    let (issuer, client_id) = (provider.issuer(), provider.client_id());
-    println!("issuer      {issuer}   (a browser finds tokens, faults and sign-ins there)");
-    println!("client id   {client_id}");
-    println!("demo APIs   {}   {}", provider.api_url(), provider.api2_url());
-    for app in apps {
-        println!("\nTo start an application at {app}, in its directory:\n");
-        println!("AUTH_BASE_URL={app} AUTH_ISSUER={issuer} AUTH_CLIENT_ID={client_id} \\");
-        println!("  API_URL={} cargo run", provider.api_url());
+    let (issuer, client_id, api) = (provider.issuer(), provider.client_id(), provider.api_url());
+    let mut said = format!(
+        "issuer      {issuer}   (a browser finds tokens, faults and sign-ins there)\n\
+         client id   {client_id}\n\
+         demo APIs   {api}   {}\n",
+        provider.api2_url()
+    );
+    for (app, is_ours, uri) in apps {
+        said += &match is_ours {
+            true => format!(
+                "\nTo start an application at {app}, in its directory:\n\n\
+                 AUTH_BASE_URL={app} AUTH_ISSUER={issuer} AUTH_CLIENT_ID={client_id} \\\n  API_URL={api} cargo run\n"
+            ),
+            false => format!("\nRegistered: {uri} (with this library it would be {app}{CALLBACK})\n"),
+        };
     }
+    // Who listens no longer needs the provider all the same.
+    let _ = std::io::stdout().write_all(said.as_bytes());
     std::future::pending().await
 }

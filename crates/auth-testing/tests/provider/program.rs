@@ -91,13 +91,28 @@ async fn it_says_how_an_application_is_started_with_it() {
 }
 
 #[tokio::test]
-async fn an_application_of_another_library_gets_the_addresses_alone() {
+async fn an_application_of_another_library_is_registered_and_gets_no_command() {
     let (_child, lines) = start(
-        &["--listen", "127.0.0.1:0", "http://localhost:8080/callback"],
-        "demo APIs",
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "http://localhost:8080/callback",
+            "http://127.0.0.1:4567/auth/callback",
+        ],
+        "  API_URL",
     )
     .await;
-    assert_eq!(lines.len(), 3, "{lines:#?}");
+    let bases: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("AUTH_BASE_URL"))
+        .collect();
+    assert_eq!(bases.len(), 1, "{lines:#?}");
+    assert_eq!(variable(&lines, "AUTH_BASE_URL"), "http://127.0.0.1:4567");
+    let registered = "Registered: http://localhost:8080/callback ";
+    assert!(
+        lines.iter().any(|line| line.starts_with(registered)),
+        "{lines:#?}"
+    );
 }
 
 #[tokio::test]
