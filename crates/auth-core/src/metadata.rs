@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Word};
 use crate::clock::Timestamp;
 use crate::config::{EndpointOverrides, ProviderConfig};
 use crate::error::Fault;
@@ -201,7 +201,7 @@ impl ProviderError {
 pub(crate) const METADATA_FRESH: Duration = Duration::from_secs(3600);
 /// How long a key set is fresh.
 pub(crate) const KEYS_FRESH: Duration = Duration::from_secs(600);
-/// How often the key set may be fetched again because of an unknown `kid`.
+/// How often the key set may be fetched again because of an unknown `kid`, on the provider's own word and on anybody's.
 pub(crate) const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The provider's metadata and keys, fetched when first needed and kept.
@@ -292,16 +292,19 @@ impl Provider {
         self.keys.holds(keys)
     }
 
-    /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds, not
+    /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds on each word, not
     /// counting the first fetch. `None` when it is too soon.
     pub(crate) async fn keys_again(
         &self,
+        word: Word,
         metadata: &Metadata,
         now: Timestamp,
     ) -> Option<Result<Arc<KeySet>, ProviderError>> {
-        let fetch = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
-            self.fetch_keys(metadata)
-        })?;
+        let fetch = self
+            .keys
+            .again(word, now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
+                self.fetch_keys(metadata)
+            })?;
         Some(fetch.await)
     }
 
