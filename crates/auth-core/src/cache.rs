@@ -104,6 +104,29 @@ impl<T: Send + Sync + 'static> Cache<T> {
         flight.await
     }
 
+    /// The value where the one at hand does not do: fetched again, and awaited, unless it was fetched, or failed to be, as long
+    /// ago as a failure is remembered.
+    pub(crate) async fn anew<F>(&self, now: Timestamp, runtime: &Handle, fetch: F) -> Fetched<T>
+    where
+        F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
+    {
+        let flight = {
+            let mut state = self.lock();
+            let is_recent = |at: &Timestamp| *at <= now && now.since(*at) < FAILURE_KEPT;
+            if let Some((error, _)) = state.failure.as_ref().filter(|(_, at)| is_recent(at)) {
+                return Err(error.clone());
+            }
+            if let Some((value, _)) = state.value.as_ref().filter(|(_, at)| is_recent(at)) {
+                return Ok(Arc::clone(value));
+            }
+            match &state.flight {
+                Some(flight) => flight.clone(),
+                None => self.start(&mut state, now, runtime, Span::current(), fetch),
+            }
+        };
+        flight.await
+    }
+
     /// The value as it is, if there is one.
     pub(crate) fn at_hand(&self) -> Option<Arc<T>> {
         self.lock().value.as_ref().map(|(value, _)| Arc::clone(value))
