@@ -650,13 +650,13 @@ impl Auth {
         request: &RouteRequest,
     ) -> Result<Reply, Error> {
         let now = self.now();
-        let metadata = party.provider.metadata(now).await?;
-        if party.provider.is_openid() && party.algorithms(&metadata).is_empty() {
-            // `none` and HS* are never taken, and the provider names nothing else.
-            return Err(ProviderError::DiscoveryInsufficient("id_token_signing_alg_values_supported").into());
+        let mut metadata = party.provider.metadata(now).await?;
+        if party.pushes(&metadata).is_err() {
+            // A document that does not do for this client counts no longer than a failure does.
+            metadata = party.provider.metadata_anew(now).await?;
         }
         // Each costs the provider a request of ours, and leads the image or script of another site nowhere.
-        if request.is_foreign_subresource && party.pushes(&metadata)? {
+        if party.pushes(&metadata)? && request.is_foreign_subresource {
             return Err(CrossSite.into());
         }
         let begun = login::begin(&self.0.config, party, &metadata, options, request, now);

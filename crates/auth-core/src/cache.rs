@@ -40,8 +40,17 @@ struct State<T> {
     value: Option<(Arc<T>, Timestamp)>,
     failure: Option<(ProviderError, Timestamp)>,
     flight: Option<Flight<T>>,
-    /// When the value was last fetched again on demand.
-    again_at: Option<Timestamp>,
+    /// When the value was last fetched again on the word of each.
+    again_at: [Option<Timestamp>; 2],
+}
+
+/// On whose word a value is fetched again: each has an interval of its own, so that strangers cannot use up the provider's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    /// The provider's: in what it has answered to a request of ours.
+    OfProvider,
+    /// Anybody's: in what was brought to a route.
+    OfAnybody,
 }
 
 impl<T: Send + Sync + 'static> Cache<T> {
@@ -51,7 +60,7 @@ impl<T: Send + Sync + 'static> Cache<T> {
                 value: None,
                 failure: None,
                 flight: None,
-                again_at: None,
+                again_at: [None; 2],
             })),
             fresh_for,
         }
@@ -95,6 +104,29 @@ impl<T: Send + Sync + 'static> Cache<T> {
         flight.await
     }
 
+    /// The value where the one at hand does not do: fetched again, and awaited, unless it was fetched, or failed to be, as long
+    /// ago as a failure is remembered.
+    pub(crate) async fn anew<F>(&self, now: Timestamp, runtime: &Handle, fetch: F) -> Fetched<T>
+    where
+        F: FnOnce() -> BoxFuture<'static, Result<T, ProviderError>> + Send,
+    {
+        let flight = {
+            let mut state = self.lock();
+            let is_recent = |at: &Timestamp| *at <= now && now.since(*at) < FAILURE_KEPT;
+            if let Some((error, _)) = state.failure.as_ref().filter(|(_, at)| is_recent(at)) {
+                return Err(error.clone());
+            }
+            if let Some((value, _)) = state.value.as_ref().filter(|(_, at)| is_recent(at)) {
+                return Ok(Arc::clone(value));
+            }
+            match &state.flight {
+                Some(flight) => flight.clone(),
+                None => self.start(&mut state, now, runtime, Span::current(), fetch),
+            }
+        };
+        flight.await
+    }
+
     /// The value as it is, if there is one.
     pub(crate) fn at_hand(&self) -> Option<Arc<T>> {
         self.lock().value.as_ref().map(|(value, _)| Arc::clone(value))
@@ -109,10 +141,11 @@ impl<T: Send + Sync + 'static> Cache<T> {
             .is_some_and(|(held, _)| Arc::ptr_eq(held, value))
     }
 
-    /// Fetches the value again, at most once in `interval`. Joins a fetch under way. When it is too soon, there is what
+    /// Fetches the value again, at most once in `interval` on each word. Joins a fetch under way. When it is too soon, there is what
     /// the last such fetch came to if it failed, and else `None`: the value is as new as it can be.
     pub(crate) fn again<F>(
         &self,
+        word: Word,
         now: Timestamp,
         interval: Duration,
         runtime: &Handle,
@@ -125,14 +158,11 @@ impl<T: Send + Sync + 'static> Cache<T> {
         if let Some(flight) = &state.flight {
             return Some(flight.clone());
         }
-        if state
-            .again_at
-            .is_some_and(|at| at <= now && now.since(at) < interval)
-        {
+        if state.again_at[word as usize].is_some_and(|at| at <= now && now.since(at) < interval) {
             let (error, _) = state.failure.clone()?;
             return Some(ready(Err(error)).boxed().shared());
         }
-        state.again_at = Some(now);
+        state.again_at[word as usize] = Some(now);
         Some(self.start(&mut state, now, runtime, Span::current(), fetch))
     }
 

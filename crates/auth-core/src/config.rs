@@ -223,6 +223,8 @@ pub(crate) struct EndpointOverrides {
     pub(crate) pushed_authorization_request: Option<Url>,
     /// What the client's certificate is for: a client that has one is told other endpoints.
     pub(crate) certificate: CertificateUse,
+    /// Whether the document has to list the algorithms of ID tokens: the settings name none, and users sign in.
+    pub(crate) needs_algorithms: bool,
 }
 
 /// The names of the library's cookies.

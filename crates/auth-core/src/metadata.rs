@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Word};
 use crate::clock::Timestamp;
 use crate::config::{EndpointOverrides, ProviderConfig};
 use crate::error::Fault;
@@ -197,11 +197,12 @@ impl ProviderError {
     }
 }
 
+const ID_TOKEN_ALGORITHMS: &str = "id_token_signing_alg_values_supported";
 /// How long a discovery document is fresh.
 pub(crate) const METADATA_FRESH: Duration = Duration::from_secs(3600);
 /// How long a key set is fresh.
 pub(crate) const KEYS_FRESH: Duration = Duration::from_secs(600);
-/// How often the key set may be fetched again because of an unknown `kid`.
+/// How often the key set may be fetched again because of an unknown `kid`, on the provider's own word and on anybody's.
 pub(crate) const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The provider's metadata and keys, fetched when first needed and kept.
@@ -254,11 +255,25 @@ impl Provider {
             ProviderConfig::Discovery(issuer) => issuer,
         };
         self.metadata
-            .get(now, &self.runtime, || {
-                let (issuer, http, overrides) = (issuer.clone(), self.http.clone(), self.overrides.clone());
-                Box::pin(async move { discover(&http, &issuer, overrides).await })
-            })
+            .get(now, &self.runtime, || self.fetch_metadata(issuer))
             .await
+    }
+
+    /// The provider's metadata where what is at hand does not do: fetched again, unless it was a second ago.
+    pub(crate) async fn metadata_anew(&self, now: Timestamp) -> Result<Arc<Metadata>, ProviderError> {
+        match &self.config {
+            ProviderConfig::Endpoints { .. } => self.metadata(now).await,
+            ProviderConfig::Discovery(issuer) => {
+                self.metadata
+                    .anew(now, &self.runtime, || self.fetch_metadata(issuer))
+                    .await
+            }
+        }
+    }
+
+    fn fetch_metadata(&self, issuer: &Issuer) -> BoxFuture<'static, Result<Metadata, ProviderError>> {
+        let (issuer, http, overrides) = (issuer.clone(), self.http.clone(), self.overrides.clone());
+        Box::pin(async move { discover(&http, &issuer, overrides).await })
     }
 
     /// The metadata that is at hand, without asking the provider.
@@ -292,16 +307,19 @@ impl Provider {
         self.keys.holds(keys)
     }
 
-    /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds, not
+    /// Fetches the keys again because a token names one that is not among them: at most once in 30 seconds on each word, not
     /// counting the first fetch. `None` when it is too soon.
     pub(crate) async fn keys_again(
         &self,
+        word: Word,
         metadata: &Metadata,
         now: Timestamp,
     ) -> Option<Result<Arc<KeySet>, ProviderError>> {
-        let fetch = self.keys.again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
-            self.fetch_keys(metadata)
-        })?;
+        let fetch = self
+            .keys
+            .again(word, now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
+                self.fetch_keys(metadata)
+            })?;
         Some(fetch.await)
     }
 
@@ -397,6 +415,10 @@ pub(crate) fn accept(
         return Err(ProviderError::DiscoveryInsufficient(
             "the provider does not support the grant type `authorization_code`",
         ));
+    }
+    // `none` and HS* are never taken.
+    if overrides.needs_algorithms && document.id_token_signing_alg_values_supported().is_empty() {
+        return Err(ProviderError::DiscoveryInsufficient(ID_TOKEN_ALGORITHMS));
     }
     let token_endpoint = document
         .token_endpoint()
@@ -519,16 +541,15 @@ fn read(body: &[u8]) -> Result<Document, ProviderError> {
     members.retain(|name, value| {
         !UNUSED.contains(&name.as_str()) && !value.is_null() && value.as_str() != Some("")
     });
-    for required in [
-        "issuer",
-        "authorization_endpoint",
-        "jwks_uri",
-        "id_token_signing_alg_values_supported",
-    ] {
+    for required in ["issuer", "authorization_endpoint", "jwks_uri"] {
         if !members.contains_key(required) {
             return Err(ProviderError::DiscoveryInsufficient(required));
         }
     }
+    // Whether it is needed depends on the settings.
+    members
+        .entry(ID_TOKEN_ALGORITHMS)
+        .or_insert_with(|| Value::Array(Vec::new()));
     serde_json::from_value(Value::Object(members))
         .map_err(|_| ProviderError::DiscoveryMalformed("a member is missing or not of its type"))
 }
@@ -698,6 +719,31 @@ mod tests {
         document["mtls_endpoint_aliases"] = json!([]);
         let refused = accepted(&document, with_certificate(CertificateUse::Authentication));
         assert!(matches!(refused, Err(ProviderError::DiscoveryMalformed(_))));
+    }
+
+    #[test] // OpenID Connect Discovery §3
+    fn the_algorithms_of_id_tokens_are_listed_where_the_settings_name_none() {
+        for list in [json!(null), json!([]), json!(["HS256", "none"]), json!(["RS999"])] {
+            let mut document = document();
+            document[ID_TOKEN_ALGORITHMS] = list.clone();
+            let accepted = |needs_algorithms| {
+                let overrides = EndpointOverrides {
+                    needs_algorithms,
+                    ..EndpointOverrides::default()
+                };
+                accepted(&document, overrides)
+            };
+            let refused = accepted(true);
+            assert!(
+                matches!(
+                    refused,
+                    Err(ProviderError::DiscoveryInsufficient(ID_TOKEN_ALGORITHMS))
+                ),
+                "{list}: {refused:?}"
+            );
+            let listed = accepted(false).expect("good").id_token_algorithms;
+            assert!(listed.is_empty(), "{list}");
+        }
     }
 
     #[test] // RFC 8705 §3.3

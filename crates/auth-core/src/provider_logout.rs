@@ -17,6 +17,7 @@ use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use crate::auth::Core;
+use crate::cache::Word;
 use crate::clock::Timestamp;
 use crate::config::{ATTEMPT_LIFETIME, CLOCK_TOLERANCE};
 use crate::error::Error;
@@ -192,13 +193,15 @@ impl Core {
         let token = decrypted.as_ref();
         let keys = party.provider.keys(&metadata, now).await?;
         match logout_token::verify(token, &keys, &expected, now) {
-            Err(LogoutTokenError::UnknownKey) => match party.provider.keys_again(&metadata, now).await {
-                Some(keys) => Ok(logout_token::verify(token, &*keys?, &expected, now)?),
-                // Fetched less than 30 seconds ago, and no such key. It may have been published since then, but a provider
-                // publishes a key before it uses it, and names that are made up come by the thousand: 400, as for any
-                // token that nothing shows to be the provider's (§2.8), and not 503, which asks for it again.
-                None => Err(LogoutTokenError::UnknownKey.into()),
-            },
+            Err(LogoutTokenError::UnknownKey) => {
+                match (party.provider).keys_again(Word::OfAnybody, &metadata, now).await {
+                    Some(keys) => Ok(logout_token::verify(token, &*keys?, &expected, now)?),
+                    // Fetched less than 30 seconds ago, and no such key. It may have been published since then, but a provider
+                    // publishes a key before it uses it, and names that are made up come by the thousand: 400, as for any
+                    // token that nothing shows to be the provider's (§2.8), and not 503, which asks for it again.
+                    None => Err(LogoutTokenError::UnknownKey.into()),
+                }
+            }
             verified => Ok(verified?),
         }
     }

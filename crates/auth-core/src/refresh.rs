@@ -36,6 +36,7 @@ use tracing::Instrument as _;
 
 use crate::auth::Core;
 use crate::breaker::Failure;
+use crate::cache::Word;
 use crate::clock::Timestamp;
 use crate::config::CLOCK_TOLERANCE;
 use crate::dpop::Scheme;
@@ -730,22 +731,23 @@ impl Core {
         let fetched = match party.provider.keys_at_hand() {
             // Another flight may have fetched them since this one looked.
             Some(keys) => match check(&keys) {
-                Checked::NeedsKeys => party.provider.keys_again(metadata, now).await,
+                Checked::NeedsKeys => (party.provider).keys_again(Word::OfProvider, metadata, now).await,
                 checked => return self.keep_checked(party, saved, token, response, checked).await,
             },
             None => Some(party.provider.keys(metadata, now).await),
         };
-        let checked = match fetched {
-            Some(Ok(keys)) => check(&keys),
-            // The keys cannot be had: the old ID token stays, and the next refresh brings another.
-            Some(Err(error)) => {
-                tracing::warn!(session = ?saved.key, cause = crate::error::chain(&error), "a refreshed ID token could not be checked");
-                return Ok(saved);
+        let cause = match fetched {
+            Some(Ok(keys)) => {
+                let checked = check(&keys);
+                return self.keep_checked(party, saved, token, response, checked).await;
             }
-            // Fetched a moment ago, and this key is not among them.
-            None => Checked::NeedsKeys,
+            Some(Err(error)) => crate::error::chain(&error),
+            // Another unknown key has made them be fetched a moment ago: nobody has looked for this one since it is used.
+            None => "its key is unknown, and the keys were fetched again less than 30 s ago".to_owned(),
         };
-        self.keep_checked(party, saved, token, response, checked).await
+        // The old ID token stays, and the next refresh brings another.
+        tracing::warn!(session = ?saved.key, cause, "a refreshed ID token could not be checked");
+        Ok(saved)
     }
 
     /// Acts on what an ID token is worth that was checked after the tokens were saved.

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::auth::Core;
 use crate::bearer::{self, BearerError, Candidate, InvalidToken, TokenTypes, TrustedIssuer};
+use crate::cache::Word;
 use crate::clock::Timestamp;
 use crate::config::{CLOCK_TOLERANCE, PlainIdentity, UserinfoPolicy};
 use crate::dpop::{self, Credential, DpopKey, Scheme};
@@ -194,7 +195,9 @@ impl Core {
         let keys = party.provider.keys(metadata, self.clock.now()).await?;
         let mut verified = verify(&keys);
         if matches!(verified, Err(ResponseJwtError::UnknownKey))
-            && let Some(again) = party.provider.keys_again(metadata, self.clock.now()).await
+            // The browser has brought it, and anybody can make one up.
+            && let Some(again) =
+                (party.provider).keys_again(Word::OfAnybody, metadata, self.clock.now()).await
         {
             verified = verify(&*again?);
         }
@@ -305,7 +308,9 @@ impl Core {
         let mut keys = party.provider.keys(metadata, self.clock.now()).await?;
         let mut verified = verify(&keys);
         if verified == Err(IdTokenError::UnknownKey)
-            && let Some(again) = party.provider.keys_again(metadata, self.clock.now()).await
+            && let Some(again) = (party.provider)
+                .keys_again(Word::OfProvider, metadata, self.clock.now())
+                .await
         {
             keys = again?;
             verified = verify(&keys);
@@ -490,7 +495,9 @@ impl Core {
         };
         let mut parsed = parse(keys);
         if parsed == Err(UserinfoError::SignatureInvalid(JwsError::UnknownKey))
-            && let Some(Ok(keys)) = party.provider.keys_again(metadata, self.clock.now()).await
+            && let Some(Ok(keys)) = (party.provider)
+                .keys_again(Word::OfProvider, metadata, self.clock.now())
+                .await
         {
             parsed = parse(&keys);
         }

@@ -380,13 +380,16 @@ fn judge(settings: &Settings, document: &Document, findings: &mut Findings) {
 }
 
 /// The algorithms that ID tokens may be signed with: the provider's, less those that are never taken and those that the
-/// setting leaves out.
+/// setting leaves out; the setting's, where the provider lists none.
 pub(crate) fn id_token_algorithms(settings: &Settings, document: &Document) -> Vec<Algorithm> {
     let advertised = document.list("id_token_signing_alg_values_supported");
     let mut algorithms: Vec<Algorithm> = parsed(advertised.unwrap_or_default());
     match settings.variables.get("AUTH_ID_TOKEN_ALG") {
         Some(list) => {
             let allowed: Vec<Algorithm> = parsed(list.split([',', ' ']).collect());
+            if document.list("id_token_signing_alg_values_supported").is_none() {
+                return allowed;
+            }
             algorithms.retain(|algorithm| allowed.contains(algorithm));
         }
         None if settings.profile().is_some() => algorithms.retain(|algorithm| FAPI.contains(algorithm)),

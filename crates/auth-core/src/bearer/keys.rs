@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::{BearerError, InvalidToken};
 use super::jwt::{Candidate, Signed};
-use crate::cache::Cache;
+use crate::cache::{Cache, Word};
 use crate::clock::Timestamp;
 use crate::http::ProviderHttp;
 use crate::jose::{Algorithm, KeySet};
@@ -57,7 +57,9 @@ impl GivenKeys {
     async fn keys_again(&self, now: Timestamp) -> Option<Result<Arc<KeySet>, ProviderError>> {
         let again = self
             .keys
-            .again(now, UNKNOWN_KEY_INTERVAL, &self.runtime, || self.fetch())?;
+            .again(Word::OfAnybody, now, UNKNOWN_KEY_INTERVAL, &self.runtime, || {
+                self.fetch()
+            })?;
         Some(again.await)
     }
 
@@ -86,7 +88,7 @@ impl Keys {
     async fn again(&self, now: Timestamp) -> Option<Result<Arc<KeySet>, ProviderError>> {
         match self.provider() {
             Ok(provider) => match provider.metadata(now).await {
-                Ok(metadata) => provider.keys_again(&metadata, now).await,
+                Ok(metadata) => provider.keys_again(Word::OfAnybody, &metadata, now).await,
                 Err(error) => Some(Err(error)),
             },
             Err(given) => given.keys_again(now).await,

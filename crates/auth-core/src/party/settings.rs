@@ -569,6 +569,7 @@ impl SignInProvider {
                 self.pushed_authorization_request_url.as_deref(),
             )?,
             certificate: certificate_use,
+            needs_algorithms: self.algorithms.is_none(),
         };
         check_end_session_parameter(self.end_session_parameter.as_deref())?;
         if self.par == ParPolicy::Always

@@ -6,8 +6,9 @@ use auth_core::{Auth, Error};
 use auth_testing::{Endpoint, Fault, OldKeys};
 use serde_json::json;
 
+use crate::provider_logout;
 use crate::store::Op;
-use crate::world::{LIFE, World, eventually, secs};
+use crate::world::{LIFE, World, assert_page, eventually, secs};
 
 /// A refresh that fails for now: 503, and the session is kept as it was.
 async fn assert_kept(world: &World, auth: &Auth, id: &SessionId, what: &str) -> Error {
@@ -379,4 +380,49 @@ async fn keys_that_cannot_be_had_sign_nobody_out_however_many_ask() {
         // The second one comes too soon after the first for the keys to be asked for again.
         assert_eq!(world.session(id).await.refresh_count(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stranger_sends_keeps_nobody_from_new_keys() {
+    let world = World::start().await;
+    let id = world.expired().await;
+    let jwks = || world.control().count(Endpoint::Jwks);
+    for n in 0..3 {
+        let forged = provider_logout::forged(&world, &format!("made-up-{n}"));
+        assert_eq!(provider_logout::send(&world.auth, &forged).await.status, 400);
+    }
+    assert_eq!(jwks(), 2, "strangers have one look in 30 s");
+    world.control().rotate_keys(OldKeys::Remove);
+    world.sign_in().await;
+    assert_eq!(jwks(), 3);
+    assert_eq!(world.session(&id).await.refresh_count(), 1);
+    // The other way round: a key that the provider's own tokens have had looked for keeps no sign-out of its waiting.
+    world.clock.advance(LIFE);
+    world.control().rotate_keys(OldKeys::Remove);
+    assert_eq!(world.session(&id).await.refresh_count(), 2);
+    world.control().rotate_keys(OldKeys::Remove);
+    let good = provider_logout::token(&world, json!({"sub": "nobody"}));
+    assert_eq!(provider_logout::send(&world.auth, &good).await.status, 200);
+    assert_eq!(jwks(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_not_looked_for_signs_nobody_out() {
+    let world = World::start().await;
+    let id = world.expired().await;
+    let jwks = || world.control().count(Endpoint::Jwks);
+    // The provider's own token uses up the one look in 30 s.
+    world.control().sign_with_unpublished_key(true);
+    let refused = world.browser().try_sign_in("/").await;
+    assert_page(&refused, 502, "id_token.unknown_key");
+    world.control().sign_with_unpublished_key(false);
+    world.control().rotate_keys(OldKeys::Remove);
+    assert_eq!(world.session(&id).await.refresh_count(), 1);
+    assert_eq!(jwks(), 2, "too soon");
+    // The next refresh looks for it.
+    world.clock.advance(LIFE);
+    assert_eq!(world.session(&id).await.refresh_count(), 2);
+    assert_eq!(jwks(), 3);
+    world.settle().await;
+    assert_eq!((world.revoked().len(), world.control().reuse_count()), (0, 0));
 }

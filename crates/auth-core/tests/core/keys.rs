@@ -1,6 +1,9 @@
 //! The provider's metadata and keys: fetched when needed, kept through outages, fetched again at most now and then.
 
+use auth_core::config::ParPolicy;
+use auth_core::jose::Algorithm;
 use auth_testing::{Endpoint, Fault, OldKeys};
+use serde_json::json;
 
 use crate::world::{World, assert_page, eventually, secs};
 
@@ -197,4 +200,81 @@ async fn a_document_that_cannot_be_trusted_is_not_used() {
         502,
         "provider.discovery_insufficient",
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_does_not_do_for_this_client_counts_for_a_second() {
+    const LIST: &str = "id_token_signing_alg_values_supported";
+    const ENDPOINT: &str = "pushed_authorization_request_endpoint";
+    const REQUIRED: &str = "require_pushed_authorization_requests";
+    for (policy, code, [list, endpoint, required]) in [
+        (
+            ParPolicy::Auto,
+            "provider.discovery_insufficient",
+            [json!(["HS256"]), json!(null), json!(false)],
+        ),
+        (
+            ParPolicy::Auto,
+            "provider.discovery_insufficient",
+            [json!([]), json!(null), json!(false)],
+        ),
+        (
+            ParPolicy::Auto,
+            "provider.discovery_insufficient",
+            [json!(["ES256"]), json!(null), json!(true)],
+        ),
+        (
+            ParPolicy::Always,
+            "login.push_unsupported",
+            [json!(["ES256"]), json!(null), json!(false)],
+        ),
+        (
+            ParPolicy::Never,
+            "login.push_required",
+            [json!(["ES256"]), json!("https://id.example/par"), json!(true)],
+        ),
+    ] {
+        let world = World::start().await;
+        let auth = world.instance_with(|builder| builder.par(policy)).await;
+        let control = world.control();
+        let what = format!("{policy:?} {list} {required}");
+        control.tamper_discovery(move |document| {
+            for (name, value) in [(LIST, &list), (ENDPOINT, &endpoint), (REQUIRED, &required)] {
+                document.insert(name.to_owned(), value.clone());
+            }
+        });
+        for _ in 0..3 {
+            assert_page(&world.browser_of(&auth).login("/").await, 502, code);
+        }
+        assert_eq!(control.count(Endpoint::Discovery), 1, "{what}");
+        world.clock.advance(secs(1));
+        assert_page(&world.browser_of(&auth).login("/").await, 502, code);
+        control.clear_tampering();
+        world.clock.advance(secs(1));
+        for _ in 0..3 {
+            world.browser_of(&auth).begin("/").await;
+        }
+        assert_eq!(control.count(Endpoint::Discovery), 3, "{what}");
+    }
+}
+
+// OpenID Connect Discovery §3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sets_the_algorithms_needs_no_list_of_them() {
+    let world = World::start().await;
+    world.control().tamper_discovery(|document| {
+        document.remove("id_token_signing_alg_values_supported");
+    });
+    let set = async |algorithms: [Algorithm; 1]| {
+        world
+            .instance_with(|builder| builder.id_token_algorithms(algorithms))
+            .await
+    };
+    let auth = set([Algorithm::ES256]).await;
+    world.browser_of(&auth).sign_in("/").await;
+    let auth = set([Algorithm::RS256]).await;
+    let refused = world.browser_of(&auth).try_sign_in("/").await;
+    assert_page(&refused, 502, "id_token.algorithm_not_allowed");
+    let refused = world.browser().login("/").await;
+    assert_page(&refused, 502, "provider.discovery_insufficient");
 }
