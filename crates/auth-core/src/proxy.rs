@@ -13,7 +13,8 @@
 //!   app says so ([`Proxy::set_header`]).
 //! * **The answer**: status and body as a stream, neither decoded nor limited; redirects are passed back. An answer that
 //!   breaks off breaks off here, too.
-//! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
+//! * **Its headers**, but for `Authorization`, `Cookie` and `DPoP`, which an upstream that echoes what it was sent would give
+//!   the page the token by, `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
 //!   app's: `Access-Control-*`, `Alt-Svc`, `Clear-Site-Data`, `Strict-Transport-Security`, `Service-Worker-Allowed`, `NEL`,
 //!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask
 //!   for a password because of it (`Bearer`, `DPoP`). `Cache-Control` is `no-store`, as with all that depends on a session.

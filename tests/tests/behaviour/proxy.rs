@@ -152,7 +152,8 @@ pub(crate) async fn what_is_between_browser_and_app_stays_there(stage: Stage) {
     let upstream = Upstream::answering(
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close, x-secret\r\nx-secret: 1\r\nkeep-alive: timeout=5\r\n\
          set-cookie: sid=evil; Path=/\r\nset-cookie: b=c\r\naccess-control-allow-origin: *\r\nclear-site-data: \"*\"\r\n\
-         strict-transport-security: max-age=9\r\nproxy-authenticate: Basic\r\netag: \"1\"\r\nx-one: 1\r\nx-one: 2\r\n\
+         strict-transport-security: max-age=9\r\nproxy-authenticate: Basic\r\nauthorization: Bearer echoed\r\n\
+         cookie: sid=echoed\r\ndpop: echoed\r\nproxy-authorization: Basic eA==\r\netag: \"1\"\r\nx-one: 1\r\nx-one: 2\r\n\
          content-type: text/html\r\ncache-control: public, max-age=60\r\ncontent-encoding: br\r\n\r\nok",
     )
     .await;
@@ -210,6 +211,10 @@ pub(crate) async fn what_is_between_browser_and_app_stays_there(stage: Stage) {
         "clear-site-data",
         "strict-transport-security",
         "proxy-authenticate",
+        "authorization",
+        "cookie",
+        "dpop",
+        "proxy-authorization",
     ] {
         assert!(came(name).is_empty(), "{name}: {answer_head}");
     }
