@@ -374,6 +374,8 @@ impl ProxyRequest {
         };
         self.upgrade == Upgrade::Possible
             && self.method == Method::GET
+            // What follows would be a body and no WebSocket.
+            && !self.headers.contains_key(TRANSFER_ENCODING)
             && names(UPGRADE, "websocket")
             && names(CONNECTION, "upgrade")
     }
@@ -465,6 +467,21 @@ struct Head {
     is_websocket: bool,
 }
 
+impl Head {
+    /// hyper takes it that these have no body, and drops one whose length is not known, unless it is announced.
+    fn may_lose_its_body(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && !self.is_websocket
+    }
+
+    /// Says that a body follows in chunks (RFC 9112 §6.1), where its length is not known.
+    fn announce(&mut self, body: &ProxyBody) {
+        if !body.has_length() {
+            self.headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
+
 /// The limits of time of one call.
 #[derive(Clone, Copy)]
 struct Patience {
@@ -493,7 +510,7 @@ impl Auth {
         let own = core.origin_of(session);
         demand_own_page(proxy, own, &request.headers, is_websocket)?;
         proxy.demand_method(&request.method)?;
-        let head = Head {
+        let mut head = Head {
             uri: proxy.uri(core, session, &request.target).await?,
             headers: upwards(proxy, &request.headers, is_websocket),
             method: request.method,
@@ -504,10 +521,15 @@ impl Auth {
             first_byte: proxy.first_byte.unwrap_or(core.config.http_timeout),
             idle: proxy.idle,
         };
+        let mut body = request.body;
+        if head.may_lose_its_body() {
+            body = body.begun(patience.idle).await?;
+            head.announce(&body);
+        }
         let tokens = self.client(session).with_exchange(proxy.exchange.clone());
         let mut credential = tokens.credential().await?;
         let mut retries = Retries::default();
-        let mut upload = Upload::new(request.body, proxy.max_request_body);
+        let mut upload = Upload::new(body, proxy.max_request_body);
         let party = tokens.party().await?;
         let mut answer = core
             .call(&party, &head, &credential, &upload, patience, Over::Any)
