@@ -38,10 +38,11 @@
 //!
 //! # A refused token
 //!
-//! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
+//! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3). Once more than 64 KiB of
+//! the body have gone up, the 401 is passed on, and the token is refreshed before that, so that the next request has another one;
+//! not if it was refreshed less than a minute ago. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
 //! is answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one
-//! is forgotten and exchanged once more instead.
+//! is forgotten and exchanged once more instead; for the next request's sake, if it is a minute old.
 //!
 //! # The end of the session
 //!
@@ -541,9 +542,15 @@ impl Auth {
                 headers: answer.headers(),
                 has_nonce: credential.learn(&origin, answer.headers(), &core.nonces),
             };
-            let Some(retry) = retries.after(&credential, &learned).filter(|_| upload.hold()) else {
+            let Some(retry) = retries.after(&credential, &learned) else {
                 break;
             };
+            if !upload.hold() {
+                if retry == Retry::WithAnotherToken {
+                    tokens.renew(&credential.token).await;
+                }
+                break;
+            }
             let next = match retry {
                 Retry::WithNonce => Some(credential.clone()),
                 Retry::WithAnotherToken => tokens.another_credential(&credential.token).await?,

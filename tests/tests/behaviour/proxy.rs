@@ -462,17 +462,21 @@ pub(crate) async fn more_of_a_body_than_is_kept_is_not_sent_again(stage: Stage) 
     .await;
     let world = world(&stage, &upstream).await;
     let large = vec![b'a'; 200_000];
-    let answer = exchange(&world, "PUT /proxy/api/x", "content-length: 200000\r\n", &large).await;
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (401, "no"),
-        "{}",
-        answer.head
-    );
-    assert_eq!(
-        (upstream.heads().len(), world.provider.control().refresh_count()),
-        (1, 0)
-    );
+    for _ in 0..3 {
+        let answer = exchange(&world, "PUT /proxy/api/x", "content-length: 200000\r\n", &large).await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (401, "no"),
+            "{}",
+            answer.head
+        );
+    }
+    // The next one had another token. That the API refuses it as well is no reason to ask for one more.
+    let heads = upstream.heads();
+    assert_eq!((heads.len(), world.provider.control().refresh_count()), (3, 1));
+    let token = |head: &String| values(head, "authorization");
+    assert_ne!(token(&heads[0]), token(&heads[1]));
+    assert_eq!(token(&heads[1]), token(&heads[2]));
 }
 
 pub(crate) async fn an_upstream_s_challenge_is_for_programs(stage: Stage) {
