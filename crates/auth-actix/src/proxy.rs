@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder, Scope, rt, web};
 use auth_core::Error;
 use auth_core::proxy::{
@@ -96,7 +96,7 @@ fn has_body(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
-        || request.version() == Version::HTTP_2 && !matches!(*request.method(), Method::GET | Method::HEAD)
+        || request.version() == Version::HTTP_2
 }
 
 /// actix-web has checked it.

@@ -5,7 +5,8 @@
 //! 1. The token goes to the configured APIs' origins only ([`AuthBuilder::api`](crate::AuthBuilder::api)), compared
 //!    exactly, and follows no redirect to another origin.
 //! 2. The token is alive: it is refreshed first where it is not.
-//! 3. Where the API answers 401 all the same, there is one refresh and one retry, if the body can be sent again. Where it wants
+//! 3. Where the API answers 401 all the same, there is one refresh and one retry. A body that is a stream cannot be sent again:
+//!    the 401 is the answer then, and the token is refreshed for the next call, within a minute once. Where it wants
 //!    no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9), there is one retry with that, besides.
 //! 4. Where the API demands a stronger or more recent sign-in, or a scope, there is neither: the call's error says so, and
 //!    the answer made of it sends a browser to sign in ([`ApiError::StepUp`]).
@@ -53,6 +54,7 @@ use url::{Position, Url};
 
 use crate::auth::Core;
 use crate::client_certificate::ClientCertificate;
+use crate::clock::Timestamp;
 use crate::config::ConfigError;
 use crate::dpop::{Credential, Scheme, is_demand_for_nonce};
 use crate::error::{Error, Fault, NotSignedIn};
@@ -76,6 +78,8 @@ pub const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Largest body of an answer that is not a success that is kept, in bytes: 64 KiB. Of a longer one nothing is kept
 /// ([`ApiError::Status`]).
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
+/// A token that was renewed less long ago is not renewed because an API has refused it, where the call cannot be sent again.
+const RENEWED_AFTER: Duration = Duration::from_secs(60);
 
 /// An HTTP client that calls downstream APIs with the access token of one session. Cheap to clone; clones share the
 /// token, so that of several calls at the same time at most one refreshes it.
@@ -252,6 +256,22 @@ impl AuthenticatedClient {
         self.keep(session)
     }
 
+    /// Sees to another token for the next call, where an API has refused this one and the call cannot be sent again. What fails is
+    /// logged where it fails, and the next call finds it.
+    pub(crate) async fn renew(&self, refused: &AccessToken) {
+        let core = &self.calls.core;
+        let since = match &self.exchange {
+            None => self.session().refreshed_at(),
+            Some(exchange) => match core.exchanged(&self.session(), exchange, None).await {
+                Ok((_, token)) => Some(token.issued_at()),
+                Err(_) => return,
+            },
+        };
+        if core.may_renew(since) {
+            drop(self.another_credential(refused).await);
+        }
+    }
+
     fn keep(&self, session: Session) -> Result<Credential, ApiError> {
         let credential = session.data.credential();
         self.note(session);
@@ -323,6 +343,16 @@ impl MachineClient {
     /// [`ApiError::Token`] where there is none that is alive.
     pub async fn access_token(&self) -> Result<AccessToken, ApiError> {
         Ok(self.credential(None).await?.token)
+    }
+
+    /// As [`AuthenticatedClient::renew`].
+    async fn renew(&self, refused: &AccessToken) {
+        let core = &self.calls.core;
+        if let Ok(kept) = core.machine_token(&self.credentials, None).await
+            && core.may_renew(Some(kept.issued_at()))
+        {
+            drop(self.credential(Some(refused)).await);
+        }
     }
 
     async fn credential(&self, refused: Option<&AccessToken>) -> Result<Credential, ApiError> {
@@ -467,6 +497,12 @@ impl Core {
             None => self.own_api(provider).await?,
         };
         base.ok_or(ApiError::NoBaseUrl)
+    }
+
+    /// Whether a token may be renewed for calls to come, which was renewed or issued then. An API that refuses good tokens would
+    /// cost a request to the provider for each call else.
+    fn may_renew(&self, since: Option<Timestamp>) -> bool {
+        since.is_none_or(|at| self.clock.now().since(at) >= RENEWED_AFTER)
     }
 
     /// Whether the URL's origin may be shown this provider's tokens. A provider's own API is shown no other one's.
@@ -654,6 +690,16 @@ impl Caller {
         }
     }
 
+    /// Sees to another token for the next call, once this one, which cannot be sent again, has been answered so.
+    pub(crate) async fn renew(&self, mut retries: Retries, credential: &Credential, answer: &Learned<'_>) {
+        if retries.after(credential, answer) == Some(Retry::WithAnotherToken) {
+            match self {
+                Self::User(client) => client.renew(&credential.token).await,
+                Self::Machine(client) => client.renew(&credential.token).await,
+            }
+        }
+    }
+
     /// Remembers what the answer of this origin says of nonces.
     pub(crate) fn learn(&self, credential: &Credential, url: &Url, headers: &HeaderMap) -> bool {
         // Bearer tokens need no nonces.
@@ -696,11 +742,15 @@ impl Caller {
         let party = self.party().await?;
         let mut retries = Retries::default();
         let (mut response, mut has_nonce) = self.ask(request, &credential, &party).await?;
-        while let Some(request) = again.take() {
+        loop {
             let answer = Learned {
                 status: response.status(),
                 headers: response.headers(),
                 has_nonce,
+            };
+            let Some(request) = again.take() else {
+                self.renew(retries, &credential, &answer).await;
+                break;
             };
             // Where there is nothing to try with, the API's own answer is the answer.
             let Some(next) = self.next(&mut retries, &credential, &answer).await? else {

@@ -169,6 +169,10 @@ impl IssuedToken {
         self.0.expires_at
     }
 
+    pub(crate) fn issued_at(&self) -> Timestamp {
+        self.0.issued_at
+    }
+
     /// As it is shown to an API.
     pub(crate) fn credential(&self) -> Result<Credential, GrantError> {
         if !self.0.is_bearer && self.0.key.is_none() {

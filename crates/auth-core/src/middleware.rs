@@ -7,8 +7,8 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use crate::client::{ApiError, AuthenticatedClient, Caller, Learned, MachineClient, Retries};
 use crate::dpop::Credential;
 
-/// Attaches the user's token to requests for the configured APIs, and answers a 401 of theirs by one refresh and one retry, if
-/// the body can be sent again; besides, a demand for a nonce in the proof of a token that is bound to a key (RFC 9449 §9) by one
+/// Attaches the user's token to requests for the configured APIs, and answers a 401 of theirs by one refresh and one retry, or,
+/// where the body cannot be sent again, by a refresh for the next request, within a minute once; besides, a demand for a nonce in the proof of a token that is bound to a key (RFC 9449 §9) by one
 /// retry with that. Requests for other origins pass as they are, without a token.
 ///
 /// What the inner client then does is its own affair: time-outs, and redirects. reqwest takes `Authorization` off where one
@@ -70,11 +70,15 @@ async fn handle(
         Ok::<_, Error>((response, has_nonce))
     };
     let (mut response, mut has_nonce) = run(request, &credential, extensions).await?;
-    while let Some(request) = again.take() {
+    loop {
         let answer = Learned {
             status: response.status(),
             headers: response.headers(),
             has_nonce,
+        };
+        let Some(request) = again.take() else {
+            caller.renew(retries, &credential, &answer).await;
+            break;
         };
         let tried = caller.next(&mut retries, &credential, &answer).await;
         let Some(another) = tried.map_err(failed)? else {

@@ -13,7 +13,8 @@
 //!   app says so ([`Proxy::set_header`]).
 //! * **The answer**: status and body as a stream, neither decoded nor limited; redirects are passed back. An answer that
 //!   breaks off breaks off here, too.
-//! * **Its headers**, but for `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
+//! * **Its headers**, but for `Authorization`, `Cookie` and `DPoP`, which an upstream that echoes what it was sent would give
+//!   the page the token by, `Set-Cookie`, those of one connection, and what speaks for a whole origin, which would be the
 //!   app's: `Access-Control-*`, `Alt-Svc`, `Clear-Site-Data`, `Strict-Transport-Security`, `Service-Worker-Allowed`, `NEL`,
 //!   `Report-To`; and `DPoP-Nonce`, which is for the proofs made here. A `WWW-Authenticate` passes if browsers do not ask
 //!   for a password because of it (`Bearer`, `DPoP`). `Cache-Control` is `no-store`, as with all that depends on a session.
@@ -37,10 +38,11 @@
 //!
 //! # A refused token
 //!
-//! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3), or more than 64 KiB of
-//! the body have gone up. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
+//! A 401 is answered by one refresh and one retry, unless it asks for another sign-in (RFC 9470 §3). Once more than 64 KiB of
+//! the body have gone up, the 401 is passed on, and the token is refreshed before that, so that the next request has another one;
+//! not if it was refreshed less than a minute ago. One that wants no more than a nonce in the proof of a token that is bound to a key (RFC 9449 §9)
 //! is answered by one retry with that, besides. Where the upstream gets an exchanged token ([`Proxy::exchanging`]), that one
-//! is forgotten and exchanged once more instead.
+//! is forgotten and exchanged once more instead; for the next request's sake, if it is a minute old.
 //!
 //! # The end of the session
 //!
@@ -373,6 +375,8 @@ impl ProxyRequest {
         };
         self.upgrade == Upgrade::Possible
             && self.method == Method::GET
+            // What follows would be a body and no WebSocket.
+            && !self.headers.contains_key(TRANSFER_ENCODING)
             && names(UPGRADE, "websocket")
             && names(CONNECTION, "upgrade")
     }
@@ -464,6 +468,21 @@ struct Head {
     is_websocket: bool,
 }
 
+impl Head {
+    /// hyper takes it that these have no body, and drops one whose length is not known, unless it is announced.
+    fn may_lose_its_body(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD) && !self.is_websocket
+    }
+
+    /// Says that a body follows in chunks (RFC 9112 §6.1), where its length is not known.
+    fn announce(&mut self, body: &ProxyBody) {
+        if !body.has_length() {
+            self.headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
+
 /// The limits of time of one call.
 #[derive(Clone, Copy)]
 struct Patience {
@@ -492,7 +511,7 @@ impl Auth {
         let own = core.origin_of(session);
         demand_own_page(proxy, own, &request.headers, is_websocket)?;
         proxy.demand_method(&request.method)?;
-        let head = Head {
+        let mut head = Head {
             uri: proxy.uri(core, session, &request.target).await?,
             headers: upwards(proxy, &request.headers, is_websocket),
             method: request.method,
@@ -503,10 +522,15 @@ impl Auth {
             first_byte: proxy.first_byte.unwrap_or(core.config.http_timeout),
             idle: proxy.idle,
         };
+        let mut body = request.body;
+        if head.may_lose_its_body() {
+            body = body.begun(patience.idle).await?;
+            head.announce(&body);
+        }
         let tokens = self.client(session).with_exchange(proxy.exchange.clone());
         let mut credential = tokens.credential().await?;
         let mut retries = Retries::default();
-        let mut upload = Upload::new(request.body, proxy.max_request_body);
+        let mut upload = Upload::new(body, proxy.max_request_body);
         let party = tokens.party().await?;
         let mut answer = core
             .call(&party, &head, &credential, &upload, patience, Over::Any)
@@ -518,9 +542,15 @@ impl Auth {
                 headers: answer.headers(),
                 has_nonce: credential.learn(&origin, answer.headers(), &core.nonces),
             };
-            let Some(retry) = retries.after(&credential, &learned).filter(|_| upload.hold()) else {
+            let Some(retry) = retries.after(&credential, &learned) else {
                 break;
             };
+            if !upload.hold() {
+                if retry == Retry::WithAnotherToken {
+                    tokens.renew(&credential.token).await;
+                }
+                break;
+            }
             let next = match retry {
                 Retry::WithNonce => Some(credential.clone()),
                 Retry::WithAnotherToken => tokens.another_credential(&credential.token).await?,

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use actix_session::Session;
+use actix_web::body::MessageBody;
 use actix_web::guard::{Guard, fn_guard};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, ContentType, HeaderValue, LOCATION};
 use actix_web::middleware::Condition;
 use actix_web::web::{self, Data, Form, FormConfig, Json, Path, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer};
 use auth_actix::core::config::paths;
 use auth_actix::core::grants::ClientCredentials;
 use auth_actix::{
@@ -21,7 +22,9 @@ use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, GRACE, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS,
     PURPOSES, SecondApi, Setup,
 };
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 #[actix_web::main]
@@ -217,7 +220,7 @@ struct Note {
 async fn note(_: RequireAuth, own: Session, sent: Form<Note>) -> Result<HttpResponse, AuthError> {
     let (note, flash) = match example_common::note(&sent.text) {
         Ok(note) => note,
-        Err(problem) => return Ok(HttpResponse::PayloadTooLarge().body(problem)),
+        Err(problem) => return Ok(text(HttpResponse::PayloadTooLarge(), problem)),
     };
     match note {
         Some(note) => own.insert("note", note)?,
@@ -229,7 +232,7 @@ async fn note(_: RequireAuth, own: Session, sent: Form<Note>) -> Result<HttpResp
 
 async fn profile(site: Data<Site>, api: AuthenticatedClient) -> Result<HttpResponse, AuthError> {
     let began = Instant::now();
-    let me = scim_me(&api).await?;
+    let me: Value = scim_me(&api).await?;
     let html = example_common::profile(&site.auth, &api.session(), &me, began.elapsed());
     Ok(page(html))
 }
@@ -246,24 +249,34 @@ async fn ping(_: RequireAuth) -> &'static str {
     "pong"
 }
 
-async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+/// What an API answered, as it is: a `Value` would make other numbers of numbers.
+type Raw = Box<RawValue>;
+
+async fn me(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     Ok(Json(scim_me(&api).await.map_err(ApiError::passed_on)?))
 }
 
-async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
-    let (user, organizations) = both.map_err(ApiError::passed_on)?;
-    Ok(Json(
-        json!({ "profile": user.0, "organizations": organizations.0 }),
-    ))
+#[derive(Serialize)]
+struct Both {
+    profile: Raw,
+    organizations: Raw,
 }
 
-async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Both>, AuthError> {
+    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
+    let ((profile, _), (organizations, _)) = both.map_err(ApiError::passed_on)?;
+    Ok(Json(Both {
+        profile,
+        organizations,
+    }))
+}
+
+async fn step_up(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
     Ok(Json(answer))
 }
 
-async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     let api = api
         .for_audience(&site.second_api.audience)
         .at(&site.second_api.url);
@@ -271,7 +284,7 @@ async fn exchange(site: Data<Site>, api: AuthenticatedClient) -> Result<Json<Val
     Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
 }
 
-async fn machine(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+async fn machine(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     let machine = api.as_application(ClientCredentials::new());
     let machine = machine.get("/machine").accept("application/json").send().await?;
     Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
@@ -361,12 +374,15 @@ async fn bearer(token: BearerToken) -> Json<Value> {
 
 async fn ready(site: Data<Site>) -> HttpResponse {
     match site.auth.ready().await {
-        Ok(()) => HttpResponse::Ok().body("ok"),
-        Err(_) => HttpResponse::ServiceUnavailable().body("the session store does not answer"),
+        Ok(()) => text(HttpResponse::Ok(), "ok"),
+        Err(_) => text(
+            HttpResponse::ServiceUnavailable(),
+            "the session store does not answer",
+        ),
     }
 }
 
-async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
+async fn scim_me<T: DeserializeOwned>(api: &AuthenticatedClient) -> Result<T, ApiError> {
     api.get("/scim2/Me")
         .accept("application/scim+json")
         .send()
@@ -375,7 +391,7 @@ async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
         .await
 }
 
-async fn call(api: &AuthenticatedClient, path: &str) -> Result<(Value, Duration), ApiError> {
+async fn call<T: DeserializeOwned>(api: &AuthenticatedClient, path: &str) -> Result<(T, Duration), ApiError> {
     let began = Instant::now();
     let value = api
         .get(path)
@@ -385,6 +401,10 @@ async fn call(api: &AuthenticatedClient, path: &str) -> Result<(Value, Duration)
         .json()
         .await?;
     Ok((value, began.elapsed()))
+}
+
+fn text(mut answer: HttpResponseBuilder, text: impl MessageBody + 'static) -> HttpResponse {
+    answer.content_type(ContentType::plaintext()).body(text)
 }
 
 fn page(html: String) -> HttpResponse {

@@ -21,7 +21,9 @@ use example_common::{
     Carrier, DevInfo, EVENT_HEADERS, End, FORM_MAX, Log, METRICS_TYPE, Metrics, Own, PAGE_HEADERS, PURPOSES,
     SecondApi, Setup,
 };
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tower_sessions::Session;
 
@@ -187,7 +189,7 @@ async fn note(_: RequireAuth, own: Session, Form(sent): Form<Note>) -> Result<Re
 
 async fn profile(State(app): State<App>, api: AuthenticatedClient) -> Result<impl IntoResponse, AuthError> {
     let began = Instant::now();
-    let me = scim_me(&api).await?;
+    let me: Value = scim_me(&api).await?;
     Ok(page(example_common::profile(
         &app.auth,
         &api.session(),
@@ -213,19 +215,29 @@ async fn ping(_: RequireAuth) -> &'static str {
     "pong"
 }
 
-async fn me(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+/// What an API answered, as it is: a `Value` would make other numbers of numbers.
+type Raw = Box<RawValue>;
+
+async fn me(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     Ok(Json(scim_me(&api).await.map_err(ApiError::passed_on)?))
 }
 
-async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
-    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
-    let (user, organizations) = both.map_err(ApiError::passed_on)?;
-    Ok(Json(
-        json!({ "profile": user.0, "organizations": organizations.0 }),
-    ))
+#[derive(Serialize)]
+struct Both {
+    profile: Raw,
+    organizations: Raw,
 }
 
-async fn step_up(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+async fn dashboard_data(api: AuthenticatedClient) -> Result<Json<Both>, AuthError> {
+    let both = tokio::try_join!(call(&api, "/users/me"), call(&api, "/organizations"));
+    let ((profile, _), (organizations, _)) = both.map_err(ApiError::passed_on)?;
+    Ok(Json(Both {
+        profile,
+        organizations,
+    }))
+}
+
+async fn step_up(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     let (answer, _) = call(&api, "/step-up").await.map_err(ApiError::passed_on)?;
     Ok(Json(answer))
 }
@@ -236,7 +248,7 @@ async fn exchange(State(app): State<App>, api: AuthenticatedClient) -> Result<Js
     Ok(Json(whoami.json().await.map_err(ApiError::passed_on)?))
 }
 
-async fn machine(api: AuthenticatedClient) -> Result<Json<Value>, AuthError> {
+async fn machine(api: AuthenticatedClient) -> Result<Json<Raw>, AuthError> {
     let machine = api.as_application(ClientCredentials::new());
     let machine = machine.get("/machine").accept("application/json").send().await?;
     Ok(Json(machine.json().await.map_err(ApiError::passed_on)?))
@@ -326,7 +338,7 @@ async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
+async fn scim_me<T: DeserializeOwned>(api: &AuthenticatedClient) -> Result<T, ApiError> {
     api.get("/scim2/Me")
         .accept("application/scim+json")
         .send()
@@ -335,7 +347,7 @@ async fn scim_me(api: &AuthenticatedClient) -> Result<Value, ApiError> {
         .await
 }
 
-async fn call(api: &AuthenticatedClient, path: &str) -> Result<(Value, Duration), ApiError> {
+async fn call<T: DeserializeOwned>(api: &AuthenticatedClient, path: &str) -> Result<(T, Duration), ApiError> {
     let began = Instant::now();
     let value = api
         .get(path)

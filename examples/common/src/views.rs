@@ -171,6 +171,8 @@ pub fn sessions(auth: &Auth, sessions: &[SessionInfo]) -> String {
 /// The form of the sessions page: which session to end.
 #[derive(Debug, Deserialize)]
 pub struct End {
+    /// A form without it names no session.
+    #[serde(default)]
     end: String,
 }
 
@@ -190,13 +192,8 @@ impl End {
 
 /// Who an API's answer is about: SCIM's members (RFC 7643 §4.1) or OpenID Connect's names.
 fn person(value: &Value) -> Person<'_> {
-    // SCIM e-mails are objects; some servers send plain strings.
-    let email = match &value["emails"][0] {
-        Value::String(email) => Some(email.as_str()),
-        object => object["value"].as_str(),
-    };
     Person {
-        email: email.or(value["email"].as_str()),
+        email: email(value).or(value["email"].as_str()),
         given_name: value["name"]["givenName"]
             .as_str()
             .or(value["given_name"].as_str()),
@@ -206,6 +203,19 @@ fn person(value: &Value) -> Person<'_> {
     }
 }
 
+/// The primary one of SCIM's e-mails (RFC 7643 §2.4), or else the first. They are objects; some servers send plain strings.
+fn email(person: &Value) -> Option<&str> {
+    let all = person["emails"].as_array()?;
+    let usable = || {
+        all.iter()
+            .filter(|email| email.is_string() || email["value"].is_string())
+    };
+    let email = usable()
+        .find(|email| email["primary"] == true)
+        .or_else(|| usable().next())?;
+    email.as_str().or(email["value"].as_str())
+}
+
 fn token(auth: &Auth, session: &Session) -> TokenLife {
     TokenLife {
         now: auth.now().as_secs(),
@@ -213,5 +223,39 @@ fn token(auth: &Auth, session: &Session) -> TokenLife {
         refresh_count: session.refresh_count(),
         refreshed_at: session.refreshed_at().map(Timestamp::as_secs),
         refreshable: session.is_refreshable(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    // RFC 7643 §2.4, §4.1.2
+    #[test]
+    fn the_primary_e_mail_is_shown_or_else_the_first() {
+        let (home, work) = (
+            json!({"value": "home"}),
+            json!({"value": "work", "primary": true}),
+        );
+        for (emails, shown) in [
+            (json!([home, work]), Some("work")),
+            (json!([work, home]), Some("work")),
+            (json!([{"value": "first", "primary": false}, home]), Some("first")),
+            (json!(["plain", home]), Some("plain")),
+            (
+                json!([null, 7, [], {}, {"value": 1, "primary": true}, home]),
+                Some("home"),
+            ),
+            (json!([null, 7, home, work]), Some("work")),
+            (json!([null]), Some("other")),
+            (json!([]), Some("other")),
+            (json!("work"), Some("other")),
+        ] {
+            let me = json!({"emails": emails, "email": "other"});
+            assert_eq!(person(&me).email, shown, "{me}");
+        }
+        assert_eq!(person(&json!({"emails": [null]})).email, None);
     }
 }

@@ -97,6 +97,23 @@ pub(crate) async fn what_the_api_says_is_shown_as_text(stage: Stage) {
     );
 }
 
+// RFC 8259 §6
+pub(crate) async fn numbers_are_passed_on_to_the_digit(stage: Stage) {
+    let world = stage.signed_in("alice").await;
+    let control = world.provider.control();
+    let says = |body: &str| control.fail(me(), Fault::body(200, "application/scim+json", body));
+    let numbers = "{\"a\": 123456789012345678901234567890, \"b\":1.10,\"c\":1e400, \"a\":[-0.0]}";
+    says(numbers);
+    let answer = world.browser.fetch("/api/me").await;
+    assert_eq!(answer.assert_status(200).body, numbers);
+    assert_eq!(answer.header("content-type").as_deref(), Some("application/json"));
+    for no_json in ["{\"a\":1", "{\"a\":01}", "{} {}", "", "<p>"] {
+        control.clear(me());
+        says(no_json);
+        world.browser.fetch("/api/me").await.assert_status(502);
+    }
+}
+
 pub(crate) async fn both_calls_of_the_dashboard_run_at_the_same_time(stage: Stage) {
     let world = stage.signed_in("alice").await;
     for (path, page) in [("/api/dashboard", false), ("/dashboard", true)] {

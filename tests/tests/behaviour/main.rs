@@ -484,6 +484,7 @@ behaviour! {
             the_trace_of_the_request_goes_along,
             the_profile_shows_mail_and_names,
             what_the_api_says_is_shown_as_text,
+            numbers_are_passed_on_to_the_digit,
             both_calls_of_the_dashboard_run_at_the_same_time,
             a_refused_token_is_refreshed_and_the_call_sent_again_once,
             an_api_that_refuses_every_token_is_asked_twice_and_no_more,

@@ -173,6 +173,11 @@ pub(crate) async fn health_depends_on_nothing_and_readiness_on_the_store(stage: 
     for path in ["/healthz", "/readyz"] {
         let answer = world.browser.fetch(path).await;
         answer.assert_status(200).assert_no_cookie();
+        assert_eq!(
+            answer.header("content-type").as_deref(),
+            Some("text/plain; charset=utf-8"),
+            "{path}"
+        );
     }
     assert_eq!(world.browser.fetch("/healthz").await.body.trim(), "ok");
 }

@@ -34,10 +34,15 @@ const OF_THE_BROWSER: [&str; 10] = [
     "x-real-ip",
 ];
 
-/// What the upstream says of its own origin and would be taken as said of the app's.
-const OF_THE_UPSTREAM: [&str; 9] = [
+/// What the upstream says of its own origin and would be taken as said of the app's; and what no answer has, unless the
+/// upstream sends back what it was sent: the token.
+const OF_THE_UPSTREAM: [&str; 13] = [
     "alt-svc",
+    "authorization",
     "clear-site-data",
+    "cookie",
+    "cookie2",
+    "dpop",
     "dpop-nonce",
     "nel",
     "report-to",
@@ -243,6 +248,22 @@ mod tests {
                 "x-other"
             ]
         );
+    }
+
+    #[test]
+    fn an_upstream_that_sends_back_what_it_was_sent_shows_the_browser_no_token() {
+        for (name, passes) in [
+            ("authorization", false),
+            ("authentication-info", true),
+            ("cookie", false),
+            ("cookie2", false),
+            ("dpop", false),
+            ("proxy-authorization", false),
+            ("x-echoed", true),
+        ] {
+            let answer = headers(&[(name, "x")]);
+            assert_eq!(!downwards(&answer, &[]).is_empty(), passes, "{name}");
+        }
     }
 
     #[test]

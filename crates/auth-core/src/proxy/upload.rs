@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::ProxyError;
 
@@ -53,6 +53,26 @@ impl ProxyBody {
         Self {
             chunks: Box::pin(chunks),
             length,
+        }
+    }
+
+    pub(crate) fn has_length(&self) -> bool {
+        self.length.is_some()
+    }
+
+    /// The same body, after a wait for its first bytes where its length is not known: it may have none, and is
+    /// [empty](Self::empty) then.
+    pub(crate) async fn begun(mut self, idle: Duration) -> Result<Self, ProxyError> {
+        if self.has_length() {
+            return Ok(self);
+        }
+        loop {
+            let first = timeout(idle, self.chunks.next()).await;
+            return match first.map_err(|_| ProxyError::SenderStalled)? {
+                None => Ok(Self::empty()),
+                Some(Ok(chunk)) if chunk.is_empty() => continue,
+                Some(first) => Ok(Self::new(stream::iter([first]).chain(self.chunks), None)),
+            };
         }
     }
 }

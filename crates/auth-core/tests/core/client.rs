@@ -15,7 +15,8 @@ use url::Url;
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::world::{Browser, LIFE, WAIT, World, assert_page, header, location};
+use crate::grants::{EXCHANGE, requests_of};
+use crate::world::{Browser, LIFE, WAIT, World, assert_page, header, location, secs};
 
 const ECHO: Endpoint = Endpoint::Api("/echo");
 
@@ -172,18 +173,75 @@ async fn a_body_is_sent_again_if_it_can_be() {
     );
 
     world.control().reject_next(1);
-    let stream = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
-    let answer = api
-        .post("/echo")
-        .body(reqwest::Body::wrap_stream(stream))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 401);
+    assert_eq!(send_stream(&api).await, 401);
     assert_eq!(
         (world.control().refresh_count(), world.control().count(ECHO)),
         (1, 3)
     );
+}
+
+async fn send_stream(api: &AuthenticatedClient) -> u16 {
+    let stream = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
+    let sending = api.post("/echo").body(reqwest::Body::wrap_stream(stream)).send();
+    sending.await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_stream_renews_the_token_for_the_next_one_once_in_a_minute() {
+    let world = World::start().await;
+    let api = client(&world).await;
+    let counts = || (world.control().refresh_count(), world.control().count(ECHO));
+    world.control().reject_next(1);
+    assert_eq!(send_stream(&api).await, 401);
+    assert_eq!(counts(), (1, 1), "it is not sent again");
+    assert_eq!(send_stream(&api).await, 200);
+    let asked = world.control().requests(ECHO);
+    assert_ne!(asked[0].header("authorization"), asked[1].header("authorization"));
+    // An API that refuses whatever it is shown.
+    world.control().reject_next(3);
+    world.clock.advance(secs(59));
+    assert_eq!(send_stream(&api).await, 401);
+    assert_eq!(counts().0, 1);
+    world.clock.advance(secs(1));
+    assert_eq!(send_stream(&api).await, 401);
+    assert_eq!(counts().0, 2);
+    assert_eq!(send_stream(&api).await, 401);
+    assert_eq!(counts().0, 2);
+    // What fails on the way to another token is not the answer.
+    world.clock.advance(secs(60));
+    world.control().reject_next(1);
+    world.control().fail_next(Endpoint::Token, 1, Fault::status(503));
+    assert_eq!(send_stream(&api).await, 401);
+    assert_eq!(send_stream(&api).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_stream_renews_a_machine_s_and_an_exchanged_token_that_is_a_minute_old() {
+    let world = World::start().await;
+    let machine = world.auth.machine_client(ClientCredentials::new());
+    let send = async || {
+        let stream = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
+        let sending = machine
+            .post("/echo")
+            .body(reqwest::Body::wrap_stream(stream))
+            .send();
+        sending.await.unwrap().status().as_u16()
+    };
+    let exchanged = client(&world).await.for_audience(world.provider.api_url());
+    let asked = |grant| requests_of(&world.provider, grant).len();
+    let counts = || (asked("client_credentials"), asked(EXCHANGE));
+    assert_eq!(
+        (send().await, send_stream(&exchanged).await, counts()),
+        (200, 200, (1, 1))
+    );
+    for (age, issued) in [(59, (1, 1)), (1, (2, 2)), (0, (2, 2))] {
+        world.clock.advance(secs(age));
+        world.control().reject_next(2);
+        assert_eq!((send().await, send_stream(&exchanged).await), (401, 401));
+        assert_eq!(counts(), issued, "{age}");
+    }
+    assert_eq!((send().await, send_stream(&exchanged).await), (200, 200));
+    assert_eq!(world.control().refresh_count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -588,7 +646,8 @@ async fn every_method_and_kind_of_body_is_sent() {
     let refused = api.post("/echo").multipart(form()).send().await.unwrap();
     assert_eq!(
         (refused.status().as_u16(), world.control().refresh_count()),
-        (401, 0)
+        (401, 1),
+        "for the next call"
     );
 }
 
@@ -744,6 +803,22 @@ async fn as_a_middleware_it_signs_refreshes_and_repeats_once_and_leaves_others_a
         (world.control().refresh_count(), world.control().count(ECHO)),
         (2, 4)
     );
+    // A stream cannot be sent again: the token is renewed for the next request.
+    let stream = || {
+        let chunks = futures_util::stream::iter(["a", "b"]).map(Ok::<_, std::io::Error>);
+        http.post(&url).body(reqwest::Body::wrap_stream(chunks)).send()
+    };
+    world.clock.advance(secs(60));
+    world.control().reject_next(2);
+    for _ in 0..2 {
+        assert_eq!(stream().await.unwrap().status(), 401);
+        assert_eq!(
+            world.control().refresh_count(),
+            3,
+            "the second has a token of this minute"
+        );
+    }
+    assert_eq!(stream().await.unwrap().text().await.unwrap(), "ab");
     for url in [stranger.uri(), leading_away.uri()] {
         assert_eq!(http.get(url).send().await.unwrap().status(), 200);
     }

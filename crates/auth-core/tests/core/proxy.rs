@@ -418,6 +418,39 @@ async fn an_exchanged_token_that_is_refused_is_exchanged_once_more() {
     assert_eq!((refused.status.as_u16(), counts()), (401, (3, 5, 0)));
 }
 
+// RFC 9112 §6.1, §6.3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_get_whose_length_nobody_knows_has_a_body_if_bytes_come() {
+    let world = World::start().await;
+    let session = signed_in(&world).await;
+    let (origin, seen) = upstream(b"HTTP/1.1 204 No\r\nconnection: close\r\n\r\n").await;
+    let proxy = Proxy::to(&origin)
+        .unwrap()
+        .idle_timeout(Duration::from_millis(200));
+    let send = async |method, chunks: &[&'static str]| {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok((*chunk).into())).collect();
+        let mut request = request(method, "/search");
+        request.body = ProxyBody::new(stream::iter(chunks), None);
+        world.auth.forward(&proxy, &session, request).await.unwrap();
+        seen.lock().unwrap().pop().unwrap()
+    };
+    for method in [Method::GET, Method::HEAD] {
+        for none in [&[][..], &["", ""]] {
+            let none = send(method.clone(), none).await;
+            assert!(none.ends_with("\r\n\r\n"), "{none}");
+            assert!(!none.contains("transfer-encoding"), "{none}");
+        }
+        let some = send(method, &["", "{", "}"]).await;
+        assert!(some.contains("\r\ntransfer-encoding: chunked\r\n"), "{some}");
+        assert!(some.ends_with("\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), "{some}");
+        assert!(!some.contains("content-length"), "{some}");
+    }
+    let mut silent = request(Method::GET, "/search");
+    silent.body = ProxyBody::new(stream::pending(), None);
+    let refused = forward(&world.auth, &proxy, &session, silent).await;
+    assert_eq!(refused.unwrap_err(), "408 proxy.sender");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_exchanged_token_nothing_is_forwarded() {
     let world = World::start().await;
