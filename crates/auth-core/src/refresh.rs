@@ -736,18 +736,17 @@ impl Core {
             },
             None => Some(party.provider.keys(metadata, now).await),
         };
-        let cause = match fetched {
-            Some(Ok(keys)) => {
-                let checked = check(&keys);
-                return self.keep_checked(party, saved, token, response, checked).await;
+        let checked = match fetched {
+            Some(Ok(keys)) => check(&keys),
+            // The keys cannot be had: the old ID token stays, and the next refresh brings another.
+            Some(Err(error)) => {
+                tracing::warn!(session = ?saved.key, cause = crate::error::chain(&error), "a refreshed ID token could not be checked");
+                return Ok(saved);
             }
-            Some(Err(error)) => crate::error::chain(&error),
-            // Another unknown key has made them be fetched a moment ago: nobody has looked for this one since it is used.
-            None => "its key is unknown, and the keys were fetched again less than 30 s ago".to_owned(),
+            // Fetched again a moment ago for another of the provider's tokens, and this key is not among them.
+            None => Checked::NeedsKeys,
         };
-        // The old ID token stays, and the next refresh brings another.
-        tracing::warn!(session = ?saved.key, cause, "a refreshed ID token could not be checked");
-        Ok(saved)
+        self.keep_checked(party, saved, token, response, checked).await
     }
 
     /// Acts on what an ID token is worth that was checked after the tokens were saved.

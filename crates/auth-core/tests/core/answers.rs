@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::provider_logout;
 use crate::store::Op;
-use crate::world::{LIFE, World, assert_page, eventually, secs};
+use crate::world::{LIFE, World, eventually, secs};
 
 /// A refresh that fails for now: 503, and the session is kept as it was.
 async fn assert_kept(world: &World, auth: &Auth, id: &SessionId, what: &str) -> Error {
@@ -404,25 +404,4 @@ async fn what_a_stranger_sends_keeps_nobody_from_new_keys() {
     let good = provider_logout::token(&world, json!({"sub": "nobody"}));
     assert_eq!(provider_logout::send(&world.auth, &good).await.status, 200);
     assert_eq!(jwks(), 5);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_is_not_looked_for_signs_nobody_out() {
-    let world = World::start().await;
-    let id = world.expired().await;
-    let jwks = || world.control().count(Endpoint::Jwks);
-    // The provider's own token uses up the one look in 30 s.
-    world.control().sign_with_unpublished_key(true);
-    let refused = world.browser().try_sign_in("/").await;
-    assert_page(&refused, 502, "id_token.unknown_key");
-    world.control().sign_with_unpublished_key(false);
-    world.control().rotate_keys(OldKeys::Remove);
-    assert_eq!(world.session(&id).await.refresh_count(), 1);
-    assert_eq!(jwks(), 2, "too soon");
-    // The next refresh looks for it.
-    world.clock.advance(LIFE);
-    assert_eq!(world.session(&id).await.refresh_count(), 2);
-    assert_eq!(jwks(), 3);
-    world.settle().await;
-    assert_eq!((world.revoked().len(), world.control().reuse_count()), (0, 0));
 }
