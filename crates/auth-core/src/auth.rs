@@ -754,9 +754,7 @@ impl Auth {
             .await
         {
             Ok(party) => party,
-            Err(error) => {
-                return self.failed(&error.into(), None, None, ReturnTo::default(), &request.incoming);
-            }
+            Err(error) => return self.astray(error, &request, now).await,
         };
         let response = match login::receive(&self.0.config, &party, &request, now) {
             Ok(response) => response,
@@ -792,6 +790,43 @@ impl Auth {
             }
         };
         reply.with("set-cookie", response.cookie)
+    }
+
+    /// A response at an address of no provider. The sign-in that it belongs to is used up all the same, as at another
+    /// provider's: whoever has sent it there may have seen it.
+    async fn astray(&self, error: ProviderError, request: &RouteRequest, now: Timestamp) -> Reply {
+        let used_up = match error {
+            ProviderError::Unknown => self.use_up(request, now).await,
+            // It can come again, and find the provider.
+            _ => Ok(None),
+        };
+        let (error, cookie) = match used_up {
+            Ok(cookie) => (error.into(), cookie),
+            Err(down) => (down.into(), None),
+        };
+        let reply = self.failed(&error, None, None, ReturnTo::default(), &request.incoming);
+        match cookie {
+            Some(cookie) => reply.with("set-cookie", cookie),
+            None => reply,
+        }
+    }
+
+    /// Uses up the sign-in that a response belongs to, whatever its address: the cookie to take away, if this browser has it.
+    async fn use_up(&self, request: &RouteRequest, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let config = &self.0.config;
+        let decrypted = |token: &str| self.0.readable(token).into_owned();
+        let Some(name) = login::provider_asked(config, request, decrypted) else {
+            return Ok(None);
+        };
+        let Ok(party) = config.parties.of(name.as_deref()).await else {
+            return Ok(None);
+        };
+        let Ok(response) = login::receive(config, &party, request, now) else {
+            return Ok(None);
+        };
+        let (once, until) = (&response.once, response.once_until);
+        self.0.store.claim_once(once, until, now).await?;
+        Ok(Some(response.cookie))
     }
 
     /// A response that belongs to no sign-in under way: a browser that is signed in goes on to the app; another

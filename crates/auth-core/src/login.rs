@@ -360,12 +360,7 @@ pub(crate) fn receive(
     request: &RouteRequest,
     now: Timestamp,
 ) -> Result<AuthorizationResponse, LoginError> {
-    // POST reads the body only, GET the query only.
-    let parameters = if request.method == "POST" {
-        request.form_parameters()
-    } else {
-        request.query_parameters()
-    };
+    let parameters = parameters_of(request);
     if parameters.repeats(&["state", "response"]) {
         return Err(LoginError::ParameterRepeated);
     }
@@ -397,6 +392,35 @@ pub(crate) fn receive(
     })
 }
 
+/// POST reads the body only, GET the query only.
+fn parameters_of(request: &RouteRequest) -> Parameters {
+    if request.method == "POST" {
+        request.form_parameters()
+    } else {
+        request.query_parameters()
+    }
+}
+
+/// The sign-in of this browser with this `state`.
+fn attempt_of(config: &Config, request: &RouteRequest, state: &str) -> Option<Attempt> {
+    let name = cookie_name(config.cookies, state);
+    Attempt::open(&config.keys, &name, request.cookie(&name)?).ok()
+}
+
+/// The provider of the sign-in that a response belongs to, by its name, as long as this browser has that sign-in; for a
+/// response whose address tells nothing. `decrypted` reads a response with whichever key it is for.
+pub(crate) fn provider_asked(
+    config: &Config,
+    request: &RouteRequest,
+    decrypted: impl Fn(&str) -> String,
+) -> Option<Option<String>> {
+    let parameters = parameters_of(request);
+    let token = parameters.get("response").map(decrypted);
+    let plain = || state_of(None, &parameters);
+    let state = state_of(token.as_deref(), &parameters).or_else(plain)?;
+    attempt_of(config, request, &state).map(|attempt| attempt.provider)
+}
+
 /// The signed token of a response, where responses are signed; decrypted, where the provider has encrypted it (JARM §2.2).
 fn token_of(party: &Party, parameters: &Parameters) -> Result<Option<String>, LoginError> {
     let response = parameters.get("response");
@@ -420,16 +444,11 @@ fn state_of(token: Option<&str>, parameters: &Parameters) -> Option<String> {
 
 /// Where a response that is good no more would have led, if this browser still knows.
 pub(crate) fn return_path_of(config: &Config, party: &Party, request: &RouteRequest) -> ReturnTo {
-    let parameters = if request.method == "POST" {
-        request.form_parameters()
-    } else {
-        request.query_parameters()
-    };
+    let parameters = parameters_of(request);
     token_of(party, &parameters)
         .ok()
         .and_then(|token| state_of(token.as_deref(), &parameters))
-        .map(|state| cookie_name(config.cookies, &state))
-        .and_then(|name| Attempt::open(&config.keys, &name, request.cookie(&name)?).ok())
+        .and_then(|state| attempt_of(config, request, &state))
         .map(|attempt| attempt.return_to)
         .unwrap_or_default()
 }

@@ -95,6 +95,13 @@ pub(crate) fn verify(
     if now >= expires_at.plus(expected.tolerance) {
         return Err(LogoutTokenError::Expired);
     }
+    // RFC 7519 §4.1.5.
+    if let Some(nbf) = claims.get("nbf") {
+        let not_before = jose::instant(nbf).ok_or(LogoutTokenError::NbfInvalid)?;
+        if not_before > now.plus(expected.tolerance) {
+            return Err(LogoutTokenError::NotYetValid);
+        }
+    }
 
     // Step 5: whom it is about.
     let text = |name| match claims.get(name) {
@@ -160,6 +167,10 @@ pub(crate) enum LogoutTokenError {
     ExpInvalid,
     #[error("it has expired")]
     Expired,
+    #[error("its not-before time is not usable")]
+    NbfInvalid,
+    #[error("it is not valid yet")]
+    NotYetValid,
     #[error("it has neither a usable sub nor a usable sid")]
     SubjectInvalid,
     #[error("it has no logout event")]

@@ -160,8 +160,8 @@ impl Core {
         Ok(meant.ok_or(LogoutTokenError::IssuerMismatch)?)
     }
 
-    /// An encrypted logout token, decrypted with the keys of whichever provider it was made out to, and any other as it is.
-    fn readable<'t>(&self, token: &'t str) -> Cow<'t, str> {
+    /// An encrypted token, decrypted with the keys of whichever provider it was made out to, and any other as it is.
+    pub(crate) fn readable<'t>(&self, token: &'t str) -> Cow<'t, str> {
         if !jose::is_encrypted(token) {
             return Cow::Borrowed(token);
         }

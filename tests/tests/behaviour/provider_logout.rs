@@ -80,6 +80,7 @@ pub(crate) async fn a_bad_logout_token_is_400_and_ends_nothing(stage: Stage) {
         ("logout+jwt", json!({"iat": unix_now() + 120})),
         ("logout+jwt", json!({"iat": null})),
         ("logout+jwt", json!({"exp": unix_now() - 120})),
+        ("logout+jwt", json!({"nbf": unix_now() + 120})),
         ("logout+jwt", json!({"events": {EVENT: []}})),
         ("logout+jwt", json!({"events": null})),
         ("logout+jwt", json!({"jti": null})),

@@ -216,8 +216,17 @@ pub(crate) async fn an_answer_at_the_other_s_address_is_refused_and_used_up(stag
         let again = two.callback(&browser, &callback).await;
         again.assert_failure(400..=400);
         // Nor where there is no name, or one of nobody.
+        for path in ["/auth/callback", "/auth/callback/nobody"] {
+            let callback = two.response(&browser, name).await;
+            let mut moved = callback.clone();
+            moved.set_path(path);
+            let answer = two.callback(&browser, &moved).await;
+            assert_eq!(answer.assert_failure(404..=404), "provider.unknown", "{path}");
+            let again = two.callback(&browser, &callback).await;
+            again.assert_failure(400..=400);
+        }
         let callback = two.response(&browser, name).await;
-        for path in ["/auth/callback", "/auth/callback/nobody", "/auth/callback/"] {
+        for path in ["/auth/callback/"] {
             let mut moved = callback.clone();
             moved.set_path(path);
             let answer = two.callback(&browser, &moved).await;

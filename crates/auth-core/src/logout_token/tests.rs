@@ -188,6 +188,8 @@ fn step_4_issuer_audience_and_times() {
         ("exp", json!(null), E::ExpInvalid),
         ("exp", json!("soon"), E::ExpInvalid),
         ("exp", json!(NOW - 60), E::Expired),
+        ("nbf", json!("now"), E::NbfInvalid),
+        ("nbf", json!(NOW + 61), E::NotYetValid),
     ] {
         assert_eq!(
             refused(&Fixture::valid().claim(claim, value.clone())),
@@ -200,6 +202,7 @@ fn step_4_issuer_audience_and_times() {
         ("iat", json!(NOW + 60)),
         ("iat", json!(NOW - 600)),
         ("exp", json!(NOW - 59)),
+        ("nbf", json!(NOW + 60)),
     ] {
         assert!(
             Fixture::valid().claim(claim, value.clone()).check().is_ok(),

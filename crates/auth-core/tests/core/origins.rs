@@ -637,10 +637,16 @@ async fn a_provider_of_one_origin_is_nobody_s_at_another() {
         )
         .await;
         assert_page(&elsewhere, 400, "login.unknown_issuer");
-        let answer = answer(&mut browser, origin, "/auth/login").await;
-        let mut moved = answer.clone();
+        let strayed = answer(&mut browser, origin, "/auth/login").await;
+        let mut moved = strayed.clone();
         moved.set_path(&format!("/auth/callback/{other}"));
         assert_page(&callback(&mut browser, &moved).await, 404, "provider.unknown");
+        assert_eq!(
+            callback(&mut browser, &strayed).await.status,
+            400,
+            "it is used up"
+        );
+        let answer = answer(&mut browser, origin, "/auth/login").await;
         assert_eq!(location(&callback(&mut browser, &answer).await), "/");
         let session = session(&browser, origin).await.expect("signed in");
         assert_eq!((session.provider(), session.origin()), (Some(own), Some(origin)));

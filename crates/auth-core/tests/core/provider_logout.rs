@@ -146,6 +146,7 @@ async fn a_bad_token_gets_400_and_ends_nothing() {
         json!({"iat": now - 700}),
         json!({"iat": now + 120}),
         json!({"exp": now - 120}),
+        json!({"nbf": now + 120}),
         json!({"events": {}}),
         json!({"jti": null}),
         json!({"sid": null}),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use auth_core::client::ApiError;
+use auth_core::config::ResponseMode;
 use auth_core::grants::ClientCredentials;
 use auth_core::reply::{Reply, SessionChange};
 use auth_core::secret::SessionId;
@@ -13,6 +14,7 @@ use auth_testing::Endpoint;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use url::form_urlencoded::Serializer;
 
 use crate::par::private_key;
 use crate::store::{Op, Tells};
@@ -253,6 +255,51 @@ async fn an_answer_at_another_provider_s_address_is_refused_and_used_up() {
     browser.cookies = cookies;
     let late = auth.callback_of("acme", browser.request("GET", &target)).await;
     assert_page(&late, 400, "login.state_replayed");
+    assert_eq!(world.control().count(Endpoint::Token), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // RFC 9700 §4.2.4
+async fn an_answer_at_nobody_s_address_is_refused_and_used_up() {
+    let world = World::start().await;
+    for (mode, method) in [
+        (ResponseMode::Query, "GET"),
+        (ResponseMode::FormPost, "POST"),
+        (ResponseMode::Jwt, "GET"),
+        (ResponseMode::FormPostJwt, "POST"),
+    ] {
+        let acme = registered(&world).response_mode(mode);
+        let auth = world
+            .instance_with(|builder| builder.provider("acme", acme))
+            .await;
+        let mut browser = world.browser_of(&auth);
+        let url = location(&get(&mut browser, "/auth/login?provider=acme").await);
+        let approval = world.provider.approve(&url, "ada").await.unwrap();
+        let response = match (approval.form, approval.callback_url.split_once('?')) {
+            (Some(form), _) => Serializer::new(String::new()).extend_pairs(form).finish(),
+            (None, query) => query.unwrap_or_default().1.to_owned(),
+        };
+        let come_back = async |browser: &mut Browser<'_>, name: &str| {
+            let target = format!("/auth/callback/{name}");
+            let (target, body) = match method {
+                "POST" => (target, response.clone()),
+                _ => (format!("{target}?{response}"), String::new()),
+            };
+            let mut head = browser.head(method, &target);
+            let form = "application/x-www-form-urlencoded".to_owned();
+            head.headers.push(("content-type", form));
+            let request = auth.route_request(&head, body.into_bytes(), auth.session_id(&head));
+            let reply = auth.callback_of(name, request).await;
+            browser.take(&reply);
+            reply
+        };
+        let cookies = browser.cookies.clone();
+        let refused = come_back(&mut browser, "nobody").await;
+        assert_page(&refused, 404, "provider.unknown");
+        assert!(browser.cookies.is_empty(), "{mode:?}");
+        browser.cookies = cookies;
+        let late = come_back(&mut browser, "acme").await;
+        assert_page(&late, 400, "login.state_replayed");
+    }
     assert_eq!(world.control().count(Endpoint::Token), 0);
 }
 
