@@ -527,7 +527,7 @@ async fn start(variables: &mut Variables, clock: &Clock, findings: &mut Findings
 
 fn say(error: &ConfigError, findings: &mut Findings) {
     let text = error.to_string();
-    if error.variable() == "AUTH_STORE" && text.contains("cannot open") {
+    if error.variable() == "AUTH_STORE" && text.contains("cannot be opened") {
         findings.say(&c::STORE_UNREACHABLE, text);
     } else {
         findings.say_also(&c::SETTINGS_INVALID, text);
