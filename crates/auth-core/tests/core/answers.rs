@@ -382,6 +382,7 @@ async fn keys_that_cannot_be_had_sign_nobody_out_however_many_ask() {
     }
 }
 
+// OpenID Connect Core §10.1.1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_stranger_sends_keeps_nobody_from_new_keys() {
     let world = World::start().await;

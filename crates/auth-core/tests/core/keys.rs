@@ -202,6 +202,7 @@ async fn a_document_that_cannot_be_trusted_is_not_used() {
     );
 }
 
+// OpenID Connect Discovery §3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_does_not_do_for_this_client_counts_for_a_second() {
     const LIST: &str = "id_token_signing_alg_values_supported";
