@@ -8,15 +8,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
 /// The pages below `directory`, build directories and foreign packages left out.
 fn pages(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("the directory can be read") {
         let path = entry.expect("the entry can be read").path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = name_of(&path);
         if path.is_dir() {
             if !name.starts_with('.') && name != "target" && name != "node_modules" {
                 pages(&path, found);
@@ -168,11 +171,7 @@ fn the_map_names_every_file_of_the_crates() {
         let named = named(text);
         for entry in fs::read_dir(root().join(folder)).expect("the folder can be read") {
             let path = entry.expect("the entry can be read").path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = name_of(&path);
             // What a folder holds is told with its file, where there is one. Every crate begins with its `lib.rs`.
             let is_told = match path.is_dir() {
                 true => named.contains(&&*format!("{name}/")) || named.contains(&&*format!("{name}.rs")),

@@ -368,6 +368,17 @@ async fn says_what_went_wrong(stage: Stage) {
     scene.control().clear(Endpoint::Api("/echo"));
 
     // Signed out in another tab: this one finds out when it is looked at again, and what was typed is still there.
+    sign_out_in_another_tab(&scene).await;
+    driver.shows("/note", "Your session has ended.").await;
+    assert!(driver.holds("document.querySelector('#sign-out').hidden").await);
+    assert!(driver.holds("sessionStorage.length === 1").await);
+    scene.assert_no_trouble().await;
+    scene.driver.quit().await;
+}
+
+/// Signs out in another tab, and comes back to this one.
+async fn sign_out_in_another_tab(scene: &Scene) {
+    let driver = &scene.driver;
     let first = driver.new_tab().await;
     scene.goto("/").await;
     driver.click("#sign-out button").await;
@@ -376,11 +387,6 @@ async fn says_what_went_wrong(stage: Stage) {
     scene
         .script("document.dispatchEvent(new Event('visibilitychange'))")
         .await;
-    driver.shows("/note", "Your session has ended.").await;
-    assert!(driver.holds("document.querySelector('#sign-out').hidden").await);
-    assert!(driver.holds("sessionStorage.length === 1").await);
-    scene.assert_no_trouble().await;
-    scene.driver.quit().await;
 }
 
 /// An address without a view tells like all others whether somebody is signed in, and finds out when that changes.
@@ -407,14 +413,7 @@ async fn knows_whose_page_it_is_at_an_unknown_address(stage: Stage) {
     scene.assert_no_trouble().await;
 
     // Signed out in another tab.
-    let first = driver.new_tab().await;
-    scene.goto("/").await;
-    driver.click("#sign-out button").await;
-    driver.shows("/", "Please sign in.").await;
-    driver.close_tab(&first).await;
-    scene
-        .script("document.dispatchEvent(new Event('visibilitychange'))")
-        .await;
+    sign_out_in_another_tab(&scene).await;
     driver.element("#sign-in").await;
     driver.shows("/nowhere", "Nothing is here.").await;
     assert!(!driver.holds(signs_out).await);
